@@ -1,0 +1,3 @@
+"""Loads the matrix's options and fixtures for `pytest tests/cells`."""
+
+pytest_plugins = ["matrix.plugin"]
