@@ -1,0 +1,114 @@
+"""Which cells there are and which are selected: pure, sorted, the same in every process."""
+
+from __future__ import annotations
+
+import hashlib
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from matrix.errors import UsageError
+from matrix.model import Cell, Tree
+from matrix.strict import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from matrix.config import Config
+    from matrix.model import Profile
+
+SCHEMES = ("git", "dir", "tar", "deb")
+
+
+def tree(config: Config, word: str) -> Tree:
+    """Return the tree that `word` means: a configured name, or `SCHEME:…` (DESIGN's `git:PATH@REV` and so on).
+
+    A tree given by its source is named after it, with a digest of the source, so that ids stay short and safe.
+
+    Raises:
+        UsageError: there is no such tree.
+
+    """
+    if word in config.trees:
+        return config.trees[word]
+    scheme, _, rest = word.partition(":")
+    if scheme in SCHEMES and rest:
+        digest = hashlib.sha256(word.encode()).hexdigest()[:10]
+        return Tree(name=f"{scheme}-{digest}", summary=word, source=word)
+    raise UsageError(
+        f"no tree {word!r}{did_you_mean(word, config.trees)}",
+        "A tree is a name from configs/trees or git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE.",
+    )
+
+
+def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
+    """Return all cells that can exist, sorted by id: those whose image provides what the build requires."""
+    cells = (
+        Cell(image=image, toolchain=toolchain, build=build, tree=tree)
+        for tree in {tree.name: tree for tree in trees}.values()
+        for image in config.images.values()
+        for toolchain in image.toolchains
+        for build in config.builds.values()
+        if set(build.requires) <= set(image.provides)
+    )
+    return tuple(sorted(cells, key=lambda cell: cell.id))
+
+
+def matches(cell_id: str, glob: str) -> bool:
+    """Return whether a glob selects a cell; one without `@` speaks of every tree, one word of an image."""
+    pattern = glob if "@" in glob else f"{glob}@*"
+    if "/" not in pattern:
+        pattern = pattern.replace("@", "/*@", 1)
+    return fnmatchcase(cell_id, pattern)
+
+
+def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] = ()) -> tuple[Cell, ...]:
+    """Return the cells that one of `globs` selects and none of `exclude` does, in order.
+
+    Raises:
+        UsageError: a glob selects nothing; naming it, and what is near.
+
+    """
+    for glob in globs:
+        if not any(matches(cell.id, glob) for cell in cells):
+            raise UsageError(
+                f"--select {glob!r} selects no cell{did_you_mean(glob, (cell.id for cell in cells))}",
+                "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static.",
+            )
+    return tuple(
+        cell
+        for cell in cells
+        if any(matches(cell.id, glob) for glob in globs) and not any(matches(cell.id, glob) for glob in exclude)
+    )
+
+
+def of_profile(
+    config: Config,
+    profile: Profile,
+    trees: Sequence[str] = (),
+    globs: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> tuple[Cell, ...]:
+    """Return the cells of a profile, or of `globs` when given, on `trees` or else on the profile's own.
+
+    Raises:
+        UsageError: there is no such tree, or nothing is selected.
+
+    """
+    chosen = [tree(config, word) for word in (trees or profile.trees)]
+    everything = every(config, chosen)
+    found = select(everything, globs or profile.select, (*exclude, *(() if globs else profile.exclude)))
+    if not found:
+        raise UsageError("no cell is left", "Zero cells prove nothing: exclude less.")
+    return found
+
+
+def profile(config: Config, name: str) -> Profile:
+    """Return the profile of this name.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    if name not in config.profiles:
+        raise UsageError(f"no profile {name!r}{did_you_mean(name, config.profiles)}")
+    return config.profiles[name]

@@ -1,0 +1,147 @@
+"""Reads configs/ and containers/: every file of a folder is one image, build, tree or profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from matrix import strict
+from matrix.checks import registry
+from matrix.errors import UsageError
+from matrix.model import Build, Frozen, Image, KnownFailure, Profile, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+T = TypeVar("T", Image, Build, Tree, Profile)
+
+
+class _KnownFailures(Frozen):
+    failures: tuple[KnownFailure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that is configured, each by its name."""
+
+    images: dict[str, Image]
+    builds: dict[str, Build]
+    trees: dict[str, Tree]
+    profiles: dict[str, Profile]
+    known: tuple[KnownFailure, ...]
+
+
+def resources() -> Path:
+    """Return the folder that holds configs/ and containers/: the checkout, or the installed package's data."""
+    here = Path(__file__).resolve().parent
+    return here.parent if (here.parent / "configs").is_dir() else here / "data"
+
+
+def cell_tests() -> Path:
+    """Return the folder of the pytest module that runs cells."""
+    root = resources()
+    return root / "cells" if (root / "cells").is_dir() else root / "tests" / "cells"
+
+
+def load(extra: Sequence[Path] = ()) -> Config:
+    """Return what the product's folders and the user's (`--configs DIR`) hold; a later folder adds or replaces.
+
+    Raises:
+        UsageError: with every mistake of every file, a line each.
+
+    """
+    roots = [resources(), *extra]
+    mistakes: list[str] = [f"{root}: no such folder; --configs takes one" for root in roots if not root.is_dir()]
+    config = Config(
+        images=_folder(Image, [root / "containers" for root in roots], mistakes),
+        builds=_folder(Build, [_configs(root) / "builds" for root in roots], mistakes),
+        trees=_folder(Tree, [_configs(root) / "trees" for root in roots], mistakes),
+        profiles=_folder(Profile, [_configs(root) / "profiles" for root in roots], mistakes),
+        known=_known([_configs(root) / "known-failures.yaml" for root in roots], mistakes),
+    )
+    mistakes += _cross_check(config)
+    if mistakes:
+        raise UsageError("\n".join(mistakes))
+    return config
+
+
+def _configs(root: Path) -> Path:
+    return root / "configs" if (root / "configs").is_dir() else root
+
+
+def _folder(model: type[T], folders: Iterable[Path], mistakes: list[str]) -> dict[str, T]:
+    documents: dict[str, tuple[Path, Any]] = {}
+    broken: set[str] = set()
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            try:
+                data = strict.read(path)
+            except UsageError as error:
+                mistakes.append(str(error))
+                broken.add(path.stem)
+                continue
+            documents[path.stem] = (path, {"name": path.stem, **data} if isinstance(data, dict) else data)
+    found: dict[str, T] = {}
+    for name, (path, data) in documents.items():
+        if isinstance(data, dict) and data.get("extends") in broken:
+            continue
+        try:
+            found[name] = strict.parse(model, _extended(documents, name), path)
+        except UsageError as error:
+            mistakes.append(str(error))
+            continue
+        if found[name].name != name:
+            mistakes.append(f"{path}: key 'name': expected {name!r}, found {found[name].name!r}")
+    return found
+
+
+def _extended(documents: dict[str, tuple[Path, Any]], name: str, above: tuple[str, ...] = ()) -> Any:
+    path, data = documents[name]
+    parent = data.get("extends") if isinstance(data, dict) else None
+    if not isinstance(parent, str):
+        return data
+    if parent in (*above, name):
+        raise UsageError(f"{path}: key 'extends': {' -> '.join((*above, name, parent))} is a circle")
+    if parent not in documents:
+        raise UsageError(f"{path}: key 'extends': no {parent!r}{strict.did_you_mean(parent, documents)}")
+    return _merged(_extended(documents, parent, (*above, name)), data)
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+    return above
+
+
+def _known(paths: Iterable[Path], mistakes: list[str]) -> tuple[KnownFailure, ...]:
+    entries: tuple[KnownFailure, ...] = ()
+    for path in paths:
+        if path.is_file():
+            try:
+                entries += strict.parse(_KnownFailures, strict.read(path), path).failures
+            except UsageError as error:
+                mistakes.append(str(error))
+    return entries
+
+
+def _cross_check(config: Config) -> list[str]:
+    provided = {name for image in config.images.values() for name in image.provides}
+    mistakes = [
+        f"build {build.name}: key 'requires': no image provides {need!r}{strict.did_you_mean(need, provided)}"
+        for build in config.builds.values()
+        for need in build.requires
+        if need not in provided
+    ]
+    mistakes += [
+        f"known-failures.yaml: key 'check': no check {entry.check!r}{strict.did_you_mean(entry.check, registry())}"
+        for entry in config.known
+        if entry.check not in registry()
+    ]
+    mistakes += [
+        f"profile {profile.name}: key 'trees': no tree {tree!r}{strict.did_you_mean(tree, config.trees)}"
+        for profile in config.profiles.values()
+        for tree in profile.trees
+        if tree not in config.trees and ":" not in tree
+    ]
+    return mistakes

@@ -1,0 +1,32 @@
+"""Errors that a person can act on, each with the exit status that it ends the program with."""
+
+from __future__ import annotations
+
+OK, CELLS_FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class MatrixError(Exception):
+    """A sentence for what went wrong and, in `hint`, a sentence for what to do about it.
+
+    `status` is the process's exit status (int) when the error ends the program.
+    """
+
+    status = INFRASTRUCTURE
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}\n  {self.hint}" if self.hint else message
+
+
+class UsageError(MatrixError):
+    """What was asked for cannot be: a configuration file, an option, a glob or a tree is wrong."""
+
+    status = USAGE
+
+
+class InfrastructureError(MatrixError):
+    """The engine, the network, the disk or the machine failed; never the fault of the tree under test."""

@@ -1,0 +1,286 @@
+"""The nouns: images, builds, trees, cells, and what is known of them. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]*$")]
+MakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+BTF = "/sys/kernel/btf/vmlinux"
+"""The running kernel's type information, which BPF skeletons are made from."""
+
+APT_INSTALL = (
+    "apt-get -qq -o Acquire::Retries=3 update && DEBIAN_FRONTEND=noninteractive "
+    "apt-get -qq -o Acquire::Retries=3 install -y --no-install-recommends"
+)
+
+
+class Frozen(BaseModel):
+    """A value: no unknown keys, no change after it was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Bootstrap(Frozen):
+    """How a base image is made with mmdebstrap where no registry answers."""
+
+    suite: str
+    variant: str = "minbase"
+    components: tuple[str, ...] = ("main",)
+    apt_options: tuple[str, ...] = ()
+
+
+class Base(Frozen):
+    """Where an image's base comes from: `pull` names it in a registry."""
+
+    pull: str
+    bootstrap: Bootstrap | None = None
+
+
+class Image(Frozen):
+    """A distro container with one or more toolchains, from `containers/NAME.yaml`.
+
+    `provides` and a build's `requires` decide which cells exist; `lacks` maps a build option or a
+    feature that this distro cannot have to the reason.
+    """
+
+    name: Name
+    summary: str
+    base: Base
+    install: str = APT_INSTALL
+    packages: tuple[str, ...]
+    setup: tuple[str, ...] = ()
+    toolchains: dict[Name, dict[MakeName, str]]
+    provides: tuple[Name, ...] = ()
+    lacks: dict[str, str] = {}
+
+
+class Expect(Frozen):
+    """What a finished build must be: options as `perf version --build-options` prints them, FEATURE-DUMP."""
+
+    options: dict[str, Literal["on", "OFF"]] = {}
+    features: dict[str, Literal["0", "1"]] = {}
+    linkage: Literal["dynamic", "static"] = "dynamic"
+    bpf_skeletons: bool = True
+
+
+class Build(Frozen):
+    """One build configuration, from `configs/builds/NAME.yaml`; make values are strings, as make has them.
+
+    `extends` names a build whose keys this one takes over; mappings are merged key by key.
+    """
+
+    name: Name
+    summary: str
+    extends: str = ""
+    make: dict[MakeName, str] = {}
+    environment: dict[MakeName, str] = {}
+    goals: tuple[MakeName, ...] = ()
+    out_of_tree: bool = False
+    start_method: Literal["spawn", "forkserver", "fork"] | None = None
+    requires: tuple[Name, ...] = ()
+    expect: Expect = Expect()
+    perf_tests: tuple[str, ...] = ()
+
+
+class Tree(Frozen):
+    """A source tree: what the user calls it and where it comes from, from `configs/trees/NAME.yaml` or `--tree`.
+
+    `renamed_tests` maps a name that builds use for one of perf's own tests to the one that this tree has.
+    """
+
+    name: Name
+    summary: str = ""
+    source: str
+    lacks: dict[str, str] = {}
+    renamed_tests: dict[str, str] = {}
+    touch_source: str = "tools/perf/util/evsel.c"
+    touch_header: str = "tools/perf/util/pmus.h"
+
+    @property
+    def asked(self) -> str:
+        """What `--tree` takes for it: its source where that is what it was asked for by, else its name."""
+        return self.source if self.summary == self.source else self.name
+
+
+class Profile(Frozen):
+    """A selection with a name, from `configs/profiles/NAME.yaml`."""
+
+    name: Name
+    summary: str
+    select: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    trees: tuple[str, ...] = ("7.3",)
+
+
+class Limits(Frozen):
+    """What a cell may use. Past any of these its step is ended and its build has failed."""
+
+    memory_bytes: int = 8 << 30
+    disk_bytes: int = 4 << 30
+    pids: int = 2048
+    step_s: int = 1200
+
+
+class Cell(Frozen):
+    """Image x toolchain x build x tree: the unit that is run, stored and selected."""
+
+    image: Image
+    toolchain: Name
+    build: Build
+    tree: Tree
+
+    @property
+    def id(self) -> str:
+        """`debian-trixie/gcc/static@7.3`."""
+        return f"{self.image.name}/{self.toolchain}/{self.build.name}@{self.tree.name}"
+
+    @property
+    def path(self) -> PurePosixPath:
+        """The cell's folder inside a run."""
+        return PurePosixPath(self.id)
+
+    @property
+    def perf_tests(self) -> tuple[str, ...]:
+        """The build's perf tests by the names that the tree has for them."""
+        return tuple(self.tree.renamed_tests.get(name, name) for name in self.build.perf_tests)
+
+    @property
+    def make(self) -> dict[str, str]:
+        """Every make variable of the cell, the build's own last."""
+        return {**self.image.toolchains[self.toolchain], **self.build.make}
+
+
+class Verdict(StrEnum):
+    """What a check or a cell came to, worst last."""
+
+    SKIP = "SKIP"
+    PASS = "PASS"  # noqa: S105 - no password
+    XFAIL = "XFAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ERROR = "ERROR"
+    FAIL = "FAIL"
+
+
+class KnownFailure(Frozen):
+    """One entry of known-failures.yaml: findings of one check that are shown to be the tree's own fault.
+
+    `tree` is a glob over tree names, or the beginning of a kernel version, so that a branch on top of it is meant too.
+    Each of `findings` is a glob over finding keys (`KIND:SUBJECT`); `cells` are globs too. What is
+    `intermittent` was seen to come and go with nothing changed, so its absence proves nothing.
+    """
+
+    tree: str
+    cells: tuple[str, ...] = Field(min_length=1)
+    check: Name
+    findings: tuple[str, ...] = Field(min_length=1)
+    why: str = Field(min_length=1)
+    evidence: str = Field(min_length=1)
+    intermittent: bool = False
+
+
+class Finding(Frozen):
+    """One thing that is not as it must be."""
+
+    kind: Name
+    subject: str
+    expected: str
+    actual: str
+    evidence: str = ""
+    where: str = ""
+    known: str = ""
+
+    @property
+    def key(self) -> str:
+        """What known-failures.yaml matches: `KIND:SUBJECT`."""
+        return f"{self.kind}:{self.subject}"
+
+
+class CheckResult(Frozen):
+    """What one check said of one cell; `figures` are counts and sizes worth reporting whatever the verdict."""
+
+    check: Name
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    examined: int = 0
+    figures: dict[str, int | float | str] = {}
+
+
+class StepResult(Frozen):
+    """What one step of a cell came to; times are seconds, `rss_bytes` is the largest single process."""
+
+    name: Name
+    command: str
+    verdict: Verdict
+    reason: str = ""
+    exit_status: int | None = None
+    wall_s: float = 0.0
+    user_s: float = 0.0
+    system_s: float = 0.0
+    rss_bytes: int = 0
+    processes: int | None = None
+    files_changed: int = 0
+    log: str = ""
+
+
+class ImageIdentity(Frozen):
+    """Which image a result came from, exactly: content digest, how the base was got, packages inside."""
+
+    name: str
+    tag: str
+    digest: str
+    base: str
+    packages: dict[str, str] = {}
+
+
+class TreeIdentity(Frozen):
+    """Which tree a result came from, exactly."""
+
+    name: str
+    source: str
+    sha256: str
+    version: str
+    origin: str
+
+
+class CellResult(Frozen):
+    """Everything that is kept of one cell."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    run: str
+    tool_version: str
+    verdict: Verdict
+    reason: str = ""
+    image: ImageIdentity | None = None
+    tree: TreeIdentity | None = None
+    make: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    out_of_tree: bool = False
+    program_sha256: str = ""
+    host: dict[str, str] = {}
+    limits: Limits = Limits()
+    started: str = ""
+    wall_s: float = 0.0
+    steps: tuple[StepResult, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    reproduce: str = ""
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the worst of `verdicts`; no verdict at all is an ERROR, never a pass.
+
+    SKIP ranks below PASS: a check that does not apply takes nothing from those that passed.
+    """
+    order = list(Verdict)
+    return max(verdicts, key=order.index) if verdicts else Verdict.ERROR

@@ -1,0 +1,177 @@
+"""From a cell to its scenario: which commands run where, in which order. Pure; `perf-matrix plan` prints it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Literal
+
+from matrix.model import Cell, Frozen, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+START_METHODS = ("serial", "fork", "forkserver", "spawn")
+GENERATOR = "jevents.py"
+GENERATED = "/tmp/generated"  # noqa: S108 - a folder inside the cell
+LOG_BYTES = 32 << 20
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Command(Frozen):
+    """One program of a step; `traced`: its processes are followed; `captured`: its output is a fact."""
+
+    label: str
+    argv: tuple[str, ...]
+    traced: bool = False
+    captured: bool = False
+
+
+class Step(Frozen):
+    """One step of a scenario. `place` says in which of the cell's two containers it runs.
+
+    `replays` names a generator whose own command line, as seen in the step `build`, is run again under each
+    start method, into a folder per method below GENERATED.
+    """
+
+    name: str
+    summary: str
+    place: Literal["first", "second"] = "first"
+    commands: tuple[Command, ...] = ()
+    touch: tuple[str, ...] = ()
+    replays: str = ""
+    environment: dict[str, str]
+    umask: int = 0o022
+    keep_going: bool = False
+    timeout_s: int
+
+    @property
+    def text(self) -> str:
+        """The commands as one would type them."""
+        touched = [f"touch {path}" for path in self.touch]
+        replayed = [f"{self.replays} under {', '.join(START_METHODS)}"] if self.replays else []
+        return "; ".join([*touched, *replayed, *(shlex.join(command.argv) for command in self.commands)])
+
+
+class Scenario(Frozen):
+    """All that is done to one cell, in order."""
+
+    cell: Cell
+    hostnames: dict[str, str]
+    limits: Limits
+    steps: tuple[Step, ...]
+
+
+def output_folder(cell: Cell) -> str:
+    """Return where the cell's build leaves perf, inside the cell."""
+    return "/out" if cell.build.out_of_tree else "/src/tools/perf"
+
+
+def make_argv(cell: Cell, jobs: int, *goals: str) -> tuple[str, ...]:
+    """Return the make command line: plain make as a developer runs it, with the cell's variables."""
+    variables = [f"{name}={value}" for name, value in cell.make.items()]
+    output = ["O=/out"] if cell.build.out_of_tree else []
+    return ("make", "-C", "/src/tools/perf", f"JOBS={jobs}", *variables, *output, *goals)
+
+
+def environments(cell: Cell) -> dict[str, dict[str, str]]:
+    """Return the environment of the first build and that of the second, which differs in all it may."""
+    first = {
+        "PATH": PATH,
+        "HOME": "/tmp/home",  # noqa: S108 - inside the cell
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+    }
+    if cell.build.start_method:
+        first |= {"PYTHONPATH": "/agent/start-method", "PERF_MATRIX_START_METHOD": cell.build.start_method}
+    second = {
+        **first,
+        "HOME": "/tmp/elsewhere",  # noqa: S108 - inside the cell
+        "LC_ALL": "fr_FR.UTF-8",
+        "TZ": "XST-13:45",
+        "PYTHONHASHSEED": "4711",
+    }
+    if "faketime" in cell.image.packages:
+        second |= {
+            "LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1",
+            "FAKETIME": "+400d",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+    return {name: {**env, **cell.build.environment} for name, env in (("first", first), ("second", second))}
+
+
+def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenario:
+    """Return what is to be done to `cell` with `jobs` parallel jobs.
+
+    The second build comes right after the first, so that both can still be compared byte by byte.
+    """
+    limits = limits or Limits()
+    first, second = environments(cell)["first"], environments(cell)["second"]
+    make = Command(label="make", argv=make_argv(cell, jobs, *cell.build.goals), traced=True)
+    again = Command(label="make", argv=make_argv(cell, jobs + 1, *cell.build.goals), traced=True)
+    clean = Command(label="make", argv=make_argv(cell, jobs, "clean"), traced=True)
+
+    def step(name: str, summary: str, commands: Iterable[Command], **more: object) -> Step:
+        values = {"environment": first, "timeout_s": limits.step_s, **more}
+        return Step(name=name, summary=summary, commands=tuple(commands), **values)  # type: ignore[arg-type]
+
+    steps = [
+        step("build", "build from scratch", [make]),
+        step("self-test", "run the program and its own tests", _self_test(cell), keep_going=True),
+    ]
+    if cell.build.start_method:
+        summary = "repeat the generator's own command under every start method"
+        steps.append(step("generate", summary, [], replays=GENERATOR, keep_going=True))
+    steps += [
+        step(
+            "build-again",
+            "build from scratch under other circumstances",
+            [again],
+            place="second",
+            environment=second,
+            umask=0o002,
+        ),
+        step("rebuild", "make again, nothing changed", [make]),
+        step(
+            "touch-source",
+            "make after one source file was touched",
+            [make],
+            touch=(f"/src/{cell.tree.touch_source}",),
+        ),
+        step(
+            "touch-header",
+            "make after one header was touched",
+            [make],
+            touch=(f"/src/{cell.tree.touch_header}",),
+        ),
+        step("clean", "make clean", [clean]),
+    ]
+    hostnames = {"first": "matrix", "second": "elsewhere"}
+    return Scenario(cell=cell, hostnames=hostnames, limits=limits, steps=tuple(steps))
+
+
+def _self_test(cell: Cell) -> list[Command]:
+    output = output_folder(cell)
+    perf = f"{output}/perf"
+    commands = [
+        Command(label="options", argv=(perf, "version", "--build-options"), captured=True),
+        Command(label="features", argv=("cat", f"{output}/FEATURE-DUMP"), captured=True),
+    ]
+    if cell.perf_tests:
+        commands.append(Command(label="tests", argv=(perf, "test", *cell.perf_tests), captured=True))
+    return commands
+
+
+def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, str], str]]:
+    """Return the generator's command for each start method, with its environment and the folder it writes to.
+
+    The words of `argv` that end in `.c` are what the generator writes; they go to the method's folder instead.
+    """
+    planned = []
+    for method in START_METHODS:
+        folder = f"{GENERATED}/{method}"
+        words = tuple(f"{folder}/{word.rpartition('/')[2]}" if word.endswith(".c") else word for word in argv)
+        command = Command(label=method, argv=words, traced=True)
+        planned.append((command, {**step.environment, "PERF_MATRIX_START_METHOD": method}, folder))
+    return planned
