@@ -1,0 +1,47 @@
+"""A shell in a cell's container, as it was after a step."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import images, plan, private_engine, runner, session, store, trees
+from matrix.errors import UsageError
+from matrix.strict import did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from matrix.model import Cell
+
+
+def shell(cell: Cell, after: str, host: str | None, console: Console) -> int:
+    """Run the cell's steps up to `after` and give the terminal to a shell there; return its exit status.
+
+    Raises:
+        UsageError: the cell has no such step.
+
+    """
+    scenario = plan.scenario(cell)
+    names = [step.name for step in scenario.steps]
+    if after and after not in names:
+        raise UsageError(f"no step {after!r}{did_you_mean(after, names)}")
+    engine = private_engine.ensure(host, session.label(), console.print)
+    image = images.prepare(cell.image, engine, console.print)
+    tree = trees.prepare(cell.tree, engine, console.print)
+    run = store.Run(Path(tempfile.mkdtemp(prefix="perf-matrix-shell-")))
+    cell_run = runner.CellRun(engine, run, scenario, image, tree, runner.agent_volume(engine))
+    wanted = [step for step in scenario.steps if step.name == after]
+    place = wanted[0].place if wanted else "first"
+    with runner.closing(cell_run):
+        for step in scenario.steps if after else ():
+            if step.place == place or step.name == "build":
+                with console.status(f"{step.name}: {step.summary}"):
+                    facts = cell_run.take(step)
+                console.print(f"{step.name}: {facts.failure or 'done'}")
+            if step.name == after:
+                break
+        console.print(f"{cell.id}, the tree at /src, as uid 1000 without network; its logs are in {run.cell(cell.id)}")
+        environment = wanted[0].environment if wanted else scenario.steps[0].environment
+        return cell_run.container(place).interactive(environment, "/src/tools/perf")

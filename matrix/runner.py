@@ -1,0 +1,263 @@
+"""Runs one cell: the scenario's steps in its containers, into a transcript. The effects are here and in engines/."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from matrix import elf, explain, images, plan
+from matrix.archive import tar_of
+from matrix.checks import reproducible
+from matrix.engines import AGENT, CellSpec
+from matrix.errors import InfrastructureError
+from matrix.observe import children, gone
+from matrix.transcript import StepRecord, Transcript, records, trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.engines import Container, Engine
+    from matrix.model import ImageIdentity
+    from matrix.observe import StepFacts
+    from matrix.plan import Command, Scenario, Step
+    from matrix.store import Run
+    from matrix.trees import Prepared
+
+MAX_READ_BYTES = 512 << 20
+SCAN_S = 300
+TAIL_BYTES = 1 << 20
+ELF_FILES = ("perf", "pmu-events/pmu-events.o", "pmu-events/pmu-events-string.o")
+
+
+@dataclass
+class CellRun:
+    """A cell that is being run: its containers by place, its transcript so far."""
+
+    engine: Engine
+    run: Run
+    scenario: Scenario
+    image: ImageIdentity
+    tree: Prepared
+    agent_volume: str
+    containers: dict[str, Container] = field(default_factory=dict)
+    facts: dict[str, StepFacts] = field(default_factory=dict)
+    records: list[StepRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.children = children(self.tree.index)
+        self.lower: dict[str, tuple[int, str]] = {}
+        self.elf: dict[str, elf.ElfFacts] = {}
+        self.compact: tuple[str, ...] = ()
+        self.differences: tuple[str, ...] = ()
+
+    def transcript(self) -> Transcript:
+        """Return all that is known so far."""
+        return Transcript(
+            scenario=self.scenario,
+            ignore=self.tree.ignore,
+            generator_has_pool=self.tree.generator_has_pool,
+            tree_version=self.tree.identity.version,
+            steps=self.records,
+            lower=self.lower,
+            elf=self.elf,
+            compact_tables=self.compact,
+            differences=self.differences,
+        )
+
+    def container(self, place: str) -> Container:
+        """Return the container of a place, started now if it was not yet."""
+        if place not in self.containers:
+            spec = CellSpec(
+                image=self.image.tag,
+                tree_volume=self.tree.volume,
+                agent_volume=self.agent_volume,
+                hostname=self.scenario.hostnames[place],
+                limits=self.scenario.limits,
+            )
+            self.containers[place] = self.engine.cell(spec)
+        return self.containers[place]
+
+    def close(self) -> None:
+        """Remove the containers."""
+        containers, self.containers = list(self.containers.values()), {}
+        with contextlib.ExitStack() as stack:
+            for container in containers:
+                stack.callback(container.remove)
+
+    def blocked(self, step: Step) -> str:
+        """Return why a step cannot be run, or nothing: the build, or an earlier step at its place, failed."""
+        for name, facts in self.facts.items():
+            if facts.failure and (name == "build" or facts.step.place == step.place):
+                return f"step {name} failed: {facts.failure}"
+        return ""
+
+    def take(self, step: Step) -> StepFacts:
+        """Run one step and keep its facts."""
+        log = f"logs/{step.name}.log"
+        path = self.run.cell(self.scenario.cell.id) / log
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(f"# {step.name}: {step.text}\n".encode())
+            found, error = self._execute(step, file)
+        missing = tuple(gone(found, self.children))
+        record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)
+        if record.facts().failure:
+            record = record.model_copy(update={"evidence": trouble(_tail(path))})
+        self.records.append(record)
+        facts = self.facts[step.name] = record.facts()
+        self._note_lower(facts)
+        return facts
+
+    def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
+        container = self.container(step.place)
+        text = json.dumps(spec(step, self._commands(step)))
+        deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
+        argv = [*AGENT, text]
+        status, output = container.run(argv, lambda block: _write(log, block), deadline_s)
+        found, error = records(output)
+        if not error and (not found or found[-1][0] != "end"):
+            error = f"the step's facts end early (its container or the agent ended, status {status})"
+        return found, error
+
+    def _commands(self, step: Step) -> list[tuple[Command, dict[str, str], str]]:
+        if not step.replays:
+            return [(command, step.environment, "") for command in step.commands]
+        seen = generator_argv(self.facts["build"], step.replays)
+        return plan.replays(step, seen) if seen else []
+
+    def _note_lower(self, facts: StepFacts) -> None:
+        for path in facts.files:
+            relative = path.removeprefix("/src/")
+            if relative in self.tree.index:
+                mode, content = self.tree.index[relative]
+                self.lower[path] = (mode, content)
+            elif relative in self.children:
+                self.lower[path] = (0o755, "")
+
+    def inspect(self) -> None:
+        """Read the built program and the event tables' objects, and keep their ELF facts."""
+        container = self.container("first")
+        output = plan.output_folder(self.scenario.cell)
+        for name in ELF_FILES:
+            path = f"{output}/{name}"
+            if path in self.facts["build"].files:
+                content = container.read(path, MAX_READ_BYTES) or b""
+                self.elf[path] = elf.facts(path, content)
+        source = container.read(f"{output}/pmu-events/pmu-events.c", MAX_READ_BYTES) or b""
+        pattern = rb"^(?:static )?const struct compact_pmu_event (pmu_(?:events|metrics)__\w+)\[\]"
+        self.compact = tuple(sorted({name.decode() for name in re.findall(pattern, source, re.M)}))
+
+    def explain(self) -> None:
+        """Where the second build differs, keep what diffoscope says of the first file that does."""
+        path = reproducible.first_difference(self.transcript().observations(self.facts))
+        if path is None:
+            return
+        contents = {place: self.container(place).read(path, MAX_READ_BYTES) for place in ("first", "second")}
+        target = self.run.cell(self.scenario.cell.id) / "logs" / "diffoscope.txt"
+        text = explain.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
+        target.write_text(text, encoding="utf-8", errors="replace")
+        self.differences = tuple(text.splitlines()[:40])
+
+
+def spec(step: Step, commands: list[tuple[Command, dict[str, str], str]]) -> dict[str, Any]:
+    """Return what the agent is told of a step."""
+    roots = {"source": "/layer/upper", "output": "/out"}
+    if step.replays:
+        roots = {"generated": plan.GENERATED}
+    homes = {environment["HOME"] for _, environment, _ in commands}
+    return {
+        "folders": sorted(
+            homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - {"/out", "/layer/upper"}
+        ),
+        "touch": list(step.touch),
+        "roots": roots,
+        "merged": "/src",
+        "keep_going": step.keep_going,
+        "commands": [
+            {
+                "label": command.label,
+                "argv": list(command.argv),
+                "cwd": "/src/tools/perf" if step.replays else "/src",
+                "env": environment,
+                "umask": step.umask,
+                "timeout_s": step.timeout_s,
+                "trace": command.traced,
+                "capture": command.captured,
+                "log_bytes": plan.LOG_BYTES,
+            }
+            for command, environment, _ in commands
+        ],
+    }
+
+
+def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
+    """Return the command line of the generator that wrote the event tables in the build, or nothing.
+
+    Of several runs it is the one that writes C and was given the most words: the others check the generator.
+    """
+    runs = [
+        process.argv
+        for process in build.processes
+        if any(word.endswith(f"/{generator}") for word in process.argv[:3])
+        and any(word.endswith(".c") and "test-empty" not in word for word in process.argv)
+        and not process.program.endswith("sh")
+    ]
+    return max(runs, key=len, default=())
+
+
+def _tail(log: Path) -> str:
+    """Return a log's end, which is all that is looked at of a long one."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        return file.read().decode(errors="replace")
+
+
+def _write(file: IO[bytes], block: bytes) -> None:
+    file.write(block)
+    file.flush()
+
+
+def execute(cell: CellRun, until: str = "") -> Iterator[StepFacts]:
+    """Run the scenario's steps in order, yielding each one's facts as it ends; stop after the step `until`."""
+    for step in cell.scenario.steps:
+        if not cell.blocked(step):
+            cell.run.progress(cell.scenario.cell.id, step.name)
+            facts = cell.take(step)
+            if step.name == "self-test" and not until:
+                cell.inspect()
+            if step.name == "build-again" and not facts.failure and not until:
+                cell.explain()
+                cell.containers.pop(step.place).remove()
+            yield facts
+        if step.name == until:
+            return
+
+
+def agent_archive() -> dict[str, bytes]:
+    """Return what goes into the agent's volume: the agent, twice, once under the name that Python imports."""
+    source = Path(__file__).with_name("agent.py").read_bytes()
+    return {"agent.py": source, "start-method/sitecustomize.py": source}
+
+
+def agent_volume(engine: Engine) -> str:
+    """Return the volume that holds the agent, made now if it is not there."""
+    files = agent_archive()
+    name = f"pbm-agent-{hashlib.sha256(files['agent.py']).hexdigest()[:16]}"
+    with images.lock("agent"):
+        engine.provide(name, "agent", lambda: iter([tar_of(files)]))
+    return name
+
+
+@contextlib.contextmanager
+def closing(cell: CellRun) -> Iterator[CellRun]:
+    """Remove the cell's containers at the end, whatever happens."""
+    try:
+        yield cell
+    finally:
+        with contextlib.suppress(InfrastructureError):  # what could not be removed is swept at the run's end
+            cell.close()

@@ -1,0 +1,84 @@
+"""Who is using the engine: a run or another command, alive or gone; and the removal of what the gone ones left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from matrix import paths
+from matrix.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from matrix.engines import Engine, Resource
+    from matrix.store import Run
+
+LOCK, PYTEST_LOCK = "lock", "pytest.lock"
+"""Held by `perf-matrix run` and by the pytest that it started, which may outlive it."""
+
+KEPT = ("tree", "agent", "image", "base")
+"""Purposes of what is a cache: `clean` removes it only with `--all`."""
+
+
+def owner() -> str:
+    """Return what tells our things in an engine from those of another state folder: a random id that is kept there."""
+    path = paths.state() / "owner"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.is_file():
+            path.write_text(secrets.token_hex(6))
+        return path.read_text()
+
+
+def label(run: str = "") -> str:
+    """Return the label of what belongs to a run, or else to this process."""
+    return f"{owner()}.{run or f'pid-{os.getpid()}'}"
+
+
+def lock(run: Run) -> FileLock:
+    """Return the lock that a run's first process holds while it lives."""
+    return FileLock(run.folder / LOCK)
+
+
+def gone(text: str) -> bool:
+    """Return whether a label is one of ours and its run or process has ended."""
+    mine, _, name = text.partition(".")
+    if mine != owner() or not name:
+        return False
+    if name.startswith("pid-"):
+        return not Path(f"/proc/{name.removeprefix('pid-')}").exists()
+    folder = paths.state() / "runs" / name
+    if not folder.is_dir():
+        return True
+    try:
+        with FileLock(folder / LOCK, timeout=0), FileLock(folder / PYTEST_LOCK, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
+def left_over(engine: Engine, run: str = "") -> list[Resource]:
+    """Return what sessions that have ended left in the engine; with `run`, what that run has there."""
+    wanted = label(run)
+    return [
+        resource
+        for resource in engine.resources()
+        if resource.purpose not in KEPT and (resource.run == wanted if run else gone(resource.run))
+    ]
+
+
+def sweep(engine: Engine, run: str = "") -> int:
+    """Remove what is left over and return how many things that were."""
+    found = left_over(engine, run)
+    failures = []
+    for resource in found:
+        try:
+            engine.remove(resource)
+        except InfrastructureError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return len(found)

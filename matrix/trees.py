@@ -1,0 +1,231 @@
+"""Gets a source tree from where it is and keeps it as one normalised archive, known by its content's hash.
+
+Everything that comes from a tree is untrusted: paths are checked here, once, and nothing is extracted on this
+machine; the engine unpacks the archive into a volume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import secrets
+import tarfile
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from matrix import paths, sources, store
+from matrix.engines import UID
+from matrix.errors import UsageError
+from matrix.model import TreeIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from matrix.engines import Engine
+    from matrix.model import Tree
+
+MTIME = 946684800  # 2000-01-01: older than anything a build writes
+PARTS = ("tools/", "scripts/", "arch/", "include/", "lib/", "kernel/bpf/", "net/")
+MAX_BYTES = 8 << 30
+MAX_FILES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A tree that is in the cache and in a volume; `index` maps each path to [mode, digest or link target]."""
+
+    identity: TreeIdentity
+    volume: str
+    index: dict[str, list[Any]]
+    ignore: dict[str, str]
+    generator_has_pool: bool
+
+
+def wanted(path: str) -> bool:
+    """Return whether a path of a kernel tree is one that tools/perf may need: the top's files and PARTS."""
+    return "/" not in path or path.startswith(PARTS)
+
+
+def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path | None = None) -> Prepared:
+    """Return the tree, got and unpacked into a volume if it was not yet; done once whoever asks.
+
+    The first to ask notes in the folder `pins` what the tree was, and for all that ask after it that is the tree: a
+    branch that moves, or a folder that is edited, does not change under a run.
+
+    Raises:
+        UsageError: the source does not exist, or is no kernel tree.
+        InfrastructureError: it could not be fetched.
+
+    """
+    folder = paths.cache() / "trees"
+    folder.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(tree.source.encode()).hexdigest()[:16]
+    with FileLock(folder / f"{key}.lock"):
+        pin = pins / f"{tree.name}.json" if pins else None
+        facts, origin = _pinned(folder, pin)
+        if facts is None:
+            source = sources.open_source(tree.source, engine, say)
+            facts, origin = _archived(folder, source, say), source.origin
+            if pin:
+                store.write(pin, json.dumps({"sha256": facts["sha256"], "origin": origin}))
+        digest = facts["sha256"]
+        volume = f"pbm-tree-{digest[:16]}"
+        engine.provide(volume, "tree", lambda: _blocks(folder / f"{digest}.tar"))
+    identity = TreeIdentity(name=tree.name, source=tree.source, sha256=digest, version=facts["version"], origin=origin)
+    return Prepared(identity, volume, facts["index"], facts["ignore"], facts["generator_has_pool"])
+
+
+def _pinned(folder: Path, pin: Path | None) -> tuple[Any, str]:
+    if pin is None or not pin.is_file():
+        return None, ""
+    noted = json.loads(pin.read_text())
+    facts = folder / f"{noted['sha256']}.json"
+    if not (facts.is_file() and facts.with_suffix(".tar").is_file()):
+        raise UsageError(
+            f"the tree that this run began with ({noted['origin']}) is no longer in the cache", "Begin anew."
+        )
+    return json.loads(facts.read_text()), noted["origin"]
+
+
+def _archived(folder: Path, source: sources.Source, say: Callable[[str], None]) -> Any:
+    """Return the facts of the source's archive, made now unless it was; by the source's own fixed identity."""
+    pointer = folder / f"{hashlib.sha256(source.fixed.encode()).hexdigest()[:32]}.source"
+    if source.fixed and pointer.is_file():
+        facts = folder / f"{pointer.read_text()}.json"
+        if facts.is_file() and facts.with_suffix(".tar").is_file():
+            return json.loads(facts.read_text())
+    say(f"reading {source.origin}")
+    part = folder / f"{pointer.stem}.{secrets.token_hex(4)}.part"
+    try:
+        with part.open("wb") as file, tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            result = write(source.members(), archive)
+        _check_is_kernel(result, source.origin)
+        part.replace(folder / f"{result['sha256']}.tar")
+    finally:
+        part.unlink(missing_ok=True)
+    store.write(folder / f"{result['sha256']}.json", json.dumps(result))
+    if source.fixed:
+        store.write(pointer, result["sha256"])
+    return result
+
+
+def write(members: Iterator[sources.Member], archive: tarfile.TarFile) -> dict[str, Any]:
+    """Copy the members that are wanted into `archive`, normalised, and return what is to be known of them.
+
+    The hash is over each path, mode and content, sorted by path, so it does not depend on the source's kind.
+
+    Raises:
+        UsageError: a path leads out of the tree, or the tree is beyond all bounds.
+
+    """
+    index: dict[str, list[Any]] = {}
+    ignore: dict[str, str] = {}
+    kept: dict[str, bytes] = {}
+    folders: set[str] = set()
+    size = 0
+    _folder(archive, "tree", folders)
+    for member in members:
+        path = checked(member.path)
+        if not wanted(path):
+            continue
+        if (
+            path in index
+            or any(str(parent) in index for parent in PurePosixPath(path).parents)
+            or f"tree/{path}" in folders
+        ):
+            raise UsageError(
+                f"the tree holds a path twice: {path!r}", "A file, a link and a folder cannot share a name."
+            )
+        size += member.size
+        if size > MAX_BYTES or len(index) > MAX_FILES:
+            raise UsageError("the tree is larger than any kernel", f"At most {MAX_BYTES} bytes in {MAX_FILES} files.")
+        if "/" in path:
+            _folder(archive, f"tree/{path.rpartition('/')[0]}", folders)
+        index[path] = _add(archive, path, member, kept, ignore)
+    listing = "".join(f"{path}\0{mode}\0{content}\n" for path, (mode, content) in sorted(index.items()))
+    return {
+        "sha256": hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest(),
+        "version": _version(kept.get("Makefile", b"").decode(errors="replace")),
+        "index": index,
+        "ignore": ignore,
+        "generator_has_pool": b"ProcessPoolExecutor" in kept.get("tools/perf/pmu-events/jevents.py", b""),
+    }
+
+
+def _add(
+    archive: tarfile.TarFile,
+    path: str,
+    member: sources.Member,
+    kept: dict[str, bytes],
+    ignore: dict[str, str],
+) -> list[Any]:
+    info = _owned(tarfile.TarInfo(f"tree/{path}"))
+    if member.target is not None:
+        info.type, info.linkname = tarfile.SYMTYPE, member.target
+        archive.addfile(info)
+        return [0o777, member.target]
+    content = member.read()
+    info.size, info.mode = len(content), 0o755 if member.executable else 0o644
+    archive.addfile(info, io.BytesIO(content))
+    if path in ("Makefile", "tools/perf/pmu-events/jevents.py", "tools/perf/Makefile.perf"):
+        kept[path] = content
+    if path.rpartition("/")[2] == ".gitignore":
+        ignore[path.rpartition("/")[0]] = content.decode(errors="replace")
+    return [info.mode, hashlib.sha256(content).hexdigest()]
+
+
+def checked(path: str) -> str:
+    """Return `path` if it stays inside the tree.
+
+    Raises:
+        UsageError: it is absolute, has a `..`, or is no name at all.
+
+    """
+    parts = path.split("/")
+    if not path or path.startswith("/") or "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise UsageError(f"the tree holds a path that leads out of it: {path!r}")
+    return path
+
+
+def _folder(archive: tarfile.TarFile, path: str, folders: set[str]) -> None:
+    if path in folders:
+        return
+    if "/" in path:
+        _folder(archive, path.rpartition("/")[0], folders)
+    folders.add(path)
+    info = _owned(tarfile.TarInfo(path))
+    info.type, info.mode = tarfile.DIRTYPE, 0o755
+    archive.addfile(info)
+
+
+def _owned(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = UID
+    info.mtime = MTIME
+    return info
+
+
+def _version(makefile: str) -> str:
+    words = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)$", makefile, re.M))
+    numbers = ".".join(words.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+    return (numbers + words.get("EXTRAVERSION", "")) if words.get("VERSION") else ""
+
+
+def _check_is_kernel(facts: dict[str, Any], origin: str) -> None:
+    if not facts["version"] or "tools/perf/Makefile.perf" not in facts["index"]:
+        raise UsageError(
+            f"{origin} is no kernel tree: it has no Makefile with a VERSION or no tools/perf/Makefile.perf",
+            "Name the top folder of a kernel source tree.",
+        )
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    file: IO[bytes]
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
