@@ -1,0 +1,124 @@
+"""no-op: a second make changes no file and runs no compiler, linker, generator or install command."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from matrix.checks import Check, Outcome
+from matrix.makers import maker, text, work
+from matrix.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.observe import Observations, Process, StepFacts
+
+LISTED = 12
+
+
+_FEATURE_FILE = re.compile(r"/feature/(test-[\w.-]+?)\.(?:c|cpp|d|bin|make\.output)$")
+_FEATURE_TARGET = re.compile(r"(?:^|/)(test-[\w.-]+?)\.bin\b")
+
+
+def _detected(observations: Observations) -> frozenset[str]:
+    """Return the features that FEATURE-DUMP says were detected."""
+    test = observations.steps.get("self-test")
+    outputs = [ran.output or "" for ran in test.commands if ran.label == "features"] if test else []
+    return frozenset(re.findall(r"^feature-([\w.-]+)=1$", "\n".join(outputs), re.M))
+
+
+def _absent_feature(path: str, step: StepFacts, detected: frozenset[str]) -> str:
+    """Return the feature test that a path belongs to, if it leaves no `.bin` and its feature was not detected.
+
+    tools/build can only cache a detection as a target that is there, so it tries the others again at each make.
+    """
+    match = _FEATURE_FILE.search(path)
+    if not match or any(other.endswith(f"/{match[1]}.bin") for other in step.files):
+        return ""
+    return "" if match[1].removeprefix("test-") in detected else match[1]
+
+
+def _finding(observations: Observations, kind: str, subject: str, actual: str, evidence: str) -> Finding:
+    step = observations.steps["rebuild"]
+    absent = _absent_feature(subject, step, _detected(observations))
+    if absent:
+        return Finding(
+            kind="retried-feature",
+            subject=absent,
+            expected="no compiler runs, no change",
+            actual="a feature that is not there was looked for again",
+            evidence=evidence,
+            where=step.log,
+        )
+    expected = "no change" if kind == "changed" else f"no {kind.removeprefix('ran-')} runs"
+    return Finding(kind=kind, subject=subject, expected=expected, actual=actual, evidence=evidence, where=step.log)
+
+
+def _changes(observations: Observations) -> Iterator[Finding]:
+    step = observations.steps["rebuild"]
+    for path, way in observations.changed("rebuild").items():
+        made = maker(step, path)
+        yield _finding(observations, "changed", path, way, f"made by: {made}" if made else "")
+    for path in step.missing:
+        if path not in observations.steps["build"].missing:
+            yield _finding(observations, "changed", f"/src/{path}", "removed", "")
+
+
+def _tested(process: Process) -> str:
+    """Return the `.bin` that a feature test's compiler works for: one source can be tested in several ways."""
+    found = (_FEATURE_TARGET.search(word) for word in process.argv)
+    return next((f"/feature/{match[1]}.bin" for match in found if match), "")
+
+
+def _work(observations: Observations) -> Iterator[Finding]:
+    step = observations.steps["rebuild"]
+    seen: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for process in step.processes:
+        done = work(process)
+        if done and "/feature/" in done[1]:
+            done = done[0], _tested(process) or done[1]
+        if done:
+            seen[done] += 1
+            first.setdefault(done, text(process))
+    for (kind, target), count in sorted(seen.items()):
+        actual = f"{count} run{'s' if count > 1 else ''}"
+        yield _finding(observations, f"ran-{kind}", target, actual, first[kind, target])
+
+
+def _untraced(observations: Observations) -> Iterator[Finding]:
+    step = observations.steps["rebuild"]
+    if not step.traced:
+        actual = "processes could not be traced"
+        yield Finding(kind="not-traced", subject="rebuild", expected="what runs is seen", actual=actual, where=step.log)
+
+
+def _examine(observations: Observations) -> Outcome:
+    step = observations.steps["rebuild"]
+    programs = Counter(process.program or "(fork)" for process in step.processes)
+    figures: dict[str, int | float | str] = {
+        "files": len(step.files),
+        "processes": len(step.processes) if step.traced else "unknown: tracing is forbidden here",
+        "programs": ", ".join(f"{name} {count}" for name, count in programs.most_common(LISTED)),
+        "wall_s": round(sum(ran.wall_s for ran in step.commands), 2),
+        "preprocessor queries": sum(
+            "-E" in process.argv and posixpath.basename(process.argv[0]).startswith("cc1")
+            for process in step.processes
+            if process.argv
+        ),
+    }
+    findings = (*_work(observations), *_changes(observations), *_untraced(observations))
+    found = {finding.key: finding for finding in findings}
+    return Outcome(tuple(found[key] for key in sorted(found)), len(step.files), figures)
+
+
+CHECK = Check(
+    name="no-op",
+    summary="a second make changes no file and runs no compiler, linker, generator or install command",
+    owns=("rebuild",),
+    needs=("build",),
+    examine=_examine,
+)

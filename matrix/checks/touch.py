@@ -1,0 +1,96 @@
+"""touch: a touched file rebuilds what depends on it, all of it and nothing else."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from matrix.checks import Check, Outcome
+from matrix.derived import graph, reachable
+from matrix.makers import maker
+from matrix.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.observe import Observations
+
+STEPS = ("touch-source", "touch-header")
+
+
+def object_of(command_file: str) -> str:
+    """Return the object that kbuild's `.NAME.o.cmd` belongs to."""
+    folder, name = posixpath.split(command_file)
+    return posixpath.join(folder, name.removeprefix(".").removesuffix(".cmd"))
+
+
+def dependents(observations: Observations, name: str) -> set[str]:
+    """Return the objects whose command files say that they depend on what the step touched."""
+    step = observations.steps[name]
+    [touched] = step.step.touch
+    base = observations.output
+    found = set()
+    for command_file, words in step.mentions.items():
+        roots = ("/src/tools/perf", base, posixpath.dirname(command_file))
+        if any(posixpath.normpath(posixpath.join(root, word)) == touched for word in words for root in roots):
+            found.add(object_of(command_file))
+    return found & step.files.keys()
+
+
+def _companions(path: str) -> set[str]:
+    folder, name = posixpath.split(path)
+    return {posixpath.join(folder, f".{name}.{ending}") for ending in ("cmd", "d")} | {f"{path}.tmp"}
+
+
+def _judge(observations: Observations, name: str) -> Iterator[Finding]:
+    step = observations.steps[name]
+    [touched] = step.step.touch
+    changed = observations.changed(name)
+    expected = dependents(observations, name)
+    if not expected:
+        yield Finding(
+            kind="no-dependents",
+            subject=touched,
+            expected="at least one object's .cmd file names it",
+            actual="none does",
+            where=step.log,
+        )
+    for path in sorted(expected - changed.keys()):
+        yield Finding(
+            kind="stale",
+            subject=path,
+            expected=f"built again after {touched} was touched",
+            actual="it was not",
+            where=step.log,
+        )
+    derived = reachable(graph(observations.steps["build"]), expected)
+    allowed = derived | {companion for path in derived for companion in _companions(path)}
+    restless = observations.changed("rebuild").keys()
+    for path in sorted(changed.keys() - allowed - restless):
+        made = maker(step, path)
+        yield Finding(
+            kind="rebuilt",
+            subject=path,
+            expected=f"untouched: it is not made from {touched}",
+            actual=changed[path],
+            evidence=f"made by: {made}" if made else "",
+            where=step.log,
+        )
+    program = f"{observations.output}/perf"
+    if program not in changed:
+        yield Finding(kind="stale", subject=program, expected="linked again", actual="it was not", where=step.log)
+
+
+def _examine(observations: Observations) -> Outcome:
+    findings = [finding for name in STEPS for finding in _judge(observations, name)]
+    counts = {f"{name}: objects": len(dependents(observations, name)) for name in STEPS}
+    return Outcome(tuple(findings), sum(counts.values()) or len(findings), dict(counts))
+
+
+CHECK = Check(
+    name="touch",
+    summary="a touched source or header rebuilds what is made from it, all of it and nothing else",
+    owns=STEPS,
+    needs=("build", "rebuild"),
+    examine=_examine,
+)
