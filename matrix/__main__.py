@@ -1,0 +1,5 @@
+"""`python -m matrix` is `perf-matrix`."""
+
+from matrix.cli import main
+
+main()

@@ -1,0 +1,132 @@
+"""One cell from beginning to end: prepare, run, judge, keep. What goes wrong on our side is an ERROR result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import __version__, cells, config, images, judge, plan, runner, trees
+from matrix.errors import InfrastructureError, MatrixError, UsageError
+from matrix.model import BTF, Cell, CellResult, Limits, Verdict
+from matrix.transcript import Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matrix.engines import Engine
+    from matrix.model import KnownFailure
+    from matrix.store import Run
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every cell of a run shares: where results go, what runs them, within which bounds."""
+
+    run: Run
+    engine: Engine
+    jobs: int
+    limits: Limits
+    known: tuple[KnownFailure, ...]
+    say: Callable[[str], None]
+
+
+def run(cell: Cell, context: Context) -> CellResult:
+    """Run one cell and return its result, which is stored before this returns, and its transcript with it."""
+    began = time.time()
+    result = CellResult(
+        id=cell.id,
+        run=context.run.name,
+        tool_version=__version__,
+        verdict=Verdict.ERROR,
+        reason="the cell was begun and did not end",
+        make=cell.make,
+        environment=plan.environments(cell)["first"],
+        out_of_tree=cell.build.out_of_tree,
+        limits=context.limits,
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+        reproduce=reproduce(cell, context.run.settings().configs),
+    )
+    context.run.save(result)
+    try:
+        result = _run(result, cell, context)
+    except (MatrixError, OSError) as error:
+        result = result.model_copy(update={"verdict": Verdict.ERROR, "reason": str(error)})
+    result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
+    context.run.save(result)
+    context.run.progress(cell.id, "")
+    return result
+
+
+def _kept(result: CellResult, context: Context) -> CellResult:
+    """Return what was stored of a result on the way: which image and tree it is of."""
+    return context.run.result(result.id) or result
+
+
+def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
+    engine = context.engine
+    context.run.progress(cell.id, "prepare")
+    image = images.prepare(cell.image, engine, context.say)
+    tree = trees.prepare(cell.tree, engine, context.say, context.run.pins)
+    result = result.model_copy(update={"image": image, "tree": tree.identity, "host": engine.describe()})
+    context.run.save(result)
+    if cell.build.start_method and not tree.generator_has_pool:
+        reason = "this tree's event generator has no process pool, so no start method can be forced"
+        return result.model_copy(update={"verdict": Verdict.SKIP, "reason": reason})
+    for path in (cell.tree.touch_source, cell.tree.touch_header):
+        if path not in tree.index:
+            raise UsageError(
+                f"tree {cell.tree.name} has no {path} to touch", "Name others in a tree file: touch_source, …"
+            )
+    scenario = plan.scenario(cell, context.jobs, context.limits)
+    cell_run = runner.CellRun(engine, context.run, scenario, image, tree, runner.agent_volume(engine))
+    with runner.closing(cell_run):
+        btf = cell_run.container("first").read(BTF, 64 << 20)
+        if not btf and cell.build.expect.bpf_skeletons:
+            raise InfrastructureError(
+                f"this kernel has no {BTF}", "BPF skeletons are made from it: select other builds."
+            )
+        try:
+            for facts in runner.execute(cell_run):
+                if facts.step.name == "build" and not facts.failure and not facts.traced:
+                    raise InfrastructureError(
+                        "ptrace is forbidden here, so what a build runs cannot be seen",
+                        "Allow it: seccomp, Yama's scope.",
+                    )
+        finally:
+            transcript = cell_run.transcript()
+            context.run.save_transcript(cell.id, transcript.model_dump(mode="json"))
+    host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
+    return judged(result.model_copy(update={"host": host}), transcript, context.known)
+
+
+def judged(result: CellResult, transcript: Transcript, known: Sequence[KnownFailure]) -> CellResult:
+    """Return a result with what the checks say of its transcript."""
+    observations = transcript.observations()
+    checks = judge.judge(observations, known)
+    verdict = judge.overall(checks)
+    program = observations.steps["build"].files.get(f"{observations.output}/perf")
+    update = {"steps": judge.steps(observations), "checks": checks, "verdict": verdict, "reason": ""}
+    return result.model_copy(update={**update, "program_sha256": program.content if program else ""})
+
+
+def check_again(run: Run) -> None:
+    """Judge what a run recorded by today's checks, builds and known failures; nothing is built."""
+    settings = run.settings()
+    loaded = config.load([Path(folder) for folder in settings.configs])
+    today = {cell.id: cell for cell in cells.every(loaded, [cells.tree(loaded, word) for word in settings.trees])}
+    for result in run.results():
+        kept = run.transcript(result.id)
+        if kept is not None and result.image is not None and result.id in today:
+            transcript = Transcript.model_validate_json(json.dumps(kept)).with_cell(today[result.id])
+            run.save(judged(result, transcript, loaded.known))
+
+
+def reproduce(cell: Cell, configs: Sequence[str]) -> str:
+    """Return the command that runs this cell again; `configs` are the user's own folders of configuration."""
+    words = [*(word for folder in configs for word in ("--configs", folder)), "--tree", cell.tree.asked]
+    return shlex.join(["perf-matrix", "run", *words, "--select", cell.id.partition("@")[0]])

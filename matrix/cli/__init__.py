@@ -1,0 +1,52 @@
+"""The command perf-matrix: what it is made of, and how every failure ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from matrix import __version__
+from matrix.cli import look, machine, runs
+from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
+
+app = typer.Typer(
+    name="perf-matrix",
+    help="Prove that a change to the build of tools/perf is right: real kernel trees, real distro containers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(look.list_cells)
+app.command()(look.plan)
+app.command()(runs.run)
+app.command()(runs.report)
+app.command()(look.shell)
+app.command()(machine.doctor)
+app.command()(machine.clean)
+app.add_typer(machine.engine_app, name="engine")
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Answer --version."""
+    if show:
+        typer.echo(f"perf-matrix {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; every foreseen failure is a message and an exit status, never a traceback."""
+    try:
+        app()
+    except MatrixError as error:
+        typer.echo(f"perf-matrix: {error}", err=True)
+        sys.exit(error.status)
+    except KeyboardInterrupt:
+        typer.echo("perf-matrix: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        typer.echo(f"perf-matrix: {error}\n  Check the path, the permissions and the free space.", err=True)
+        sys.exit(INFRASTRUCTURE)

@@ -1,0 +1,84 @@
+"""doctor, engine and clean: this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from matrix.cli.options import Host, Json, NoInstall, forbid_install, print_json
+
+engine_app = typer.Typer(help="Start, stop or look at a container engine of the matrix's own.", no_args_is_help=True)
+
+
+def doctor(engine: Host = "", json_output: Json = False) -> None:
+    """Say whether this machine has what the matrix needs, and what to do where it has not."""
+    from matrix import launch
+
+    rows = launch.doctor(engine or None)
+    if json_output:
+        print_json([{"what": what, "ok": ok, "found": found} for what, ok, found in rows])
+    else:
+        table = Table(show_header=False, box=None)
+        for what, ok, found in rows:
+            table.add_row(what, "[green]ok[/]" if ok else "[red]missing[/]", escape(found))
+        Console(highlight=False, soft_wrap=True).print(table)
+    raise typer.Exit(0 if all(ok for _, ok, _ in rows) else 3)
+
+
+def clean(
+    everything: Annotated[bool, typer.Option("--all", help="Also images, trees and the agent: the caches.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    engine: Host = "", json_output: Json = False,
+) -> None:  # fmt: skip
+    """Remove what runs that have ended left in the engine, after saying what."""
+    from matrix import engines, session
+
+    connected = engines.connect(engine or None, session.label())
+    found = session.left_over(connected)
+    if everything:
+        found += [item for item in connected.resources() if item.purpose in session.KEPT]
+    if json_output:
+        print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
+    else:
+        for item in found:
+            typer.echo(f"{'would remove' if dry_run else 'removing'} {item.kind} {item.name} ({item.purpose})")
+        typer.echo(f"{len(found)} things" if found else "nothing to remove", err=True)
+    if not dry_run:
+        for item in found:
+            connected.remove(item)
+
+
+@engine_app.command("up")
+def engine_up(no_install: NoInstall = False) -> None:
+    """Start a private dockerd unless it runs; as root on Debian, install it first, saying so."""
+    from matrix import private_engine
+
+    forbid_install(no_install)
+    now = private_engine.up(typer.echo)
+    typer.echo(f"running: DOCKER_HOST=unix://{now.socket} (process {now.pid}, data in {now.data})")
+
+
+@engine_app.command("down")
+def engine_down() -> None:
+    """Stop the private dockerd, and nothing else."""
+    from matrix import private_engine
+
+    typer.echo("stopped" if private_engine.down() else "it was not running")
+
+
+@engine_app.command("status")
+def engine_status(json_output: Json = False) -> None:
+    """Say whether the private dockerd runs."""
+    from matrix import private_engine
+
+    now = private_engine.status()
+    if json_output:
+        print_json({"running": now.pid is not None, "pid": now.pid, "socket": str(now.socket), "data": str(now.data)})
+    else:
+        state = f"running (process {now.pid})" if now.pid is not None else "not running"
+        typer.echo(f"{state}\nsocket: {now.socket}\ndata: {now.data}\nlog: {now.log}")
+    raise typer.Exit(0 if now.pid is not None else 3)

@@ -1,0 +1,69 @@
+"""Options that several commands share, and the cells that they select."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from matrix import cells, config
+from matrix.errors import UsageError
+
+if TYPE_CHECKING:
+    from matrix.model import Cell
+
+Select = Annotated[list[str], typer.Option("--select", "-s", help="Cells by glob, as 'debian-*/gcc/static'.")]
+Exclude = Annotated[list[str], typer.Option("--exclude", "-x", help="Cells to leave out, by glob.")]
+ProfileName = Annotated[str, typer.Option("--profile", "-p", help="A named selection from configs/profiles.")]
+TreeNames = Annotated[
+    list[str],
+    typer.Option("--tree", "-t", help="7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE."),
+]
+Configs = Annotated[list[Path], typer.Option("--configs", help="A folder of your own images, builds, trees, profiles.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Host = Annotated[str, typer.Option("--engine", help="The engine's socket, as unix:///var/run/docker.sock.")]
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a program on this machine.")]
+
+
+def print_json(data: Any) -> None:
+    """Print data for machines."""
+    typer.echo(json.dumps(data, indent=2))
+
+
+def forbid_install(forbid: bool) -> None:
+    """Let nothing that this process starts install a program, where --no-install says so."""
+    if forbid:
+        os.environ["PERF_MATRIX_NO_INSTALL"] = "1"
+
+
+def selected(
+    profile: str, trees: list[str], select: list[str], exclude: list[str], folders: list[Path]
+) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+    """Return the cells that the options select, and the trees that they are on as they were asked for."""
+    loaded = config.load(folders)
+    chosen = cells.profile(loaded, profile)
+    words = tuple(trees) or chosen.trees
+    return cells.of_profile(loaded, chosen, words, select, exclude), words
+
+
+def one(glob: str, trees: list[str], folders: list[Path]) -> Cell:
+    """Return the one cell that a glob selects, on the tree that it names or else on 7.3.
+
+    Raises:
+        UsageError: it selects none, or more than one.
+
+    """
+    loaded = config.load(folders)
+    words = trees or (
+        [glob.partition("@")[2]] if "@" in glob and not set(glob.partition("@")[2]) & set("*?[") else ["7.3"]
+    )
+    everything = cells.every(loaded, [cells.tree(loaded, word) for word in words])
+    found = cells.select(everything, [glob])
+    if len(found) > 1:
+        raise UsageError(
+            f"{glob!r} selects {len(found)} cells", f"Name one of: {', '.join(c.id for c in found[:6])}, …"
+        )
+    return found[0]

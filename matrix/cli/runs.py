@@ -1,0 +1,87 @@
+"""run and report: the product."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from matrix.cli.options import (
+    Configs,
+    Exclude,
+    Host,
+    Json,
+    NoInstall,
+    ProfileName,
+    Select,
+    TreeNames,
+    forbid_install,
+    selected,
+)
+from matrix.errors import UsageError
+from matrix.model import Limits
+
+LIMITS = Limits()
+
+
+def run(
+    select: Select = [], exclude: Exclude = [], profile: ProfileName = "gate", tree: TreeNames = [],
+    configs: Configs = [], number: Annotated[int, typer.Option("-n", help="Cells at once; 0 chooses.", min=0)] = 0,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", help="make's parallel jobs in a cell; 0 chooses.", min=0)] = 0,
+    timeout: Annotated[int, typer.Option(help="Seconds that a step may take.", min=1)] = LIMITS.step_s,
+    memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
+    disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
+    pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
+    resume: Annotated[str, typer.Option(metavar="RUN", help="Do what that run still lacks.")] = "",
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+) -> None:  # fmt: skip
+    """Run cells: build, rebuild, touch, clean and build again, and check everything."""
+    from matrix import launch, reports, store
+    from matrix.reports import text
+
+    forbid_install(no_install)
+    if resume:
+        this = store.find(resume)
+    else:
+        found, words = selected(profile, tree, select, exclude, configs)
+        limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
+        at_once = launch.workers(number, len(found))
+        chosen = jobs or max(2, (os.cpu_count() or 2) // at_once)
+        absolute = tuple(str(folder.resolve()) for folder in configs)
+        this = store.begin(found, words, absolute, chosen, limits)
+    wanted = this.settings().cells
+    console = Console(stderr=json_output, highlight=False)
+    todo = launch.lacking(this, wanted)
+    at_once = launch.workers(number, len(todo) or 1)
+    console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do, {at_once} at once", soft_wrap=True)
+    if todo:
+        launch.run(this, wanted, at_once, engine or None, console)
+    report = reports.of_run(this)
+    if json_output:
+        typer.echo(reports.formats()["json"](report), nl=False)
+    else:
+        width = max(console.width, 120) if console.is_terminal else text.WIDTH
+        typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
+    raise typer.Exit(reports.exit_status(report))
+
+
+def report(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's name or folder; the newest without.")] = "",
+    format: Annotated[str, typer.Option("--format", "-f", help="text or json.")] = "text",  # noqa: A002
+    check: Annotated[bool, typer.Option(help="Run today's checks again on what the run recorded.")] = False,
+) -> None:
+    """Print a run's report."""
+    from matrix import cellrun, reports, store
+    from matrix.strict import did_you_mean
+
+    this = store.find(run or None)
+    known = reports.formats()
+    if format not in known:
+        raise UsageError(f"no format {format!r}{did_you_mean(format, known)}")
+    if check:
+        cellrun.check_again(this)
+    made = reports.of_run(this)
+    typer.echo(known[format](made), nl=False)
+    raise typer.Exit(reports.exit_status(made))

@@ -1,0 +1,197 @@
+"""The pytest side: one item per cell and check, grouped so that each cell's scenario runs once in one worker."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from filelock import FileLock
+
+from matrix import cellrun, cells, config, engines, private_engine, reports, session, store
+from matrix.checks import registry
+from matrix.errors import MatrixError
+from matrix.model import Cell, CellResult, CheckResult, Limits, Verdict
+from matrix.reports import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from matrix.config import Config
+
+RUN_VARIABLE = "PERF_MATRIX_RUN"
+QUIET_VARIABLE = "PERF_MATRIX_QUIET"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of `pytest tests/cells`; `perf-matrix run` has the same and passes a run on instead."""
+    group = parser.getgroup("perf-build-matrix")
+    group.addoption("--select", action="append", default=[], metavar="GLOB", help="cells to run, by id")
+    group.addoption("--exclude", action="append", default=[], metavar="GLOB", help="cells to leave out, by id")
+    group.addoption("--profile", default="gate", metavar="NAME", help="a named selection")
+    group.addoption("--tree", action="append", default=[], metavar="SPEC", help="source trees")
+    group.addoption("--configs", action="append", default=[], metavar="DIR", help="a folder of more configuration")
+
+
+class Matrix:
+    """What a pytest process needs to run cells: configuration, selection, run directory, engine."""
+
+    def __init__(self, options: pytest.Config) -> None:
+        run_name = os.environ.get(RUN_VARIABLE)
+        if run_name:
+            self.run = store.Run(Path(run_name))
+            settings = self.run.settings()
+            self.config: Config = config.load([Path(folder) for folder in settings.configs])
+            trees: Sequence[str] = settings.trees
+            self.cells = tuple(
+                cell
+                for cell in cells.every(self.config, [cells.tree(self.config, word) for word in trees])
+                if cell.id in settings.cells
+            )
+        else:
+            self.config = config.load([Path(folder) for folder in options.getoption("--configs")])
+            profile = cells.profile(self.config, options.getoption("--profile"))
+            trees = options.getoption("--tree") or profile.trees
+            self.cells = cells.of_profile(
+                self.config, profile, trees, options.getoption("--select"), options.getoption("--exclude")
+            )
+            folders = tuple(str(Path(folder).resolve()) for folder in options.getoption("--configs"))
+            self.run = store.begin(self.cells, trees, folders, jobs=0)
+            self.lock = session.lock(self.run)
+            self.lock.acquire(timeout=0)
+            os.environ[RUN_VARIABLE] = str(self.run.folder)
+            settings = self.run.settings()
+        self.jobs = settings.jobs or max(
+            2, (os.cpu_count() or 2) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        )
+        self.limits = Limits(**settings.limits)
+        self.results: dict[str, CellResult] = {}
+        self.lock = FileLock(self.run.folder / session.PYTEST_LOCK)
+        if not hasattr(options, "workerinput"):
+            self.lock.acquire(timeout=10)
+
+    def result(self, cell: Cell) -> CellResult:
+        """Return a cell's result, from this process, from the run, or by running it now."""
+        if cell.id not in self.results:
+            kept = self.run.result(cell.id)
+            if kept is None or kept.verdict == Verdict.ERROR:
+                say = functools.partial(self.run.progress, cell.id)
+                engine = private_engine.ensure(None, session.label(self.run.name), say)
+                context = cellrun.Context(self.run, engine, self.jobs, self.limits, self.config.known, say)
+                kept = cellrun.run(cell, context)
+            self.results[cell.id] = kept
+        return self.results[cell.id]
+
+
+_MATRIX = pytest.StashKey[Matrix]()
+
+
+def _matrix(options: pytest.Config) -> Matrix:
+    if _MATRIX not in options.stash:
+        try:
+            options.stash[_MATRIX] = Matrix(options)
+        except MatrixError as error:
+            raise pytest.UsageError(str(error)) from error
+    return options.stash[_MATRIX]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist how items are spread: it reads the command line, which may not say it."""
+    node.workerinput["loadgroup"] = node.config.option.dist == "loadgroup"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """End where the last worker of xdist was killed: it would wait for the one that takes its place for ever."""
+    controller = node.config.pluginmanager.getplugin("dsession")
+    if error and controller and controller._active_nodes == {node}:  # noqa: SLF001 - xdist tells it nowhere else
+        controller.shouldstop = f"{node.gateway.id}, the last worker, was killed"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let an interrupt reach the cells: a shell's background job, and so its children, would ignore it."""
+    if hasattr(config, "workerinput"):
+        config.option.loadgroup = config.workerinput["loadgroup"]
+    if os.environ.get(QUIET_VARIABLE) == "1":
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Keep the items of a cell in one worker where `-n` is given and nothing about how to spread them."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "loadgroup"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin the run before xdist starts its workers, which take it from the environment."""
+    if not hasattr(session.config, "workerinput") and _asks_for_cells(session.config):
+        _matrix(session.config)
+
+
+def _asks_for_cells(options: pytest.Config) -> bool:
+    cell_tests = config.cell_tests()
+    asked = [(options.invocation_params.dir / word.partition("::")[0]).resolve() for word in options.args]
+    return RUN_VARIABLE not in os.environ and any(
+        path in (cell_tests, *cell_tests.parents) or cell_tests in path.parents for path in asked
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make an item for each selected cell and each check; xdist takes what follows an `@` for the group's name."""
+    if "cell_check" not in metafunc.fixturenames:
+        return
+    items = [
+        pytest.param((cell, check), id=f"{cell.id}:{check}", marks=pytest.mark.xdist_group(cell.id.replace("@", " ")))
+        for cell in _matrix(metafunc.config).cells
+        for check in registry()
+    ]
+    metafunc.parametrize("cell_check", items)
+
+
+@pytest.fixture(scope="session")
+def run_cell(request: pytest.FixtureRequest) -> Callable[[Cell], CellResult]:
+    """Return the function that gives a cell's result, which is in the run directory before it returns."""
+    return _matrix(request.config).result
+
+
+def assert_check(result: CellResult, name: str) -> None:
+    """Pass, skip, xfail or fail as a check of a cell did; an ERROR is named as the infrastructure's."""
+    check: CheckResult | None = next((check for check in result.checks if check.check == name), None)
+    if check is None:
+        if result.verdict == Verdict.SKIP:
+            pytest.skip(result.reason)
+        pytest.fail(f"ERROR (the infrastructure's, not perf's): {result.reason}", pytrace=False)
+    if check.verdict == Verdict.SKIP:
+        pytest.skip(check.reason)
+    if check.verdict == Verdict.XFAIL:
+        pytest.xfail("; ".join(sorted({finding.known for finding in check.findings})))
+    if check.verdict != Verdict.PASS:
+        new = [finding for finding in check.findings if not finding.known]
+        lines = [f"{finding.key}: expected {finding.expected}, actual {finding.actual}" for finding in new]
+        message = "\n".join([f"{check.verdict} {check.reason}".strip(), *lines, f"to reproduce: {result.reproduce}"])
+        pytest.fail(text.plain(message), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+    """End with the table of cells by checks, where cells were run by hand."""
+    yield
+    if _MATRIX in config.stash and not hasattr(config, "workerinput") and os.environ.get(QUIET_VARIABLE) != "1":
+        run = config.stash[_MATRIX].run
+        terminalreporter.write(text.render(reports.of_run(run)))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind: what this run still has in the engine, after an interrupt say, is removed."""
+    if _MATRIX in config.stash and not hasattr(config, "workerinput"):
+        run = config.stash[_MATRIX].run
+        try:
+            session.sweep(engines.connect(), run.name)
+        except MatrixError:
+            return

@@ -1,0 +1,203 @@
+"""The run directory: a result per cell, its transcript and logs. Every write is atomic."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import secrets
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationError
+
+from matrix import __version__, paths
+from matrix.errors import UsageError
+from matrix.model import CellResult, Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.model import Cell, Limits
+
+
+class RunSettings(Frozen):
+    """What was asked for, and so what is needed to do it again or to go on with it."""
+
+    run: str
+    started: str
+    tool_version: str
+    configs: tuple[str, ...] = ()
+    trees: tuple[str, ...]
+    cells: tuple[str, ...]
+    jobs: int
+    limits: dict[str, int] = Field(default_factory=dict)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's directory."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name, which its containers carry as a label."""
+        return self.folder.name
+
+    @property
+    def pins(self) -> Path:
+        """The folder that notes which content each tree of the run had."""
+        return self.folder / "trees"
+
+    def save_settings(self, settings: RunSettings) -> None:
+        """Keep what was asked for."""
+        write(self.folder / "run.json", settings.model_dump_json(indent=1))
+
+    def settings(self) -> RunSettings:
+        """Return what was asked for.
+
+        Raises:
+            UsageError: the folder holds no run.
+
+        """
+        path = self.folder / "run.json"
+        try:
+            return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError, ValueError) as error:
+            raise UsageError(f"{self.folder} holds no run: {error}", "`perf-matrix report` names the runs.") from error
+
+    def cell(self, cell_id: str) -> Path:
+        """Return a cell's folder."""
+        return self.folder / "cells" / cell_id
+
+    def save(self, result: CellResult) -> None:
+        """Keep a cell's result."""
+        write(self.cell(result.id) / "result.json", result.model_dump_json(indent=1))
+
+    def result(self, cell_id: str) -> CellResult | None:
+        """Return a cell's result, or nothing where there is none yet.
+
+        Raises:
+            UsageError: the file is not a result of ours.
+
+        """
+        path = self.cell(cell_id) / "result.json"
+        if not path.is_file():
+            return None
+        try:
+            return CellResult.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, ValueError) as error:
+            raise UsageError(f"{path} is no result: {error}") from error
+
+    def results(self) -> Iterator[CellResult]:
+        """Yield the results that there are, in the order of the run's cells."""
+        for cell_id in self.settings().cells:
+            result = self.result(cell_id)
+            if result is not None:
+                yield result
+
+    def save_transcript(self, cell_id: str, transcript: dict[str, Any]) -> None:
+        """Keep all that a cell's containers said, for checks made later."""
+        path = self.cell(cell_id) / "transcript.json.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        try:
+            with gzip.open(part, "wt", encoding="utf-8", compresslevel=3) as file:
+                json.dump(transcript, file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def transcript(self, cell_id: str) -> Any:
+        """Return what was kept by `save_transcript`, or nothing."""
+        path = self.cell(cell_id) / "transcript.json.gz"
+        if not path.is_file():
+            return None
+        try:
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                return json.load(file)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise UsageError(f"{path} is no transcript: {error}", "Run the cell again.") from error
+
+    def progress(self, cell_id: str, step: str) -> None:
+        """Say which step a cell is at; an empty step means that it has ended."""
+        write(self.cell(cell_id) / "progress.json", json.dumps({"step": step, "since": time.time()}))
+
+    def at(self, cell_id: str) -> tuple[str, float] | None:
+        """Return the step that a cell is at and since when, or nothing."""
+        path = self.cell(cell_id) / "progress.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return str(found["step"]), float(found["since"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+def runs() -> list[Run]:
+    """Return the runs that there are, newest first."""
+    folder = paths.state() / "runs"
+    found = [path.parent for path in folder.glob("*/run.json")] if folder.is_dir() else []
+    return [Run(path) for path in sorted(found, reverse=True)]
+
+
+def find(name: str | None) -> Run:
+    """Return the run of this name or folder; the newest without one.
+
+    Raises:
+        UsageError: there is no such run.
+
+    """
+    if name and (Path(name) / "run.json").is_file():
+        return Run(Path(name))
+    matching = [run for run in runs() if name in (None, run.name)]
+    if not matching:
+        known = ", ".join(run.name for run in runs()[:5]) or "none yet"
+        raise UsageError(f"no run {name or 'at all'}", f"The newest are: {known}.")
+    return matching[0]
+
+
+def new_run() -> Run:
+    """Return a new run, its directory made; names sort by time."""
+    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    folder = paths.state() / "runs" / name
+    folder.mkdir(parents=True)
+    return Run(folder)
+
+
+def begin(
+    cells: Sequence[Cell],
+    trees: Sequence[str],
+    configs: Sequence[str],
+    jobs: int,
+    limits: Limits | None = None,
+) -> Run:
+    """Return a new run of these cells, its settings kept."""
+    run = new_run()
+    run.save_settings(
+        RunSettings(
+            run=run.name,
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            tool_version=__version__,
+            configs=tuple(configs),
+            trees=tuple(trees),
+            cells=tuple(cell.id for cell in cells),
+            jobs=jobs,
+            limits=limits.model_dump() if limits else {},
+        )
+    )
+    return run
