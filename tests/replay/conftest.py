@@ -1,0 +1,71 @@
+"""The whole command line on a recorded run, without any engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests" / "data"
+PLACE = "debian-trixie-min/gcc"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Replay:
+    """A state folder that holds the recorded run, and a machine where no engine answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.configs = folder / "configs"
+        self.dead = f"unix://{folder}/no-engine.sock"
+        settings = json.loads((DATA / "fake-run" / "run.json").read_text())
+        self.name: str = settings["run"]
+        self.run = folder / "state" / "runs" / self.name
+        shutil.copytree(DATA / "fake-run", self.run)
+        (self.configs / "trees").mkdir(parents=True)
+        for tree in ("good", "bad"):
+            (self.configs / "trees" / f"{tree}.yaml").write_text(f"source: dir:/recorded/{tree}\n")
+        self.words = ["--configs", str(DATA / "fake"), "--configs", str(self.configs)]
+        settings["configs"] = [str(DATA / "fake"), str(self.configs)]
+        (self.run / "run.json").write_text(json.dumps(settings))
+
+    def __call__(self, *args: str, module: str = "matrix") -> Done:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PERF_MATRIX_"))}
+        places = {name: str(self.folder / name.lower()) for name in ("CACHE", "RUNTIME")}
+        done = subprocess.run(
+            [sys.executable, "-m", module, *args],
+            cwd=ROOT,
+            env={
+                **kept,
+                "DOCKER_HOST": self.dead,
+                "COLUMNS": "160",
+                "PERF_MATRIX_STATE": str(self.folder / "state"),
+                **{f"PERF_MATRIX_{name}": value for name, value in places.items()},
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def replay(tmp_path: Path) -> Replay:
+    return Replay(tmp_path)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+
+from matrix import cells
+from matrix.config import Config
+from matrix.errors import UsageError
+from matrix.model import Profile
+from tests.unit.conftest import build, image, tree
+
+
+def configured(**profiles: Profile) -> Config:
+    full = image("debian-trixie", toolchains={"gcc": {}, "clang": {"LLVM": "1"}}, provides=("features",))
+    small = image("debian-trixie-min")
+    none = image("diffoscope", toolchains={})
+    builds = (build("default", requires=("features",)), build("minimal"))
+    trees = (tree("7.3"), tree("7.2"))
+    return Config(
+        images={one.name: one for one in (full, small, none)},
+        builds={one.name: one for one in builds},
+        trees={one.name: one for one in trees},
+        profiles=profiles,
+        known=(),
+    )
+
+
+def ids(*globs: str, exclude: tuple[str, ...] = (), trees: tuple[str, ...] = ("7.3",)) -> list[str]:
+    config = configured()
+    every = cells.every(config, [cells.tree(config, word) for word in trees])
+    return [cell.id for cell in cells.select(every, globs, exclude)]
+
+
+def test_there_is_a_cell_for_each_image_toolchain_build_and_tree_whose_image_provides_what_it_needs() -> None:
+    assert ids("*") == [
+        "debian-trixie-min/gcc/minimal@7.3",
+        "debian-trixie/clang/default@7.3",
+        "debian-trixie/clang/minimal@7.3",
+        "debian-trixie/gcc/default@7.3",
+        "debian-trixie/gcc/minimal@7.3",
+    ]
+
+
+def test_cells_are_sorted_by_id_whatever_the_order_of_the_trees() -> None:
+    assert ids("*", trees=("7.3", "7.2")) == ids("*", trees=("7.2", "7.3")) == sorted(ids("*", trees=("7.2", "7.3")))
+
+
+def test_a_tree_asked_for_twice_gives_each_cell_once() -> None:
+    found = ids("*", trees=("7.3", "7.3"))
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(
+    ("glob", "selected"),
+    [
+        ("debian-trixie/gcc/default@7.3", True),
+        ("debian-trixie/gcc/default", True),
+        ("*/gcc/*", True),
+        ("debian-trixie", True),
+        ("debian-*", True),
+        ("debian-trixie@7.3", True),
+        ("*@7.3", True),
+        ("*", True),
+        ("debian-trixie@7.2", False),
+        ("*@7.2", False),
+        ("default", False),
+        ("gcc/default", False),
+        ("debian-trixie/gcc/def", False),
+        ("DEBIAN-trixie", False),
+    ],
+)
+def test_a_glob_selects_by_id(glob: str, *, selected: bool) -> None:
+    assert cells.matches("debian-trixie/gcc/default@7.3", glob) is selected
+
+
+def test_several_globs_select_what_any_of_them_does_in_the_order_of_the_ids() -> None:
+    assert ids("debian-trixie/gcc/*", "*/clang/default") == [
+        "debian-trixie/clang/default@7.3",
+        "debian-trixie/gcc/default@7.3",
+        "debian-trixie/gcc/minimal@7.3",
+    ]
+
+
+def test_what_is_excluded_is_not_selected() -> None:
+    assert ids("debian-trixie", exclude=("*/clang/*", "*/*/minimal")) == ["debian-trixie/gcc/default@7.3"]
+
+
+def test_a_glob_that_selects_nothing_is_refused_with_what_is_near() -> None:
+    with pytest.raises(UsageError, match="'debian-trixie/gcc/defualt' selects no cell; did you mean"):
+        ids("*", "debian-trixie/gcc/defualt")
+
+
+def test_a_glob_that_selects_nothing_of_many_cells_is_refused_without_naming_them() -> None:
+    config = configured()
+    trees = [tree(f"{number}.0") for number in range(10)]
+    with pytest.raises(UsageError, match="'nothing' selects no cell\n"):
+        cells.select(cells.every(config, trees), ["nothing"])
+
+
+def test_a_tree_is_found_by_its_name() -> None:
+    config = configured()
+    assert cells.tree(config, "7.2") is config.trees["7.2"]
+
+
+@pytest.mark.parametrize("word", ["git:/srv/linux@v7.1", "dir:.", "tar:linux.tar.xz", "deb:linux-source@sid"])
+def test_a_tree_by_its_source_is_named_after_it(word: str) -> None:
+    one, two = cells.tree(configured(), word), cells.tree(configured(), word)
+    other = cells.tree(configured(), f"{word}x")
+    assert (one.source, one.asked) == (word, word)
+    assert one.name == two.name != other.name
+    assert one.name.startswith(word.partition(":")[0] + "-")
+
+
+@pytest.mark.parametrize("word", ["7.4", "svn:trunk", "git:", "linux"])
+def test_an_unknown_tree_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match=f"no tree '{word}'"):
+        cells.tree(configured(), word)
+
+
+def test_an_unknown_tree_comes_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match=r"did you mean '7\.3'"):
+        cells.tree(configured(), "7.33")
+
+
+def profile() -> Profile:
+    return Profile(name="p", summary="p", select=("debian-trixie",), exclude=("*/clang/*",), trees=("7.2",))
+
+
+def test_a_profile_selects_its_cells_on_its_trees() -> None:
+    found = cells.of_profile(configured(), profile())
+    assert [cell.id for cell in found] == ["debian-trixie/gcc/default@7.2", "debian-trixie/gcc/minimal@7.2"]
+
+
+def test_trees_and_globs_that_are_asked_for_take_the_place_of_the_profiles_own() -> None:
+    found = cells.of_profile(configured(), profile(), ["7.3"], ["*/clang/*"], ["*/*/minimal"])
+    assert [cell.id for cell in found] == ["debian-trixie/clang/default@7.3"]
+
+
+def test_a_selection_that_excludes_everything_is_refused() -> None:
+    with pytest.raises(UsageError, match="no cell is left"):
+        cells.of_profile(configured(), profile(), exclude=["*"])
+
+
+def test_a_profile_is_found_by_its_name() -> None:
+    config = configured(p=profile())
+    assert cells.profile(config, "p").select == ("debian-trixie",)
+    with pytest.raises(UsageError, match="no profile 'pp'; did you mean 'p'"):
+        cells.profile(config, "pp")

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix import config
+from matrix.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def written(root: Path, **files: str) -> Path:
+    """Write `builds__x="…"` to builds/x.yaml and return the folder."""
+    for name, text in files.items():
+        path = root / f"{name.replace('__', '/').replace('_', '-')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def mistakes(*folders: Path) -> str:
+    with pytest.raises(UsageError) as caught:
+        config.load(folders)
+    return str(caught.value)
+
+
+def test_the_products_own_configuration_has_no_mistake() -> None:
+    loaded = config.load()
+    assert loaded.images
+    assert loaded.builds
+    assert loaded.trees
+    assert loaded.profiles
+
+
+def test_the_folder_of_cell_tests_is_there() -> None:
+    assert (config.cell_tests() / "test_cells.py").is_file()
+
+
+def test_an_extra_folder_adds_to_what_there_is(tmp_path: Path) -> None:
+    extra = written(
+        tmp_path,
+        builds__mine="summary: mine\nmake: {A: '1'}\n",
+        trees__mine="source: dir:/srv/linux\n",
+        containers__mine="summary: m\nbase: {pull: 'x:1'}\npackages: []\ntoolchains: {gcc: {}}\n",
+        profiles__mine="summary: p\nselect: [mine]\ntrees: [mine, 'dir:/elsewhere']\n",
+    )
+    loaded, own = config.load([extra]), config.load()
+    assert loaded.builds["mine"].make == {"A": "1"}
+    assert loaded.trees["mine"].source == "dir:/srv/linux"
+    assert "mine" in loaded.images
+    assert "mine" in loaded.profiles
+    assert own.builds.keys() < loaded.builds.keys()
+
+
+def test_an_extra_folder_may_have_configs_inside(tmp_path: Path) -> None:
+    written(tmp_path / "configs", builds__mine="summary: mine\n")
+    assert "mine" in config.load([tmp_path]).builds
+
+
+def test_a_later_folder_replaces_a_file_of_the_same_name(tmp_path: Path) -> None:
+    extra = written(tmp_path, builds__minimal="summary: my own\n")
+    assert config.load([extra]).builds["minimal"].summary == "my own"
+
+
+def test_a_build_takes_over_the_keys_of_the_one_that_it_extends(tmp_path: Path) -> None:
+    extra = written(
+        tmp_path,
+        builds__a="summary: a\nmake: {A: '1', B: '1'}\nout_of_tree: true\n",
+        builds__b="summary: b\nextends: a\nmake: {B: '2'}\n",
+        builds__c="summary: c\nextends: b\nmake: {C: '3'}\n",
+    )
+    last = config.load([extra]).builds["c"]
+    assert last.make == {"A": "1", "B": "2", "C": "3"}
+    assert last.out_of_tree
+    assert last.name == "c"
+
+
+def test_extending_in_a_circle_is_refused(tmp_path: Path) -> None:
+    extra = written(tmp_path, builds__a="summary: a\nextends: b\n", builds__b="summary: b\nextends: a\n")
+    text = mistakes(extra)
+    assert "a.yaml: key 'extends': " in text
+    assert "is a circle" in text
+    assert "a -> b -> a" in text
+
+
+def test_extending_itself_is_refused(tmp_path: Path) -> None:
+    assert "a -> a is a circle" in mistakes(written(tmp_path, builds__a="summary: a\nextends: a\n"))
+
+
+def test_extending_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    text = mistakes(written(tmp_path, builds__a="summary: a\nextends: minimall\n"))
+    assert "key 'extends': no 'minimall'; did you mean 'minimal'?" in text
+
+
+def test_extends_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    text = mistakes(written(tmp_path, builds__a="summary: a\nextends: 1.10\n"))
+    assert "key 'extends': expected a valid string, found a number (1.1)" in text
+
+
+def test_extending_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    text = mistakes(written(tmp_path, builds__a="[]\n", builds__b="extends: a\n"))
+    assert "a.yaml: expected keys and values, found a list ([])" in text
+    assert "b.yaml: key 'summary' is missing" in text
+
+
+def test_a_file_that_says_another_name_is_refused(tmp_path: Path) -> None:
+    text = mistakes(written(tmp_path, builds__a="summary: a\nname: b\n"))
+    assert "a.yaml: key 'name': expected 'a', found 'b'" in text
+
+
+def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    extra = written(
+        tmp_path / "one",
+        builds__a="summary: a\nmak: {}\n",
+        builds__b="summary: b\nmake: {NO_X: NO, VERSION: 1.10}\n",
+        trees__c="source: x\nsource: y\n",
+        containers__d="summary: d\n",
+        profiles__e="summary: e\nselect: [x]\ntrees: ['7.4']\n",
+        known_failures="failures: [{tree: x}]\n",
+    )
+    text = mistakes(extra, tmp_path / "nowhere")
+    for expected in (
+        "nowhere: no such folder",
+        "a.yaml: unknown key 'mak'; did you mean 'make'?",
+        "b.yaml: key 'make.NO_X': expected a valid string, found true or false (false)",
+        "b.yaml: key 'make.VERSION': expected a valid string, found a number (1.1)",
+        "c.yaml: line 2: duplicate key 'source' (first on line 1)",
+        "d.yaml: key 'base' is missing",
+        "profile e: key 'trees': no tree '7.4'; did you mean",
+        "known-failures.yaml: key 'failures.0.why' is missing",
+    ):
+        assert expected in text
+
+
+def test_a_requirement_that_no_image_provides_is_refused(tmp_path: Path) -> None:
+    text = mistakes(written(tmp_path, builds__a="summary: a\nrequires: [static-lib]\n"))
+    assert "build a: key 'requires': no image provides 'static-lib'; did you mean 'static-libc'?" in text
+
+
+def test_known_failures_of_all_folders_are_kept(tmp_path: Path) -> None:
+    entry = "failures: [{tree: '7.3', cells: ['*'], check: no-op, findings: ['changed:*'], why: w, evidence: e}]\n"
+    folders = [written(tmp_path / name, known_failures=entry) for name in ("one", "two")]
+    kept = config.load(folders).known
+    assert len(kept) == len(config.load().known) + 2
+    assert kept[-1].findings == ("changed:*",)
+
+
+def test_a_known_failure_of_a_check_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    entry = "failures: [{tree: '7.3', cells: ['*'], check: no-opp, findings: ['changed:*'], why: w, evidence: e}]\n"
+    assert "no-opp" in mistakes(written(tmp_path, known_failures=entry))
+
+
+def test_a_mistake_in_a_file_is_not_told_again_of_those_that_extend_it(tmp_path: Path) -> None:
+    extra = written(tmp_path, builds__a="summary: a\nsummary: a\n", builds__b="summary: b\nextends: a\n")
+    assert "no 'a'" not in mistakes(extra)

@@ -1,0 +1,103 @@
+"""What is dropped into a folder must be found, load and fit in: one test per folder, each over all that is in it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix import cells, checks, config, engines, plan, reports
+from matrix.model import Verdict
+from matrix.reports import build as report_of
+from tests.unit.conftest import build, cell, result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.model import Cell
+
+ROOT = config.resources()
+LOADED = config.load()
+EVERY = cells.every(LOADED, LOADED.trees.values())
+FOLDERS = {
+    "images": ROOT / "containers",
+    "builds": ROOT / "configs/builds",
+    "trees": ROOT / "configs/trees",
+    "profiles": ROOT / "configs/profiles",
+}
+FILES = [(kind, path) for kind, folder in FOLDERS.items() for path in sorted(folder.iterdir())]
+
+
+@pytest.mark.parametrize(("kind", "path"), FILES, ids=lambda value: getattr(value, "stem", value))
+def test_every_file_of_the_configuration_loads_under_its_own_name(kind: str, path: Path) -> None:
+    assert path.suffix == ".yaml"
+    found = getattr(LOADED, kind)[path.stem]
+    assert found.name == path.stem
+    assert found.summary
+
+
+@pytest.mark.parametrize("name", sorted(LOADED.builds))
+def test_every_build_has_a_cell(name: str) -> None:
+    assert any(one.build.name == name for one in EVERY)
+
+
+@pytest.mark.parametrize("name", sorted(LOADED.builds))
+def test_every_build_says_which_options_it_expects(name: str) -> None:
+    assert LOADED.builds[name].expect.options
+
+
+@pytest.mark.parametrize("name", sorted(LOADED.profiles))
+def test_every_profile_selects_something(name: str) -> None:
+    assert cells.of_profile(LOADED, cells.profile(LOADED, name))
+
+
+@pytest.mark.parametrize("name", sorted(LOADED.trees))
+def test_every_tree_has_a_source_of_a_scheme_that_there_is(name: str) -> None:
+    assert LOADED.trees[name].source.partition(":")[0] in cells.SCHEMES
+
+
+@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
+def test_every_cell_can_be_planned(one: Cell) -> None:
+    assert plan.scenario(one).cell is one
+    assert len({one.id for one in EVERY}) == len(EVERY)
+
+
+CHECKS = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+STEPS = {
+    step.name
+    for what in (build(), build(start_method="fork"), build(out_of_tree=True))
+    for step in plan.scenario(cell(what=what)).steps
+}
+
+
+@pytest.mark.parametrize("module", CHECKS)
+def test_every_check_has_a_name_a_summary_and_steps_that_there_are(module: str) -> None:
+    check = importlib.import_module(f"matrix.checks.{module}").CHECK
+    assert checks.registry()[check.name] is check
+    assert check.summary
+    assert {*check.owns, *check.needs} <= STEPS
+    assert check.owns or check.needs
+    assert not set(check.owns) & set(check.needs)
+
+
+def test_no_two_checks_have_one_name() -> None:
+    assert len(checks.registry()) == len(CHECKS)
+
+
+def test_every_step_is_some_checks_own() -> None:
+    owned = [step for check in checks.registry().values() for step in check.owns]
+    assert sorted(owned) == sorted(STEPS)
+
+
+@pytest.mark.parametrize("name", sorted(reports.formats()))
+def test_every_format_renders_every_verdict(name: str) -> None:
+    found = [result(f"i/t/b{number}@7.3", verdict) for number, verdict in enumerate(Verdict)]
+    text = reports.formats()[name](report_of("r", "/r", ["7.3"], [], found))
+    assert all(one.id in text for one in found)
+
+
+@pytest.mark.parametrize("module", sorted(module.name for module in pkgutil.iter_modules(engines.__path__)))
+def test_every_engine_connects(module: str) -> None:
+    assert callable(importlib.import_module(f"matrix.engines.{module}").connect)

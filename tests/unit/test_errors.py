@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from matrix import paths
+from matrix.errors import INFRASTRUCTURE, USAGE, InfrastructureError, MatrixError, UsageError
+
+
+def test_an_error_says_what_and_what_to_do() -> None:
+    assert str(UsageError("no tree 'x'", "Name one.")) == "no tree 'x'\n  Name one."
+    assert str(UsageError("no tree 'x'")) == "no tree 'x'"
+
+
+def test_an_error_ends_the_program_with_the_status_of_its_kind() -> None:
+    assert (UsageError.status, USAGE) == (2, 2)
+    assert (InfrastructureError.status, INFRASTRUCTURE) == (3, 3)
+    assert issubclass(UsageError, MatrixError)
+
+
+@pytest.mark.parametrize("name", ["cache", "state", "runtime"])
+def test_a_variable_says_where_things_are_kept(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"PERF_MATRIX_{name.upper()}", "/elsewhere")
+    assert str(getattr(paths, name)()) == "/elsewhere"
+    monkeypatch.setenv(f"PERF_MATRIX_{name.upper()}", "")
+    assert getattr(paths, name)().name == "perf-build-matrix"
+
+
+def test_the_engines_socket_is_in_the_folder_of_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERF_MATRIX_RUNTIME", "/elsewhere")
+    assert str(paths.engine_socket()) == "/elsewhere/engine.sock"

@@ -1,0 +1,78 @@
+"""Every command in the README is one that the program takes; those that need no engine are run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix.model import CellResult, Verdict
+from matrix.store import Run, RunSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+CELL = "debian-trixie-min/gcc/minimal@7.3"
+NO_ENGINE = 3
+
+
+def as_perf_matrix(command: str) -> list[str] | None:
+    """Return the words after perf-matrix that a README line comes to; `tox -e matrix -- ARGS` is `run ARGS`."""
+    words = shlex.split(command)
+    if words[0] == "perf-matrix":
+        return words[1:]
+    if words[:3] == [".venv/bin/tox", "-e", "matrix"]:
+        return ["run", *words[4:]]
+    return None
+
+
+def run_name(words: list[str]) -> str:
+    return words[words.index("--resume") + 1] if "--resume" in words else "20261101T000000Z-0000"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """No engine, and folders of its own."""
+    variables = {f"PERF_MATRIX_{name.upper()}": str(tmp_path / name) for name in ("cache", "state", "runtime")}
+    return {**os.environ, **variables, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+
+
+def test_the_readme_has_commands() -> None:
+    assert len([command for command in COMMANDS if as_perf_matrix(command)]) >= 10
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if as_perf_matrix(command) is not None])
+def test_perf_matrix_takes_it(command: str, environment: dict[str, str]) -> None:
+    words = as_perf_matrix(command) or []
+    run = Run(Path(environment["PERF_MATRIX_STATE"]) / "runs" / run_name(words))
+    run.save_settings(
+        RunSettings(run=run.name, started="", tool_version="0", trees=("7.3",), cells=(CELL, "other"), jobs=2)
+    )
+    run.save(CellResult(id=CELL, run=run.name, tool_version="0", verdict=Verdict.PASS))
+    done = subprocess.run(
+        [sys.executable, "-m", "matrix", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    needs_engine = words[0] in ("run", "shell", "clean", "doctor", "engine", "report")
+    assert done.returncode == (NO_ENGINE if needs_engine else 0), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_tox_environments_are_there() -> None:
+    done = subprocess.run([sys.executable, "-m", "tox", "list"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"lint", "types", "tests", "matrix"} <= set(re.findall(r"^(\w+) +->", done.stdout, re.M))
+
+
+def test_cells_can_be_collected_by_hand(environment: dict[str, str]) -> None:
+    [command] = [command for command in COMMANDS if command.startswith("pytest ")]
+    words = [word for word in shlex.split(command)[1:] if word not in ("-n", "2")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "--collect-only", "-q"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "test_cell[debian-trixie/gcc/static@7.3:no-op]" in done.stdout

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix import session, store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("places")
+
+
+def test_an_owner_is_the_same_every_time_and_another_for_another_state_folder(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = session.owner()
+    assert session.owner() == mine
+    monkeypatch.setenv("PERF_MATRIX_STATE", str(places / "other"))
+    assert session.owner() != mine
+
+
+def test_a_label_names_the_run_or_else_the_process() -> None:
+    assert session.label("r1") == f"{session.owner()}.r1"
+    assert session.label() == f"{session.owner()}.pid-{os.getpid()}"
+
+
+def test_what_belongs_to_this_process_is_not_gone() -> None:
+    assert not session.gone(session.label())
+
+
+def test_what_belonged_to_a_process_that_has_ended_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert session.gone(f"{session.owner()}.pid-{process.pid}")
+
+
+@pytest.mark.parametrize("label", ["", "somebody", "somebody.r1", "somebody.pid-1", "{owner}", "{owner}."])
+def test_what_is_not_ours_is_never_gone(label: str) -> None:
+    assert not session.gone(label.format(owner=session.owner()))
+
+
+def test_a_run_whose_folder_was_removed_is_gone() -> None:
+    assert session.gone(session.label("20260101T000000Z-0000"))
+
+
+def test_a_run_is_gone_when_its_first_process_no_longer_holds_its_lock() -> None:
+    run = store.new_run()
+    with session.lock(run):
+        assert not session.gone(session.label(run.name))
+    assert session.gone(session.label(run.name))
