@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from matrix import __version__, cells, config, images, judge, plan, runner, trees
 from matrix.errors import InfrastructureError, MatrixError, UsageError
-from matrix.model import BTF, Cell, CellResult, Limits, Verdict
+from matrix.model import BTF, CellResult, Verdict
 from matrix.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matrix.engines import Engine
-    from matrix.model import KnownFailure
+    from matrix.model import Cell, KnownFailure, Limits
     from matrix.store import Run
 
 
@@ -49,7 +48,7 @@ def run(cell: Cell, context: Context) -> CellResult:
         out_of_tree=cell.build.out_of_tree,
         limits=context.limits,
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-        reproduce=reproduce(cell, context.run.settings().configs),
+        reproduce=cells.reproduce(cell, context.run.settings().configs, context.jobs, context.limits),
     )
     context.run.save(result)
     try:
@@ -124,9 +123,3 @@ def check_again(run: Run) -> None:
         if kept is not None and result.image is not None and result.id in today:
             transcript = Transcript.model_validate_json(json.dumps(kept)).with_cell(today[result.id])
             run.save(judged(result, transcript, loaded.known))
-
-
-def reproduce(cell: Cell, configs: Sequence[str]) -> str:
-    """Return the command that runs this cell again; `configs` are the user's own folders of configuration."""
-    words = [*(word for folder in configs for word in ("--configs", folder)), "--tree", cell.tree.asked]
-    return shlex.join(["perf-matrix", "run", *words, "--select", cell.id.partition("@")[0]])

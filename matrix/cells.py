@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from matrix.errors import UsageError
-from matrix.model import Cell, Tree
+from matrix.model import Cell, Limits, Tree
 from matrix.strict import did_you_mean
 
 if TYPE_CHECKING:
@@ -112,3 +113,18 @@ def profile(config: Config, name: str) -> Profile:
     if name not in config.profiles:
         raise UsageError(f"no profile {name!r}{did_you_mean(name, config.profiles)}")
     return config.profiles[name]
+
+
+def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits) -> str:
+    """Return the command that runs this cell again; `configs` are the user's own folders of configuration."""
+    words = [*(word for folder in configs for word in ("--configs", folder)), "--tree", cell.tree.asked]
+    usual = Limits()
+    options = {
+        "--timeout": (limits.step_s, usual.step_s),
+        "--memory": (limits.memory_bytes >> 20, usual.memory_bytes >> 20),
+        "--disk": (limits.disk_bytes >> 20, usual.disk_bytes >> 20),
+        "--pids": (limits.pids, usual.pids),
+    }
+    bounds = [word for name, (now, before) in options.items() if now != before for word in (name, str(now))]
+    select = ["--select", cell.id.partition("@")[0]]
+    return shlex.join(["perf-matrix", "run", *words, *select, "-j", str(jobs), *bounds])

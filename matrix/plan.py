@@ -111,6 +111,7 @@ def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenari
     make = Command(label="make", argv=make_argv(cell, jobs, *cell.build.goals), traced=True)
     again = Command(label="make", argv=make_argv(cell, jobs + 1, *cell.build.goals), traced=True)
     clean = Command(label="make", argv=make_argv(cell, jobs, "clean"), traced=True)
+    clock = Command(label="clock", argv=("date", "+%s"), captured=True)
 
     def step(name: str, summary: str, commands: Iterable[Command], **more: object) -> Step:
         values = {"environment": first, "timeout_s": limits.step_s, **more}
@@ -118,7 +119,7 @@ def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenari
 
     steps = [
         step("build", "build from scratch", [make]),
-        step("self-test", "run the program and its own tests", _self_test(cell), keep_going=True),
+        step("self-test", "run the program and its own tests", [*_self_test(cell), clock], keep_going=True),
     ]
     if cell.build.start_method:
         summary = "repeat the generator's own command under every start method"
@@ -127,7 +128,7 @@ def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenari
         step(
             "build-again",
             "build from scratch under other circumstances",
-            [again],
+            [again, clock],
             place="second",
             environment=second,
             umask=0o002,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import signal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 RUN_VARIABLE = "PERF_MATRIX_RUN"
 QUIET_VARIABLE = "PERF_MATRIX_QUIET"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -113,11 +115,16 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let an interrupt reach the cells: a shell's background job, and so its children, would ignore it."""
+    """Let an interrupt reach the cells: a shell's background job, and so its children, would ignore it.
+
+    The end of `perf-matrix run`, which started this pytest, is one too, even if it was killed.
+    """
     if hasattr(config, "workerinput"):
         config.option.loadgroup = config.workerinput["loadgroup"]
     if os.environ.get(QUIET_VARIABLE) == "1":
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not hasattr(config, "workerinput"):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGINT))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -70,6 +70,12 @@ def left_over(engine: Engine, run: str = "") -> list[Resource]:
     ]
 
 
+def cached_files() -> list[Path]:
+    """Return the files of the cache on this machine: archives of trees and images, downloads. Locks stay."""
+    folders = [paths.cache() / name for name in ("downloads", "images", "trees")]
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+
+
 def sweep(engine: Engine, run: str = "") -> int:
     """Remove what is left over and return how many things that were."""
     found = left_over(engine, run)

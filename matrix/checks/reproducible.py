@@ -18,6 +18,10 @@ NO_ARTEFACT = re.compile(r"(\.log|\.make\.output|\.d|\.cmd|\.pyc|/FEATURE-DUMP[^
 of them. They are compared and counted, but a difference in them is no finding."""
 
 
+MOVED_S = 86400
+"""How far apart the clocks of the two builds must at least be, where libfaketime moves the second's."""
+
+
 def differing(observations: Observations) -> list[str]:
     """Return the files that both builds left with other content, in the order in which the first wrote them."""
     one, two = observations.made("build"), observations.made("build-again")
@@ -51,12 +55,37 @@ def _examine(observations: Observations) -> Outcome:
                     actual=f"left by the {where} alone",
                 )
             )
+    if moved := _clock(observations):
+        findings.append(moved)
     figures: dict[str, int | float | str] = {
         "compared": len(compared),
         "artefacts that differ": len(artefacts),
         "logs and dependency files that differ": len(different) - len(artefacts),
     }
     return Outcome(tuple(findings), len(compared), figures)
+
+
+def _clock(observations: Observations) -> Finding | None:
+    """Return that the second build did not have the other time that it was to have, if it had not."""
+    step = observations.steps["build-again"].step
+    if "FAKETIME" not in step.environment or not any(command.label == "clock" for command in step.commands):
+        return None
+    first, second = (_read_clock(observations, name) for name in ("self-test", "build-again"))
+    if first is not None and second is not None and second - first > MOVED_S:
+        return None
+    return Finding(
+        kind="same-clock",
+        subject="build-again",
+        expected=f"a clock that libfaketime moved by FAKETIME={step.environment['FAKETIME']}",
+        actual=f"{second} seconds since the epoch, after {first} in the first container",
+        where=observations.steps["build-again"].log,
+    )
+
+
+def _read_clock(observations: Observations, name: str) -> int | None:
+    step = observations.steps.get(name)
+    outputs = [ran.output or "" for ran in step.commands if ran.label == "clock"] if step else []
+    return int(outputs[0]) if outputs and outputs[0].strip().isdecimal() else None
 
 
 def _finding(observations: Observations, path: str, *, first: bool) -> Finding:

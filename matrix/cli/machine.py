@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,7 +31,7 @@ def doctor(engine: Host = "", json_output: Json = False) -> None:
 
 
 def clean(
-    everything: Annotated[bool, typer.Option("--all", help="Also images, trees and the agent: the caches.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also the caches: images, trees, downloads.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     engine: Host = "", json_output: Json = False,
 ) -> None:  # fmt: skip
@@ -41,6 +42,7 @@ def clean(
     found = session.left_over(connected)
     if everything:
         found += [item for item in connected.resources() if item.purpose in session.KEPT]
+        found += [engines.Resource("file", str(path), "cache", "") for path in session.cached_files()]
     if json_output:
         print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
     else:
@@ -49,7 +51,10 @@ def clean(
         typer.echo(f"{len(found)} things" if found else "nothing to remove", err=True)
     if not dry_run:
         for item in found:
-            connected.remove(item)
+            if item.kind == "file":
+                Path(item.name).unlink(missing_ok=True)
+            else:
+                connected.remove(item)
 
 
 @engine_app.command("up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,20 @@ def test_a_killed_worker_is_replaced_and_its_cell_done_again(bench: Bench, engin
         kill([process.pid, *below] if process.poll() is None else [])
     assert bench.result("fake@one").verdict == Verdict.PASS
     assert bench.left(engine) == []
+
+
+def test_where_only_the_run_was_killed_its_pytest_ends_by_itself_and_cleans_up(
+    start: Callable[[], Interrupted], engine: Engine
+) -> None:
+    run = start()
+    below = run.below()
+    kill([run.process.pid])
+    run.end()
+    deadline = time.monotonic() + PATIENCE_S
+    while any(os.path.exists(f"/proc/{pid}/exe") for pid in below) and time.monotonic() < deadline:  # noqa: PTH110
+        time.sleep(0.1)
+    assert run.bench.left(engine) == []
+    assert run.file("a-good").read_bytes() == run.kept
 
 
 def test_what_a_killed_run_left_is_found_and_removed_by_clean(start: Callable[[], Interrupted], engine: Engine) -> None:

@@ -5,8 +5,8 @@ import pytest
 from matrix import cells
 from matrix.config import Config
 from matrix.errors import UsageError
-from matrix.model import Profile
-from tests.unit.conftest import build, image, tree
+from matrix.model import Limits, Profile
+from tests.unit.conftest import build, cell, image, tree
 
 
 def configured(**profiles: Profile) -> Config:
@@ -145,3 +145,16 @@ def test_a_profile_is_found_by_its_name() -> None:
     assert cells.profile(config, "p").select == ("debian-trixie",)
     with pytest.raises(UsageError, match="no profile 'pp'; did you mean 'p'"):
         cells.profile(config, "pp")
+
+
+def test_the_command_that_runs_a_cell_again_names_its_tree_and_its_jobs() -> None:
+    again = cells.reproduce(cell(), [], 3, Limits())
+    assert again == "perf-matrix run --tree 7.3 --select debian-trixie/gcc/default -j 3"
+
+
+def test_the_command_that_runs_a_cell_again_repeats_folders_and_unusual_limits() -> None:
+    again = cells.reproduce(
+        cell(), ["/my own"], 2, Limits(step_s=9, memory_bytes=64 << 20, disk_bytes=1 << 30, pids=50)
+    )
+    assert again.startswith("perf-matrix run --configs '/my own' --tree 7.3 ")
+    assert again.endswith(" --timeout 9 --memory 64 --disk 1024 --pids 50")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,7 +9,7 @@ from matrix import judge
 from matrix.checks import registry
 from matrix.checks.reproducible import first_difference
 from matrix.model import Verdict
-from tests.unit.conftest import EPOCH, PERF, Record, command, file, observations, process
+from tests.unit.conftest import EPOCH, PERF, Record, cell, command, file, image, observations, process
 
 if TYPE_CHECKING:
     from matrix.model import CheckResult
@@ -80,3 +81,39 @@ def test_a_second_build_that_fails_is_a_finding() -> None:
 
 def test_without_a_first_build_the_check_is_skipped() -> None:
     assert examined([command(exit_status=2)], ONE).verdict is Verdict.SKIP
+
+
+FAKED = cell(of=image(packages=("gcc", "faketime")))
+
+
+def clocks(first: str | None, second: str | None) -> CheckResult:
+    steps = {
+        name: [command(), *([command("clock", "date", "+%s", output=clock)] if clock is not None else []), PROGRAM]
+        for name, clock in (("self-test", first), ("build-again", second))
+    }
+    seen = observations(FAKED, {"build": [PROGRAM], **steps})
+    return judge.one(registry()["reproducible"], seen, [])
+
+
+PROGRAM = file(f"{PERF}/perf", "1")
+
+
+def test_where_libfaketime_is_to_move_the_clock_it_is_seen_to_have_moved() -> None:
+    assert clocks("1800000000\n", "1834560000\n").verdict == Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("1800000000\n", "1800000100\n"), (None, "1834560000\n"), ("1800000000\n", None), ("1", "x"), ("1", "")],
+)
+def test_a_clock_that_was_not_moved_or_not_seen_is_a_finding(first: str | None, second: str | None) -> None:
+    result = clocks(first, second)
+    assert (result.verdict, keys(result)) == (Verdict.FAIL, ["same-clock:build-again"])
+
+
+def test_a_plan_that_reads_no_clock_is_not_judged_by_it() -> None:
+    seen = observations(FAKED, {"build": [PROGRAM], "build-again": [PROGRAM]})
+    again = seen.steps["build-again"]
+    older = replace(again, step=again.step.model_copy(update={"commands": again.step.commands[:1]}))
+    seen = replace(seen, steps={**seen.steps, "build-again": older})
+    assert judge.one(registry()["reproducible"], seen, []).verdict == Verdict.PASS
