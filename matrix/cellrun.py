@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import __version__, cells, config, images, judge, plan, runner, trees
+from matrix import __version__, cells, checks, config, images, judge, plan, planting, runner, trees
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model import BTF, CellResult, Verdict
 from matrix.transcript import Transcript
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matrix.engines import Engine
-    from matrix.model import Cell, KnownFailure, Limits
+    from matrix.model import Cell, ImageIdentity, KnownFailure, Limits
     from matrix.store import Run
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every cell of a run shares: where results go, what runs them, within which bounds."""
+    """What every cell of a run shares: where results go, what runs them, within which bounds.
+
+    `checks` are those whose steps are run, none meaning all; with `ground` cells are planted on what was built.
+    """
 
     run: Run
     engine: Engine
@@ -32,6 +35,8 @@ class Context:
     limits: Limits
     known: tuple[KnownFailure, ...]
     say: Callable[[str], None]
+    checks: tuple[str, ...] = ()
+    ground: planting.Ground | None = None
 
 
 def run(cell: Cell, context: Context) -> CellResult:
@@ -61,11 +66,6 @@ def run(cell: Cell, context: Context) -> CellResult:
     return result
 
 
-def _kept(result: CellResult, context: Context) -> CellResult:
-    """Return what was stored of a result on the way: which image and tree it is of."""
-    return context.run.result(result.id) or result
-
-
 def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
     engine = context.engine
     context.run.progress(cell.id, "prepare")
@@ -81,8 +81,28 @@ def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
             raise UsageError(
                 f"tree {cell.tree.name} has no {path} to touch", "Name others in a tree file: touch_source, …"
             )
-    scenario = plan.scenario(cell, context.jobs, context.limits)
-    cell_run = runner.CellRun(engine, context.run, scenario, image, tree, runner.agent_volume(engine))
+    built = _built(cell, context, image)
+    only = checks.steps(context.checks) | {"build"} if context.checks else None
+    planted = tree.edited if built else ()
+    scenario = plan.scenario(cell, context.jobs, context.limits, only, planted)
+    cell_run = runner.CellRun(engine, context.run, scenario, image, tree, runner.agent_volume(engine), built)
+    transcript, btf = _executed(cell_run, context)
+    host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
+    return judged(result.model_copy(update={"host": host}), transcript, context.known)
+
+
+def _built(cell: Cell, context: Context, image: ImageIdentity) -> runner.Built | None:
+    """Return what the cell is planted on, unless it is to be built from scratch."""
+    if context.ground is None or any(edit.from_scratch for edit in cell.tree.edits):
+        return None
+    base = cell.model_copy(update={"tree": cell.tree.unedited})
+    tree = trees.prepare(base.tree, context.engine, context.say, context.run.pins)
+    return context.ground.of(base, image, tree)
+
+
+def _executed(cell_run: runner.CellRun, context: Context) -> tuple[Transcript, bytes | None]:
+    """Run a cell's steps; return their transcript, kept by then, and the kernel's type information."""
+    cell = cell_run.scenario.cell
     with runner.closing(cell_run):
         btf = cell_run.container("first").read(BTF, 64 << 20)
         if not btf and cell.build.expect.bpf_skeletons:
@@ -99,17 +119,16 @@ def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
         finally:
             transcript = cell_run.transcript()
             context.run.save_transcript(cell.id, transcript.model_dump(mode="json"))
-    host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
-    return judged(result.model_copy(update={"host": host}), transcript, context.known)
+    return transcript, btf
 
 
 def judged(result: CellResult, transcript: Transcript, known: Sequence[KnownFailure]) -> CellResult:
     """Return a result with what the checks say of its transcript."""
     observations = transcript.observations()
-    checks = judge.judge(observations, known)
-    verdict = judge.overall(checks)
+    found = judge.judge(observations, known)
+    verdict = judge.overall(found)
     program = observations.steps["build"].files.get(f"{observations.output}/perf")
-    update = {"steps": judge.steps(observations), "checks": checks, "verdict": verdict, "reason": ""}
+    update = {"steps": judge.steps(observations), "checks": found, "verdict": verdict, "reason": ""}
     return result.model_copy(update={**update, "program_sha256": program.content if program else ""})
 
 

@@ -7,6 +7,7 @@ import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from matrix import edits
 from matrix.errors import UsageError
 from matrix.model import Cell, Limits, Tree
 from matrix.strict import did_you_mean
@@ -23,18 +24,38 @@ SCHEMES = ("git", "dir", "tar", "deb")
 def tree(config: Config, word: str) -> Tree:
     """Return the tree that `word` means: a configured name, or `SCHEME:…` (DESIGN's `git:PATH@REV` and so on).
 
-    A tree given by its source is named after it, with a digest of the source, so that ids stay short and safe.
+    Each `+NAME` at its end applies an edit of that name. A tree given by its source is named after it, with a digest of
+    the source, so that ids stay short and safe.
 
     Raises:
-        UsageError: there is no such tree.
+        UsageError: there is no such tree or edit, or the edit is not meant for the tree.
 
     """
+    base, names = word, list[str]()
+    while base not in config.trees and base.rpartition("+")[2] in config.edits and "+" in base:
+        base, _, name = base.rpartition("+")
+        names.insert(0, name)
+    found = _unedited(config, base)
+    for name in names:
+        if base in config.trees and not any(fnmatchcase(base, glob) for glob in config.edits[name].trees):
+            applies = ", ".join(config.edits[name].trees)
+            raise UsageError(f"edit {name} is not meant for tree {base}", f"It applies to: {applies}.")
+    if not names:
+        return found
+    edited = tuple(edits.whole(name, config.edits) for name in names)
+    return found.model_copy(update={"name": "+".join((found.name, *names)), "edits": edited})
+
+
+def _unedited(config: Config, word: str) -> Tree:
     if word in config.trees:
         return config.trees[word]
     scheme, _, rest = word.partition(":")
     if scheme in SCHEMES and rest:
         digest = hashlib.sha256(word.encode()).hexdigest()[:10]
         return Tree(name=f"{scheme}-{digest}", summary=word, source=word)
+    base, _, name = word.rpartition("+")
+    if base in config.trees:
+        raise UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")
     raise UsageError(
         f"no tree {word!r}{did_you_mean(word, config.trees)}",
         "A tree is a name from configs/trees or git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE.",

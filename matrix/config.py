@@ -1,4 +1,4 @@
-"""Reads configs/ and containers/: every file of a folder is one image, build, tree or profile."""
+"""Reads configs/ and containers/: every file of a folder is one image, build, tree, edit or profile."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from matrix import strict
 from matrix.checks import registry
 from matrix.errors import UsageError
-from matrix.model import Build, Frozen, Image, KnownFailure, Profile, Tree
+from matrix.model import Build, Edit, Frozen, Image, KnownFailure, Profile, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-T = TypeVar("T", Image, Build, Tree, Profile)
+T = TypeVar("T", Image, Build, Tree, Edit, Profile)
 
 
 class _KnownFailures(Frozen):
@@ -28,6 +28,7 @@ class Config:
     images: dict[str, Image]
     builds: dict[str, Build]
     trees: dict[str, Tree]
+    edits: dict[str, Edit]
     profiles: dict[str, Profile]
     known: tuple[KnownFailure, ...]
 
@@ -57,6 +58,7 @@ def load(extra: Sequence[Path] = ()) -> Config:
         images=_folder(Image, [root / "containers" for root in roots], mistakes),
         builds=_folder(Build, [_configs(root) / "builds" for root in roots], mistakes),
         trees=_folder(Tree, [_configs(root) / "trees" for root in roots], mistakes),
+        edits=_folder(Edit, [_configs(root) / "edits" for root in roots], mistakes),
         profiles=_folder(Profile, [_configs(root) / "profiles" for root in roots], mistakes),
         known=_known([_configs(root) / "known-failures.yaml" for root in roots], mistakes),
     )
@@ -81,7 +83,8 @@ def _folder(model: type[T], folders: Iterable[Path], mistakes: list[str]) -> dic
                 mistakes.append(str(error))
                 broken.add(path.stem)
                 continue
-            documents[path.stem] = (path, {"name": path.stem, **data} if isinstance(data, dict) else data)
+            for name, one in _each(path.stem, data):
+                documents[name] = (path, {"name": name, **one} if isinstance(one, dict) else one)
     found: dict[str, T] = {}
     for name, (path, data) in documents.items():
         if isinstance(data, dict) and data.get("extends") in broken:
@@ -94,6 +97,30 @@ def _folder(model: type[T], folders: Iterable[Path], mistakes: list[str]) -> dic
         if found[name].name != name:
             mistakes.append(f"{path}: key 'name': expected {name!r}, found {found[name].name!r}")
     return found
+
+
+def _each(name: str, data: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a file stands for: itself or, where it has `each`, one `NAME-ITEM` for every item of that mapping.
+
+    An item's values take the place of `@KEY@` in every string of the file, and `@name@` is its own name.
+    """
+    each = data.get("each") if isinstance(data, dict) else None
+    if not isinstance(each, dict):
+        yield name, data
+        return
+    rest = {key: value for key, value in data.items() if key != "each"}
+    for item, values in each.items():
+        yield f"{name}-{item}", _filled(rest, {"name": item, **(values if isinstance(values, dict) else {})})
+
+
+def _filled(value: Any, words: dict[str, Any]) -> Any:
+    if isinstance(value, str):
+        for key, word in words.items():
+            value = value.replace(f"@{key}@", str(word))
+        return value
+    if isinstance(value, list):
+        return [_filled(one, words) for one in value]
+    return {key: _filled(one, words) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _extended(documents: dict[str, tuple[Path, Any]], name: str, above: tuple[str, ...] = ()) -> Any:
@@ -138,6 +165,7 @@ def _cross_check(config: Config) -> list[str]:
         for entry in config.known
         if entry.check not in registry()
     ]
+    mistakes += _edit_mistakes(config)
     mistakes += [
         f"profile {profile.name}: key 'trees': no tree {tree!r}{strict.did_you_mean(tree, config.trees)}"
         for profile in config.profiles.values()
@@ -145,3 +173,18 @@ def _cross_check(config: Config) -> list[str]:
         if tree not in config.trees and ":" not in tree
     ]
     return mistakes
+
+
+def _edit_mistakes(config: Config) -> list[str]:
+    mistakes = [
+        f"edit {edit.name}: key 'includes': no edit {name!r}{strict.did_you_mean(name, config.edits)}"
+        for edit in config.edits.values()
+        for name in edit.includes
+        if name not in config.edits
+    ]
+    return mistakes + [
+        f"edit {edit.name}: key 'expect.check': no check {edit.expect.check!r}"
+        f"{strict.did_you_mean(edit.expect.check, registry())}"
+        for edit in config.edits.values()
+        if edit.expect and edit.expect.check not in registry()
+    ]

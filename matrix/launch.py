@@ -77,8 +77,17 @@ class Progress:
 
 
 def workers(asked: int, cells: int) -> int:
-    """Return how many cells to run at once: `asked`, or one for each two processors, never more than cells."""
-    return max(1, min(asked or max(1, (os.cpu_count() or 1) // 2), cells))
+    """Return how many cells to run at once: `asked`, or one for each two processors, never more than cells.
+
+    Two processors run two cells, as the serial parts of one cell's build leave room for the other's.
+    """
+    processors = os.cpu_count() or 1
+    return max(1, min(asked or max(min(2, processors), processors // 2), cells))
+
+
+def jobs(asked: int, at_once: int) -> int:
+    """Return make's parallel jobs in each of the cells that run at once: `asked`, or a share of the processors."""
+    return asked or max(2, (os.cpu_count() or 2) // at_once)
 
 
 def run(run: Run, wanted: tuple[str, ...], number: int, host: str | None, console: Console) -> None:
@@ -122,8 +131,10 @@ def _get_trees(run: Run, wanted: tuple[str, ...], engine: Engine, say: Callable[
     """
     settings = run.settings()
     loaded = config.load([Path(folder) for folder in settings.configs])
-    for tree in [cells.tree(loaded, word) for word in settings.trees]:
-        if any(cell_id.endswith(f"@{tree.name}") for cell_id in wanted):
+    asked = [cells.tree(loaded, word) for word in settings.trees]
+    needed = [tree.unedited for tree in asked] if settings.planted else asked
+    for tree in {tree.name: tree for tree in needed}.values():
+        if settings.planted or any(cell_id.endswith(f"@{tree.name}") for cell_id in wanted):
             with contextlib.suppress(InfrastructureError):
                 trees.prepare(tree, engine, say, run.pins)
 
@@ -230,4 +241,4 @@ def lacking(run: Run, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cell_id for cell_id, result in results.items() if result is None or result.verdict == Verdict.ERROR)
 
 
-__all__ = ["INTERRUPTED", "Progress", "doctor", "lacking", "run", "workers"]
+__all__ = ["INTERRUPTED", "Progress", "doctor", "jobs", "lacking", "run", "workers"]

@@ -6,12 +6,13 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]*$")]
+EditName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 MakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -65,12 +66,16 @@ class Image(Frozen):
 
 
 class Expect(Frozen):
-    """What a finished build must be: options as `perf version --build-options` prints them, FEATURE-DUMP."""
+    """What a finished build must be: options as `perf version --build-options` prints them, FEATURE-DUMP.
+
+    `processes` maps a program, or `total`, to how many of it a second make may run.
+    """
 
     options: dict[str, Literal["on", "OFF"]] = {}
     features: dict[str, Literal["0", "1"]] = {}
     linkage: Literal["dynamic", "static"] = "dynamic"
     bpf_skeletons: bool = True
+    processes: dict[str, int] = {}
 
 
 class Build(Frozen):
@@ -92,10 +97,64 @@ class Build(Frozen):
     perf_tests: tuple[str, ...] = ()
 
 
+class Change(Frozen):
+    """One change to a file of a tree: `find` (a multi-line regular expression) becomes `replace`, or the whole file.
+
+    `find` must match `matches` times; `add` is a new file's content; `remove` deletes the file.
+    """
+
+    file: str = Field(min_length=1)
+    find: str = ""
+    matches: int = Field(default=1, ge=1)
+    replace: str = ""
+    add: str = ""
+    remove: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Change:
+        if any(part in ("", ".", "..") for part in self.file.split("/")):
+            raise ValueError("file must be a path inside the tree")
+        if [bool(self.find), bool(self.add), self.remove].count(True) != 1:
+            raise ValueError("one of find, add and remove is needed")
+        return self
+
+
+class Expected(Frozen):
+    """Which check must fail on a planted fault, in which cells (IMAGE/TOOLCHAIN/BUILD), with which findings.
+
+    `findings` are globs over finding keys, each of which must occur.
+    """
+
+    check: Name
+    cells: tuple[str, ...] = Field(min_length=1)
+    findings: tuple[str, ...] = Field(min_length=1)
+
+
+class Edit(Frozen):
+    """A named change to a tree, from `configs/edits/NAME.yaml`; one with `expect` is a fault to plant.
+
+    `trees` are globs over the names of the trees that it applies to. `includes` names edits whose changes come first.
+    `undoes` is the number of the series' patch whose effect it takes back. What is `equivalent` (the reason) changes
+    nothing that can be observed. `from_scratch` faults cannot be planted on a built tree.
+    """
+
+    name: EditName
+    summary: str
+    trees: tuple[str, ...] = Field(min_length=1)
+    includes: tuple[EditName, ...] = ()
+    changes: tuple[Change, ...] = ()
+    expect: Expected | None = None
+    undoes: int = 0
+    equivalent: str = ""
+    from_scratch: bool = False
+
+
 class Tree(Frozen):
     """A source tree: what the user calls it and where it comes from, from `configs/trees/NAME.yaml` or `--tree`.
 
-    `renamed_tests` maps a name that builds use for one of perf's own tests to the one that this tree has.
+    `renamed_tests` maps a name that builds use for one of perf's own tests to the one that this tree has. `edits` were
+    applied to it, in order; its name ends in `+NAME` for each. With `string_unit` the event tables' string
+    has a compilation unit of its own.
     """
 
     name: Name
@@ -105,11 +164,23 @@ class Tree(Frozen):
     renamed_tests: dict[str, str] = {}
     touch_source: str = "tools/perf/util/evsel.c"
     touch_header: str = "tools/perf/util/pmus.h"
+    string_unit: bool = False
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """What its edits add to its name."""
+        return "".join(f"+{edit.name}" for edit in self.edits)
+
+    @property
+    def unedited(self) -> Tree:
+        """The tree without its edits."""
+        return self.model_copy(update={"name": self.name.removesuffix(self.suffix), "edits": ()})
 
     @property
     def asked(self) -> str:
         """What `--tree` takes for it: its source where that is what it was asked for by, else its name."""
-        return self.source if self.summary == self.source else self.name
+        return self.source + self.suffix if self.summary == self.source else self.name
 
 
 class Profile(Frozen):

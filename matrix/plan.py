@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from matrix.model import Cell, Frozen, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 START_METHODS = ("serial", "fork", "forkserver", "spawn")
 GENERATOR = "jevents.py"
@@ -101,11 +101,19 @@ def environments(cell: Cell) -> dict[str, dict[str, str]]:
     return {name: {**env, **cell.build.environment} for name, env in (("first", first), ("second", second))}
 
 
-def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenario:
+def scenario(
+    cell: Cell,
+    jobs: int = 2,
+    limits: Limits | None = None,
+    only: Container[str] | None = None,
+    planted: Iterable[str] = (),
+) -> Scenario:
     """Return what is to be done to `cell` with `jobs` parallel jobs.
 
-    The second build comes right after the first, so that both can still be compared byte by byte.
+    The second build comes right after the first, so that both can still be compared byte by byte. `only` names the
+    steps to keep; `planted` are the tree's files that were edited after it was built, so both builds find them newer.
     """
+    edited = tuple(f"/src/{path}" for path in planted)
     limits = limits or Limits()
     first, second = environments(cell)["first"], environments(cell)["second"]
     make = Command(label="make", argv=make_argv(cell, jobs, *cell.build.goals), traced=True)
@@ -118,7 +126,7 @@ def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenari
         return Step(name=name, summary=summary, commands=tuple(commands), **values)  # type: ignore[arg-type]
 
     steps = [
-        step("build", "build from scratch", [make]),
+        step("build", "build from scratch", [make], touch=edited),
         step("self-test", "run the program and its own tests", [*_self_test(cell), clock], keep_going=True),
     ]
     if cell.build.start_method:
@@ -130,6 +138,7 @@ def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenari
             "build from scratch under other circumstances",
             [again, clock],
             place="second",
+            touch=edited,
             environment=second,
             umask=0o002,
         ),
@@ -149,7 +158,8 @@ def scenario(cell: Cell, jobs: int = 2, limits: Limits | None = None) -> Scenari
         step("clean", "make clean", [clean]),
     ]
     hostnames = {"first": "matrix", "second": "elsewhere"}
-    return Scenario(cell=cell, hostnames=hostnames, limits=limits, steps=tuple(steps))
+    kept = tuple(step for step in steps if only is None or step.name in only)
+    return Scenario(cell=cell, hostnames=hostnames, limits=limits, steps=kept)
 
 
 def _self_test(cell: Cell) -> list[Command]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
-from matrix import cellrun, cells, config, engines, private_engine, reports, session, store
+from matrix import cellrun, cells, config, engines, launch, planting, private_engine, reports, session, store
 from matrix.checks import registry
 from matrix.errors import MatrixError
 from matrix.model import Cell, CellResult, CheckResult, Limits, Verdict
@@ -66,10 +66,10 @@ class Matrix:
             self.lock.acquire(timeout=0)
             os.environ[RUN_VARIABLE] = str(self.run.folder)
             settings = self.run.settings()
-        self.jobs = settings.jobs or max(
-            2, (os.cpu_count() or 2) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-        )
+        self.jobs = launch.jobs(settings.jobs, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
         self.limits = Limits(**settings.limits)
+        self.settings = settings
+        self.ground: planting.Ground | None = None
         self.results: dict[str, CellResult] = {}
         self.lock = FileLock(self.run.folder / session.PYTEST_LOCK)
         if not hasattr(options, "workerinput"):
@@ -80,12 +80,22 @@ class Matrix:
         if cell.id not in self.results:
             kept = self.run.result(cell.id)
             if kept is None or kept.verdict == Verdict.ERROR:
-                say = functools.partial(self.run.progress, cell.id)
-                engine = private_engine.ensure(None, session.label(self.run.name), say)
-                context = cellrun.Context(self.run, engine, self.jobs, self.limits, self.config.known, say)
-                kept = cellrun.run(cell, context)
+                kept = cellrun.run(cell, self._context(cell))
             self.results[cell.id] = kept
         return self.results[cell.id]
+
+    def _context(self, cell: Cell) -> cellrun.Context:
+        say = functools.partial(self.run.progress, cell.id)
+        engine = private_engine.ensure(None, session.label(self.run.name), say)
+        checks = self.settings.checks
+        if self.settings.planted:
+            self.ground = self.ground or planting.Ground(engine, self.run, self.jobs, self.limits)
+            checks = tuple({edit.expect.check for edit in cell.tree.edits if edit.expect})
+        return cellrun.Context(self.run, engine, self.jobs, self.limits, self.config.known, say, checks, self.ground)
+
+    def group(self, cell: Cell) -> str:
+        """Return what keeps cells in one worker: each by itself, or all that are planted on the same one."""
+        return f"{cell.id.partition('@')[0]} {cell.tree.unedited.name if self.settings.planted else cell.tree.name}"
 
 
 _MATRIX = pytest.StashKey[Matrix]()
@@ -153,9 +163,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make an item for each selected cell and each check; xdist takes what follows an `@` for the group's name."""
     if "cell_check" not in metafunc.fixturenames:
         return
+    matrix = _matrix(metafunc.config)
     items = [
-        pytest.param((cell, check), id=f"{cell.id}:{check}", marks=pytest.mark.xdist_group(cell.id.replace("@", " ")))
-        for cell in _matrix(metafunc.config).cells
+        pytest.param((cell, check), id=f"{cell.id}:{check}", marks=pytest.mark.xdist_group(matrix.group(cell)))
+        for cell in matrix.cells
         for check in registry()
     ]
     metafunc.parametrize("cell_check", items)

@@ -16,7 +16,7 @@ from matrix.checks import reproducible
 from matrix.engines import AGENT, CellSpec
 from matrix.errors import InfrastructureError
 from matrix.observe import children, gone
-from matrix.transcript import StepRecord, Transcript, records, trouble
+from matrix.transcript import StepRecord, Transcript, records, stacked, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +34,20 @@ TAIL_BYTES = 1 << 20
 ELF_FILES = ("perf", "pmu-events/pmu-events.o", "pmu-events/pmu-events-string.o")
 
 
+@dataclass(frozen=True)
+class Built:
+    """A cell that was built and whose container is still there: others begin as copies of its `state`."""
+
+    state: tuple[str, str]
+    record: StepRecord
+
+
 @dataclass
 class CellRun:
-    """A cell that is being run: its containers by place, its transcript so far."""
+    """A cell that is being run: its containers by place, its transcript so far.
+
+    Where it is `built` it does not begin with the bare tree but as a copy of a cell that was built already.
+    """
 
     engine: Engine
     run: Run
@@ -44,6 +55,7 @@ class CellRun:
     image: ImageIdentity
     tree: Prepared
     agent_volume: str
+    built: Built | None = None
     containers: dict[str, Container] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
@@ -74,10 +86,11 @@ class CellRun:
         if place not in self.containers:
             spec = CellSpec(
                 image=self.image.tag,
-                tree_volume=self.tree.volume,
+                tree_volumes=self.tree.volumes,
                 agent_volume=self.agent_volume,
                 hostname=self.scenario.hostnames[place],
                 limits=self.scenario.limits,
+                state=self.built.state if self.built else (),
             )
             self.containers[place] = self.engine.cell(spec)
         return self.containers[place]
@@ -122,6 +135,11 @@ class CellRun:
         found, error = records(output)
         if not error and (not found or found[-1][0] != "end"):
             error = f"the step's facts end early (its container or the agent ended, status {status})"
+        if self.built and step.name == "build" and not error:
+            try:
+                found = stacked(self.built.record.records, found)
+            except ValueError as problem:
+                error = str(problem)
         return found, error
 
     def _commands(self, step: Step) -> list[tuple[Command, dict[str, str], str]]:
@@ -231,7 +249,8 @@ def execute(cell: CellRun, until: str = "") -> Iterator[StepFacts]:
             if step.name == "self-test" and not until:
                 cell.inspect()
             if step.name == "build-again" and not facts.failure and not until:
-                cell.explain()
+                if not cell.built:
+                    cell.explain()
                 cell.containers.pop(step.place).remove()
             yield facts
         if step.name == until:

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 class RunSettings(Frozen):
-    """What was asked for, and so what is needed to do it again or to go on with it."""
+    """What was asked for, and so what is needed to do it again or to go on with it.
+
+    `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
+    of the unedited tree's built cell, with the steps that their own edits' check needs.
+    """
 
     run: str
     started: str
@@ -35,6 +39,8 @@ class RunSettings(Frozen):
     cells: tuple[str, ...]
     jobs: int
     limits: dict[str, int] = Field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+    planted: bool = False
 
 
 def write(path: Path, text: str) -> None:
@@ -185,8 +191,9 @@ def begin(
     configs: Sequence[str],
     jobs: int,
     limits: Limits | None = None,
+    **more: Any,
 ) -> Run:
-    """Return a new run of these cells, its settings kept."""
+    """Return a new run of these cells, its settings kept; `more` are further ones of RunSettings."""
     run = new_run()
     run.save_settings(
         RunSettings(
@@ -198,6 +205,7 @@ def begin(
             cells=tuple(cell.id for cell in cells),
             jobs=jobs,
             limits=limits.model_dump() if limits else {},
+            **more,
         )
     )
     return run

@@ -73,6 +73,30 @@ class Transcript(Frozen):
         )
 
 
+def stacked(below: list[list[Any]], above: list[list[Any]]) -> list[list[Any]]:
+    """Return the records of a build that was gone on with: `above`'s, with the processes of both, `below`'s first.
+
+    Where `below` has more than one traced command only the first one's processes are taken, as its step's are.
+
+    Raises:
+        ValueError: a process's record is not as the agent writes it.
+
+    """
+    end = next((number for number, record in enumerate(below) if record[0] == "command"), len(below))
+    earlier = [record for record in below[:end] if record[0] == "process"]
+    try:
+        shift = 1 + max((record[1] for record in earlier), default=-1)
+        return earlier + [_shifted(record, shift) if record[0] == "process" else record for record in above]
+    except (TypeError, KeyError, ValueError) as problem:
+        raise ValueError(f"a process's record is not as the agent writes it: {problem!r}") from problem
+
+
+def _shifted(record: list[Any], by: int) -> list[Any]:
+    kind, index, facts = record
+    parent = facts["parent"]
+    return [kind, index + by, {**facts, "parent": None if parent is None else parent + by}]
+
+
 _TROUBLE = re.compile(r"\berror\b|\*\*\*|undefined reference|No such file|not found|No space left|Cannot|Killed", re.I)
 EVIDENCE_LINES = 5
 

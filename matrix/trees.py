@@ -18,8 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from matrix import paths, sources, store
-from matrix.engines import UID
+from matrix import edited, paths, sources, store
 from matrix.errors import UsageError
 from matrix.model import TreeIdentity
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from matrix.engines import Engine
     from matrix.model import Tree
 
-MTIME = 946684800  # 2000-01-01: older than anything a build writes
 PARTS = ("tools/", "scripts/", "arch/", "include/", "lib/", "kernel/bpf/", "net/")
 MAX_BYTES = 8 << 30
 MAX_FILES = 1_000_000
@@ -38,13 +36,17 @@ MAX_FILES = 1_000_000
 
 @dataclass(frozen=True)
 class Prepared:
-    """A tree that is in the cache and in a volume; `index` maps each path to [mode, digest or link target]."""
+    """A tree that is in the cache and in volumes; `index` maps each path to [mode, digest or link target].
+
+    `volumes` are the layers that make it, the topmost first; `edited` are the paths that edits changed and left there.
+    """
 
     identity: TreeIdentity
-    volume: str
+    volumes: tuple[str, ...]
     index: dict[str, list[Any]]
     ignore: dict[str, str]
     generator_has_pool: bool
+    edited: tuple[str, ...] = ()
 
 
 def wanted(path: str) -> bool:
@@ -67,7 +69,7 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
     folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(tree.source.encode()).hexdigest()[:16]
     with FileLock(folder / f"{key}.lock"):
-        pin = pins / f"{tree.name}.json" if pins else None
+        pin = pins / f"{tree.unedited.name}.json" if pins else None
         facts, origin = _pinned(folder, pin)
         if facts is None:
             source = sources.open_source(tree.source, engine, say)
@@ -77,8 +79,24 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
         digest = facts["sha256"]
         volume = f"pbm-tree-{digest[:16]}"
         engine.provide(volume, "tree", lambda: _blocks(folder / f"{digest}.tar"))
+        layer = edited.layer(folder, digest, tree.edits, facts["index"]) if tree.edits else None
     identity = TreeIdentity(name=tree.name, source=tree.source, sha256=digest, version=facts["version"], origin=origin)
-    return Prepared(identity, volume, facts["index"], facts["ignore"], facts["generator_has_pool"])
+    base = Prepared(identity, (volume,), facts["index"], facts["ignore"], facts["generator_has_pool"])
+    if layer is None:
+        return base
+    top = f"pbm-tree-{layer.sha256[:16]}"
+    engine.provide(top, "tree", lambda: iter([layer.archive]))
+    return _with_layer(base, layer, tree, top)
+
+
+def _with_layer(base: Prepared, layer: edited.Layer, tree: Tree, volume: str) -> Prepared:
+    index = {path: entry for path, entry in {**base.index, **layer.index}.items() if entry is not None}
+    ignore = {**base.ignore, **layer.ignore}
+    origin = f"{base.identity.origin}, edited: {', '.join(edit.name for edit in tree.edits)}"
+    identity = base.identity.model_copy(update={"sha256": layer.sha256, "origin": origin})
+    pool = base.generator_has_pool if layer.generator_has_pool is None else layer.generator_has_pool
+    left = tuple(path for path, entry in sorted(layer.index.items()) if entry is not None)
+    return Prepared(identity, (volume, *base.volumes), index, ignore, pool, left)
 
 
 def _pinned(folder: Path, pin: Path | None) -> tuple[Any, str]:
@@ -129,7 +147,7 @@ def write(members: Iterator[sources.Member], archive: tarfile.TarFile) -> dict[s
     kept: dict[str, bytes] = {}
     folders: set[str] = set()
     size = 0
-    _folder(archive, "tree", folders)
+    edited.folder(archive, "tree", folders)
     for member in members:
         path = checked(member.path)
         if not wanted(path):
@@ -146,15 +164,14 @@ def write(members: Iterator[sources.Member], archive: tarfile.TarFile) -> dict[s
         if size > MAX_BYTES or len(index) > MAX_FILES:
             raise UsageError("the tree is larger than any kernel", f"At most {MAX_BYTES} bytes in {MAX_FILES} files.")
         if "/" in path:
-            _folder(archive, f"tree/{path.rpartition('/')[0]}", folders)
+            edited.folder(archive, f"tree/{path.rpartition('/')[0]}", folders)
         index[path] = _add(archive, path, member, kept, ignore)
-    listing = "".join(f"{path}\0{mode}\0{content}\n" for path, (mode, content) in sorted(index.items()))
     return {
-        "sha256": hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest(),
+        "sha256": edited.digest(index),
         "version": _version(kept.get("Makefile", b"").decode(errors="replace")),
         "index": index,
         "ignore": ignore,
-        "generator_has_pool": b"ProcessPoolExecutor" in kept.get("tools/perf/pmu-events/jevents.py", b""),
+        "generator_has_pool": edited.POOL in kept.get(edited.GENERATOR, b""),
     }
 
 
@@ -165,7 +182,7 @@ def _add(
     kept: dict[str, bytes],
     ignore: dict[str, str],
 ) -> list[Any]:
-    info = _owned(tarfile.TarInfo(f"tree/{path}"))
+    info = edited.owned(tarfile.TarInfo(f"tree/{path}"))
     if member.target is not None:
         info.type, info.linkname = tarfile.SYMTYPE, member.target
         archive.addfile(info)
@@ -173,7 +190,7 @@ def _add(
     content = member.read()
     info.size, info.mode = len(content), 0o755 if member.executable else 0o644
     archive.addfile(info, io.BytesIO(content))
-    if path in ("Makefile", "tools/perf/pmu-events/jevents.py", "tools/perf/Makefile.perf"):
+    if path in ("Makefile", edited.GENERATOR):
         kept[path] = content
     if path.rpartition("/")[2] == ".gitignore":
         ignore[path.rpartition("/")[0]] = content.decode(errors="replace")
@@ -191,23 +208,6 @@ def checked(path: str) -> str:
     if not path or path.startswith("/") or "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise UsageError(f"the tree holds a path that leads out of it: {path!r}")
     return path
-
-
-def _folder(archive: tarfile.TarFile, path: str, folders: set[str]) -> None:
-    if path in folders:
-        return
-    if "/" in path:
-        _folder(archive, path.rpartition("/")[0], folders)
-    folders.add(path)
-    info = _owned(tarfile.TarInfo(path))
-    info.type, info.mode = tarfile.DIRTYPE, 0o755
-    archive.addfile(info)
-
-
-def _owned(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.uid = info.gid = UID
-    info.mtime = MTIME
-    return info
 
 
 def _version(makefile: str) -> str:

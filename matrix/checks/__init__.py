@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from matrix.model import Finding
     from matrix.observe import Observations
@@ -42,3 +42,9 @@ def registry() -> dict[str, Check]:
         check: Check = importlib.import_module(f"{__name__}.{module.name}").CHECK
         found[check.name] = check
     return found
+
+
+def steps(names: Iterable[str]) -> frozenset[str]:
+    """Return the steps that checks of these names need, with those that they own."""
+    chosen = [check for name, check in registry().items() if name in set(names)]
+    return frozenset(step for check in chosen for step in (*check.owns, *check.needs))

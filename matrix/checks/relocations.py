@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matrix.elf import ElfFacts
     from matrix.observe import Observations
 
+UNIT = "pmu-events-string.o"
+
 
 def _unit(facts: ElfFacts) -> Iterator[Finding]:
     """Yield every section of the string's own unit that has a relocation."""
@@ -41,13 +43,16 @@ def _examine(observations: Observations) -> Outcome:
     folder = f"{observations.output}/pmu-events"
     program = observations.elf.get(f"{observations.output}/perf")
     table = observations.elf.get(f"{folder}/pmu-events.o")
-    unit = observations.elf.get(f"{folder}/pmu-events-string.o")
+    unit = observations.elf.get(f"{folder}/{UNIT}")
     compact = frozenset(observations.compact_tables)
     findings: list[Finding] = []
-    for name, facts in (("perf", program), ("pmu-events.o", table), ("pmu-events-string.o", unit)):
-        if (facts is None and name != "pmu-events-string.o") or (facts is not None and facts.error):
+    for name, facts in (("perf", program), ("pmu-events.o", table), (UNIT, unit)):
+        if (facts is None and name != UNIT) or (facts is not None and facts.error):
             actual = facts.error if facts else "it is not there"
             findings.append(Finding(kind="unreadable", subject=name, expected="an ELF file", actual=actual))
+    if unit is None and observations.scenario.cell.tree.string_unit:
+        expected = "a unit of its own for the big string, as the tree's file says"
+        findings.append(Finding(kind="no-unit", subject=UNIT, expected=expected, actual="there is none"))
     judged = [facts for facts in (program, table, unit) if facts is not None and not facts.error]
     for facts in judged:
         findings += _symbols(facts, compact)
@@ -101,6 +106,6 @@ CHECK = Check(
     name="relocations",
     summary="the big string and the compact event tables need no relocation, by symbol range",
     owns=(),
-    needs=("build",),
+    needs=("build", "self-test"),
     examine=_examine,
 )

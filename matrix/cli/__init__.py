@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from matrix import __version__
-from matrix.cli import look, machine, runs
+from matrix.cli import look, machine, runs, trust
 from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("list")(look.list_cells)
 app.command()(look.plan)
 app.command()(runs.run)
 app.command()(runs.report)
+app.command()(trust.mutants)
 app.command()(look.shell)
 app.command()(machine.doctor)
 app.command()(machine.clean)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -12,8 +11,10 @@ from matrix.cli.options import (
     Configs,
     Exclude,
     Host,
+    Jobs,
     Json,
     NoInstall,
+    Number,
     ProfileName,
     Select,
     TreeNames,
@@ -28,8 +29,7 @@ LIMITS = Limits()
 
 def run(
     select: Select = [], exclude: Exclude = [], profile: ProfileName = "gate", tree: TreeNames = [],
-    configs: Configs = [], number: Annotated[int, typer.Option("-n", help="Cells at once; 0 chooses.", min=0)] = 0,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", help="make's parallel jobs in a cell; 0 chooses.", min=0)] = 0,
+    configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
     timeout: Annotated[int, typer.Option(help="Seconds that a step may take.", min=1)] = LIMITS.step_s,
     memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
@@ -48,7 +48,7 @@ def run(
         found, words = selected(profile, tree, select, exclude, configs)
         limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
         at_once = launch.workers(number, len(found))
-        chosen = jobs or max(2, (os.cpu_count() or 2) // at_once)
+        chosen = launch.jobs(jobs, at_once)
         absolute = tuple(str(folder.resolve()) for folder in configs)
         this = store.begin(found, words, absolute, chosen, limits)
     wanted = this.settings().cells

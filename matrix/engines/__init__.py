@@ -40,19 +40,25 @@ class Resource:
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What a cell's container needs: image and volumes by name, environment, limits, host name."""
+    """What a cell's container needs: image and volumes by name, limits, host name.
+
+    `tree_volumes` are the layers of its tree, the topmost first; `state` is that of a cell that it begins as a copy of.
+    """
 
     image: str
-    tree_volume: str
+    tree_volumes: tuple[str, ...]
     agent_volume: str
     hostname: str
     limits: Limits
+    state: tuple[str, ...] = ()
 
 
 class Container(Protocol):
     """A running cell: the tree at /src, its upper layer at /layer/upper, /out, /tmp and /agent/agent.py."""
 
     id: str
+    state: tuple[str, str]
+    """What a CellSpec takes to begin as a copy of this one, while it is there."""
 
     def run(self, argv: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
         """Run a program; pass on its standard error, return its exit status and standard output.

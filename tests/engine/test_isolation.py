@@ -27,7 +27,7 @@ def spec(engine: Engine) -> CellSpec:
     loaded = config.load([FAKE])
     image = images.prepare(loaded.images["debian-trixie-min"], engine, print)
     tree = trees.prepare(cells.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
-    return CellSpec(image.tag, tree.volume, runner.agent_volume(engine), "matrix", LIMITS)
+    return CellSpec(image.tag, tree.volumes, runner.agent_volume(engine), "matrix", LIMITS)
 
 
 @pytest.fixture(scope="module")

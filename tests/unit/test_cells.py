@@ -5,8 +5,10 @@ import pytest
 from matrix import cells
 from matrix.config import Config
 from matrix.errors import UsageError
-from matrix.model import Limits, Profile
+from matrix.model import Change, Edit, Limits, Profile
 from tests.unit.conftest import build, cell, image, tree
+
+CHANGE = Change(file="Makefile", find="x")
 
 
 def configured(**profiles: Profile) -> Config:
@@ -19,6 +21,7 @@ def configured(**profiles: Profile) -> Config:
         images={one.name: one for one in (full, small, none)},
         builds={one.name: one for one in builds},
         trees={one.name: one for one in trees},
+        edits={name: Edit(name=name, summary=name, trees=("7.*",), changes=(CHANGE,)) for name in ("force", "old")},
         profiles=profiles,
         known=(),
     )
@@ -158,3 +161,29 @@ def test_the_command_that_runs_a_cell_again_repeats_folders_and_unusual_limits()
     )
     assert again.startswith("perf-matrix run --configs '/my own' --tree 7.3 ")
     assert again.endswith(" --timeout 9 --memory 64 --disk 1024 --pids 50")
+
+
+def test_an_edited_tree_is_named_after_its_edits_and_known_without_them() -> None:
+    found = cells.tree(configured(), "7.3+force+old")
+    assert found.name == "7.3+force+old"
+    assert [edit.name for edit in found.edits] == ["force", "old"]
+    assert found.asked == "7.3+force+old"
+    assert found.unedited == cells.tree(configured(), "7.3")
+    assert found.unedited.unedited == found.unedited
+
+
+def test_a_tree_that_is_given_by_its_source_can_be_edited_too() -> None:
+    found = cells.tree(configured(), "git:/srv/c++@v1+force")
+    assert found.source == "git:/srv/c++@v1"
+    assert found.name.endswith("+force")
+    assert found.asked == "git:/srv/c++@v1+force"
+    assert cells.tree(configured(), "git:/srv/c++@v1+none").edits == ()
+
+
+def test_an_edit_that_is_not_there_or_not_for_the_tree_is_an_error() -> None:
+    with pytest.raises(UsageError, match="no edit 'forse'; did you mean 'force'"):
+        cells.tree(configured(), "7.3+forse")
+    own = configured()
+    own.trees["6.12"] = tree("6.12")
+    with pytest.raises(UsageError, match="edit force is not meant for tree"):
+        cells.tree(own, "6.12+force")

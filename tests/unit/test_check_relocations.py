@@ -6,7 +6,7 @@ from matrix import judge
 from matrix.checks import registry
 from matrix.elf import ElfFacts, Symbol
 from matrix.model import Verdict
-from tests.unit.conftest import PERF, elf, observations
+from tests.unit.conftest import PERF, cell, elf, observations, tree
 
 if TYPE_CHECKING:
     from matrix.model import CheckResult
@@ -113,3 +113,14 @@ def test_a_tree_without_compact_tables_proves_nothing() -> None:
 def test_without_a_build_the_check_is_skipped() -> None:
     seen = observations(errors={"build": "the container ended"})
     assert judge.one(registry()["relocations"], seen, []).verdict is Verdict.SKIP
+
+
+def test_a_tree_that_is_to_have_a_unit_for_the_string_must_have_it() -> None:
+    split = cell(on=tree(string_unit=True))
+    facts = {**elf(PROGRAM, *GOOD), **elf(OBJECT, *GOOD)}
+    result = judge.one(registry()["relocations"], observations(split, elf=facts, compact_tables=(TABLE,)), [])
+    assert keys(result) == ["no-unit:pmu-events-string.o"]
+    facts |= elf(UNIT, *GOOD[1:])
+    assert (
+        judge.one(registry()["relocations"], observations(split, elf=facts, compact_tables=(TABLE,)), []).findings == ()
+    )

@@ -155,3 +155,42 @@ def test_a_known_failure_of_a_check_that_does_not_exist_is_refused(tmp_path: Pat
 def test_a_mistake_in_a_file_is_not_told_again_of_those_that_extend_it(tmp_path: Path) -> None:
     extra = written(tmp_path, builds__a="summary: a\nsummary: a\n", builds__b="summary: b\nextends: a\n")
     assert "no 'a'" not in mistakes(extra)
+
+
+EDIT = """
+summary: forgets @what@
+trees: ['7.3']
+each:
+  one: {what: '1'}
+  two: {what: '2'}
+changes: [{file: a/@name@, find: '@what@'}]
+expect: {check: clean, cells: [i/t/b], findings: ['left:@what@']}
+"""
+
+
+def test_an_edit_with_each_stands_for_one_edit_an_item(tmp_path: Path) -> None:
+    found = config.load([written(tmp_path, edits__forgets=EDIT)]).edits
+    assert (found["forgets-one"].summary, found["forgets-two"].summary) == ("forgets 1", "forgets 2")
+    assert found["forgets-two"].changes[0].file == "a/two"
+    expected = found["forgets-two"].expect
+    assert expected is not None
+    assert expected.findings == ("left:2",)
+    assert "forgets" not in found
+
+
+def test_each_may_have_items_without_values(tmp_path: Path) -> None:
+    text = "summary: '@name@'\ntrees: ['*']\neach: {a: , b: }\n"
+    found = config.load([written(tmp_path, edits__e=text)]).edits
+    assert (found["e-a"].summary, found["e-b"].summary) == ("a", "b")
+
+
+def test_an_edit_names_checks_and_edits_that_there_are(tmp_path: Path) -> None:
+    found = mistakes(
+        written(
+            tmp_path,
+            edits__bad=EDIT.replace("check: clean", "check: claen"),
+            edits__more="summary: s\ntrees: ['*']\nincludes: [bad-on]\n",
+        )
+    )
+    assert "edit bad-one: key 'expect.check': no check 'claen'; did you mean 'clean'?" in found
+    assert "edit more: key 'includes': no edit 'bad-on'; did you mean 'bad-one'?" in found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,7 @@ FOLDERS = {
     "trees": ROOT / "configs/trees",
     "profiles": ROOT / "configs/profiles",
 }
+FAULTS = {name: edit for name, edit in LOADED.edits.items() if edit.expect}
 FILES = [(kind, path) for kind, folder in FOLDERS.items() for path in sorted(folder.iterdir())]
 
 
@@ -58,6 +60,30 @@ def test_every_tree_has_a_source_of_a_scheme_that_there_is(name: str) -> None:
     assert LOADED.trees[name].source.partition(":")[0] in cells.SCHEMES
 
 
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_every_fault_names_cells_that_there_are_and_findings(name: str) -> None:
+    expect = FAULTS[name].expect
+    assert expect
+    assert set(expect.cells) <= {one.id.partition("@")[0] for one in EVERY}
+    assert any(fnmatchcase(tree, glob) for tree in LOADED.trees for glob in FAULTS[name].trees)
+    assert all(":" in glob for glob in expect.findings) or FAULTS[name].equivalent
+
+
+def test_there_is_a_fault_for_every_check() -> None:
+    assert {edit.expect.check for edit in FAULTS.values() if edit.expect} == set(checks.registry())
+
+
+def test_there_are_faults_enough() -> None:
+    assert len(FAULTS) >= 60
+
+
+@pytest.mark.parametrize("name", sorted(LOADED.edits))
+def test_every_edit_can_be_asked_for_as_a_tree(name: str) -> None:
+    for tree in LOADED.trees:
+        if any(fnmatchcase(tree, glob) for glob in LOADED.edits[name].trees):
+            assert cells.tree(LOADED, f"{tree}+{name}").edits[0].changes
+
+
 @pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
 def test_every_cell_can_be_planned(one: Cell) -> None:
     assert plan.scenario(one).cell is one
@@ -79,6 +105,7 @@ def test_every_check_has_a_name_a_summary_and_steps_that_there_are(module: str) 
     assert check.summary
     assert {*check.owns, *check.needs} <= STEPS
     assert check.owns or check.needs
+    assert checks.steps([check.name]) == {*check.owns, *check.needs}
     assert not set(check.owns) & set(check.needs)
 
 

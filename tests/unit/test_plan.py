@@ -137,3 +137,14 @@ def test_a_generator_is_replayed_once_per_start_method_into_a_folder_per_method(
 @pytest.mark.parametrize("jobs", [1, 8])
 def test_a_cell_is_planned_the_same_every_time(jobs: int) -> None:
     assert plan.scenario(cell(), jobs) == plan.scenario(cell(), jobs)
+
+
+def test_only_the_steps_that_are_asked_for_are_planned() -> None:
+    assert [step.name for step in plan.scenario(cell(), only=("clean", "build")).steps] == ["build", "clean"]
+
+
+def test_both_builds_of_a_planted_cell_find_what_was_edited_newer() -> None:
+    steps = {step.name: step for step in plan.scenario(cell(), planted=("tools/perf/Makefile.perf",)).steps}
+    touched = {name: step.touch for name, step in steps.items() if not name.startswith("touch")}
+    assert {name for name, paths in touched.items() if paths} == {"build", "build-again"}
+    assert touched["build"] == touched["build-again"] == ("/src/tools/perf/Makefile.perf",)

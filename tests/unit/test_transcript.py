@@ -7,7 +7,7 @@ import pytest
 
 from matrix import judge
 from matrix.model import Expect
-from matrix.transcript import EVIDENCE_LINES, StepRecord, Transcript, records, trouble
+from matrix.transcript import EVIDENCE_LINES, StepRecord, Transcript, records, stacked, trouble
 from tests.unit.conftest import Record, build, cell, command, end, file, mention, observations, process, step
 
 if TYPE_CHECKING:
@@ -238,3 +238,24 @@ def test_the_lines_that_speak_of_trouble_and_the_last_ones_are_kept_once_each() 
 
 def test_no_more_lines_than_a_few_are_kept() -> None:
     assert len(trouble("\n".join(f"error: {number}" for number in range(100)))) == 2 * EVIDENCE_LINES
+
+
+def test_a_build_that_was_gone_on_with_has_the_processes_of_both() -> None:
+    below = [process(0, "make"), process(1, "cc", parent=0), command(), process(2, "other"), file("/src/a"), end()]
+    above = [process(0, "make"), process(1, "ld", parent=0), command(exit_status=2), file("/src/b"), end()]
+    found = stacked(below, above)
+    assert [(record[1], record[2]["argvs"][0][0], record[2]["parent"]) for record in found[:4]] == [
+        (0, "make", None),
+        (1, "cc", 0),
+        (2, "make", None),
+        (3, "ld", 2),
+    ]
+    assert found[4:] == above[2:]
+    assert stacked([], above) == above
+
+
+@pytest.mark.parametrize("rest", [[], ["1", {"parent": None}], [1, {}], [1, 2]])
+def test_a_forged_process_is_an_error(rest: list[Any]) -> None:
+    good = [process(0, "make"), command(), end()]
+    with pytest.raises(ValueError, match="not as the agent writes it"):
+        stacked(good, [["process", *rest], *good])

@@ -1,0 +1,148 @@
+"""What became of planted faults: killed by the check that should, by another, or survived. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from matrix.errors import UsageError
+from matrix.model import Frozen, Verdict
+from matrix.strict import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from matrix.model import CellResult, Edit
+
+WANTED_SCORE = 0.95
+
+
+class Fate(StrEnum):
+    """What became of a fault in a cell; a control is the same cell with nothing planted."""
+
+    KILLED = "killed"
+    KILLED_BY_ANOTHER = "killed by another"
+    SURVIVED = "survived"
+    EQUIVALENT = "equivalent"
+    NOT_EQUIVALENT = "said to be equivalent, but killed"
+    SILENT = "control: silent"
+    ALARM = "control: alarm"
+    ERROR = "error"
+
+
+class Planted(Frozen):
+    """A fault in one cell. `killers` maps each check that failed to the keys of its findings that are not known."""
+
+    fault: str
+    summary: str
+    cell: str
+    check: str
+    wanted: tuple[str, ...]
+    fate: Fate
+    killers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    reason: str = ""
+    wall_s: float = 0.0
+
+
+class Trust(Frozen):
+    """What a run of planted faults came to. `score` is killed as intended by non-equivalent; times are seconds."""
+
+    run: str
+    tree: str
+    score: float | None
+    mean_s: float
+    planted: tuple[Planted, ...]
+
+
+def faults(edits: Mapping[str, Edit], base: str, globs: Sequence[str]) -> tuple[Edit, ...]:
+    """Return the edits that are faults for tree `base` and that one of `globs` selects; all without globs.
+
+    Raises:
+        UsageError: a glob selects nothing.
+
+    """
+    there = [edit for edit in edits.values() if edit.expect and any(fnmatchcase(base, glob) for glob in edit.trees)]
+    for glob in globs:
+        if not any(fnmatchcase(edit.name, glob) for edit in there):
+            near = did_you_mean(glob, (edit.name for edit in there))
+            raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
+    chosen = [edit for edit in there if not globs or any(fnmatchcase(edit.name, glob) for glob in globs)]
+    return tuple(sorted(chosen, key=lambda edit: edit.name))
+
+
+def wanted_cells(chosen: Iterable[Edit], base: str) -> tuple[str, ...]:
+    """Return the ids of the cells that faults are planted in, with a control of each kind, sorted to follow it."""
+    places = {(place, f"{base}+{edit.name}") for edit in chosen if edit.expect for place in edit.expect.cells}
+    controls = {(place, base) for place, _ in places}
+    return tuple(f"{place}@{tree}" for place, tree in sorted(places | controls))
+
+
+def alarms(result: CellResult) -> dict[str, tuple[str, ...]]:
+    """Return the findings of each check that are not known; a known one that is gone accuses nobody."""
+    found = {
+        check.check: tuple(
+            finding.key for finding in check.findings if not finding.known and finding.kind != "known-failure-gone"
+        )
+        or ((check.reason,) if check.verdict == Verdict.FAIL and not check.findings else ())
+        for check in result.checks
+    }
+    return {check: keys for check, keys in found.items() if keys}
+
+
+def became(edit: Edit | None, place: str, result: CellResult | None) -> Planted:
+    """Return what became of a fault in a cell or, without an edit, whether the cell as it is was silent."""
+    row = Planted(fault="", summary="nothing planted", cell=place, check="", wanted=(), fate=Fate.ERROR)
+    expect = edit.expect if edit else None
+    if edit and expect:
+        what = {"fault": edit.name, "summary": edit.summary, "check": expect.check, "wanted": expect.findings}
+        row = row.model_copy(update=what)
+    if result is None or result.verdict == Verdict.ERROR:
+        reason = result.reason if result else "the cell has no result"
+        return row.model_copy(update={"reason": reason})
+    killers = alarms(result)
+    facts = {"fate": _fate(edit, killers, result.verdict), "killers": killers, "wall_s": result.wall_s}
+    return row.model_copy(update={**facts, "reason": edit.equivalent if edit else ""})
+
+
+def _fate(edit: Edit | None, killers: Mapping[str, tuple[str, ...]], verdict: Verdict) -> Fate:
+    if edit is None or edit.expect is None:
+        return Fate.ALARM if killers or verdict == Verdict.FAIL else Fate.SILENT
+    if edit.equivalent:
+        return Fate.NOT_EQUIVALENT if killers else Fate.EQUIVALENT
+    keys = killers.get(edit.expect.check, ())
+    if all(any(fnmatchcase(key, glob) for key in keys) for glob in edit.expect.findings):
+        return Fate.KILLED
+    return Fate.KILLED_BY_ANOTHER if killers else Fate.SURVIVED
+
+
+def trust(run: str, base: str, chosen: Sequence[Edit], results: Mapping[str, CellResult]) -> Trust:
+    """Return what became of the faults of a run; the time is over all its cells, those built to plant on included."""
+    rows = [
+        became(edit, place, results.get(f"{place}@{base}+{edit.name}"))
+        for edit in chosen
+        if edit.expect
+        for place in edit.expect.cells
+    ]
+    places = dict.fromkeys(row.cell for row in rows)
+    controls = [became(None, place, results.get(f"{place}@{base}")) for place in places]
+    counted = [row for row in rows if row.fate not in (Fate.EQUIVALENT, Fate.ERROR)]
+    killed = sum(row.fate == Fate.KILLED for row in counted)
+    whole_s = sum(row.wall_s for row in (*rows, *controls))
+    return Trust(
+        run=run,
+        tree=base,
+        score=round(killed / len(counted), 4) if counted else None,
+        mean_s=round(whole_s / len(rows), 1) if rows else 0.0,
+        planted=(*controls, *rows),
+    )
+
+
+def exit_status(found: Trust) -> int:
+    """Return the process's exit status: 0 as it should be, 1 checks that cannot be trusted, 3 the infrastructure."""
+    fates = {row.fate for row in found.planted}
+    if fates & {Fate.ALARM, Fate.NOT_EQUIVALENT} or (found.score is not None and found.score < WANTED_SCORE):
+        return 1
+    return 3 if Fate.ERROR in fates or found.score is None else 0

@@ -1,0 +1,56 @@
+"""Builds a cell once and keeps its container, so that faults can be planted on copies of what it built."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from matrix import plan, runner
+from matrix.errors import InfrastructureError
+from matrix.runner import Built, CellRun
+
+if TYPE_CHECKING:
+    from matrix.engines import Engine
+    from matrix.model import Cell, ImageIdentity, Limits
+    from matrix.store import Run
+    from matrix.trees import Prepared
+
+
+class Ground:
+    """The one built cell that is kept at a time: cells that are planted come sorted by what they are planted on."""
+
+    def __init__(self, engine: Engine, run: Run, jobs: int, limits: Limits) -> None:
+        self.engine = engine
+        self.run = run
+        self.jobs = jobs
+        self.limits = limits
+        self.kept: tuple[str, CellRun, Built] | None = None
+
+    def of(self, cell: Cell, image: ImageIdentity, tree: Prepared) -> Built:
+        """Return what `cell` (one of an unedited tree) built, built now unless it is the one that is kept.
+
+        Raises:
+            InfrastructureError: it could not be built, so nothing can be planted on it.
+
+        """
+        if self.kept and self.kept[0] == cell.id:
+            return self.kept[2]
+        self.close()
+        scenario = plan.scenario(cell, self.jobs, self.limits, only=("build",))
+        cell_run = CellRun(self.engine, self.run, scenario, image, tree, runner.agent_volume(self.engine))
+        with contextlib.ExitStack() as undo:
+            undo.callback(cell_run.close)
+            [facts] = runner.execute(cell_run)
+            if facts.failure:
+                raise InfrastructureError(f"{cell.id}, to plant on, could not be built: {facts.failure}")
+            built = Built(cell_run.container("first").state, cell_run.records[0])
+            undo.pop_all()
+        self.kept = (cell.id, cell_run, built)
+        return built
+
+    def close(self) -> None:
+        """Remove the container of what is kept."""
+        if self.kept:
+            _, cell_run, _ = self.kept
+            self.kept = None
+            cell_run.close()
