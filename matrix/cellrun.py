@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from matrix import __version__, cells, checks, config, images, judge, plan, planting, runner, trees
 from matrix.errors import InfrastructureError, MatrixError, UsageError
-from matrix.model import BTF, CellResult, Verdict
+from matrix.model import BTF
+from matrix.result import CellResult, Verdict
 from matrix.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matrix.engines import Engine
-    from matrix.model import Cell, ImageIdentity, KnownFailure, Limits
+    from matrix.model import Cell, KnownFailure, Limits
+    from matrix.result import ImageIdentity
     from matrix.store import Run
 
 

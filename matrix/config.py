@@ -1,4 +1,4 @@
-"""Reads configs/ and containers/: every file of a folder is one image, build, tree, edit or profile."""
+"""Reads configs/ and containers/: every file of a folder is one image, build, tree, edit, claim or profile."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from matrix import strict
 from matrix.checks import registry
 from matrix.errors import UsageError
-from matrix.model import Build, Edit, Frozen, Image, KnownFailure, Profile, Tree
+from matrix.model import Build, Claim, Edit, Frozen, Image, KnownFailure, Profile, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-T = TypeVar("T", Image, Build, Tree, Edit, Profile)
+T = TypeVar("T", Image, Build, Tree, Edit, Claim, Profile)
 
 
 class _KnownFailures(Frozen):
@@ -29,6 +29,7 @@ class Config:
     builds: dict[str, Build]
     trees: dict[str, Tree]
     edits: dict[str, Edit]
+    claims: dict[str, Claim]
     profiles: dict[str, Profile]
     known: tuple[KnownFailure, ...]
 
@@ -59,6 +60,7 @@ def load(extra: Sequence[Path] = ()) -> Config:
         builds=_folder(Build, [_configs(root) / "builds" for root in roots], mistakes),
         trees=_folder(Tree, [_configs(root) / "trees" for root in roots], mistakes),
         edits=_folder(Edit, [_configs(root) / "edits" for root in roots], mistakes),
+        claims=_folder(Claim, [_configs(root) / "claims" for root in roots], mistakes),
         profiles=_folder(Profile, [_configs(root) / "profiles" for root in roots], mistakes),
         known=_known([_configs(root) / "known-failures.yaml" for root in roots], mistakes),
     )
@@ -165,7 +167,7 @@ def _cross_check(config: Config) -> list[str]:
         for entry in config.known
         if entry.check not in registry()
     ]
-    mistakes += _edit_mistakes(config)
+    mistakes += _named_mistakes(config)
     mistakes += [
         f"profile {profile.name}: key 'trees': no tree {tree!r}{strict.did_you_mean(tree, config.trees)}"
         for profile in config.profiles.values()
@@ -175,12 +177,18 @@ def _cross_check(config: Config) -> list[str]:
     return mistakes
 
 
-def _edit_mistakes(config: Config) -> list[str]:
+def _named_mistakes(config: Config) -> list[str]:
     mistakes = [
         f"edit {edit.name}: key 'includes': no edit {name!r}{strict.did_you_mean(name, config.edits)}"
         for edit in config.edits.values()
         for name in edit.includes
         if name not in config.edits
+    ]
+    mistakes += [
+        f"claim {claim.name}: key 'decided_by.check': no check {claim.decided_by.check!r}"
+        f"{strict.did_you_mean(claim.decided_by.check, registry())}"
+        for claim in config.claims.values()
+        if claim.decided_by and claim.decided_by.check not in registry()
     ]
     return mistakes + [
         f"edit {edit.name}: key 'expect.check': no check {edit.expect.check!r}"

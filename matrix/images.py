@@ -14,13 +14,14 @@ from filelock import FileLock
 from matrix import paths
 from matrix.engines import UID
 from matrix.errors import InfrastructureError
-from matrix.model import Base, Image, ImageIdentity
+from matrix.result import ImageIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from matrix.engines import Engine
+    from matrix.model import Base, Image
 
 _PACKAGES = r"""
 if command -v dpkg-query >/dev/null; then dpkg-query -W -f '${Package} ${Version}\n'

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from matrix.cells import matches
 from matrix.checks import Check, Outcome, registry
-from matrix.model import CheckResult, Finding, KnownFailure, StepResult, Verdict, worst
+from matrix.result import CheckResult, Finding, StepResult, Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from matrix.model import KnownFailure
     from matrix.observe import Observations, StepFacts
 
 

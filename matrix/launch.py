@@ -19,7 +19,8 @@ from rich.text import Text
 
 from matrix import __version__, cells, config, engines, private_engine, session, trees
 from matrix.errors import INTERRUPTED, InfrastructureError, MatrixError, UsageError
-from matrix.model import BTF, Verdict
+from matrix.model import BTF
+from matrix.result import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]*$")]
 EditName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -149,6 +145,34 @@ class Edit(Frozen):
     from_scratch: bool = False
 
 
+class DecidedBy(Frozen):
+    """What decides a claim: a check in a cell (IMAGE/TOOLCHAIN/BUILD), by findings (globs over keys) that refute it."""
+
+    check: Name
+    cell: str
+    refuted_by: tuple[str, ...] = Field(min_length=1)
+    figure: str = ""
+
+
+class Claim(Frozen):
+    """Something that a series says of itself, from `configs/claims/NAME.yaml`; `patch` 0 is the whole series.
+
+    What is `undecided` (the reason) has no answer, even where `decided_by` gives a figure.
+    """
+
+    name: Name
+    summary: str
+    patch: int = 0
+    decided_by: DecidedBy | None = None
+    undecided: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Claim:
+        if not (self.decided_by or self.undecided):
+            raise ValueError("one of decided_by and undecided is needed")
+        return self
+
+
 class Tree(Frozen):
     """A source tree: what the user calls it and where it comes from, from `configs/trees/NAME.yaml` or `--tree`.
 
@@ -231,17 +255,6 @@ class Cell(Frozen):
         return {**self.image.toolchains[self.toolchain], **self.build.make}
 
 
-class Verdict(StrEnum):
-    """What a check or a cell came to, worst last."""
-
-    SKIP = "SKIP"
-    PASS = "PASS"  # noqa: S105 - no password
-    XFAIL = "XFAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-    ERROR = "ERROR"
-    FAIL = "FAIL"
-
-
 class KnownFailure(Frozen):
     """One entry of known-failures.yaml: findings of one check that are shown to be the tree's own fault.
 
@@ -257,101 +270,3 @@ class KnownFailure(Frozen):
     why: str = Field(min_length=1)
     evidence: str = Field(min_length=1)
     intermittent: bool = False
-
-
-class Finding(Frozen):
-    """One thing that is not as it must be."""
-
-    kind: Name
-    subject: str
-    expected: str
-    actual: str
-    evidence: str = ""
-    where: str = ""
-    known: str = ""
-
-    @property
-    def key(self) -> str:
-        """What known-failures.yaml matches: `KIND:SUBJECT`."""
-        return f"{self.kind}:{self.subject}"
-
-
-class CheckResult(Frozen):
-    """What one check said of one cell; `figures` are counts and sizes worth reporting whatever the verdict."""
-
-    check: Name
-    verdict: Verdict
-    findings: tuple[Finding, ...] = ()
-    reason: str = ""
-    examined: int = 0
-    figures: dict[str, int | float | str] = {}
-
-
-class StepResult(Frozen):
-    """What one step of a cell came to; times are seconds, `rss_bytes` is the largest single process."""
-
-    name: Name
-    command: str
-    verdict: Verdict
-    reason: str = ""
-    exit_status: int | None = None
-    wall_s: float = 0.0
-    user_s: float = 0.0
-    system_s: float = 0.0
-    rss_bytes: int = 0
-    processes: int | None = None
-    files_changed: int = 0
-    log: str = ""
-
-
-class ImageIdentity(Frozen):
-    """Which image a result came from, exactly: content digest, how the base was got, packages inside."""
-
-    name: str
-    tag: str
-    digest: str
-    base: str
-    packages: dict[str, str] = {}
-
-
-class TreeIdentity(Frozen):
-    """Which tree a result came from, exactly."""
-
-    name: str
-    source: str
-    sha256: str
-    version: str
-    origin: str
-
-
-class CellResult(Frozen):
-    """Everything that is kept of one cell."""
-
-    schema_version: Literal[1] = 1
-    id: str
-    run: str
-    tool_version: str
-    verdict: Verdict
-    reason: str = ""
-    image: ImageIdentity | None = None
-    tree: TreeIdentity | None = None
-    make: dict[str, str] = {}
-    environment: dict[str, str] = {}
-    out_of_tree: bool = False
-    program_sha256: str = ""
-    host: dict[str, str] = {}
-    limits: Limits = Limits()
-    started: str = ""
-    wall_s: float = 0.0
-    steps: tuple[StepResult, ...] = ()
-    checks: tuple[CheckResult, ...] = ()
-    reproduce: str = ""
-
-
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the worst of `verdicts`; no verdict at all is an ERROR, never a pass.
-
-    SKIP ranks below PASS: a check that does not apply takes nothing from those that passed.
-    """
-    order = list(Verdict)
-    return max(verdicts, key=order.index) if verdicts else Verdict.ERROR

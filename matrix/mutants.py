@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from matrix.errors import UsageError
-from matrix.model import Frozen, Verdict
+from matrix.model import Frozen
+from matrix.result import Verdict
 from matrix.strict import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from matrix.model import CellResult, Edit
+    from matrix.model import Edit
+    from matrix.result import CellResult
 
 WANTED_SCORE = 0.95
 

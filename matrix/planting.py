@@ -11,7 +11,8 @@ from matrix.runner import Built, CellRun
 
 if TYPE_CHECKING:
     from matrix.engines import Engine
-    from matrix.model import Cell, ImageIdentity, Limits
+    from matrix.model import Cell, Limits
+    from matrix.result import ImageIdentity
     from matrix.store import Run
     from matrix.trees import Prepared
 

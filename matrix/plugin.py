@@ -15,8 +15,9 @@ from filelock import FileLock
 from matrix import cellrun, cells, config, engines, launch, planting, private_engine, reports, session, store
 from matrix.checks import registry
 from matrix.errors import MatrixError
-from matrix.model import Cell, CellResult, CheckResult, Limits, Verdict
+from matrix.model import Cell, Limits
 from matrix.reports import text
+from matrix.result import CellResult, CheckResult, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

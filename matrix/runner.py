@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matrix.engines import Container, Engine
-    from matrix.model import ImageIdentity
     from matrix.observe import StepFacts
     from matrix.plan import Command, Scenario, Step
+    from matrix.result import ImageIdentity
     from matrix.store import Run
     from matrix.trees import Prepared
 

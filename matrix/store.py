@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError
 
 from matrix import __version__, paths
 from matrix.errors import UsageError
-from matrix.model import CellResult, Frozen
+from matrix.model import Frozen
+from matrix.result import CellResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from matrix import edited, paths, sources, store
 from matrix.errors import UsageError
-from matrix.model import TreeIdentity
+from matrix.result import TreeIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from matrix.model import Finding
     from matrix.observe import Observations
+    from matrix.result import Finding
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Outcome
 from matrix.makers import maker, text, work
-from matrix.model import Finding
+from matrix.result import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

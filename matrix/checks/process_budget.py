@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Outcome
-from matrix.model import Finding
+from matrix.result import Finding
 
 if TYPE_CHECKING:
     from matrix.observe import Observations

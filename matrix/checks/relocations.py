@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Outcome
 from matrix.elf import STRING
-from matrix.model import Finding
+from matrix.result import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Outcome
-from matrix.model import Finding
 from matrix.plan import GENERATED, GENERATOR, START_METHODS
+from matrix.result import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

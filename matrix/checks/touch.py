@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matrix.checks import Check, Outcome
 from matrix.derived import graph, reachable
 from matrix.makers import maker
-from matrix.model import Finding
+from matrix.result import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""mutants: whether the checks find what is wrong, and are silent otherwise."""
+"""mutants and claims: whether the checks can be trusted, and what they say to what a series claims."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from matrix import config
 from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, forbid_install, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.claims import Row
     from matrix.config import Config
     from matrix.model import Edit
     from matrix.mutants import Trust
@@ -29,8 +32,8 @@ def mutants(
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Plant faults in a tree, to see each check find what it should, and nothing in the tree as it is."""
-    from matrix import launch, store
     from matrix import mutants as judge
+    from matrix import store
 
     forbid_install(no_install)
     loaded = config.load(configs)
@@ -39,12 +42,12 @@ def mutants(
         _list(chosen, json_output=json_output)
         return
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
-    this = store.find(resume) if resume else _begin(loaded, chosen, tree, (configs, number, jobs))
-    wanted = this.settings().cells
-    todo = launch.lacking(this, wanted)
-    console.print(f"run {this.name}: {len(chosen)} faults, {len(todo)} of {len(wanted)} cells to do")
-    if todo:
-        launch.run(this, wanted, launch.workers(number, len(todo)), engine or None, console)
+    if resume:
+        this = store.find(resume)
+    else:
+        words = [tree, *(f"{tree}+{edit.name}" for edit in chosen)]
+        this = _begin(loaded, judge.wanted_cells(chosen, tree), words, (configs, number, jobs), planted=True)
+    _do(this, number, engine, console)
     found = judge.trust(this.name, tree, chosen, {result.id: result for result in this.results()})
     if json_output:
         print_json(found.model_dump(mode="json"))
@@ -53,18 +56,71 @@ def mutants(
     raise typer.Exit(judge.exit_status(found))
 
 
-def _begin(loaded: Config, chosen: tuple[Edit, ...], tree: str, options: tuple[Configs, int, int]) -> Run:
+def claims(
+    tree: Annotated[str, typer.Option("--tree", "-t", help="The tree that the claims are about.")] = "7.3",
+    base: Annotated[str, typer.Option(help="What it is held against.")] = "7.3+unrefactored",
+    configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
+    resume: Annotated[str, typer.Option(metavar="RUN", help="Do what that run still lacks; then its report.")] = "",
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+) -> None:  # fmt: skip
+    """Say of each claim of the series what decides it, and what the tree and the base say to it."""
+    from matrix import cells, store
+    from matrix import claims as judge
+
+    forbid_install(no_install)
+    loaded = config.load(configs)
+    known = loaded.claims.values()
+    console = Console(stderr=json_output, highlight=False, soft_wrap=True)
+    names = [cells.tree(loaded, word).name for word in (tree, base)]
+    if resume:
+        this = store.find(resume)
+    else:
+        ids = [f"{place}@{name}" for place in judge.places(known) for name in names]
+        this = _begin(loaded, ids, [tree, base], (configs, number, jobs), checks=judge.check_names(known))
+    _do(this, number, engine, console)
+    found = judge.rows(known, names[0], names[1], {result.id: result for result in this.results()})
+    if json_output:
+        rows = [row.model_dump(mode="json") for row in found]
+        print_json({"run": this.name, "tree": tree, "base": base, "claims": rows})
+    else:
+        _print_claims(found, tree, base, console)
+        console.print(f"\nrun: {this.folder}")
+    raise typer.Exit(judge.exit_status(found))
+
+
+def _print_claims(found: tuple[Row, ...], tree: str, base: str, console: Console) -> None:
+    from matrix.reports.text import plain
+
+    for row in found:
+        console.print(Text(f"{f'patch {row.patch}' if row.patch else 'series'}: {row.summary}", style="bold"))
+        if row.decided_by:
+            console.print(f"  decided by {row.decided_by}")
+        for name, decision in ((tree, row.tree), (base, row.base)):
+            parts = [str(decision.answer), decision.figure, decision.why]
+            console.print(Text(plain(f"  {name}: {'; '.join(part for part in parts if part)}")))
+
+
+def _begin(
+    loaded: Config, ids: Sequence[str], trees: Sequence[str], options: tuple[Configs, int, int], **more: Any
+) -> Run:
     from matrix import cells, launch, store
-    from matrix import mutants as judge
 
     configs, number, jobs = options
-    words = [tree, *(f"{tree}+{edit.name}" for edit in chosen)]
-    ids = judge.wanted_cells(chosen, tree)
-    every = cells.every(loaded, [cells.tree(loaded, word) for word in words])
-    picked = cells.select(every, ids)
+    words = list(dict.fromkeys(trees))
+    picked = cells.select(cells.every(loaded, [cells.tree(loaded, word) for word in words]), ids)
     at_once = launch.workers(number, len(picked))
     folders = [str(folder.resolve()) for folder in configs]
-    return store.begin(picked, words, folders, launch.jobs(jobs, at_once), planted=True)
+    return store.begin(picked, words, folders, launch.jobs(jobs, at_once), **more)
+
+
+def _do(this: Run, number: int, engine: str, console: Console) -> None:
+    from matrix import launch
+
+    wanted = this.settings().cells
+    todo = launch.lacking(this, wanted)
+    console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do")
+    if todo:
+        launch.run(this, wanted, launch.workers(number, len(todo)), engine or None, console)
 
 
 def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:
@@ -78,7 +134,7 @@ def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:
 
 
 def _print(found: Trust, folder: str, console: Console) -> None:
-    from matrix.reports.text import plain
+    from matrix.reports.text import WIDTH, plain
 
     table = Table(box=None, pad_edge=False)
     for heading in ("fault", "cell", "check", "fate", "finding", "seconds"):
@@ -89,6 +145,6 @@ def _print(found: Trust, folder: str, console: Console) -> None:
         table.add_row(
             row.fault or "(none)", row.cell, row.check, str(row.fate), Text(plain(finding)), f"{row.wall_s:.0f}"
         )
-    console.print(table)
+    console.print(table, width=None if console.is_terminal else WIDTH)
     score = "no fault was judged" if found.score is None else f"{found.score:.1%} killed as intended"
     console.print(f"\n{score}; {found.mean_s:.1f} s a fault, with what was built to plant on\nrun: {folder}")

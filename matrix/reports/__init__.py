@@ -7,7 +7,8 @@ import itertools
 import pkgutil
 from typing import TYPE_CHECKING, Literal
 
-from matrix.model import CellResult, Frozen, Verdict, worst
+from matrix.model import Frozen
+from matrix.result import CellResult, Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

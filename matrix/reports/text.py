@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.model import Verdict
+from matrix.result import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.model import CellResult, CheckResult, Finding
     from matrix.reports import Report
+    from matrix.result import CellResult, CheckResult, Finding
 
 STYLES = {
     Verdict.PASS: "green",

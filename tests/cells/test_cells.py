@@ -11,7 +11,8 @@ from matrix.plugin import assert_check
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from matrix.model import Cell, CellResult
+    from matrix.model import Cell
+    from matrix.result import CellResult
 
 
 @pytest.mark.cell

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from matrix.engines import Engine, Resource
-    from matrix.model import CellResult, CheckResult
+    from matrix.result import CellResult, CheckResult
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = ROOT / "tests" / "data" / "fake"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.engine.conftest import FAKE, PLACE, ROOT, Bench, Done
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from matrix import engines
 from matrix.engines import Resource
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.engine.conftest import PATIENCE_S, PLACE, Bench, descendants, edit, kill
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.engine.conftest import PLACE, Bench, Done, Edit, unfinished
 
 if TYPE_CHECKING:

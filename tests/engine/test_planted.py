@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.engine.conftest import FAKE, PLACE, Bench, Done
 
 if TYPE_CHECKING:

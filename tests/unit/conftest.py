@@ -9,8 +9,9 @@ import pytest
 
 from matrix import plan
 from matrix.elf import ElfFacts, Symbol
-from matrix.model import Base, Build, CellResult, Image, KnownFailure, Tree, Verdict
+from matrix.model import Base, Build, Image, KnownFailure, Tree
 from matrix.model import Cell as ModelCell
+from matrix.result import CellResult, Verdict
 from matrix.transcript import StepRecord, Transcript
 
 if TYPE_CHECKING:

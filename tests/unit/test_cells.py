@@ -22,6 +22,7 @@ def configured(**profiles: Profile) -> Config:
         builds={one.name: one for one in builds},
         trees={one.name: one for one in trees},
         edits={name: Edit(name=name, summary=name, trees=("7.*",), changes=(CHANGE,)) for name in ("force", "old")},
+        claims={},
         profiles=profiles,
         known=(),
     )

@@ -7,7 +7,8 @@ import pytest
 from matrix import judge
 from matrix.checks import build as build_check
 from matrix.checks import registry
-from matrix.model import CheckResult, Expect, Verdict
+from matrix.model import Expect
+from matrix.result import CheckResult, Verdict
 from tests.unit.conftest import PERF, Record, build, cell, command, elf, file, image, observations, tree
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import judge
 from matrix.checks import registry
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.unit.conftest import EPOCH, PERF, Record, command, file, observations, process
 
 if TYPE_CHECKING:
-    from matrix.model import CheckResult
+    from matrix.result import CheckResult
 
 BUILT = file(f"{PERF}/perf", "1")
 

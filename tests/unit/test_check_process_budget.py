@@ -4,7 +4,8 @@ import pytest
 
 from matrix import judge
 from matrix.checks import registry
-from matrix.model import CheckResult, Expect, Verdict
+from matrix.model import Expect
+from matrix.result import CheckResult, Verdict
 from tests.unit.conftest import build, cell, command, observations, process
 
 RAN = [process(0, "make"), process(1, "llvm-config", "--libs"), process(2, "llvm-config", "--cflags"), process(3)]

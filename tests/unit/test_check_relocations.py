@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 from matrix import judge
 from matrix.checks import registry
 from matrix.elf import ElfFacts, Symbol
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.unit.conftest import PERF, cell, elf, observations, tree
 
 if TYPE_CHECKING:
-    from matrix.model import CheckResult
+    from matrix.result import CheckResult
 
 OBJECT, UNIT, PROGRAM = f"{PERF}/pmu-events/pmu-events.o", f"{PERF}/pmu-events/pmu-events-string.o", f"{PERF}/perf"
 TABLE = "pmu_events__skylake"

@@ -8,11 +8,11 @@ import pytest
 from matrix import judge
 from matrix.checks import registry
 from matrix.checks.reproducible import first_difference
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.unit.conftest import EPOCH, PERF, Record, cell, command, file, image, observations, process
 
 if TYPE_CHECKING:
-    from matrix.model import CheckResult
+    from matrix.result import CheckResult
 
 SUB = file(f"{PERF}/sub", kind="directory")
 ONE = [process(0, "ld", "-o", "perf"), file(f"{PERF}/perf", "1"), SUB]

@@ -7,12 +7,12 @@ import pytest
 from matrix import judge
 from matrix.checks import registry
 from matrix.checks.start_method import methods_seen
-from matrix.model import Verdict
 from matrix.plan import GENERATED, START_METHODS
+from matrix.result import Verdict
 from tests.unit.conftest import PERF, Record, build, cell, command, file, observations, process, step
 
 if TYPE_CHECKING:
-    from matrix.model import CheckResult
+    from matrix.result import CheckResult
 
 Method = Literal["spawn", "forkserver", "fork"]
 GENERATOR = ("python3", "pmu-events/jevents.py", "x86", "all")

@@ -7,13 +7,13 @@ import pytest
 from matrix import judge
 from matrix.checks import registry
 from matrix.checks.touch import object_of
-from matrix.model import Verdict
+from matrix.result import Verdict
 from tests.unit.conftest import EPOCH, PERF, Record, build, cell, command, file, mention, observations, process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matrix.model import CheckResult
+    from matrix.result import CheckResult
 
 BUILD = [
     process(0, "gcc", "-c", "-o", "util/evsel.o", "util/evsel.c"),

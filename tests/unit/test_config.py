@@ -194,3 +194,9 @@ def test_an_edit_names_checks_and_edits_that_there_are(tmp_path: Path) -> None:
     )
     assert "edit bad-one: key 'expect.check': no check 'claen'; did you mean 'clean'?" in found
     assert "edit more: key 'includes': no edit 'bad-on'; did you mean 'bad-one'?" in found
+
+
+def test_a_claim_names_a_check_that_there_is(tmp_path: Path) -> None:
+    text = "summary: s\ndecided_by: {check: claen, cell: i/t/b, refuted_by: ['*']}\n"
+    found = mistakes(written(tmp_path, claims__c=text))
+    assert "claim c: key 'decided_by.check': no check 'claen'; did you mean 'clean'?" in found

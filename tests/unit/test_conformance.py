@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix import cells, checks, config, engines, plan, reports
-from matrix.model import Verdict
 from matrix.reports import build as report_of
+from matrix.result import Verdict
 from tests.unit.conftest import build, cell, result
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ FOLDERS = {
     "builds": ROOT / "configs/builds",
     "trees": ROOT / "configs/trees",
     "profiles": ROOT / "configs/profiles",
+    "claims": ROOT / "configs/claims",
 }
 FAULTS = {name: edit for name, edit in LOADED.edits.items() if edit.expect}
 FILES = [(kind, path) for kind, folder in FOLDERS.items() for path in sorted(folder.iterdir())]
@@ -71,6 +72,17 @@ def test_every_fault_names_cells_that_there_are_and_findings(name: str) -> None:
 
 def test_there_is_a_fault_for_every_check() -> None:
     assert {edit.expect.check for edit in FAULTS.values() if edit.expect} == set(checks.registry())
+
+
+def test_every_patch_of_the_series_is_undone_by_an_edit_and_has_a_claim() -> None:
+    assert {edit.undoes for edit in LOADED.edits.values()} >= set(range(1, 15)) - {5}
+    assert {claim.patch for claim in LOADED.claims.values()} == set(range(15))
+
+
+@pytest.mark.parametrize("name", sorted(LOADED.claims))
+def test_every_claim_is_decided_in_a_cell_that_there_is(name: str) -> None:
+    by = LOADED.claims[name].decided_by
+    assert by is None or by.cell in {one.id.partition("@")[0] for one in EVERY}
 
 
 def test_there_are_faults_enough() -> None:

@@ -15,8 +15,8 @@ EFFECTS = {
     "private_engine", "runner", "sources", "trees",
 }  # fmt: skip
 PURE = {
-    "archive", "cells", "checks", "derived", "edits", "elf", "gitignore", "judge", "makers", "model", "mutants",
-    "observe", "plan", "reports", "strict", "transcript",
+    "archive", "cells", "checks", "claims", "derived", "edits", "elf", "gitignore", "judge", "makers", "model",
+    "mutants", "observe", "plan", "reports", "result", "strict", "transcript",
 }  # fmt: skip
 MODULES = sorted(path.relative_to(PACKAGE.parent).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix import judge
 from matrix.checks import Check, Outcome, registry
-from matrix.model import CheckResult, Finding, KnownFailure, Verdict
+from matrix.result import CheckResult, Finding, Verdict
 from tests.unit.conftest import PERF, cell, command, file, known, observations, process, tree
+
+if TYPE_CHECKING:
+    from matrix.model import KnownFailure
 
 
 def finding(subject: str, kind: str = "left") -> Finding:

@@ -5,7 +5,8 @@ from itertools import permutations
 import pytest
 from pydantic import ValidationError
 
-from matrix.model import Build, Finding, KnownFailure, Tree, Verdict, worst
+from matrix.model import Build, KnownFailure, Tree
+from matrix.result import Finding, Verdict, worst
 from tests.unit.conftest import build, cell, image, known, tree
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from matrix import mutants
 from matrix.errors import UsageError
-from matrix.model import CellResult, CheckResult, Edit, Expected, Finding, Verdict
+from matrix.model import Edit, Expected
 from matrix.mutants import Fate
+from matrix.result import CellResult, CheckResult, Finding, Verdict
 from tests.unit.conftest import result
 
 PLACE = "i/gcc/b"

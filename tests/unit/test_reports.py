@@ -5,9 +5,9 @@ import json
 import pytest
 
 from matrix import reports, store
-from matrix.model import CheckResult, Finding, StepResult, Verdict
 from matrix.reports import Report, build, exit_status, formats, same_builds
 from matrix.reports.text import EVIDENCE_LINES, SHOWN, plain, render
+from matrix.result import CheckResult, Finding, StepResult, Verdict
 from tests.unit.conftest import cell, result
 
 ID = "debian-trixie/gcc/default@7.3"

@@ -7,7 +7,8 @@ import pytest
 
 from matrix import store
 from matrix.errors import UsageError
-from matrix.model import Limits, Verdict
+from matrix.model import Limits
+from matrix.result import Verdict
 from tests.unit.conftest import build, cell, result
 
 if TYPE_CHECKING:

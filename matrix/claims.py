@@ -1,0 +1,105 @@
+"""Claims about a series, each decided by a check's findings or said to be undecided, and why. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from matrix.model import Frozen
+from matrix.result import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from matrix.model import Claim, DecidedBy
+    from matrix.result import CellResult
+
+
+class Answer(StrEnum):
+    """What a tree says to a claim."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+
+
+class Decision(Frozen):
+    """A claim on one tree: `figure` is the check's number that goes with it, `why` the finding or the reason."""
+
+    answer: Answer
+    figure: str = ""
+    why: str = ""
+
+
+class Row(Frozen):
+    """A claim, what decides it, and what the tree and the base say to it."""
+
+    claim: str
+    patch: int
+    summary: str
+    decided_by: str
+    tree: Decision
+    base: Decision
+
+
+def places(claims: Iterable[Claim]) -> tuple[str, ...]:
+    """Return the cells (IMAGE/TOOLCHAIN/BUILD) that claims are decided in."""
+    return tuple(sorted({claim.decided_by.cell for claim in claims if claim.decided_by}))
+
+
+def check_names(claims: Iterable[Claim]) -> tuple[str, ...]:
+    """Return the checks that claims are decided by."""
+    return tuple(sorted({claim.decided_by.check for claim in claims if claim.decided_by}))
+
+
+def rows(claims: Iterable[Claim], tree: str, base: str, results: Mapping[str, CellResult]) -> tuple[Row, ...]:
+    """Return what each claim came to, those of the series' patches first and in their order."""
+    ordered = sorted(claims, key=lambda claim: (not claim.patch, claim.patch, claim.name))
+    return tuple(
+        Row(
+            claim=claim.name,
+            patch=claim.patch,
+            summary=claim.summary,
+            decided_by=f"{claim.decided_by.check} in {claim.decided_by.cell}" if claim.decided_by else "",
+            tree=decide(claim, tree, results),
+            base=decide(claim, base, results),
+        )
+        for claim in ordered
+    )
+
+
+def decide(claim: Claim, tree: str, results: Mapping[str, CellResult]) -> Decision:
+    """Return what a tree says to a claim: a finding refutes it whether it is known or not."""
+    by = claim.decided_by
+    if by is None:
+        return Decision(answer=Answer.UNDECIDED, why=claim.undecided)
+    decision = _checked(by, results.get(f"{by.cell}@{tree}"))
+    if claim.undecided:
+        return decision.model_copy(update={"answer": Answer.UNDECIDED, "why": claim.undecided})
+    return decision
+
+
+def _checked(by: DecidedBy, result: CellResult | None) -> Decision:
+    check = next((check for check in result.checks if check.check == by.check), None) if result else None
+    if check is None:
+        why = (result.reason if result else "") or "the cell has no result"
+        return Decision(answer=Answer.UNDECIDED, why=why)
+    figure = str(check.figures.get(by.figure, "")) if by.figure else ""
+    refuting = [
+        finding.key for finding in check.findings if any(fnmatchcase(finding.key, glob) for glob in by.refuted_by)
+    ]
+    if refuting:
+        more = f" (+{len(refuting) - 1})" if len(refuting) > 1 else ""
+        return Decision(answer=Answer.REFUTED, figure=figure, why=refuting[0] + more)
+    stopped = check.verdict == Verdict.SKIP or not check.examined
+    if stopped or any(finding.kind == "step-failed" for finding in check.findings):
+        why = check.reason or "the step that it needs failed"
+        return Decision(answer=Answer.UNDECIDED, figure=figure, why=why)
+    return Decision(answer=Answer.CONFIRMED, figure=figure)
+
+
+def exit_status(found: Iterable[Row]) -> int:
+    """Return the process's exit status: 0 where the tree refutes no claim and decides one, 1 where it does not."""
+    answers = {row.tree.answer for row in found}
+    return 0 if Answer.CONFIRMED in answers and Answer.REFUTED not in answers else 1

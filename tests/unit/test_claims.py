@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from matrix import claims
+from matrix.claims import Answer
+from matrix.model import Claim, DecidedBy
+from matrix.result import CellResult, CheckResult, Finding, Verdict
+from tests.unit.conftest import result
+
+PLACE = "i/gcc/b"
+BY = DecidedBy(check="clean", cell=PLACE, refuted_by=("left:*",), figure="made")
+
+
+def claim(name: str = "c", **more: Any) -> Claim:
+    return Claim(name=name, **{"summary": name, "decided_by": BY, **more})
+
+
+def cell(*keys: str, verdict: Verdict = Verdict.PASS, tree: str = "7.3", **more: Any) -> dict[str, CellResult]:
+    findings = tuple(
+        Finding(kind=key.partition(":")[0], subject=key.partition(":")[2], expected="", actual="", known="listed")
+        for key in keys
+    )
+    values = {"examined": 5, "figures": {"made": 7}, **more}
+    check = CheckResult(check="clean", verdict=verdict, findings=findings, **values)
+    return {f"{PLACE}@{tree}": result(f"{PLACE}@{tree}", verdict, checks=(check,))}
+
+
+def test_a_check_that_finds_nothing_against_a_claim_confirms_it() -> None:
+    decision = claims.decide(claim(), "7.3", cell("gone:/src/x"))
+    assert (decision.answer, decision.figure, decision.why) == (Answer.CONFIRMED, "7", "")
+
+
+def test_a_finding_refutes_a_claim_even_if_it_is_a_known_one() -> None:
+    decision = claims.decide(claim(), "7.3", cell("left:/src/x", "left:/src/y", verdict=Verdict.XFAIL))
+    assert (decision.answer, decision.why) == (Answer.REFUTED, "left:/src/x (+1)")
+    assert claims.decide(claim(), "7.3", cell("left:/src/x")).why == "left:/src/x"
+
+
+@pytest.mark.parametrize(
+    ("results", "why"),
+    [
+        ({}, "the cell has no result"),
+        (cell(verdict=Verdict.SKIP, reason="no step"), "no step"),
+        (cell("step-failed:build", verdict=Verdict.FAIL), "the step that it needs failed"),
+        (cell(examined=0, verdict=Verdict.FAIL, reason="examined nothing"), "examined nothing"),
+        ({f"{PLACE}@7.3": result(f"{PLACE}@7.3", Verdict.ERROR, reason="no engine")}, "no engine"),
+    ],
+)
+def test_what_was_not_shown_is_undecided_with_the_reason(results: dict[str, CellResult], why: str) -> None:
+    decision = claims.decide(claim(), "7.3", results)
+    assert (decision.answer, decision.why) == (Answer.UNDECIDED, why)
+
+
+def test_a_claim_that_cannot_be_decided_yet_may_have_a_figure() -> None:
+    assert claims.decide(claim(undecided="later"), "7.3", cell("left:/src/x")).figure == "7"
+    assert claims.decide(claim(undecided="later"), "7.3", cell("left:/src/x")).answer == Answer.UNDECIDED
+    assert claims.decide(claim(decided_by=None, undecided="later"), "7.3", {}).why == "later"
+    with pytest.raises(ValidationError, match="one of decided_by and undecided"):
+        claim(decided_by=None)
+
+
+def test_without_a_figure_none_is_given() -> None:
+    assert claims.decide(claim(decided_by=BY.model_copy(update={"figure": ""})), "7.3", cell()).figure == ""
+
+
+def test_rows_are_in_the_series_order_and_hold_the_base_beside_the_tree() -> None:
+    known = [claim("whole"), claim("b", patch=2), claim("a", patch=2), claim("first", patch=1)]
+    found = claims.rows(known, "7.3", "old", {**cell(), **cell("left:/src/x", tree="old")})
+    assert [row.claim for row in found] == ["first", "a", "b", "whole"]
+    assert {(row.tree.answer, row.base.answer) for row in found} == {(Answer.CONFIRMED, Answer.REFUTED)}
+    assert found[0].decided_by == "clean in i/gcc/b"
+    assert claims.rows([claim(decided_by=None, undecided="x")], "7.3", "old", {})[0].decided_by == ""
+
+
+def test_cells_and_checks_are_those_that_decide() -> None:
+    known = [claim(), claim("d", decided_by=None, undecided="x"), claim("e")]
+    assert claims.places(known) == (PLACE,)
+    assert claims.check_names(known) == ("clean",)
+
+
+def test_the_exit_status_is_1_where_a_claim_is_refuted_or_none_is_decided() -> None:
+    assert claims.exit_status(claims.rows([claim()], "7.3", "old", cell())) == 0
+    assert claims.exit_status(claims.rows([claim()], "7.3", "old", cell("left:/src/x"))) == 1
+    assert claims.exit_status(claims.rows([claim(decided_by=None, undecided="x")], "7.3", "old", {})) == 1
