@@ -63,16 +63,32 @@ def faults(edits: Mapping[str, Edit], base: str, globs: Sequence[str]) -> tuple[
     """Return the edits that are faults for tree `base` and that one of `globs` selects; all without globs.
 
     Raises:
-        UsageError: a glob selects nothing.
+        UsageError: there is none for the tree, or a glob selects nothing.
 
     """
     there = [edit for edit in edits.values() if edit.expect and any(fnmatchcase(base, glob) for glob in edit.trees)]
+    if not there:
+        raise UsageError(f"no fault is meant for tree {base!r}", "`trees` in configs/edits names what each applies to.")
     for glob in globs:
         if not any(fnmatchcase(edit.name, glob) for edit in there):
             near = did_you_mean(glob, (edit.name for edit in there))
             raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
     chosen = [edit for edit in there if not globs or any(fnmatchcase(edit.name, glob) for glob in globs)]
     return tuple(sorted(chosen, key=lambda edit: edit.name))
+
+
+def of_run(edits: Mapping[str, Edit], words: Sequence[str]) -> tuple[Edit, ...]:
+    """Return the faults of a run on trees that were asked for by these words, the one without faults first.
+
+    Raises:
+        UsageError: one of them is no longer there.
+
+    """
+    names = [word.removeprefix(f"{words[0]}+") for word in words[1:]]
+    for name in names:
+        if name not in edits or not edits[name].expect:
+            raise UsageError(f"the run planted {name}, which is no fault in configs/edits now", "Begin anew.")
+    return tuple(edits[name] for name in names)
 
 
 def wanted_cells(chosen: Iterable[Edit], base: str) -> tuple[str, ...]:

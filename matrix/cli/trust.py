@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,18 +34,19 @@ def mutants(
 ) -> None:  # fmt: skip
     """Plant faults in a tree, to see each check find what it should, and nothing in the tree as it is."""
     from matrix import mutants as judge
-    from matrix import store
 
     forbid_install(no_install)
-    loaded = config.load(configs)
-    chosen = judge.faults(loaded.edits, tree, select)
-    if show:
-        _list(chosen, json_output=json_output)
-        return
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
     if resume:
-        this = store.find(resume)
+        this, loaded = _resumed(resume, planted=True)
+        tree = this.settings().trees[0]
+        chosen = judge.of_run(loaded.edits, this.settings().trees)
     else:
+        loaded = config.load(configs)
+        chosen = judge.faults(loaded.edits, tree, select)
+        if show:
+            _list(chosen, json_output=json_output)
+            return
         words = [tree, *(f"{tree}+{edit.name}" for edit in chosen)]
         this = _begin(loaded, judge.wanted_cells(chosen, tree), words, (configs, number, jobs), planted=True)
     _do(this, number, engine, console)
@@ -64,17 +66,19 @@ def claims(
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Say of each claim of the series what decides it, and what the tree and the base say to it."""
-    from matrix import cells, store
+    from matrix import cells
     from matrix import claims as judge
 
     forbid_install(no_install)
-    loaded = config.load(configs)
-    known = loaded.claims.values()
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
-    names = [cells.tree(loaded, word).name for word in (tree, base)]
     if resume:
-        this = store.find(resume)
+        this, loaded = _resumed(resume, planted=False)
+        tree, base = this.settings().trees[0], this.settings().trees[-1]
     else:
+        loaded = config.load(configs)
+    known = loaded.claims.values()
+    names = [cells.tree(loaded, word).name for word in (tree, base)]
+    if not resume:
         ids = [f"{place}@{name}" for place in judge.places(known) for name in names]
         this = _begin(loaded, ids, [tree, base], (configs, number, jobs), checks=judge.check_names(known))
     _do(this, number, engine, console)
@@ -111,6 +115,19 @@ def _begin(
     at_once = launch.workers(number, len(picked))
     folders = [str(folder.resolve()) for folder in configs]
     return store.begin(picked, words, folders, launch.jobs(jobs, at_once), **more)
+
+
+def _resumed(name: str, *, planted: bool) -> tuple[Run, Config]:
+    """Return a run of one of these two commands, and the configuration that it was begun with."""
+    from matrix import store
+    from matrix.errors import UsageError
+
+    this = store.find(name)
+    settings = this.settings()
+    if settings.planted != planted or not (planted or settings.checks):
+        kind = "of planted faults" if planted else "that decides claims"
+        raise UsageError(f"run {this.name} is none {kind}", "`perf-matrix run --resume` goes on with any other.")
+    return this, config.load([Path(folder) for folder in settings.configs])
 
 
 def _do(this: Run, number: int, engine: str, console: Console) -> None:

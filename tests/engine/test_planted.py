@@ -104,6 +104,8 @@ def test_the_table_and_the_list_name_faults(planted: tuple[Bench, Done, dict[tup
     done = bench.command("mutants", *words)
     assert done.status == 1
     assert "50.0% killed as intended" in done.out
-    again = bench.command("mutants", *words, "--resume", bench.latest().name)
+    name = bench.latest().name
+    assert "is none that decides claims" in bench.command("claims", "--resume", name).err
+    again = bench.command("mutants", "--resume", name)
     assert "0 of 4 cells to do" in again.out
     assert again.status == 1

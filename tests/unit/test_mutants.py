@@ -103,6 +103,8 @@ def test_faults_are_those_for_the_tree_that_a_glob_selects() -> None:
     assert [edit.name for edit in mutants.faults(known, "7.3", ["b*"])] == ["b"]
     with pytest.raises(UsageError, match="selects no fault; did you mean 'a'"):
         mutants.faults(known, "7.3", ["aa"])
+    with pytest.raises(UsageError, match="no fault is meant for tree '5'"):
+        mutants.faults(known, "5", [])
 
 
 def test_each_place_has_a_control_before_its_faults() -> None:
@@ -156,3 +158,11 @@ def test_the_exit_status_says_whether_the_checks_can_be_trusted(found: mutants.T
 def test_without_faults_there_is_no_score() -> None:
     found = judged()
     assert (found.score, found.mean_s, found.planted) == (None, 0.0, ())
+
+
+def test_the_faults_of_a_run_are_those_of_its_trees() -> None:
+    known = {"a": fault("a"), "b": fault("b"), "none": Edit(name="none", summary="s", trees=("*",))}
+    assert mutants.of_run(known, ["7.3", "7.3+b", "7.3+a"]) == (known["b"], known["a"])
+    for gone in ("c", "none"):
+        with pytest.raises(UsageError, match=f"planted {gone}"):
+            mutants.of_run(known, ["7.3", f"7.3+{gone}"])
