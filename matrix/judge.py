@@ -60,7 +60,10 @@ def entries_for(check: str, observations: Observations, known: Sequence[KnownFai
         entry
         for entry in known
         if entry.check == check
-        and (fnmatchcase(cell.tree.name, entry.tree) or f"{observations.tree_version}.".startswith(f"{entry.tree}."))
+        and any(
+            fnmatchcase(cell.tree.name, tree) or f"{observations.tree_version}.".startswith(f"{tree}.")
+            for tree in entry.trees
+        )
         and any(matches(cell.id, glob) for glob in entry.cells)
     ]
 

@@ -258,12 +258,13 @@ class Cell(Frozen):
 class KnownFailure(Frozen):
     """One entry of known-failures.yaml: findings of one check that are shown to be the tree's own fault.
 
-    `tree` is a glob over tree names, or the beginning of a kernel version, so that a branch on top of it is meant too.
+    Each of `trees` is a glob over tree names, or the beginning of a kernel version, so that a branch on top of it is
+    meant too.
     Each of `findings` is a glob over finding keys (`KIND:SUBJECT`); `cells` are globs too. What is
     `intermittent` was seen to come and go with nothing changed, so its absence proves nothing.
     """
 
-    tree: str
+    trees: tuple[str, ...] = Field(min_length=1)
     cells: tuple[str, ...] = Field(min_length=1)
     check: Name
     findings: tuple[str, ...] = Field(min_length=1)

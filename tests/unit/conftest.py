@@ -152,7 +152,7 @@ def elf(path: str = f"{PERF}/perf", *symbols: Symbol, **more: Any) -> dict[str, 
 
 
 def known(check: str, *findings: str, **more: Any) -> KnownFailure:
-    values = {"tree": "*", "cells": ("*",), "why": "the tree's own fault", "evidence": "a log", **more}
+    values = {"trees": ("*",), "cells": ("*",), "why": "the tree's own fault", "evidence": "a log", **more}
     return KnownFailure(check=check, findings=findings, **values)
 
 

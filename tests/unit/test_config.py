@@ -118,7 +118,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         trees__c="source: x\nsource: y\n",
         containers__d="summary: d\n",
         profiles__e="summary: e\nselect: [x]\ntrees: ['7.4']\n",
-        known_failures="failures: [{tree: x}]\n",
+        known_failures="failures: [{trees: x}]\n",
     )
     text = mistakes(extra, tmp_path / "nowhere")
     for expected in (
@@ -140,7 +140,7 @@ def test_a_requirement_that_no_image_provides_is_refused(tmp_path: Path) -> None
 
 
 def test_known_failures_of_all_folders_are_kept(tmp_path: Path) -> None:
-    entry = "failures: [{tree: '7.3', cells: ['*'], check: no-op, findings: ['changed:*'], why: w, evidence: e}]\n"
+    entry = "failures: [{trees: ['7.3'], cells: ['*'], check: no-op, findings: ['changed:*'], why: w, evidence: e}]\n"
     folders = [written(tmp_path / name, known_failures=entry) for name in ("one", "two")]
     kept = config.load(folders).known
     assert len(kept) == len(config.load().known) + 2
@@ -148,7 +148,7 @@ def test_known_failures_of_all_folders_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_known_failure_of_a_check_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    entry = "failures: [{tree: '7.3', cells: ['*'], check: no-opp, findings: ['changed:*'], why: w, evidence: e}]\n"
+    entry = "failures: [{trees: ['7.3'], cells: ['*'], check: no-opp, findings: ['changed:*'], why: w, evidence: e}]\n"
     assert "no-opp" in mistakes(written(tmp_path, known_failures=entry))
 
 
