@@ -61,6 +61,8 @@ def run(cell: Cell, context: Context) -> CellResult:
     try:
         result = _run(result, cell, context)
     except (MatrixError, OSError) as error:
+        if context.ground:
+            context.ground.close()  # it may be what failed
         result = result.model_copy(update={"verdict": Verdict.ERROR, "reason": str(error)})
     result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
     context.run.save(result)
@@ -99,6 +101,7 @@ def _built(cell: Cell, context: Context, image: ImageIdentity) -> runner.Built |
         return None
     base = cell.model_copy(update={"tree": cell.tree.unedited})
     tree = trees.prepare(base.tree, context.engine, context.say, context.run.pins)
+    context.run.progress(cell.id, "build what to plant on")
     return context.ground.of(base, image, tree)
 
 

@@ -10,10 +10,14 @@ from matrix.model import Frozen
 from matrix.result import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matrix.model import Claim, DecidedBy
-    from matrix.result import CellResult
+    from matrix.result import CellResult, Finding
+
+
+NO_EVIDENCE = ("step-failed", "unreadable", "not-traced", "no-symbol", "runs")
+"""Kinds of findings that say that something could not be looked at."""
 
 
 class Answer(StrEnum):
@@ -86,20 +90,32 @@ def _checked(by: DecidedBy, result: CellResult | None) -> Decision:
         why = (result.reason if result else "") or "the cell has no result"
         return Decision(answer=Answer.UNDECIDED, why=why)
     figure = str(check.figures.get(by.figure, "")) if by.figure else ""
-    refuting = [
-        finding.key for finding in check.findings if any(fnmatchcase(finding.key, glob) for glob in by.refuted_by)
-    ]
+    stopped = next((finding.key for finding in check.findings if finding.kind in NO_EVIDENCE), "")
+    if check.verdict == Verdict.SKIP or not check.examined or stopped:
+        return Decision(answer=Answer.UNDECIDED, figure=figure, why=check.reason or f"not shown: {stopped}")
+    refuting = [finding.key for finding in check.findings if _speaks(finding, by)]
+    if by.figure_is and figure != by.figure_is:
+        refuting.append(f"{by.figure}: {figure or 'unknown'}")
     if refuting:
         more = f" (+{len(refuting) - 1})" if len(refuting) > 1 else ""
         return Decision(answer=Answer.REFUTED, figure=figure, why=refuting[0] + more)
-    stopped = check.verdict == Verdict.SKIP or not check.examined
-    if stopped or any(finding.kind == "step-failed" for finding in check.findings):
-        why = check.reason or "the step that it needs failed"
-        return Decision(answer=Answer.UNDECIDED, figure=figure, why=why)
     return Decision(answer=Answer.CONFIRMED, figure=figure)
 
 
-def exit_status(found: Iterable[Row]) -> int:
-    """Return the process's exit status: 0 where the tree refutes no claim and decides one, 1 where it does not."""
+def _speaks(finding: Finding, by: DecidedBy) -> bool:
+    gone = finding.kind == "known-failure-gone"
+    return not gone and any(fnmatchcase(finding.key, glob) for glob in by.refuted_by)
+
+
+def undone(claims: Iterable[Claim], trees: Sequence[str], results: Mapping[str, CellResult]) -> tuple[str, ...]:
+    """Return the cells that were to decide something and could not be run."""
+    ids = [f"{place}@{tree}" for place in places(claims) for tree in trees]
+    return tuple(one for one in ids if one not in results or results[one].verdict == Verdict.ERROR)
+
+
+def exit_status(found: Iterable[Row], undone: Sequence[str]) -> int:
+    """Return the process's exit status: 0 where the tree refutes no claim and confirms one, 3 where a cell lacks."""
+    if undone:
+        return 3
     answers = {row.tree.answer for row in found}
     return 0 if Answer.CONFIRMED in answers and Answer.REFUTED not in answers else 1

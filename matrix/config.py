@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -80,12 +81,12 @@ def _folder(model: type[T], folders: Iterable[Path], mistakes: list[str]) -> dic
     for folder in folders:
         for path in sorted(folder.glob("*.yaml")):
             try:
-                data = strict.read(path)
+                meant = list(_each(path.stem, strict.read(path)))
             except UsageError as error:
                 mistakes.append(str(error))
                 broken.add(path.stem)
                 continue
-            for name, one in _each(path.stem, data):
+            for name, one in meant:
                 documents[name] = (path, {"name": name, **one} if isinstance(one, dict) else one)
     found: dict[str, T] = {}
     for name, (path, data) in documents.items():
@@ -111,6 +112,11 @@ def _each(name: str, data: Any) -> Iterator[tuple[str, Any]]:
         yield name, data
         return
     rest = {key: value for key, value in data.items() if key != "each"}
+    whole = json.dumps(rest)
+    for item, values in each.items():
+        for key in values if isinstance(values, dict) else ():
+            if f"@{key}@" not in whole:
+                raise UsageError(f"{name}: key 'each.{item}.{key}': nothing in the file says @{key}@")
     for item, values in each.items():
         yield f"{name}-{item}", _filled(rest, {"name": item, **(values if isinstance(values, dict) else {})})
 

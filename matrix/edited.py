@@ -28,9 +28,11 @@ Index = dict[str, list[Any]]
 class Layer:
     """What edits make of a tree: an archive with the changed files, and what is to be known of them.
 
-    `index` has nothing for a path that is removed; `generator_has_pool` is None where the generator was not changed.
+    `sha256` is the edited tree's content hash, `key` names the layer itself. `index` has nothing for a path that is
+    removed; `generator_has_pool` is None where the generator was not changed.
     """
 
+    key: str
     sha256: str
     archive: bytes
     index: dict[str, list[Any] | None]
@@ -49,18 +51,20 @@ def layer(folder: Path, digest_of_base: str, changes: Sequence[Edit], index: Ind
     offsets = _offsets(archive)
     changed = edits.apply(changes, lambda path: _read(archive, offsets.get(path)))
     entries: dict[str, list[Any] | None] = {}
-    for path, content in changed.items():
+    for path, after_it in changed.items():
         mode = index[path][0] if path in index else 0o644
-        entries[path] = None if content is None else [mode, hashlib.sha256(content).hexdigest()]
+        entries[path] = None if after_it is None else [mode, hashlib.sha256(after_it).hexdigest()]
     after = {path: entry for path, entry in {**index, **entries}.items() if entry is not None}
     ignore = {
-        path.rpartition("/")[0]: (content or b"").decode(errors="replace")
-        for path, content in changed.items()
+        path.rpartition("/")[0]: (text or b"").decode(errors="replace")
+        for path, text in changed.items()
         if path.rpartition("/")[2] == ".gitignore"
     }
     generator = changed.get(GENERATOR)
     pool = None if generator is None else POOL in generator
-    return Layer(digest(after), _archive(changed, entries), entries, ignore, pool)
+    content = _archive(changed, entries)
+    key = hashlib.sha256(digest_of_base.encode() + content).hexdigest()[:16]
+    return Layer(key, digest(after), content, entries, ignore, pool)
 
 
 def digest(index: Mapping[str, Sequence[Any]]) -> str:

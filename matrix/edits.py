@@ -63,4 +63,6 @@ def _changed(edit: Edit, change: Change, now: bytes | None) -> bytes | None:
             f"edit {edit.name}: {change.find!r} matches {count} times in {change.file}, not {change.matches}",
             "The tree is another than the edit was made for: adjust its pattern, or `trees`.",
         )
+    if after == text:
+        raise UsageError(f"edit {edit.name}: {change.find!r} changes nothing in {change.file}", "It is no edit.")
     return after.encode("utf-8", "surrogateescape")

@@ -118,12 +118,14 @@ class Change(Frozen):
 class Expected(Frozen):
     """Which check must fail on a planted fault, in which cells (IMAGE/TOOLCHAIN/BUILD), with which findings.
 
-    `findings` are globs over finding keys, each of which must occur.
+    `findings` are globs over finding keys, each of which must occur; `evidence` is a regular expression that what such
+    a finding says (actual and evidence) must hold.
     """
 
     check: Name
     cells: tuple[str, ...] = Field(min_length=1)
     findings: tuple[str, ...] = Field(min_length=1)
+    evidence: str = ""
 
 
 class Edit(Frozen):
@@ -146,12 +148,16 @@ class Edit(Frozen):
 
 
 class DecidedBy(Frozen):
-    """What decides a claim: a check in a cell (IMAGE/TOOLCHAIN/BUILD), by findings (globs over keys) that refute it."""
+    """What decides a claim: a check in a cell (IMAGE/TOOLCHAIN/BUILD), by findings (globs over keys) that refute it.
+
+    Where `figure_is` says something, the check's `figure` must be that, too.
+    """
 
     check: Name
     cell: str
     refuted_by: tuple[str, ...] = Field(min_length=1)
     figure: str = ""
+    figure_is: str = ""
 
 
 class Claim(Frozen):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -77,18 +79,17 @@ def faults(edits: Mapping[str, Edit], base: str, globs: Sequence[str]) -> tuple[
     return tuple(sorted(chosen, key=lambda edit: edit.name))
 
 
-def of_run(edits: Mapping[str, Edit], words: Sequence[str]) -> tuple[Edit, ...]:
-    """Return the faults of a run on trees that were asked for by these words, the one without faults first.
+def of_run(edits: Mapping[str, Edit], planted: Mapping[str, str]) -> tuple[Edit, ...]:
+    """Return the faults of a run, which noted the digest of each that it planted.
 
     Raises:
-        UsageError: one of them is no longer there.
+        UsageError: one of them is no longer there, or another now.
 
     """
-    names = [word.removeprefix(f"{words[0]}+") for word in words[1:]]
-    for name in names:
-        if name not in edits or not edits[name].expect:
-            raise UsageError(f"the run planted {name}, which is no fault in configs/edits now", "Begin anew.")
-    return tuple(edits[name] for name in names)
+    for name, digest in planted.items():
+        if name not in edits or digests([edits[name]])[name] != digest:
+            raise UsageError(f"the run planted {name}, which is no longer the same in configs/edits", "Begin anew.")
+    return tuple(edits[name] for name in planted)
 
 
 def wanted_cells(chosen: Iterable[Edit], base: str) -> tuple[str, ...]:
@@ -96,6 +97,16 @@ def wanted_cells(chosen: Iterable[Edit], base: str) -> tuple[str, ...]:
     places = {(place, f"{base}+{edit.name}") for edit in chosen if edit.expect for place in edit.expect.cells}
     controls = {(place, base) for place, _ in places}
     return tuple(f"{place}@{tree}" for place, tree in sorted(places | controls))
+
+
+def checks_at(place: str, chosen: Iterable[Edit]) -> tuple[str, ...]:
+    """Return the checks that the faults of a place are to be found by, which its control must pass."""
+    return tuple(sorted({edit.expect.check for edit in chosen if edit.expect and place in edit.expect.cells}))
+
+
+def digests(chosen: Iterable[Edit]) -> dict[str, str]:
+    """Return what tells whether a fault is still the one that a run planted."""
+    return {edit.name: hashlib.sha256(edit.model_dump_json().encode()).hexdigest() for edit in chosen}
 
 
 def alarms(result: CellResult) -> dict[str, tuple[str, ...]]:
@@ -121,17 +132,28 @@ def became(edit: Edit | None, place: str, result: CellResult | None) -> Planted:
         reason = result.reason if result else "the cell has no result"
         return row.model_copy(update={"reason": reason})
     killers = alarms(result)
-    facts = {"fate": _fate(edit, killers, result.verdict), "killers": killers, "wall_s": result.wall_s}
+    facts = {"fate": _fate(edit, killers, result), "killers": killers, "wall_s": result.wall_s}
+    silent = [check for check in result.checks if check.check == row.check and check.verdict == Verdict.SKIP]
+    if result.verdict == Verdict.SKIP or (silent and not killers):
+        return row.model_copy(update={"reason": silent[0].reason if silent else result.reason})
     return row.model_copy(update={**facts, "reason": edit.equivalent if edit else ""})
 
 
-def _fate(edit: Edit | None, killers: Mapping[str, tuple[str, ...]], verdict: Verdict) -> Fate:
+def _fate(edit: Edit | None, killers: Mapping[str, tuple[str, ...]], result: CellResult) -> Fate:
     if edit is None or edit.expect is None:
-        return Fate.ALARM if killers or verdict == Verdict.FAIL else Fate.SILENT
+        return Fate.ALARM if killers or result.verdict == Verdict.FAIL else Fate.SILENT
     if edit.equivalent:
         return Fate.NOT_EQUIVALENT if killers else Fate.EQUIVALENT
-    keys = killers.get(edit.expect.check, ())
-    if all(any(fnmatchcase(key, glob) for key in keys) for glob in edit.expect.findings):
+    said = [
+        (finding.key, f"{finding.actual}\n{finding.evidence}")
+        for check in result.checks
+        for finding in check.findings
+        if check.check == edit.expect.check and not finding.known
+    ]
+    if all(
+        any(fnmatchcase(key, glob) and re.search(edit.expect.evidence, text) for key, text in said)
+        for glob in edit.expect.findings
+    ):
         return Fate.KILLED
     return Fate.KILLED_BY_ANOTHER if killers else Fate.SURVIVED
 

@@ -126,8 +126,8 @@ def scenario(
         return Step(name=name, summary=summary, commands=tuple(commands), **values)  # type: ignore[arg-type]
 
     steps = [
-        step("build", "build from scratch", [make], touch=edited),
-        step("self-test", "run the program and its own tests", [*_self_test(cell), clock], keep_going=True),
+        step("build", "build from scratch", [make, clock], touch=edited),
+        step("self-test", "run the program and its own tests", _self_test(cell), keep_going=True),
     ]
     if cell.build.start_method:
         summary = "repeat the generator's own command under every start method"

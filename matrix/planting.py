@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matrix.store import Run
     from matrix.trees import Prepared
 
+SUFFIX = "+built"
+"""What is planted on has a folder of its own in the run, named after the tree with this."""
+
 
 class Ground:
     """The one built cell that is kept at a time: cells that are planted come sorted by what they are planted on."""
@@ -26,6 +29,7 @@ class Ground:
         self.jobs = jobs
         self.limits = limits
         self.kept: tuple[str, CellRun, Built] | None = None
+        self.failed: dict[str, str] = {}
 
     def of(self, cell: Cell, image: ImageIdentity, tree: Prepared) -> Built:
         """Return what `cell` (one of an unedited tree) built, built now unless it is the one that is kept.
@@ -36,14 +40,19 @@ class Ground:
         """
         if self.kept and self.kept[0] == cell.id:
             return self.kept[2]
+        if cell.id in self.failed:
+            raise InfrastructureError(self.failed[cell.id])
         self.close()
-        scenario = plan.scenario(cell, self.jobs, self.limits, only=("build",))
+        apart = cell.tree.model_copy(update={"name": f"{cell.tree.name}{SUFFIX}"})
+        to_build = cell.model_copy(update={"tree": apart})
+        scenario = plan.scenario(to_build, self.jobs, self.limits, only=("build",))
         cell_run = CellRun(self.engine, self.run, scenario, image, tree, runner.agent_volume(self.engine))
         with contextlib.ExitStack() as undo:
             undo.callback(cell_run.close)
             [facts] = runner.execute(cell_run)
             if facts.failure:
-                raise InfrastructureError(f"{cell.id}, to plant on, could not be built: {facts.failure}")
+                self.failed[cell.id] = f"{cell.id}, to plant on, could not be built: {facts.failure}"
+                raise InfrastructureError(self.failed[cell.id], f"Its log is {cell_run.log('build')}.")
             built = Built(cell_run.container("first").state, cell_run.records[0])
             undo.pop_all()
         self.kept = (cell.id, cell_run, built)

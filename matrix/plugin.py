@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
-from matrix import cellrun, cells, config, engines, launch, planting, private_engine, reports, session, store
+from matrix import cellrun, cells, config, engines, launch, mutants, planting, private_engine, reports, session, store
 from matrix.checks import registry
 from matrix.errors import MatrixError
 from matrix.model import Cell, Limits
@@ -91,7 +91,8 @@ class Matrix:
         checks = self.settings.checks
         if self.settings.planted:
             self.ground = self.ground or planting.Ground(engine, self.run, self.jobs, self.limits)
-            checks = tuple({edit.expect.check for edit in cell.tree.edits if edit.expect})
+            chosen = cell.tree.edits or [self.config.edits[name] for name in self.settings.planted]
+            checks = mutants.checks_at(cell.id.partition("@")[0], chosen)
         return cellrun.Context(self.run, engine, self.jobs, self.limits, self.config.known, say, checks, self.ground)
 
     def group(self, cell: Cell) -> str:
@@ -204,6 +205,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Ite
     if _MATRIX in config.stash and not hasattr(config, "workerinput") and os.environ.get(QUIET_VARIABLE) != "1":
         run = config.stash[_MATRIX].run
         terminalreporter.write(text.render(reports.of_run(run)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let go of what faults were planted on, in the process that built it."""
+    if _MATRIX in session.config.stash and (ground := session.config.stash[_MATRIX].ground):
+        ground.close()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

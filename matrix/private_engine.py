@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matrix.engines import Engine
 
 START_S = 60
+STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,18 @@ def _start(now: Status) -> Status:
     raise InfrastructureError("dockerd did not start", f"Its log, {now.log}, ends:\n  {tail}")
 
 
-def _streams(nothing: IO[bytes], log: IO[bytes]) -> list[tuple[int, int, int]]:
-    return [(os.POSIX_SPAWN_DUP2, file.fileno(), number) for number, file in enumerate((nothing, log, log))]
+def _streams(nothing: IO[bytes], log: IO[bytes]) -> list[tuple[int, ...]]:
+    """Return how the daemon's files are set up: the standard three, and none of those that this process inherited."""
+    inherited = [int(path.name) for path in Path("/proc/self/fd").iterdir() if int(path.name) > STDERR]
+    given = [(os.POSIX_SPAWN_DUP2, file.fileno(), number) for number, file in enumerate((nothing, log, log))]
+    return [*given, *((os.POSIX_SPAWN_CLOSE, fd) for fd in inherited if _inheritable(fd))]
+
+
+def _inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # the one that listed them is closed by now
+        return False
 
 
 def down() -> bool:

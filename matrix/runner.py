@@ -90,10 +90,14 @@ class CellRun:
                 agent_volume=self.agent_volume,
                 hostname=self.scenario.hostnames[place],
                 limits=self.scenario.limits,
-                state=self.built.state if self.built else (),
+                state=self._begun_with(place),
             )
             self.containers[place] = self.engine.cell(spec)
         return self.containers[place]
+
+    def _begun_with(self, place: str) -> tuple[str, ...]:
+        """Return the state that a place begins as a copy of; with nothing planted the second build is a whole one."""
+        return self.built.state if self.built and (place == "first" or self.tree.edited) else ()
 
     def close(self) -> None:
         """Remove the containers."""
@@ -109,10 +113,14 @@ class CellRun:
                 return f"step {name} failed: {facts.failure}"
         return ""
 
+    def log(self, step: str) -> Path:
+        """Return where a step's log is kept."""
+        return self.run.cell(self.scenario.cell.id) / "logs" / f"{step}.log"
+
     def take(self, step: Step) -> StepFacts:
         """Run one step and keep its facts."""
         log = f"logs/{step.name}.log"
-        path = self.run.cell(self.scenario.cell.id) / log
+        path = self.log(step.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.write(f"# {step.name}: {step.text}\n".encode())
@@ -124,7 +132,21 @@ class CellRun:
         self.records.append(record)
         facts = self.facts[step.name] = record.facts()
         self._note_lower(facts)
+        if self.built and step.touch and step.name == "build":
+            self._check_edits(facts)
         return facts
+
+    def _check_edits(self, facts: StepFacts) -> None:
+        """See that what was touched is what the edits made: a copy of what was built could have hidden it.
+
+        Raises:
+            InfrastructureError: it is something else.
+
+        """
+        for path in self.tree.edited:
+            file = facts.files.get(f"/src/{path}")
+            if not facts.failure and (file is None or file.content != self.tree.index[path][1]):
+                raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")
 
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
         container = self.container(step.place)

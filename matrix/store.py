@@ -29,7 +29,7 @@ class RunSettings(Frozen):
     """What was asked for, and so what is needed to do it again or to go on with it.
 
     `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
-    of the unedited tree's built cell, with the steps that their own edits' check needs.
+    of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest.
     """
 
     run: str
@@ -41,7 +41,7 @@ class RunSettings(Frozen):
     jobs: int
     limits: dict[str, int] = Field(default_factory=dict)
     checks: tuple[str, ...] = ()
-    planted: bool = False
+    planted: dict[str, str] = Field(default_factory=dict)
 
 
 def write(path: Path, text: str) -> None:

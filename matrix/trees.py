@@ -80,12 +80,14 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
         volume = f"pbm-tree-{digest[:16]}"
         engine.provide(volume, "tree", lambda: _blocks(folder / f"{digest}.tar"))
         layer = edited.layer(folder, digest, tree.edits, facts["index"]) if tree.edits else None
+        top = f"pbm-edit-{layer.key}" if layer else ""
+        if layer:
+            archive = layer.archive
+            engine.provide(top, "tree", lambda: iter([archive]))
     identity = TreeIdentity(name=tree.name, source=tree.source, sha256=digest, version=facts["version"], origin=origin)
     base = Prepared(identity, (volume,), facts["index"], facts["ignore"], facts["generator_has_pool"])
     if layer is None:
         return base
-    top = f"pbm-tree-{layer.sha256[:16]}"
-    engine.provide(top, "tree", lambda: iter([layer.archive]))
     return _with_layer(base, layer, tree, top)
 
 

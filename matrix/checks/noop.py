@@ -23,27 +23,32 @@ _FEATURE_FILE = re.compile(r"/feature/(test-[\w.-]+?)\.(?:c|cpp|d|bin|make\.outp
 _FEATURE_TARGET = re.compile(r"(?:^|/)(test-[\w.-]+?)\.bin\b")
 
 
-def _detected(observations: Observations) -> frozenset[str]:
-    """Return the features that FEATURE-DUMP says were detected."""
-    test = observations.steps.get("self-test")
-    outputs = [ran.output or "" for ran in test.commands if ran.label == "features"] if test else []
-    return frozenset(re.findall(r"^feature-([\w.-]+)=1$", "\n".join(outputs), re.M))
+def _absent_feature(path: str, step: StepFacts) -> str:
+    """Return the feature test that a path belongs to, if the test failed again, as for what is not installed.
 
-
-def _absent_feature(path: str, step: StepFacts, detected: frozenset[str]) -> str:
-    """Return the feature test that a path belongs to, if it leaves no `.bin` and its feature was not detected.
-
-    tools/build can only cache a detection as a target that is there, so it tries the others again at each make.
+    tools/build can only cache a detection as a target that is there, so it tries the others again at each make. One
+    that succeeds and leaves no target is another matter: the status of the recipe that made the attempt tells.
     """
     match = _FEATURE_FILE.search(path)
     if not match or any(other.endswith(f"/{match[1]}.bin") for other in step.files):
         return ""
-    return "" if match[1].removeprefix("test-") in detected else match[1]
+    tries = [process for process in step.processes if _tries(process, match[1])]
+    indexes = {process.index for process in tries}
+    return "" if any(process.status == 0 for process in tries if process.parent not in indexes) else match[1]
+
+
+def _tries(process: Process, test: str) -> bool:
+    """Return whether a process is one of a feature test's: its recipe's shell, or what that runs.
+
+    The makes that are told to make the test name its target alone.
+    """
+    named = re.compile(rf"(?:^|[/\s]){re.escape(test)}\.(?:c|cpp|make\.output)\b")
+    return any(named.search(word) for word in process.argv)
 
 
 def _finding(observations: Observations, kind: str, subject: str, actual: str, evidence: str) -> Finding:
     step = observations.steps["rebuild"]
-    absent = _absent_feature(subject, step, _detected(observations))
+    absent = _absent_feature(subject, step)
     if absent:
         return Finding(
             kind="retried-feature",

@@ -24,7 +24,18 @@ def _examine(observations: Observations) -> Outcome:
         return Outcome(skip="processes cannot be traced here")
     counts = Counter(process.program for process in step.processes)
     counts[TOTAL] = len(step.processes)
+    ever = {TOTAL, *(process.program for name in ("build", STEP) for process in observations.steps[name].processes)}
     findings = [
+        Finding(
+            kind="never-ran",
+            subject=program,
+            expected="a program that the build runs, as a ceiling for any other says nothing",
+            actual="it was run in neither make",
+        )
+        for program in ceilings
+        if program not in ever
+    ]
+    findings += [
         Finding(
             kind="over-budget",
             subject=f"{STEP}: {program}",

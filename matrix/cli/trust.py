@@ -38,9 +38,9 @@ def mutants(
     forbid_install(no_install)
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
     if resume:
-        this, loaded = _resumed(resume, planted=True)
+        this, loaded = _resumed(resume, bool(select or configs or show), planted=True)
         tree = this.settings().trees[0]
-        chosen = judge.of_run(loaded.edits, this.settings().trees)
+        chosen = judge.of_run(loaded.edits, this.settings().planted)
     else:
         loaded = config.load(configs)
         chosen = judge.faults(loaded.edits, tree, select)
@@ -48,7 +48,9 @@ def mutants(
             _list(chosen, json_output=json_output)
             return
         words = [tree, *(f"{tree}+{edit.name}" for edit in chosen)]
-        this = _begin(loaded, judge.wanted_cells(chosen, tree), words, (configs, number, jobs), planted=True)
+        this = _begin(
+            loaded, judge.wanted_cells(chosen, tree), words, (configs, number, jobs), planted=judge.digests(chosen)
+        )
     _do(this, number, engine, console)
     found = judge.trust(this.name, tree, chosen, {result.id: result for result in this.results()})
     if json_output:
@@ -72,7 +74,7 @@ def claims(
     forbid_install(no_install)
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
     if resume:
-        this, loaded = _resumed(resume, planted=False)
+        this, loaded = _resumed(resume, bool(configs), planted=False)
         tree, base = this.settings().trees[0], this.settings().trees[-1]
     else:
         loaded = config.load(configs)
@@ -82,14 +84,15 @@ def claims(
         ids = [f"{place}@{name}" for place in judge.places(known) for name in names]
         this = _begin(loaded, ids, [tree, base], (configs, number, jobs), checks=judge.check_names(known))
     _do(this, number, engine, console)
-    found = judge.rows(known, names[0], names[1], {result.id: result for result in this.results()})
+    results = {result.id: result for result in this.results()}
+    found = judge.rows(known, names[0], names[1], results)
     if json_output:
         rows = [row.model_dump(mode="json") for row in found]
         print_json({"run": this.name, "tree": tree, "base": base, "claims": rows})
     else:
         _print_claims(found, tree, base, console)
         console.print(f"\nrun: {this.folder}")
-    raise typer.Exit(judge.exit_status(found))
+    raise typer.Exit(judge.exit_status(found, judge.undone(known, names, results)))
 
 
 def _print_claims(found: tuple[Row, ...], tree: str, base: str, console: Console) -> None:
@@ -117,14 +120,16 @@ def _begin(
     return store.begin(picked, words, folders, launch.jobs(jobs, at_once), **more)
 
 
-def _resumed(name: str, *, planted: bool) -> tuple[Run, Config]:
+def _resumed(name: str, others: bool, *, planted: bool) -> tuple[Run, Config]:
     """Return a run of one of these two commands, and the configuration that it was begun with."""
     from matrix import store
     from matrix.errors import UsageError
 
+    if others:
+        raise UsageError("--resume goes with none of --select, --configs and --list", "The run has its own.")
     this = store.find(name)
     settings = this.settings()
-    if settings.planted != planted or not (planted or settings.checks):
+    if bool(settings.planted) != planted or not (planted or settings.checks):
         kind = "of planted faults" if planted else "that decides claims"
         raise UsageError(f"run {this.name} is none {kind}", "`perf-matrix run --resume` goes on with any other.")
     return this, config.load([Path(folder) for folder in settings.configs])

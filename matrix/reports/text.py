@@ -28,7 +28,7 @@ STYLES = {
     Verdict.FAIL: "bold red",
 }
 SHOWN = 8
-WIDTH = 180
+WIDTH = 196
 EVIDENCE_LINES = 6
 
 

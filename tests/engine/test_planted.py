@@ -13,16 +13,26 @@ from tests.engine.conftest import FAKE, PLACE, Bench, Done
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matrix.engines import Engine
+
 pytestmark = pytest.mark.engine
 
 MAKEFILE = "tools/perf/Makefile.perf"
 FORGETS = (r"rm -f \$\(PROGRAM\) \$\(DUMP\)", "rm -f $(PROGRAM)")
 FAULTS = {
     "forgets": (MAKEFILE, *FORGETS, "clean", "left:/src/tools/perf/FEATURE-DUMP"),
+    "zone": (
+        "tools/perf/pmu-events/jevents.py",
+        r"(?<=head = )",
+        """f'/* {__import__("os").environ["TZ"]} */' + """,
+        "reproducible",
+        "first-difference:*/pmu-events.c",
+    ),
     "dates": ("tools/perf/util/evsel.c", r"\Z", "const char *now = __TIME__;\n", "reproducible", "differs:*/perf"),
     "other": (MAKEFILE, *FORGETS, "clean", "gone:/src/tools/perf/perf.c"),
     "quiet": (MAKEFILE, r"\Z", "# nothing\n", "no-op", "changed:*"),
     "same": (MAKEFILE, r"\Z", "# nothing\n", "no-op", "changed:*"),
+    "same-twice": (MAKEFILE, r"\Z", "# nothing\n", "reproducible", "differs:*"),
     "unfit": (MAKEFILE, "no such text", "", "no-op", "changed:*"),
 }
 
@@ -37,17 +47,18 @@ def write_faults(bench: Bench) -> None:
             "changes": [{"file": file, "find": find, "replace": replace}],
             "expect": {"check": check, "cells": [f"{PLACE}/fake", f"{PLACE}/fake-out"], "findings": [finding]},
             "from_scratch": name == "dates",
-            "equivalent": "a comment" if name == "same" else "",
+            "equivalent": "a comment" if name.startswith("same") else "",
         }
         (folder / f"{name}.yaml").write_text(json.dumps(edit))
 
 
 @pytest.fixture(scope="module")
-def planted(benches: Callable[[str], Bench]) -> tuple[Bench, Done, dict[tuple[str, str], Any]]:
+def planted(benches: Callable[[str], Bench], engine: Engine) -> tuple[Bench, Done, dict[tuple[str, str], Any]]:
     bench = benches("planted")
     bench.tree("good")
     write_faults(bench)
     done = bench.command("mutants", "--configs", str(FAKE), "--configs", str(bench.configs), "--tree", "good", "--json")
+    assert bench.left(engine) == []
     rows = {(row["fault"], row["cell"].rpartition("/")[2]): row for row in json.loads(done.out)["planted"]}
     return bench, done, rows
 
@@ -62,11 +73,15 @@ def test_each_fault_has_its_fate_in_each_cell(
         "": "control: silent",
         "forgets": "killed" if build == "fake" else "killed by another",
         "dates": "killed",
+        "zone": "killed",
         "other": "killed by another",
         "quiet": "survived",
         "same": "equivalent",
+        "same-twice": "equivalent",
         "unfit": "error",
     }, done.text
+    kinds = {key.partition(":")[0] for keys in rows["zone", build]["killers"].values() for key in keys}
+    assert kinds == {"first-difference", "differs"}
     assert rows["forgets", build]["killers"] == {"clean": [f"left:{output}/FEATURE-DUMP"]}
     assert "'no such text' matches 0 times" in rows["unfit", build]["reason"]
     assert done.status == 1

@@ -61,7 +61,7 @@ def file(path: str, content: str = "1", *, kind: str = "file", mode: int = 0o644
 
 
 def process(index: int, *argv: str, parent: int | None = None, start: float = EPOCH - 1,
-            end: float | None = EPOCH + 1, cwd: str = PERF) -> Record:  # fmt: skip
+            end: float | None = EPOCH + 1, cwd: str = PERF, status: int | None = 0) -> Record:  # fmt: skip
     """Return the agent's record of a process; without words it is a fork that ran no program."""
     facts = {
         "parent": parent,
@@ -71,7 +71,7 @@ def process(index: int, *argv: str, parent: int | None = None, start: float = EP
         "cwd": cwd,
         "cpu_ns": 0,
         "rss_kib": 0,
-        "status": 0,
+        "status": status,
         "threads": 1,
     }
     return ["process", index, facts]

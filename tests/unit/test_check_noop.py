@@ -93,7 +93,9 @@ FEATURE = "/src/tools/build/feature/test-libbfd"
 
 
 def test_a_feature_that_is_not_there_and_is_looked_for_again_is_one_finding() -> None:
-    tried = [process(0, "cc1", f"{FEATURE}.c"), BUILT, file(f"{FEATURE}.make.output", "2"), file(f"{FEATURE}.d", "2")]
+    recipe = process(0, "sh", "-c", "gcc -o test-libbfd.bin test-libbfd.c > test-libbfd.make.output 2>&1", status=256)
+    outputs = [file(f"{FEATURE}.make.output", "2"), file(f"{FEATURE}.d", "2")]
+    tried = [recipe, process(1, "cc1", f"{FEATURE}.c", parent=0), BUILT, *outputs]
     result = examined(tried, [BUILT, file(f"{FEATURE}.make.output", "1"), file(f"{FEATURE}.d", "1")])
     assert (result.verdict, keys(result)) == (Verdict.FAIL, ["retried-feature:test-libbfd"])
 
@@ -111,10 +113,15 @@ def test_where_processes_cannot_be_traced_that_is_said() -> None:
 
 
 def test_a_detection_that_succeeded_and_is_not_kept_is_no_absent_feature() -> None:
-    dump = command("features", "cat", output="feature-libbfd=1\n")
-    steps = {"build": [BUILT], "self-test": [dump, BUILT], "rebuild": [process(0, "cc1", f"{FEATURE}.c"), BUILT]}
-    result = judge.one(registry()["no-op"], observations(steps=steps), [])
+    recipe = process(0, "sh", "-c", "{ clang -o - test-libbfd.c | grep x; } > test-libbfd.make.output 2>&1")
+    result = examined([recipe, process(1, "clang", "-S", "-o", "-", f"{FEATURE}.c", parent=0, status=256), BUILT])
     assert keys(result) == [f"ran-compiler:{FEATURE}.c"]
+
+
+def test_the_make_that_is_told_to_make_a_feature_test_is_none_of_its_tries() -> None:
+    make = process(0, "sh", "-c", f"make {FEATURE}.bin >/dev/null 2>/dev/null && echo 1 || echo 0")
+    tried = process(1, "cc1", f"{FEATURE}.c", parent=0, status=256)
+    assert keys(examined([make, tried, BUILT])) == ["retried-feature:test-libbfd"]
 
 
 def test_a_rebuild_without_a_file_proves_nothing() -> None:

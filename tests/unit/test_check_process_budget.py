@@ -13,7 +13,7 @@ RAN = [process(0, "make"), process(1, "llvm-config", "--libs"), process(2, "llvm
 
 def examined(ceilings: dict[str, int], *, traced: bool = True) -> CheckResult:
     of = cell(what=build(expect=Expect(processes=ceilings)))
-    seen = observations(of, {"rebuild": [*RAN, command(traced=traced)]})
+    seen = observations(of, {"build": [process(0, "cc1")], "rebuild": [*RAN, command(traced=traced)]})
     return judge.one(registry()["process-budget"], seen, [])
 
 
@@ -42,3 +42,9 @@ def test_a_build_without_a_ceiling_is_skipped_with_the_reason() -> None:
 
 def test_what_was_not_traced_is_not_judged() -> None:
     assert examined({"total": 1}, traced=False).verdict == Verdict.SKIP
+
+
+def test_a_ceiling_for_a_program_that_never_ran_is_a_finding() -> None:
+    assert examined({"total": 4, "cc1": 0}).verdict == Verdict.PASS
+    result = examined({"total": 4, "llvm-confg": 2})
+    assert [finding.key for finding in result.findings] == ["never-ran:llvm-confg"]

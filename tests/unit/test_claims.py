@@ -45,7 +45,8 @@ def test_a_finding_refutes_a_claim_even_if_it_is_a_known_one() -> None:
     [
         ({}, "the cell has no result"),
         (cell(verdict=Verdict.SKIP, reason="no step"), "no step"),
-        (cell("step-failed:build", verdict=Verdict.FAIL), "the step that it needs failed"),
+        (cell("step-failed:build", verdict=Verdict.FAIL), "not shown: step-failed:build"),
+        (cell("left:/src/x", "unreadable:perf", verdict=Verdict.FAIL), "not shown: unreadable:perf"),
         (cell(examined=0, verdict=Verdict.FAIL, reason="examined nothing"), "examined nothing"),
         ({f"{PLACE}@7.3": result(f"{PLACE}@7.3", Verdict.ERROR, reason="no engine")}, "no engine"),
     ],
@@ -82,7 +83,26 @@ def test_cells_and_checks_are_those_that_decide() -> None:
     assert claims.check_names(known) == ("clean",)
 
 
-def test_the_exit_status_is_1_where_a_claim_is_refuted_or_none_is_decided() -> None:
-    assert claims.exit_status(claims.rows([claim()], "7.3", "old", cell())) == 0
-    assert claims.exit_status(claims.rows([claim()], "7.3", "old", cell("left:/src/x"))) == 1
-    assert claims.exit_status(claims.rows([claim(decided_by=None, undecided="x")], "7.3", "old", {})) == 1
+def test_a_figure_that_must_be_something_refutes_a_claim_where_it_is_not() -> None:
+    by = BY.model_copy(update={"figure_is": "7"})
+    assert claims.decide(claim(decided_by=by), "7.3", cell()).answer == Answer.CONFIRMED
+    other = claims.decide(claim(decided_by=by), "7.3", cell(figures={"made": 8}))
+    assert (other.answer, other.why) == (Answer.REFUTED, "made: 8")
+    assert claims.decide(claim(decided_by=by), "7.3", cell(figures={})).why == "made: unknown"
+
+
+def test_a_listed_failure_that_is_gone_refutes_nothing() -> None:
+    by = BY.model_copy(update={"refuted_by": ("*",)})
+    assert claims.decide(claim(decided_by=by), "7.3", cell("known-failure-gone:left:/src/x")).answer == Answer.CONFIRMED
+
+
+def status(results: dict[str, CellResult], of: Claim) -> int:
+    return claims.exit_status(claims.rows([of], "7.3", "7.3", results), claims.undone([of], ["7.3"], results))
+
+
+def test_the_exit_status_is_1_where_a_claim_is_refuted_or_none_is_decided_and_3_where_a_cell_lacks() -> None:
+    assert status(cell(), claim()) == 0
+    assert status(cell("left:/src/x"), claim()) == 1
+    assert status({}, claim(decided_by=None, undecided="x")) == 1
+    assert status({}, claim()) == 3
+    assert status({f"{PLACE}@7.3": result(f"{PLACE}@7.3", Verdict.ERROR)}, claim()) == 3

@@ -184,6 +184,13 @@ def test_each_may_have_items_without_values(tmp_path: Path) -> None:
     assert (found["e-a"].summary, found["e-b"].summary) == ("a", "b")
 
 
+def test_a_key_of_an_item_that_nothing_says_is_a_mistake(tmp_path: Path) -> None:
+    text = EDIT.replace("two: {what: '2'}", "two: {what: '2', also: x}")
+    assert "forgets: key 'each.two.also': nothing in the file says @also@" in mistakes(
+        written(tmp_path, edits__forgets=text)
+    )
+
+
 def test_an_edit_names_checks_and_edits_that_there_are(tmp_path: Path) -> None:
     found = mistakes(
         written(

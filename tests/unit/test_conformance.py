@@ -68,6 +68,7 @@ def test_every_fault_names_cells_that_there_are_and_findings(name: str) -> None:
     assert set(expect.cells) <= {one.id.partition("@")[0] for one in EVERY}
     assert any(fnmatchcase(tree, glob) for tree in LOADED.trees for glob in FAULTS[name].trees)
     assert all(":" in glob for glob in expect.findings) or FAULTS[name].equivalent
+    assert expect.evidence or not any(glob.startswith("step-failed:") for glob in expect.findings)
 
 
 def test_there_is_a_fault_for_every_check() -> None:

@@ -122,8 +122,10 @@ def judged(*fates: Fate, control: CheckResult | None = None) -> mutants.Trust:
     chosen, results = [], {f"{PLACE}@7.3": cell(*([control] if control else []), verdict=Verdict.PASS, tree="7.3")}
     for number, wanted in enumerate(fates):
         name = f"f{number}"
-        chosen.append(fault(name, equivalent="same" if wanted == Fate.EQUIVALENT else ""))
+        chosen.append(fault(name, equivalent="same" if "equivalent" in wanted else ""))
         keys = {Fate.KILLED: ["left:/src/x"], Fate.KILLED_BY_ANOTHER: ["gone:/src/x"]}.get(wanted, [])
+        if wanted == Fate.NOT_EQUIVALENT:
+            keys = ["left:/src/x"]
         verdict = Verdict.ERROR if wanted == Fate.ERROR else Verdict.FAIL
         checks = [check("clean", *keys)] if keys else []
         results[f"{PLACE}@7.3+{name}"] = cell(*checks, verdict=verdict, tree=f"7.3+{name}")
@@ -146,6 +148,9 @@ def test_the_score_is_over_what_is_neither_equivalent_nor_an_error_and_the_time_
         (judged(*[Fate.KILLED] * 19, Fate.KILLED_BY_ANOTHER), 0),
         (judged(*[Fate.KILLED] * 18, Fate.KILLED_BY_ANOTHER), 1),
         (judged(Fate.KILLED, control=check("no-op", "changed:/src/x")), 1),
+        (judged(*[Fate.KILLED] * 19, Fate.SURVIVED), 0),
+        (judged(*[Fate.KILLED] * 18, Fate.SURVIVED), 1),
+        (judged(*[Fate.KILLED] * 99, Fate.NOT_EQUIVALENT), 1),
         (judged(Fate.KILLED, Fate.ERROR), 3),
         (judged(Fate.EQUIVALENT), 3),
         (judged(), 3),
@@ -160,9 +165,35 @@ def test_without_faults_there_is_no_score() -> None:
     assert (found.score, found.mean_s, found.planted) == (None, 0.0, ())
 
 
-def test_the_faults_of_a_run_are_those_of_its_trees() -> None:
+def test_the_faults_of_a_run_are_those_that_it_planted_and_unchanged() -> None:
     known = {"a": fault("a"), "b": fault("b"), "none": Edit(name="none", summary="s", trees=("*",))}
-    assert mutants.of_run(known, ["7.3", "7.3+b", "7.3+a"]) == (known["b"], known["a"])
-    for gone in ("c", "none"):
-        with pytest.raises(UsageError, match=f"planted {gone}"):
-            mutants.of_run(known, ["7.3", f"7.3+{gone}"])
+    noted = mutants.digests([known["b"], known["a"]])
+    assert mutants.of_run(known, noted) == (known["b"], known["a"])
+    for now in ({"b": known["b"]}, {**known, "a": fault("a", findings=("gone:*",))}):
+        with pytest.raises(UsageError, match="planted a, which is no longer the same"):
+            mutants.of_run(now, noted)
+
+
+def test_a_control_must_pass_the_checks_of_the_faults_at_its_place() -> None:
+    other = Expected(check="no-op", cells=("i/gcc/c",), findings=("*",))
+    chosen = [fault("a"), fault("b").model_copy(update={"expect": other}), Edit(name="n", summary="s", trees=("*",))]
+    assert mutants.checks_at(PLACE, chosen) == ("clean",)
+
+
+@pytest.mark.parametrize(("evidence", "fate"), [("pick.e", Fate.KILLED), ("timeout", Fate.KILLED_BY_ANOTHER)])
+def test_a_finding_must_say_what_it_is_to_say(evidence: str, fate: Fate) -> None:
+    edit = fault()
+    assert edit.expect
+    edit = edit.model_copy(update={"expect": edit.expect.model_copy(update={"evidence": evidence})})
+    found = check("clean", "left:/src/x")
+    said = tuple(finding.model_copy(update={"evidence": "cannot pickle"}) for finding in found.findings)
+    assert mutants.became(edit, PLACE, cell(found.model_copy(update={"findings": said}))).fate == fate
+
+
+def test_a_check_that_was_skipped_proves_nothing() -> None:
+    skipped = check("clean", verdict=Verdict.SKIP, reason="no pool")
+    row = mutants.became(fault(), PLACE, cell(skipped))
+    assert (row.fate, row.reason) == (Fate.ERROR, "no pool")
+    assert mutants.became(fault(), PLACE, cell(skipped, check("no-op", "changed:x"))).fate == Fate.KILLED_BY_ANOTHER
+    row = mutants.became(None, PLACE, cell(verdict=Verdict.SKIP, reason="no pool"))
+    assert (row.fate, row.reason) == (Fate.ERROR, "no pool")

@@ -94,13 +94,13 @@ def test_make_runs_are_traced_and_the_programs_own_output_is_captured() -> None:
 
 def test_perfs_tests_run_by_the_names_that_the_tree_has_for_them() -> None:
     of = cell(what=build(perf_tests=("one", "two")), on=tree(renamed_tests={"two": "zwei"}))
-    [*_, tests, _] = next(step for step in plan.scenario(of).steps if step.name == "self-test").commands
+    [*_, tests] = next(step for step in plan.scenario(of).steps if step.name == "self-test").commands
     assert tests.argv == ("/src/tools/perf/perf", "test", "one", "zwei")
 
 
 def test_without_tests_to_run_none_is_run() -> None:
     labels = [command.label for command in plan.scenario(cell()).steps[1].commands]
-    assert labels == ["options", "features", "clock"]
+    assert labels == ["options", "features"]
 
 
 def test_touch_steps_touch_what_the_tree_names() -> None:

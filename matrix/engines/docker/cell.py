@@ -9,7 +9,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.types import LogConfig, Mount, Ulimit
 from docker.utils.socket import STDERR
 from requests.exceptions import RequestException
@@ -127,8 +127,8 @@ def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
         container = _create(engine, spec, name, mounts)
         undo.callback(engine.remove, Resource("container", container.id, "", ""))
         container.start()
-        undo.pop_all()
         engine.remove(Resource("container", keeper.id, "", ""))
+        undo.pop_all()
     return DockerContainer(engine, container, [source, layer, out])
 
 
@@ -165,9 +165,11 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
     keeper.start()
     deadline = time.monotonic() + FILL_S
     while time.monotonic() < deadline:
-        ready = keeper.exec_run(["test", "-e", "/layer/ready"])
-        if ready.exit_code == 0:
-            return keeper
+        try:
+            if keeper.exec_run(["test", "-e", "/layer/ready"]).exit_code == 0:
+                return keeper
+        except APIError:  # it has ended
+            break
         time.sleep(0.05)
     raise InfrastructureError("a cell's layer could not be made", keeper.logs().decode(errors="replace"))
 
