@@ -113,11 +113,15 @@ def of_profile(
     """Return the cells of a profile, or of `globs` when given, on `trees` or else on the profile's own.
 
     Raises:
-        UsageError: there is no such tree, or nothing is selected.
+        UsageError: there is no such tree, nothing is selected, or a glob of `exclude` leaves nothing out.
 
     """
     chosen = [tree(config, word) for word in (trees or profile.trees)]
     everything = every(config, chosen)
+    for glob in exclude:
+        if not any(matches(cell.id, glob) for cell in everything):
+            near = did_you_mean(glob, (cell.id for cell in everything))
+            raise UsageError(f"--exclude {glob!r} leaves out no cell{near}", "`perf-matrix list` prints the ids.")
     found = select(everything, globs or profile.select, (*exclude, *(() if globs else profile.exclude)))
     if not found:
         raise UsageError("no cell is left", "Zero cells prove nothing: exclude less.")

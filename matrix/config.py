@@ -56,6 +56,7 @@ def load(extra: Sequence[Path] = ()) -> Config:
     """
     roots = [resources(), *extra]
     mistakes: list[str] = [f"{root}: no such folder; --configs takes one" for root in roots if not root.is_dir()]
+    mistakes += [mistake for root in extra if root.is_dir() for mistake in _misnamed(root)]
     config = Config(
         images=_folder(Image, [root / "containers" for root in roots], mistakes),
         builds=_folder(Build, [_configs(root) / "builds" for root in roots], mistakes),
@@ -69,6 +70,25 @@ def load(extra: Sequence[Path] = ()) -> Config:
     if mistakes:
         raise UsageError("\n".join(mistakes))
     return config
+
+
+FOLDERS = ("builds", "claims", "edits", "profiles", "trees")
+
+
+def _misnamed(root: Path) -> list[str]:
+    """Return what a user's folder holds that would be passed over without a word."""
+    folders = [root / "containers", *(_configs(root) / name for name in FOLDERS)]
+    there = [folder for folder in folders if folder.is_dir()]
+    mistakes = [
+        f"{path}: expected a name that ends in .yaml"
+        for folder in there
+        for path in sorted(folder.iterdir())
+        if path.suffix != ".yaml"
+    ]
+    if not there and not (_configs(root) / "known-failures.yaml").is_file():
+        names = ", ".join(("containers", *FOLDERS))
+        mistakes.append(f"{root}: holds no configuration; expected folders {names}, or known-failures.yaml")
+    return mistakes
 
 
 def _configs(root: Path) -> Path:

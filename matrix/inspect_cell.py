@@ -30,8 +30,14 @@ def shell(cell: Cell, after: str, host: str | None, console: Console) -> int:
     engine = private_engine.ensure(host, session.label(), console.print)
     image = images.prepare(cell.image, engine, console.print)
     tree = trees.prepare(cell.tree, engine, console.print)
-    run = store.Run(Path(tempfile.mkdtemp(prefix="perf-matrix-shell-")))
-    cell_run = runner.CellRun(engine, run, scenario, image, tree, runner.agent_volume(engine))
+    with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
+        cell_run = runner.CellRun(engine, store.Run(Path(folder)), scenario, image, tree, runner.agent_volume(engine))
+        return _shell(cell_run, after, console)
+
+
+def _shell(cell_run: runner.CellRun, after: str, console: Console) -> int:
+    scenario, run = cell_run.scenario, cell_run.run
+    cell = scenario.cell
     wanted = [step for step in scenario.steps if step.name == after]
     place = wanted[0].place if wanted else "first"
     with runner.closing(cell_run):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matrix.store import Run
 
 POLL_S = 0.5
+HEARTBEAT_S = 60
 FULL_BYTES = 16 << 10
 
 
@@ -101,7 +102,7 @@ def run(run: Run, wanted: tuple[str, ...], number: int, host: str | None, consol
 
     """
     say: Callable[[str], None] = console.print
-    with _alone(run), _interruptible():
+    with _discarding(run), _alone(run), _interruptible():
         engine = private_engine.ensure(host, session.label(run.name), say)
         swept = session.sweep(engine)
         if swept:
@@ -111,6 +112,17 @@ def run(run: Run, wanted: tuple[str, ...], number: int, host: str | None, consol
             _pytest(run, wanted, number, host, console)
         finally:
             session.sweep(engine, run.name)
+
+
+@contextlib.contextmanager
+def _discarding(run: Run) -> Iterator[None]:
+    """Leave no run behind that ended before its first cell was begun: it would be the newest, and say nothing."""
+    try:
+        yield
+    except (MatrixError, KeyboardInterrupt):
+        if not run.begun:
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -161,7 +173,8 @@ def _pytest(run: Run, wanted: tuple[str, ...], number: int, host: str | None, co
             if isinstance(error, KeyboardInterrupt):
                 console.print("interrupted: ending the cells that run")
             _end(process)
-            console.print(f"what is done is kept; to go on: perf-matrix run --resume {run.name}", soft_wrap=True)
+            again = f"perf-matrix {run.settings().command} --resume {run.name}"
+            console.print(f"what is done is kept, cell by cell; to go on: {again}", soft_wrap=True)
             raise
     if shutil.disk_usage(run.folder).free < FULL_BYTES:
         hint = f"Free some; then `perf-matrix run --resume {run.name}` does what is lacking."
@@ -183,8 +196,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _wait(process: subprocess.Popen[bytes], progress: Progress, console: Console) -> None:
     if not console.is_terminal:
+        said = time.monotonic()
         while process.poll() is None:
-            progress.look()
+            now = progress.look()
+            if time.monotonic() - said > HEARTBEAT_S:
+                console.print(now)
+                said = time.monotonic()
             time.sleep(POLL_S)
         progress.look()
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,7 +205,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Ite
     yield
     if _MATRIX in config.stash and not hasattr(config, "workerinput") and os.environ.get(QUIET_VARIABLE) != "1":
         run = config.stash[_MATRIX].run
-        terminalreporter.write(text.render(reports.of_run(run)))
+        if run.begun:
+            terminalreporter.write(text.render(reports.of_run(run)))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -217,6 +219,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind: what this run still has in the engine, after an interrupt say, is removed."""
     if _MATRIX in config.stash and not hasattr(config, "workerinput"):
         run = config.stash[_MATRIX].run
+        if not run.begun and os.environ.get(QUIET_VARIABLE) != "1":
+            shutil.rmtree(run.folder, ignore_errors=True)
+            return
         try:
             session.sweep(engines.connect(), run.name)
         except MatrixError:

@@ -51,13 +51,20 @@ def gone(text: str) -> bool:
     if name.startswith("pid-"):
         return not Path(f"/proc/{name.removeprefix('pid-')}").exists()
     folder = paths.state() / "runs" / name
-    if not folder.is_dir():
-        return True
+    return not folder.is_dir() or not _held(folder)
+
+
+def going_on(run: Run) -> bool:
+    """Return whether a process is at work on a run."""
+    return _held(run.folder)
+
+
+def _held(folder: Path) -> bool:
     try:
         with FileLock(folder / LOCK, timeout=0), FileLock(folder / PYTEST_LOCK, timeout=0):
-            return True
+            return False
     except Timeout:
-        return False
+        return True
 
 
 def left_over(engine: Engine, run: str = "") -> list[Resource]:

@@ -43,6 +43,11 @@ class RunSettings(Frozen):
     checks: tuple[str, ...] = ()
     planted: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def command(self) -> str:
+        """The command that began the run, and that goes on with it."""
+        return "mutants" if self.planted else "claims" if self.checks else "run"
+
 
 def write(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
@@ -87,6 +92,11 @@ class Run:
             return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError, ValueError) as error:
             raise UsageError(f"{self.folder} holds no run: {error}", "`perf-matrix report` names the runs.") from error
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of its cells was begun."""
+        return (self.folder / "cells").is_dir()
 
     def cell(self, cell_id: str) -> Path:
         """Return a cell's folder."""

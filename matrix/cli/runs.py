@@ -43,7 +43,14 @@ def run(
 
     forbid_install(no_install)
     if resume:
+        if select or exclude or tree or configs:
+            raise UsageError(
+                "--resume goes with none of --select, --exclude, --tree and --configs", "A run has its own."
+            )
         this = store.find(resume)
+        if this.settings().command != "run":
+            command = this.settings().command
+            raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
     else:
         found, words = selected(profile, tree, select, exclude, configs)
         limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
@@ -73,7 +80,7 @@ def report(
     check: Annotated[bool, typer.Option(help="Run today's checks again on what the run recorded.")] = False,
 ) -> None:
     """Print a run's report."""
-    from matrix import cellrun, reports, store
+    from matrix import cellrun, reports, session, store
     from matrix.strict import did_you_mean
 
     this = store.find(run or None)
@@ -82,6 +89,8 @@ def report(
         raise UsageError(f"no format {format!r}{did_you_mean(format, known)}")
     if check:
         cellrun.check_again(this)
+    if session.going_on(this):
+        typer.echo(f"{this.name} is going on: cells that have not ended yet are shown as ERROR", err=True)
     made = reports.of_run(this)
     typer.echo(known[format](made), nl=False)
     raise typer.Exit(reports.exit_status(made))

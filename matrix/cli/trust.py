@@ -33,6 +33,7 @@ def mutants(
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Plant faults in a tree, to see each check find what it should, and nothing in the tree as it is."""
+    from matrix import cells
     from matrix import mutants as judge
 
     forbid_install(no_install)
@@ -43,6 +44,7 @@ def mutants(
         chosen = judge.of_run(loaded.edits, this.settings().planted)
     else:
         loaded = config.load(configs)
+        cells.tree(loaded, tree)
         chosen = judge.faults(loaded.edits, tree, select)
         if show:
             _list(chosen, json_output=json_output)
@@ -129,9 +131,9 @@ def _resumed(name: str, others: bool, *, planted: bool) -> tuple[Run, Config]:
         raise UsageError("--resume goes with none of --select, --configs and --list", "The run has its own.")
     this = store.find(name)
     settings = this.settings()
-    if bool(settings.planted) != planted or not (planted or settings.checks):
-        kind = "of planted faults" if planted else "that decides claims"
-        raise UsageError(f"run {this.name} is none {kind}", "`perf-matrix run --resume` goes on with any other.")
+    if settings.command != ("mutants" if planted else "claims"):
+        command = settings.command
+        raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
     return this, config.load([Path(folder) for folder in settings.configs])
 
 
@@ -167,6 +169,7 @@ def _print(found: Trust, folder: str, console: Console) -> None:
         table.add_row(
             row.fault or "(none)", row.cell, row.check, str(row.fate), Text(plain(finding)), f"{row.wall_s:.0f}"
         )
-    console.print(table, width=None if console.is_terminal else WIDTH)
+    wide = Console(file=console.file, width=None if console.is_terminal else WIDTH, highlight=False)
+    wide.print(table)
     score = "no fault was judged" if found.score is None else f"{found.score:.1%} killed as intended"
     console.print(f"\n{score}; {found.mean_s:.1f} s a fault, with what was built to plant on\nrun: {folder}")

@@ -123,8 +123,25 @@ def _finding(finding: Finding, folder: str) -> Iterator[Text]:
         yield Text(f"    see {plain(f'{folder}/{finding.where}', lines=False)}")
 
 
+def _known(report: Report) -> Iterator[Text]:
+    """Say what the known failures are, each reason once: they are in no other line of this report."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for cell in report.cells:
+        for check in cell.checks:
+            for finding in check.findings:
+                if finding.known:
+                    found.setdefault((check.check, finding.known), []).append(cell.id)
+    if found:
+        yield Text("known failures (configs/known-failures.yaml; `--format json` has each finding):")
+    for (check_name, why), ids in sorted(found.items()):
+        cells = len(set(ids))
+        counts = f"{len(ids)} in {cells} cell{'s' if cells != 1 else ''}"
+        yield Text(f"  {check_name}: {plain(why, lines=False)} ({counts})")
+
+
 def _end(report: Report) -> Iterator[Text]:
     yield Text("")
+    yield from _known(report)
     for note in report.notes:
         yield Text(f"note: {plain(note, lines=False)}")
     for cell_id in report.missing:

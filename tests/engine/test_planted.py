@@ -120,7 +120,9 @@ def test_the_table_and_the_list_name_faults(planted: tuple[Bench, Done, dict[tup
     assert done.status == 1
     assert "50.0% killed as intended" in done.out
     name = bench.latest().name
-    assert "is none that decides claims" in bench.command("claims", "--resume", name).err
+    for other in ("claims", "run"):
+        refused = bench.command(other, "--resume", name)
+        assert (refused.status, "is a run of `mutants`" in refused.err) == (2, True)
     again = bench.command("mutants", "--resume", name)
     assert "0 of 4 cells to do" in again.out
     assert again.status == 1

@@ -66,7 +66,7 @@ def test_checking_the_recorded_transcripts_again_says_the_same(replay: Replay) -
 
 def known(replay: Replay, *patterns: tuple[str, str]) -> None:
     listed = [
-        {"tree": "bad", "cells": ["*"], "check": check, "findings": [pattern], "why": "shown", "evidence": "a log"}
+        {"trees": ["bad"], "cells": ["*"], "check": check, "findings": [pattern], "why": "shown", "evidence": "a log"}
         for check, pattern in patterns
     ]
     (replay.configs / "known-failures.yaml").write_text(json.dumps({"failures": listed}))
@@ -77,6 +77,8 @@ def test_known_failures_that_were_listed_since_are_xfail(replay: Replay) -> None
     done = replay("report", "--check")
     assert done.status == 0, done.out
     assert "verdict: XFAIL (2 PASS, 1 XFAIL)" in done.out
+    assert "known failures (configs/known-failures.yaml" in done.out
+    assert "  clean: shown (" in done.out
 
 
 def test_a_new_finding_beside_a_known_one_and_one_that_is_gone_are_failures(replay: Replay) -> None:

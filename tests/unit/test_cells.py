@@ -188,3 +188,10 @@ def test_an_edit_that_is_not_there_or_not_for_the_tree_is_an_error() -> None:
     own.trees["6.12"] = tree("6.12")
     with pytest.raises(UsageError, match="edit force is not meant for tree"):
         cells.tree(own, "6.12+force")
+
+
+def test_a_glob_that_leaves_out_nothing_is_an_error() -> None:
+    own = configured(all=Profile(name="all", summary="s", select=("*",)))
+    assert len(cells.of_profile(own, own.profiles["all"], exclude=["debian-trixie/clang/*"])) < len(ids("*"))
+    with pytest.raises(UsageError, match="leaves out no cell"):
+        cells.of_profile(own, own.profiles["all"], exclude=["debian-trixy/*"])

@@ -207,3 +207,15 @@ def test_a_claim_names_a_check_that_there_is(tmp_path: Path) -> None:
     text = "summary: s\ndecided_by: {check: claen, cell: i/t/b, refuted_by: ['*']}\n"
     found = mistakes(written(tmp_path, claims__c=text))
     assert "claim c: key 'decided_by.check': no check 'claen'; did you mean 'clean'?" in found
+
+
+def test_what_would_be_passed_over_in_a_folder_of_ones_own_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "buils").mkdir()
+    assert "holds no configuration; expected folders containers, builds," in mistakes(tmp_path)
+    written(tmp_path, builds__mine="summary: s\n")
+    (tmp_path / "builds" / "other.yml").touch()
+    assert "other.yml: expected a name that ends in .yaml" in mistakes(tmp_path)
+
+
+def test_a_folder_of_known_failures_alone_is_configuration(tmp_path: Path) -> None:
+    assert config.load([written(tmp_path, known_failures="failures: []\n")]).known == config.load().known

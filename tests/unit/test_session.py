@@ -63,3 +63,12 @@ def test_cached_files_are_those_of_downloads_images_and_trees_without_locks(plac
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert session.cached_files() == [places / "cache" / name for name in names[:3]]
+
+
+def test_a_run_is_going_on_while_its_lock_is_held(places: Path) -> None:
+    run = store.Run(places / "state" / "runs" / "r1")
+    run.folder.mkdir(parents=True)
+    assert not session.going_on(run)
+    with session.lock(run):
+        assert session.going_on(run)
+    assert not session.going_on(run)

@@ -188,3 +188,17 @@ def test_results_are_readable_json(run: store.Run) -> None:
 
 def test_a_run_notes_what_its_trees_were_in_a_folder_of_its_own(tmp_path: Path) -> None:
     assert store.Run(tmp_path).pins == tmp_path / "trees"
+
+
+@pytest.mark.parametrize(
+    ("more", "command"), [({}, "run"), ({"checks": ("no-op",)}, "claims"), ({"planted": {"a": "1"}}, "mutants")]
+)
+@pytest.mark.usefixtures("places")
+def test_a_run_knows_the_command_that_began_it(more: dict[str, Any], command: str) -> None:
+    assert store.begin([cell()], ["7.3"], [], 1, **more).settings().command == command
+
+
+def test_a_run_is_begun_with_its_first_cell(run: store.Run) -> None:
+    assert not run.begun
+    run.progress(ID, "prepare")
+    assert run.begun

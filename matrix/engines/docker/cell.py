@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -87,7 +88,7 @@ class DockerContainer:
             "--host",
             self.engine.url,
             "exec",
-            "-it",
+            "-it" if sys.stdin.isatty() else "-i",
             *options,
             "--workdir",
             cwd,
