@@ -70,7 +70,7 @@ def _clock(observations: Observations) -> Finding | None:
     step = observations.steps["build-again"].step
     if "FAKETIME" not in step.environment or not any(command.label == "clock" for command in step.commands):
         return None
-    first, second = (_read_clock(observations, name) for name in ("build", "build-again"))
+    first, second = (_read_clock(observations, place) for place in ("first", "second"))
     if first is not None and second is not None and second - first > MOVED_S:
         return None
     return Finding(
@@ -82,9 +82,13 @@ def _clock(observations: Observations) -> Finding | None:
     )
 
 
-def _read_clock(observations: Observations, name: str) -> int | None:
-    step = observations.steps.get(name)
-    outputs = [ran.output or "" for ran in step.commands if ran.label == "clock"] if step else []
+def _read_clock(observations: Observations, place: str) -> int | None:
+    outputs = [
+        ran.output or ""
+        for step in observations.steps.values()
+        for ran in step.commands
+        if step.step.place == place and ran.label == "clock"
+    ]
     return int(outputs[0]) if outputs and outputs[0].strip().isdecimal() else None
 
 
