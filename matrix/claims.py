@@ -46,6 +46,11 @@ class Row(Frozen):
     tree: Decision
     base: Decision
 
+    @property
+    def same(self) -> bool:
+        """Whether the two were given the same answer, so that it says nothing of the series."""
+        return self.tree.answer == self.base.answer != Answer.UNDECIDED
+
 
 def places(claims: Iterable[Claim]) -> tuple[str, ...]:
     """Return the cells (IMAGE/TOOLCHAIN/BUILD) that claims are decided in."""

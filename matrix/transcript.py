@@ -97,7 +97,9 @@ def _shifted(record: list[Any], by: int) -> list[Any]:
     return [kind, index + by, {**facts, "parent": None if parent is None else parent + by}]
 
 
-_TROUBLE = re.compile(r"\berror\b|\*\*\*|undefined reference|No such file|not found|No space left|Cannot|Killed", re.I)
+_TROUBLE = re.compile(
+    r"\b\w*error\b|\*\*\*|undefined reference|No such file|not found|No space left|Cannot|Killed", re.I
+)
 EVIDENCE_LINES = 5
 
 

@@ -107,6 +107,8 @@ def _print_claims(found: tuple[Row, ...], tree: str, base: str, console: Console
         for name, decision in ((tree, row.tree), (base, row.base)):
             parts = [str(decision.answer), decision.figure, decision.why]
             console.print(Text(plain(f"  {name}: {'; '.join(part for part in parts if part)}")))
+        if row.same:
+            console.print("  what decides it does not tell the two apart")
 
 
 def _begin(

@@ -74,6 +74,9 @@ def test_rows_are_in_the_series_order_and_hold_the_base_beside_the_tree() -> Non
     assert [row.claim for row in found] == ["first", "a", "b", "whole"]
     assert {(row.tree.answer, row.base.answer) for row in found} == {(Answer.CONFIRMED, Answer.REFUTED)}
     assert found[0].decided_by == "clean in i/gcc/b"
+    assert not found[0].same
+    assert claims.rows([claim()], "7.3", "old", {**cell(), **cell(tree="old")})[0].same
+    assert not claims.rows([claim()], "7.3", "old", {})[0].same
     assert claims.rows([claim(decided_by=None, undecided="x")], "7.3", "old", {})[0].decided_by == ""
 
 

@@ -259,3 +259,8 @@ def test_a_forged_process_is_an_error(rest: list[Any]) -> None:
     good = [process(0, "make"), command(), end()]
     with pytest.raises(ValueError, match="not as the agent writes it"):
         stacked(good, [["process", *rest], *good])
+
+
+def test_a_python_exception_is_what_went_wrong() -> None:
+    log = "\n".join(["AttributeError: Can't get local object", *(f"line {number}" for number in range(50))])
+    assert trouble(log)[0] == "AttributeError: Can't get local object"
