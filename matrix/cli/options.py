@@ -26,6 +26,7 @@ Configs = Annotated[list[Path], typer.Option("--configs", help="A folder of your
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Number = Annotated[int, typer.Option("-n", help="Cells at once; 0 chooses.", min=0)]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", help="make's parallel jobs in a cell; 0 chooses.", min=0)]
+Resume = Annotated[str, typer.Option(metavar="RUN", help="Do what that run still lacks; then its report.")]
 Host = Annotated[str, typer.Option("--engine", help="The engine's socket, as unix:///var/run/docker.sock.")]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a program on this machine.")]
 

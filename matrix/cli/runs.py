@@ -16,6 +16,7 @@ from matrix.cli.options import (
     NoInstall,
     Number,
     ProfileName,
+    Resume,
     Select,
     TreeNames,
     forbid_install,
@@ -34,8 +35,7 @@ def run(
     memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
     pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
-    resume: Annotated[str, typer.Option(metavar="RUN", help="Do what that run still lacks.")] = "",
-    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, and check everything."""
     from matrix import launch, reports, store

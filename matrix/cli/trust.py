@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix import config
-from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, forbid_install, print_json
+from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, Resume, forbid_install, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,7 @@ Base = Annotated[str, typer.Option("--tree", "-t", help="The tree to plant them 
 def mutants(
     select: Faults = [], tree: Base = "7.3", configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
     show: Annotated[bool, typer.Option("--list", help="Only name the faults.")] = False,
-    resume: Annotated[str, typer.Option(metavar="RUN", help="Do what that run still lacks; then its report.")] = "",
-    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Plant faults in a tree, to see each check find what it should, and nothing in the tree as it is."""
     from matrix import cells
@@ -66,8 +65,7 @@ def claims(
     tree: Annotated[str, typer.Option("--tree", "-t", help="The tree that the claims are about.")] = "7.3",
     base: Annotated[str, typer.Option(help="What it is held against.")] = "7.3+unrefactored",
     configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
-    resume: Annotated[str, typer.Option(metavar="RUN", help="Do what that run still lacks; then its report.")] = "",
-    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Say of each claim of the series what decides it, and what the tree and the base say to it."""
     from matrix import cells
