@@ -50,6 +50,14 @@ def read_bytes(path: str, limit: int = -1) -> bytes:
         return b""
 
 
+def link(path: str) -> str:
+    """Return what a symbolic link points to, or nothing where it cannot be read."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
 class Process:
     """What is known of one process, from its fork to its exit."""
 
@@ -58,6 +66,7 @@ class Process:
         self.start = start
         self.end = None  # type: Optional[float]
         self.argvs = []  # type: List[List[str]]
+        self.stdouts = []  # type: List[str]
         self.cwd = ""
         self.cpu_ns = 0
         self.rss_kib = 0
@@ -160,10 +169,8 @@ class Tracer:
         text = raw.decode("utf-8", "surrogateescape")
         argv = (text[:-1] if text.endswith("\0") else text).split("\0")
         process.argvs.append(argv)
-        try:
-            process.cwd = os.readlink("/proc/%d/cwd" % pid)
-        except OSError:
-            process.cwd = ""
+        process.stdouts.append(link("/proc/%d/fd/1" % pid))
+        process.cwd = link("/proc/%d/cwd" % pid)
 
     def exiting(self, pid: int) -> None:
         """Add up the CPU time of a thread or process while /proc still shows it."""

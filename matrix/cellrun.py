@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from matrix.engines import Engine
     from matrix.model import Cell, KnownFailure, Limits
+    from matrix.observe import Observations
     from matrix.result import ImageIdentity
     from matrix.store import Run
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 class Context:
     """What every cell of a run shares: where results go, what runs them, within which bounds.
 
-    `checks` are those whose steps are run, none meaning all; with `ground` cells are planted on what was built.
+    `checks` are those whose steps are run, none meaning all; with `ground` cells are planted on what was built. `base`
+    names the tree whose cells, which come first, the others are held against.
     """
 
     run: Run
@@ -39,6 +42,7 @@ class Context:
     say: Callable[[str], None]
     checks: tuple[str, ...] = ()
     ground: planting.Ground | None = None
+    base: str = ""
 
 
 def run(cell: Cell, context: Context) -> CellResult:
@@ -55,7 +59,7 @@ def run(cell: Cell, context: Context) -> CellResult:
         out_of_tree=cell.build.out_of_tree,
         limits=context.limits,
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-        reproduce=cells.reproduce(cell, context.run.settings().configs, context.jobs, context.limits),
+        reproduce=_reproduce(cell, context),
     )
     context.run.save(result)
     try:
@@ -92,7 +96,8 @@ def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
     cell_run = runner.CellRun(engine, context.run, scenario, image, tree, runner.agent_volume(engine), built)
     transcript, btf = _executed(cell_run, context)
     host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
-    return judged(result.model_copy(update={"host": host}), transcript, context.known)
+    base = held_against(context.run, cell, context.base)
+    return judged(result.model_copy(update={"host": host}), transcript, context.known, base)
 
 
 def _built(cell: Cell, context: Context, image: ImageIdentity) -> runner.Built | None:
@@ -115,21 +120,49 @@ def _executed(cell_run: runner.CellRun, context: Context) -> tuple[Transcript, b
                 f"this kernel has no {BTF}", "BPF skeletons are made from it: select other builds."
             )
         try:
-            for facts in runner.execute(cell_run):
-                if facts.step.name == "build" and not facts.failure and not facts.traced:
-                    raise InfrastructureError(
-                        "ptrace is forbidden here, so what a build runs cannot be seen",
-                        "Allow it: seccomp, Yama's scope.",
-                    )
+            list(runner.execute(cell_run))
         finally:
             transcript = cell_run.transcript()
             context.run.save_transcript(cell.id, transcript.model_dump(mode="json"))
     return transcript, btf
 
 
-def judged(result: CellResult, transcript: Transcript, known: Sequence[KnownFailure]) -> CellResult:
-    """Return a result with what the checks say of its transcript."""
-    observations = transcript.observations()
+def _reproduce(cell: Cell, context: Context) -> str:
+    settings = context.run.settings()
+    loaded = config.load([Path(folder) for folder in settings.configs]) if context.base else None
+    words = [cells.tree(loaded, word) for word in settings.trees] if loaded else []
+    base = next((tree.asked for tree in words if tree.name == context.base != cell.tree.name), "")
+    return cells.reproduce(cell, settings.configs, context.jobs, context.limits, base)
+
+
+def held_against(run: Run, cell: Cell, base: str) -> Observations | None:
+    """Return what is known of a cell on the tree `base`, unless it is that cell itself.
+
+    Raises:
+        InfrastructureError: it has no result, so there is nothing to hold the cell against.
+
+    """
+    if not base or cell.tree.name == base:
+        return None
+    cell_id = f"{cell.id.partition('@')[0]}@{base}"
+    result = run.result(cell_id)
+    if result is None or result.verdict == Verdict.ERROR:
+        reason = result.reason if result else "it was not run"
+        raise InfrastructureError(f"there is nothing to hold it against: {cell_id}: {reason}", "Go on with --resume.")
+    return _observed(run, cell_id)
+
+
+@lru_cache(maxsize=1)
+def _observed(run: Run, cell_id: str) -> Observations | None:
+    kept = run.transcript(cell_id)
+    return Transcript.model_validate_json(json.dumps(kept)).observations() if kept else None
+
+
+def judged(
+    result: CellResult, transcript: Transcript, known: Sequence[KnownFailure], base: Observations | None = None
+) -> CellResult:
+    """Return a result with what the checks say of its transcript, and of it beside that of the base tree."""
+    observations = transcript.observations(base=base)
     found = judge.judge(observations, known)
     verdict = judge.overall(found)
     program = observations.steps["build"].files.get(f"{observations.output}/perf")
@@ -146,4 +179,5 @@ def check_again(run: Run) -> None:
         kept = run.transcript(result.id)
         if kept is not None and result.image is not None and result.id in today:
             transcript = Transcript.model_validate_json(json.dumps(kept)).with_cell(today[result.id])
-            run.save(judged(result, transcript, loaded.known))
+            base = held_against(run, today[result.id], settings.base)
+            run.save(judged(result, transcript, loaded.known, base))

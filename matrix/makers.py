@@ -123,3 +123,18 @@ def _after(words: tuple[str, ...], option: str) -> str:
 def _absolute(process: Process, word: str) -> str:
     path = posixpath.normpath(posixpath.join(process.cwd or "/", word)) if word not in ("?", "-") else word
     return "(a temporary file)" if path.startswith("/tmp/") else path  # noqa: S108 - inside the cell
+
+
+def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
+    """Return the command line of the generator that wrote the event tables in the build, or nothing.
+
+    Of several runs it is the one that writes C and was given the most words: the others check the generator.
+    """
+    runs = [
+        process.argv
+        for process in build.processes
+        if any(word.endswith(f"/{generator}") for word in process.argv[:3])
+        and any(word.endswith(".c") and "test-empty" not in word for word in process.argv)
+        and not process.program.endswith("sh")
+    ]
+    return max(runs, key=len, default=())

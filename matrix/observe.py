@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, NonNegativeInt, StrictInt, TypeAdapter
+from pydantic import ConfigDict, Field, FiniteFloat, NonNegativeInt, StrictInt, TypeAdapter
 
 from matrix.plan import GENERATED, Scenario, Step, output_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matrix.declared import Database
     from matrix.elf import ElfFacts
 
 ROOTS = {"source": "/src", "output": "/out", "generated": GENERATED}
@@ -47,23 +48,32 @@ class File(_Record):
 
 @dataclass(frozen=True)
 class Process(_Record):
-    """One process, from fork to exit; times in seconds since the epoch, `argvs` one per exec."""
+    """One process, from fork to exit; times in seconds since the epoch, `argvs` and `stdouts` one per exec.
+
+    `stdouts` says what its standard output was at each exec, as /proc names it (`pipe:[4711]`).
+    """
 
     index: int
     parent: int | None
-    start: float
-    end: float | None
+    start: FiniteFloat
+    end: FiniteFloat | None
     argvs: tuple[Words, ...]
     cwd: str
     cpu_ns: int
     rss_kib: int
     status: int | None
     threads: int
+    stdouts: tuple[str, ...] = ()
 
     @property
     def argv(self) -> tuple[str, ...]:
         """The last program's words; none for a fork that stayed what its parent was."""
         return self.argvs[-1] if self.argvs else ()
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The first program's words: what its parent started, before that became something else."""
+        return self.argvs[0] if self.argvs else ()
 
     @property
     def program(self) -> str:
@@ -139,7 +149,10 @@ class StepFacts:
 
 @dataclass(frozen=True)
 class Observations:
-    """All that is known of one cell. `lower` maps each of the tree's paths that a step wrote to [mode, digest]."""
+    """All that is known of one cell. `lower` maps each of the tree's paths that a step wrote to [mode, digest].
+
+    `base` is what is known of the same cell on the tree that this one is held against, if there is one.
+    """
 
     scenario: Scenario
     steps: dict[str, StepFacts]
@@ -150,6 +163,8 @@ class Observations:
     generator_has_pool: bool
     differences: tuple[str, ...] = ()
     tree_version: str = ""
+    databases: tuple[Database, ...] = ()
+    base: Observations | None = None
 
     @property
     def output(self) -> str:
@@ -230,7 +245,7 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
     try:
         for kind, *rest in records:
             if kind == "process":
-                processes.append(_PROCESS.validate_python({"index": rest[0], **rest[1]}))
+                processes.append(_process(rest[0], rest[1]))
             elif kind == "command":
                 commands.append(_RAN.validate_python({**rest[0], "processes": processes}))
                 processes = []
@@ -257,6 +272,14 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
         oom_kills=end.oom_kills if end else 0,
         fork_failures=end.fork_failures if end else 0,
     )
+
+
+def _process(index: Any, facts: Any) -> Process:
+    """Return a process; the agent numbers them as they start, so a parent comes before what it started."""
+    process: Process = _PROCESS.validate_python({"index": index, **facts})
+    if process.parent is not None and not 0 <= process.parent < process.index:
+        raise ValueError("a process started before its parent")
+    return process
 
 
 _FILE = TypeAdapter(File)

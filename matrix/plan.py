@@ -14,6 +14,7 @@ START_METHODS = ("serial", "fork", "forkserver", "spawn")
 GENERATOR = "jevents.py"
 GENERATED = "/tmp/generated"  # noqa: S108 - a folder inside the cell
 LOG_BYTES = 32 << 20
+DATABASE_BYTES = 64 << 20
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -30,7 +31,8 @@ class Step(Frozen):
     """One step of a scenario. `place` says in which of the cell's two containers it runs.
 
     `replays` names a generator whose own command line, as seen in the step `build`, is run again under each
-    start method, into a folder per method below GENERATED.
+    start method, into a folder per method below GENERATED. What a step prints that `declares` is make's data bases,
+    which are kept in place of it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Step(Frozen):
     umask: int = 0o022
     keep_going: bool = False
     timeout_s: int
+    declares: bool = False
 
     @property
     def text(self) -> str:
@@ -71,6 +74,15 @@ def make_argv(cell: Cell, jobs: int, *goals: str) -> tuple[str, ...]:
     variables = [f"{name}={value}" for name, value in cell.make.items()]
     output = ["O=/out"] if cell.build.out_of_tree else []
     return ("make", "-C", "/src/tools/perf", f"JOBS={jobs}", *variables, *output, *goals)
+
+
+def database_argv(cell: Cell) -> tuple[str, ...]:
+    """Return the command line that prints make's data base: of Makefile.perf, as Makefile hides what it runs from `-n`.
+
+    One job at a time keeps each make's data base in one piece.
+    """
+    first, folder, place, _, *rest = make_argv(cell, 1, *(cell.build.goals or ("all",)))
+    return (first, folder, place, "-f", "Makefile.perf", "--no-print-directory", "-j1", "-pn", *rest)
 
 
 def environments(cell: Cell) -> dict[str, dict[str, str]]:
@@ -155,6 +167,12 @@ def scenario(
             [make],
             touch=(f"/src/{cell.tree.touch_header}",),
         ),
+        step(
+            "database",
+            "print the rules that every make knows, and run none of them",
+            [Command(label="make", argv=database_argv(cell))],
+            declares=True,
+        ),
         step("clean", "make clean", [clean]),
     ]
     hostnames = {"first": "matrix", "second": "elsewhere"}
@@ -175,14 +193,15 @@ def _self_test(cell: Cell) -> list[Command]:
 
 
 def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, str], str]]:
-    """Return the generator's command for each start method, with its environment and the folder it writes to.
-
-    The words of `argv` that end in `.c` are what the generator writes; they go to the method's folder instead.
-    """
+    """Return the generator's command for each start method, with its environment and the folder it writes to."""
     planned = []
     for method in START_METHODS:
         folder = f"{GENERATED}/{method}"
-        words = tuple(f"{folder}/{word.rpartition('/')[2]}" if word.endswith(".c") else word for word in argv)
-        command = Command(label=method, argv=words, traced=True)
+        command = Command(label=method, argv=into(folder, argv), traced=True)
         planned.append((command, {**step.environment, "PERF_MATRIX_START_METHOD": method}, folder))
     return planned
+
+
+def into(folder: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a generator's command line with what it writes, the words that end in `.c`, in another folder."""
+    return tuple(f"{folder}/{word.rpartition('/')[2]}" if word.endswith(".c") else word for word in argv)

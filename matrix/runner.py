@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from matrix import elf, explain, images, plan
+from matrix import declared, elf, explain, images, makers, plan
 from matrix.archive import tar_of
 from matrix.checks import reproducible
 from matrix.engines import AGENT, CellSpec
@@ -19,8 +19,9 @@ from matrix.observe import children, gone
 from matrix.transcript import StepRecord, Transcript, records, stacked, trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from matrix.declared import Database
     from matrix.engines import Container, Engine
     from matrix.observe import StepFacts
     from matrix.plan import Command, Scenario, Step
@@ -46,7 +47,8 @@ class Built:
 class CellRun:
     """A cell that is being run: its containers by place, its transcript so far.
 
-    Where it is `built` it does not begin with the bare tree but as a copy of a cell that was built already.
+    Where it is `built` it does not begin with the bare tree but as a copy of a cell that was built already. `cpus` are
+    the processors that it is pinned to, as `0-3`.
     """
 
     engine: Engine
@@ -56,6 +58,7 @@ class CellRun:
     tree: Prepared
     agent_volume: str
     built: Built | None = None
+    cpus: str = ""
     containers: dict[str, Container] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
@@ -66,6 +69,7 @@ class CellRun:
         self.elf: dict[str, elf.ElfFacts] = {}
         self.compact: tuple[str, ...] = ()
         self.differences: tuple[str, ...] = ()
+        self.databases: tuple[Database, ...] = ()
 
     def transcript(self) -> Transcript:
         """Return all that is known so far."""
@@ -79,6 +83,7 @@ class CellRun:
             elf=self.elf,
             compact_tables=self.compact,
             differences=self.differences,
+            databases=self.databases,
         )
 
     def container(self, place: str) -> Container:
@@ -91,6 +96,7 @@ class CellRun:
                 hostname=self.scenario.hostnames[place],
                 limits=self.scenario.limits,
                 state=self._begun_with(place),
+                cpus=self.cpus,
             )
             self.containers[place] = self.engine.cell(spec)
         return self.containers[place]
@@ -109,7 +115,7 @@ class CellRun:
     def blocked(self, step: Step) -> str:
         """Return why a step cannot be run, or nothing: the build, or an earlier step at its place, failed."""
         for name, facts in self.facts.items():
-            if facts.failure and (name == "build" or facts.step.place == step.place):
+            if facts.failure and not facts.step.declares and (name == "build" or facts.step.place == step.place):
                 return f"step {name} failed: {facts.failure}"
         return ""
 
@@ -126,6 +132,8 @@ class CellRun:
             file.write(f"# {step.name}: {step.text}\n".encode())
             found, error = self._execute(step, file)
         missing = tuple(gone(found, self.children))
+        if step.declares and not error:
+            error = self._note_databases(path)
         record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)
         if record.facts().failure:
             record = record.model_copy(update={"evidence": trouble(_tail(path))})
@@ -148,6 +156,19 @@ class CellRun:
             if not facts.failure and (file is None or file.content != self.tree.index[path][1]):
                 raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")
 
+    def _note_databases(self, log: Path) -> str:
+        """Keep the rules that a step's log holds, in place of the log (24 MB for perf); return what is wrong."""
+        with log.open(encoding="utf-8", errors="replace") as file:
+            head = file.readline()
+            try:
+                self.databases = declared.parse(file)
+            except ValueError as error:
+                return str(error)
+        if not self.databases:
+            return ""
+        log.write_text(f"{head}{len(self.databases)} data bases: their rules are in the transcript\n", encoding="utf-8")
+        return ""
+
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
         container = self.container(step.place)
         text = json.dumps(spec(step, self._commands(step)))
@@ -167,7 +188,7 @@ class CellRun:
     def _commands(self, step: Step) -> list[tuple[Command, dict[str, str], str]]:
         if not step.replays:
             return [(command, step.environment, "") for command in step.commands]
-        seen = generator_argv(self.facts["build"], step.replays)
+        seen = makers.generator_argv(self.facts["build"], step.replays)
         return plan.replays(step, seen) if seen else []
 
     def _note_lower(self, facts: StepFacts) -> None:
@@ -204,18 +225,19 @@ class CellRun:
         self.differences = tuple(text.splitlines()[:40])
 
 
-def spec(step: Step, commands: list[tuple[Command, dict[str, str], str]]) -> dict[str, Any]:
-    """Return what the agent is told of a step."""
-    roots = {"source": "/layer/upper", "output": "/out"}
-    if step.replays:
-        roots = {"generated": plan.GENERATED}
+def spec(
+    step: Step, commands: list[tuple[Command, dict[str, str], str]], roots: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return what the agent is told of a step; `roots` are the folders that it looks through, without it the usual."""
+    if roots is None:
+        roots = {"generated": plan.GENERATED} if step.replays else {"source": "/layer/upper", "output": "/out"}
     homes = {environment["HOME"] for _, environment, _ in commands}
     return {
         "folders": sorted(
             homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - {"/out", "/layer/upper"}
         ),
         "touch": list(step.touch),
-        "roots": roots,
+        "roots": dict(roots),
         "merged": "/src",
         "keep_going": step.keep_going,
         "commands": [
@@ -228,26 +250,11 @@ def spec(step: Step, commands: list[tuple[Command, dict[str, str], str]]) -> dic
                 "timeout_s": step.timeout_s,
                 "trace": command.traced,
                 "capture": command.captured,
-                "log_bytes": plan.LOG_BYTES,
+                "log_bytes": plan.DATABASE_BYTES if step.declares else plan.LOG_BYTES,
             }
             for command, environment, _ in commands
         ],
     }
-
-
-def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
-    """Return the command line of the generator that wrote the event tables in the build, or nothing.
-
-    Of several runs it is the one that writes C and was given the most words: the others check the generator.
-    """
-    runs = [
-        process.argv
-        for process in build.processes
-        if any(word.endswith(f"/{generator}") for word in process.argv[:3])
-        and any(word.endswith(".c") and "test-empty" not in word for word in process.argv)
-        and not process.program.endswith("sh")
-    ]
-    return max(runs, key=len, default=())
 
 
 def _tail(log: Path) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from matrix.declared import Database
 from matrix.elf import ElfFacts
 from matrix.model import Frozen
 from matrix.observe import Observations, StepFacts, step_facts
@@ -52,13 +53,19 @@ class Transcript(Frozen):
     elf: dict[str, ElfFacts] = Field(default_factory=dict)
     compact_tables: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
+    databases: tuple[Database, ...] = ()
 
     def with_cell(self, cell: Cell) -> Transcript:
         """Return this transcript as one of `cell`, which may expect something else of what was recorded."""
         return self.model_copy(update={"scenario": self.scenario.model_copy(update={"cell": cell})})
 
-    def observations(self, parsed: Mapping[str, StepFacts] | None = None) -> Observations:
-        """Return what the transcript stands for; `parsed` holds steps whose facts are at hand already."""
+    def observations(
+        self, parsed: Mapping[str, StepFacts] | None = None, base: Observations | None = None
+    ) -> Observations:
+        """Return what the transcript stands for; `parsed` holds steps whose facts are at hand already.
+
+        `base` is the same cell on the tree that this one is held against.
+        """
         steps = {record.step.name: (parsed or {}).get(record.step.name) or record.facts() for record in self.steps}
         return Observations(
             scenario=self.scenario,
@@ -70,6 +77,8 @@ class Transcript(Frozen):
             generator_has_pool=self.generator_has_pool,
             tree_version=self.tree_version,
             differences=self.differences,
+            databases=self.databases,
+            base=base,
         )
 
 

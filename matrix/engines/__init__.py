@@ -43,6 +43,7 @@ class CellSpec:
     """What a cell's container needs: image and volumes by name, limits, host name.
 
     `tree_volumes` are the layers of its tree, the topmost first; `state` is that of a cell that it begins as a copy of.
+    `cpus` are the processors that it is pinned to, as `0-3`; empty for any.
     """
 
     image: str
@@ -51,6 +52,7 @@ class CellSpec:
     hostname: str
     limits: Limits
     state: tuple[str, ...] = ()
+    cpus: str = ""
 
 
 class Container(Protocol):

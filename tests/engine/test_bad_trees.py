@@ -170,7 +170,7 @@ def test_steps_after_a_failed_build_are_skipped_with_that_reason(ran: tuple[Benc
     bench, _ = ran
     reasons = unfinished(bench.result("fake@broken"))
     assert reasons.pop("build").startswith("exit status 2 of make")
-    assert len(reasons) == 6
+    assert len(reasons) == 7
     assert all(reason.startswith("step build failed: exit status 2 of make") for reason in reasons.values())
     assert {c.verdict for c in bench.result("fake@broken").checks if c.check != "build"} == {Verdict.SKIP}
     assert "error: implicit declaration of function" in bench.log("fake@broken", "build.log")

@@ -58,6 +58,7 @@ def test_every_step_has_its_log_status_times_and_processes(ran: tuple[Bench, Don
         "rebuild",
         "touch-source",
         "touch-header",
+        "database",
         "clean",
     ]
     for step in steps.values():

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix import plan
+from matrix import paired, plan
+from matrix.comparison import Arm, Measured, Sample, Session, Side
 from matrix.elf import ElfFacts, Symbol
-from matrix.model import Base, Build, Image, KnownFailure, Tree
+from matrix.model import Base, Build, Image, KnownFailure, Limits, Tree
 from matrix.model import Cell as ModelCell
-from matrix.result import CellResult, Verdict
+from matrix.result import CellResult, ImageIdentity, TreeIdentity, Verdict
 from matrix.transcript import StepRecord, Transcript
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def file(path: str, content: str = "1", *, kind: str = "file", mode: int = 0o644
 
 
 def process(index: int, *argv: str, parent: int | None = None, start: float = EPOCH - 1,
-            end: float | None = EPOCH + 1, cwd: str = PERF, status: int | None = 0) -> Record:  # fmt: skip
+            end: float | None = EPOCH + 1, cwd: str = PERF, status: int | None = 0, **more: Any) -> Record:  # fmt: skip
     """Return the agent's record of a process; without words it is a fork that ran no program."""
     facts = {
         "parent": parent,
@@ -73,6 +74,7 @@ def process(index: int, *argv: str, parent: int | None = None, start: float = EP
         "rss_kib": 0,
         "status": status,
         "threads": 1,
+        **more,
     }
     return ["process", index, facts]
 
@@ -143,12 +145,39 @@ def observations(of: ModelCell | None = None, steps: Mapping[str, Sequence[Recor
         if planned.name not in omit
     ]
     values = {"ignore": {}, "generator_has_pool": True, **more}
+    base = values.pop("base", None)
     saved = Transcript(scenario=scenario, steps=kept, **values).model_dump(mode="json")
-    return Transcript.model_validate_json(json.dumps(saved)).observations()
+    return Transcript.model_validate_json(json.dumps(saved)).observations(base=base)
 
 
 def elf(path: str = f"{PERF}/perf", *symbols: Symbol, **more: Any) -> dict[str, ElfFacts]:
     return {path: ElfFacts(path=path, **{"kind": "ET_DYN", "symbols": symbols, **more})}
+
+
+def session(ratio: float = 1.0, *, name: str = "1", place: str = "i/gcc/b", measure: str = "build",
+            base: str = "old", head: str = "7.3", **more: Any) -> Session:  # fmt: skip
+    """Return a session of six rounds in which the head took about `ratio` of the base's ten seconds."""
+    noise = (1.0, 1.001, 0.999, 1.002, 0.998, 1.0005)
+    base_s, again_s = [10 * one for one in noise], [10 * one for one in reversed(noise)]
+    head_s = [10 * ratio * one for one in (*noise[3:], *noise[:3])]
+    arms: dict[Arm, list[float]] = {"base": base_s, "again": again_s, "head": head_s}
+    samples = tuple(
+        Sample(measure=measure, round=number, arm=arm, wall_s=wall_s, user_s=wall_s, system_s=1.0, load=0.5)
+        for arm, times in arms.items()
+        for number, wall_s in enumerate(times)
+    )
+    came_to = paired.compare(measure, base_s, again_s, head_s)
+    values = {
+        "started": "2026-11-23T20:00:00Z", "tool_version": "0", "jobs": 2, "pairs": 6, "seed": 0, "limits": Limits(),
+        "pinned": "", "host": {"cpus": "2"},
+        "image": ImageIdentity(name="i", tag="t", digest="d", base="b"),
+        "base": Side(tree=TreeIdentity(name=base, source=base, sha256="0", version="0", origin="o")),
+        "head": Side(tree=TreeIdentity(name=head, source=head, sha256="1", version="1", origin="o")),
+        "samples": samples,
+        "measured": (Measured(comparison=came_to, base_cpu_s=11.0, head_cpu_s=11.0 * ratio),),
+        **more,
+    }  # fmt: skip
+    return Session(name=name, place=place, **values)
 
 
 def known(check: str, *findings: str, **more: Any) -> KnownFailure:

@@ -60,7 +60,28 @@ def test_a_start_method_is_forced_through_the_environment() -> None:
 
 def test_the_steps_come_in_their_order_the_second_build_right_after_the_first() -> None:
     names = [step.name for step in plan.scenario(cell()).steps]
-    assert names == ["build", "self-test", "build-again", "rebuild", "touch-source", "touch-header", "clean"]
+    assert names == [
+        "build",
+        "self-test",
+        "build-again",
+        "rebuild",
+        "touch-source",
+        "touch-header",
+        "database",
+        "clean",
+    ]
+
+
+@pytest.mark.parametrize(("goals", "named"), [((), ["all"]), (("perf",), ["perf"])])
+def test_the_data_bases_are_those_of_the_makefile_that_the_first_one_hides(
+    goals: tuple[str, ...], named: list[str]
+) -> None:
+    of = cell(what=build(make={"V": "1"}, goals=goals, out_of_tree=True))
+    [step] = [step for step in plan.scenario(of, jobs=8).steps if step.declares]
+    [command] = step.commands
+    options = ["-f", "Makefile.perf", "--no-print-directory", "-j1", "-pn"]
+    assert [*command.argv] == ["make", "-C", "/src/tools/perf", *options, "V=1", "O=/out", *named]
+    assert not command.traced
 
 
 def test_a_forced_start_method_adds_the_step_that_repeats_the_generator() -> None:

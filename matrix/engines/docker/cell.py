@@ -191,6 +191,7 @@ def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, t
         mem_limit=spec.limits.memory_bytes,
         memswap_limit=spec.limits.memory_bytes,
         pids_limit=spec.limits.pids,
+        cpuset_cpus=spec.cpus or None,
         ulimits=[Ulimit(name="core", soft=0, hard=0)],
         log_config=LogConfig(type="none"),
         tmpfs={"/tmp": tmpfs},  # noqa: S108 - the cell's
