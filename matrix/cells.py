@@ -140,9 +140,13 @@ def profile(config: Config, name: str) -> Profile:
     return config.profiles[name]
 
 
-def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits) -> str:
-    """Return the command that runs this cell again; `configs` are the user's own folders of configuration."""
+def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, base: str = "") -> str:
+    """Return the command that runs this cell again; `configs` are the user's own folders of configuration.
+
+    `base` is the tree that it is held against, as it was asked for.
+    """
     words = [*(word for folder in configs for word in ("--configs", folder)), "--tree", cell.tree.asked]
+    words += ["--base", base] if base else []
     usual = Limits()
     options = {
         "--timeout": (limits.step_s, usual.step_s),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from matrix import strict
+from matrix import requirement, strict
 from matrix.checks import registry
+from matrix.comparison import MEASURES
 from matrix.errors import UsageError
 from matrix.model import Build, Claim, Edit, Frozen, Image, KnownFailure, Profile, Tree
 
@@ -194,12 +195,34 @@ def _cross_check(config: Config) -> list[str]:
         if entry.check not in registry()
     ]
     mistakes += _named_mistakes(config)
+    mistakes += _timing_mistakes(config)
     mistakes += [
         f"profile {profile.name}: key 'trees': no tree {tree!r}{strict.did_you_mean(tree, config.trees)}"
         for profile in config.profiles.values()
         for tree in profile.trees
         if tree not in config.trees and ":" not in tree
     ]
+    return mistakes
+
+
+def _timing_mistakes(config: Config) -> list[str]:
+    mistakes = [
+        f"claim {claim.name}: key 'measured_by.measure': nothing measures {claim.measured_by.measure!r}"
+        f"{strict.did_you_mean(claim.measured_by.measure, MEASURES)}"
+        for claim in config.claims.values()
+        if claim.measured_by and claim.measured_by.measure not in MEASURES
+    ]
+    mistakes += [
+        f"claim {claim.name}: key 'measured_by.cell': expected IMAGE/TOOLCHAIN/BUILD, found {claim.measured_by.cell!r}"
+        for claim in config.claims.values()
+        if claim.measured_by and claim.measured_by.cell.count("/") != 2
+    ]
+    for profile in config.profiles.values():
+        for text in profile.require:
+            try:
+                requirement.parse(text)
+            except UsageError as error:
+                mistakes.append(f"profile {profile.name}: key 'require': {error}")
     return mistakes
 
 

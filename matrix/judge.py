@@ -31,6 +31,9 @@ def one(check: Check, observations: Observations, known: Sequence[KnownFailure])
         if step.failure:
             outcome = Outcome((_failed(step),), examined=1)
             return with_known(check.name, outcome, entries)
+    if check.processes and not observations.steps["build"].traced:
+        reason = "ptrace is forbidden here, so what was run cannot be seen"
+        return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=reason)
     return with_known(check.name, check.examine(observations), entries)
 
 

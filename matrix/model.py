@@ -150,32 +150,52 @@ class Edit(Frozen):
 class DecidedBy(Frozen):
     """What decides a claim: a check in a cell (IMAGE/TOOLCHAIN/BUILD), by findings (globs over keys) that refute it.
 
-    Where `figure_is` says something, the check's `figure` must be that, too.
+    Where `figure_is` says something, the check's `figure` must be that, too; where it `saves` something, that much less
+    than on the base.
     """
 
     check: Name
     cell: str
-    refuted_by: tuple[str, ...] = Field(min_length=1)
+    refuted_by: tuple[str, ...] = ()
     figure: str = ""
     figure_is: str = ""
+    saves: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _can_be_refuted(self) -> DecidedBy:
+        if not (self.refuted_by or (self.figure and (self.figure_is or self.saves))):
+            raise ValueError("refuted_by, or figure with figure_is or saves, is needed")
+        return self
+
+
+class MeasuredBy(Frozen):
+    """What decides a claim about time: a measure of `perf-matrix compare` in a cell (IMAGE/TOOLCHAIN/BUILD).
+
+    The ratio of the tree's time to the base's must be `at_most` this.
+    """
+
+    measure: Name
+    cell: str
+    at_most: float = Field(gt=0)
 
 
 class Claim(Frozen):
     """Something that a series says of itself, from `configs/claims/NAME.yaml`; `patch` 0 is the whole series.
 
-    What is `undecided` (the reason) has no answer, even where `decided_by` gives a figure.
+    What is `undecided` (the reason) has no answer, even where `decided_by` or `measured_by` gives a figure.
     """
 
     name: Name
     summary: str
     patch: int = 0
     decided_by: DecidedBy | None = None
+    measured_by: MeasuredBy | None = None
     undecided: str = ""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Claim:
-        if not (self.decided_by or self.undecided):
-            raise ValueError("one of decided_by and undecided is needed")
+        if (self.decided_by and self.measured_by) or not (self.decided_by or self.measured_by or self.undecided):
+            raise ValueError("one of decided_by, measured_by and undecided is needed")
         return self
 
 
@@ -184,7 +204,8 @@ class Tree(Frozen):
 
     `renamed_tests` maps a name that builds use for one of perf's own tests to the one that this tree has. `edits` were
     applied to it, in order; its name ends in `+NAME` for each. With `string_unit` the event tables' string
-    has a compilation unit of its own.
+    has a compilation unit of its own. `barriers` maps targets that much waits for to globs over what those must not
+    wait for themselves.
     """
 
     name: Name
@@ -195,6 +216,7 @@ class Tree(Frozen):
     touch_source: str = "tools/perf/util/evsel.c"
     touch_header: str = "tools/perf/util/pmus.h"
     string_unit: bool = False
+    barriers: dict[str, tuple[str, ...]] = {"prepare": ()}
     edits: tuple[Edit, ...] = ()
 
     @property
@@ -214,13 +236,17 @@ class Tree(Frozen):
 
 
 class Profile(Frozen):
-    """A selection with a name, from `configs/profiles/NAME.yaml`."""
+    """A selection with a name, from `configs/profiles/NAME.yaml`.
+
+    `require` is what `perf-matrix compare` must come to: `build at least 5 % faster`, `no-op no slower than 2 %`.
+    """
 
     name: Name
     summary: str
     select: tuple[str, ...]
     exclude: tuple[str, ...] = ()
     trees: tuple[str, ...] = ("7.3",)
+    require: tuple[str, ...] = ()
 
 
 class Limits(Frozen):

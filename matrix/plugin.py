@@ -50,11 +50,9 @@ class Matrix:
             settings = self.run.settings()
             self.config: Config = config.load([Path(folder) for folder in settings.configs])
             trees: Sequence[str] = settings.trees
-            self.cells = tuple(
-                cell
-                for cell in cells.every(self.config, [cells.tree(self.config, word) for word in trees])
-                if cell.id in settings.cells
-            )
+            found = cells.every(self.config, [cells.tree(self.config, word) for word in trees])
+            wanted = [cell for cell in found if cell.id in settings.cells]
+            self.cells = tuple(sorted(wanted, key=lambda cell: cell.tree.name != settings.base))
         else:
             self.config = config.load([Path(folder) for folder in options.getoption("--configs")])
             profile = cells.profile(self.config, options.getoption("--profile"))
@@ -94,11 +92,13 @@ class Matrix:
             self.ground = self.ground or planting.Ground(engine, self.run, self.jobs, self.limits)
             chosen = cell.tree.edits or [self.config.edits[name] for name in self.settings.planted]
             checks = mutants.checks_at(cell.id.partition("@")[0], chosen)
-        return cellrun.Context(self.run, engine, self.jobs, self.limits, self.config.known, say, checks, self.ground)
+        shared = (self.run, engine, self.jobs, self.limits, self.config.known, say)
+        return cellrun.Context(*shared, checks, self.ground, self.settings.base)
 
     def group(self, cell: Cell) -> str:
-        """Return what keeps cells in one worker: each by itself, or all that are planted on the same one."""
-        return f"{cell.id.partition('@')[0]} {cell.tree.unedited.name if self.settings.planted else cell.tree.name}"
+        """Return what keeps cells in one worker: each by itself, or with those it is planted on or held against."""
+        place = cell.id.partition("@")[0]
+        return place if self.settings.planted or self.settings.base else f"{place} {cell.tree.name}"
 
 
 _MATRIX = pytest.StashKey[Matrix]()

@@ -26,13 +26,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """A check: it `owns` the steps whose failure is its own failure, and `needs` others to say anything."""
+    """A check: it `owns` the steps whose failure is its own failure, and `needs` others to say anything.
+
+    One that is of `processes` says nothing where they could not be followed.
+    """
 
     name: str
     summary: str
     owns: tuple[str, ...]
     needs: tuple[str, ...]
     examine: Callable[[Observations], Outcome]
+    processes: bool = False
 
 
 def registry() -> dict[str, Check]:

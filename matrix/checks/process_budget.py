@@ -1,4 +1,4 @@
-"""process-budget: a make that has nothing to do runs no more processes than the build's file allows."""
+"""process-budget: a make that has nothing to do runs no more processes than is allowed, or than in the base tree."""
 
 from __future__ import annotations
 
@@ -7,52 +7,89 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Outcome
 from matrix.result import Finding
+from matrix.timeline import Origin, of_step
 
 if TYPE_CHECKING:
-    from matrix.observe import Observations
+    from collections.abc import Iterator, Mapping
 
-TOTAL = "total"
+    from matrix.observe import Observations, StepFacts
+
+TOTAL, PARSE, FEATURES = "total", "$(shell)", "feature tests"
+COUNTED = (TOTAL, PARSE, FEATURES)
 STEP = "rebuild"
+
+
+def counts(step: StepFacts) -> Counter[str]:
+    """Return how many processes of each program a step ran, in all, below `$(shell)`, and makes for a feature test."""
+    timeline = of_step(step)
+    found = Counter(process.program or "(fork)" for process in step.processes)
+    shells = [job.process for job in timeline.jobs if job.origin == Origin.SHELL]
+    found[PARSE] = len({one.index for process in shells for one in timeline.below(process)})
+    found[FEATURES] = sum("/feature/test-" in timeline.goal(make) for make in timeline.makes)
+    found[TOTAL] = len(step.processes)
+    return found
+
+
+def _over(ceilings: Mapping[str, int], found: Mapping[str, int], step: StepFacts) -> Iterator[Finding]:
+    for program, ceiling in ceilings.items():
+        if found.get(program, 0) > ceiling:
+            yield Finding(
+                kind="over-budget",
+                subject=f"{STEP}: {program}",
+                expected=f"at most {ceiling} processes",
+                actual=f"{found[program]}",
+                where=step.log,
+            )
+
+
+def _never(observations: Observations, ceilings: Mapping[str, int]) -> Iterator[Finding]:
+    steps = [observations.steps[name] for name in ("build", STEP)]
+    ever = {*COUNTED, *(process.program for step in steps for process in step.processes)}
+    for program in ceilings:
+        if program not in ever:
+            yield Finding(
+                kind="never-ran",
+                subject=program,
+                expected="a program that the build runs, as a ceiling for any other says nothing",
+                actual="it was run in neither make",
+            )
+
+
+def _more(before: Mapping[str, int], found: Mapping[str, int], step: StepFacts) -> Iterator[Finding]:
+    """Yield what ran more often than in the base tree: the counts of a second make do not vary from run to run."""
+    for program in sorted(found):
+        if found[program] > before.get(program, 0):
+            yield Finding(
+                kind="more-than-base",
+                subject=f"{STEP}: {program}",
+                expected=f"at most {before.get(program, 0)} processes, as in the base tree",
+                actual=f"{found[program]}",
+                where=step.log,
+            )
 
 
 def _examine(observations: Observations) -> Outcome:
     ceilings = observations.scenario.cell.build.expect.processes
-    if not ceilings:
-        return Outcome(skip="the build's file sets no ceiling (expect: processes)")
+    base = observations.base.done(STEP) if observations.base else None
+    base = base if base and base.traced else None
+    if not ceilings and base is None:
+        return Outcome(skip="the build's file sets no ceiling (expect: processes), and there is no base tree")
     step = observations.steps[STEP]
-    if not step.traced:
-        return Outcome(skip="processes cannot be traced here")
-    counts = Counter(process.program for process in step.processes)
-    counts[TOTAL] = len(step.processes)
-    ever = {TOTAL, *(process.program for name in ("build", STEP) for process in observations.steps[name].processes)}
-    findings = [
-        Finding(
-            kind="never-ran",
-            subject=program,
-            expected="a program that the build runs, as a ceiling for any other says nothing",
-            actual="it was run in neither make",
-        )
-        for program in ceilings
-        if program not in ever
-    ]
-    findings += [
-        Finding(
-            kind="over-budget",
-            subject=f"{STEP}: {program}",
-            expected=f"at most {ceiling} processes",
-            actual=f"{counts[program]}",
-            where=step.log,
-        )
-        for program, ceiling in ceilings.items()
-        if counts[program] > ceiling
-    ]
-    return Outcome(tuple(findings), counts[TOTAL], {program: counts[program] for program in ceilings})
+    found = counts(step)
+    findings = [*_never(observations, ceilings), *_over(ceilings, found, step)]
+    figures: dict[str, int | float | str] = {program: found[program] for program in (*ceilings, *COUNTED)}
+    if base is not None:
+        before = counts(base)
+        findings += _more(before, found, step)
+        figures |= {f"base {program}": before[program] for program in (*ceilings, *COUNTED)}
+    return Outcome(tuple(findings), found[TOTAL], figures)
 
 
 CHECK = Check(
     name="process-budget",
-    summary="a second make runs no more processes than the build's file allows, in all and of a program",
+    summary="a second make runs no more processes than the build's file allows, and no more than in the base tree",
     owns=(),
     needs=("build", "rebuild"),
     examine=_examine,
+    processes=True,
 )

@@ -93,4 +93,5 @@ CHECK = Check(
     owns=STEPS,
     needs=("build", "rebuild"),
     examine=_examine,
+    processes=True,
 )

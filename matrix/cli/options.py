@@ -22,6 +22,9 @@ TreeNames = Annotated[
     list[str],
     typer.Option("--tree", "-t", help="7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE."),
 ]
+Against = Annotated[
+    str, typer.Option("--base", metavar="TREE", help="Run each cell on this tree, too, and hold it against that.")
+]
 Configs = Annotated[list[Path], typer.Option("--configs", help="A folder of your own images, builds, trees, profiles.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Number = Annotated[int, typer.Option("-n", help="Cells at once; 0 chooses.", min=0)]
@@ -50,6 +53,21 @@ def selected(
     chosen = cells.profile(loaded, profile)
     words = tuple(trees) or chosen.trees
     return cells.of_profile(loaded, chosen, words, select, exclude), words
+
+
+def beside(
+    found: tuple[Cell, ...], words: tuple[str, ...], base: str, folders: list[Path]
+) -> tuple[tuple[Cell, ...], tuple[str, ...], str]:
+    """Return cells and their trees with those of a base tree that they are held against, and its name, if any."""
+    if not base:
+        return found, words, ""
+    tree = cells.tree(config.load(folders), base)
+    if all(cell.tree.name == tree.name for cell in found):
+        raise UsageError(f"--base {base} is the tree itself", "Hold it against another one: --tree names it.")
+    more = {cell.id: cell for cell in found} | {
+        other.id: other for cell in found for other in [cell.model_copy(update={"tree": tree})]
+    }
+    return tuple(more[cell_id] for cell_id in sorted(more)), tuple(dict.fromkeys((base, *words))), tree.name
 
 
 def one(glob: str, trees: list[str], folders: list[Path]) -> Cell:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from matrix.cli.options import (
+    Against,
     Configs,
     Exclude,
     Host,
@@ -19,6 +20,7 @@ from matrix.cli.options import (
     Resume,
     Select,
     TreeNames,
+    beside,
     forbid_install,
     selected,
 )
@@ -30,7 +32,7 @@ LIMITS = Limits()
 
 def run(
     select: Select = [], exclude: Exclude = [], profile: ProfileName = "gate", tree: TreeNames = [],
-    configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
+    base: Against = "", configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
     timeout: Annotated[int, typer.Option(help="Seconds that a step may take.", min=1)] = LIMITS.step_s,
     memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
@@ -43,9 +45,9 @@ def run(
 
     forbid_install(no_install)
     if resume:
-        if select or exclude or tree or configs:
+        if select or exclude or tree or base or configs:
             raise UsageError(
-                "--resume goes with none of --select, --exclude, --tree and --configs", "A run has its own."
+                "--resume goes with none of --select, --exclude, --tree, --base and --configs", "A run has its own."
             )
         this = store.find(resume)
         if this.settings().command != "run":
@@ -53,11 +55,12 @@ def run(
             raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
     else:
         found, words = selected(profile, tree, select, exclude, configs)
+        found, words, against = beside(found, words, base, configs)
         limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
         at_once = launch.workers(number, len(found))
         chosen = launch.jobs(jobs, at_once)
         absolute = tuple(str(folder.resolve()) for folder in configs)
-        this = store.begin(found, words, absolute, chosen, limits)
+        this = store.begin(found, words, absolute, chosen, limits, base=against)
     wanted = this.settings().cells
     console = Console(stderr=json_output, highlight=False)
     todo = launch.lacking(this, wanted)

@@ -106,12 +106,6 @@ def test_a_feature_that_is_there_and_is_looked_for_again_is_told_by_what_was_don
     assert keys(result) == [f"changed:{FEATURE}.d", f"ran-compiler:{FEATURE}.c"]
 
 
-def test_where_processes_cannot_be_traced_that_is_said() -> None:
-    result = examined([command(traced=False), BUILT])
-    assert result.figures["processes"] == "unknown: tracing is forbidden here"
-    assert keys(result) == ["not-traced:rebuild"]
-
-
 def test_a_detection_that_succeeded_and_is_not_kept_is_no_absent_feature() -> None:
     recipe = process(0, "sh", "-c", "{ clang -o - test-libbfd.c | grep x; } > test-libbfd.make.output 2>&1")
     result = examined([recipe, process(1, "clang", "-S", "-o", "-", f"{FEATURE}.c", parent=0, status=256), BUILT])

@@ -122,12 +122,6 @@ def test_a_generator_without_a_pool_is_skipped() -> None:
     assert (result.verdict, result.reason) == (Verdict.SKIP, "this tree's generator has no process pool")
 
 
-def test_where_processes_cannot_be_traced_the_check_is_skipped() -> None:
-    result = examined(generated(), built=[command(traced=False), *BUILT])
-    assert result.verdict is Verdict.SKIP
-    assert "cannot be traced" in result.reason
-
-
 def test_a_build_without_a_forced_method_is_skipped() -> None:
     assert judge.one(registry()["start-method"], observations(), []).verdict is Verdict.SKIP
 

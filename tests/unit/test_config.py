@@ -219,3 +219,18 @@ def test_what_would_be_passed_over_in_a_folder_of_ones_own_is_a_mistake(tmp_path
 
 def test_a_folder_of_known_failures_alone_is_configuration(tmp_path: Path) -> None:
     assert config.load([written(tmp_path, known_failures="failures: []\n")]).known == config.load().known
+
+
+def test_a_claim_about_time_names_a_measure_that_there_is(tmp_path: Path) -> None:
+    text = "{summary: c, measured_by: {measure: noop, cell: i/gcc/b, at_most: 0.5}}"
+    found = mistakes(written(tmp_path, claims__c=text))
+    assert "claim c: key 'measured_by.measure': nothing measures 'noop'; did you mean 'no-op'?" in found
+    found = mistakes(written(tmp_path, claims__c="{summary: c, measured_by: {measure: build, cell: x, at_most: 1}}"))
+    assert "claim c: key 'measured_by.cell': expected IMAGE/TOOLCHAIN/BUILD, found 'x'" in found
+
+
+def test_a_profile_requires_what_can_be_measured(tmp_path: Path) -> None:
+    text = "{summary: p, select: ['*'], require: ['build at least 5 % faster', 'build soon']}"
+    found = mistakes(written(tmp_path, profiles__p=text))
+    assert "profile p: key 'require': 'build soon' is no requirement" in found
+    assert "at least" not in found.partition("\n")[0]

@@ -8,7 +8,7 @@ import pytest
 from matrix import judge
 from matrix.checks import Check, Outcome, registry
 from matrix.result import CheckResult, Finding, Verdict
-from tests.unit.conftest import PERF, cell, command, file, known, observations, process, tree
+from tests.unit.conftest import PERF, build, cell, command, file, known, observations, process, tree
 
 if TYPE_CHECKING:
     from matrix.model import KnownFailure
@@ -206,3 +206,14 @@ def test_a_step_that_ran_no_command_has_no_exit_status() -> None:
     results = {step.name: step for step in judge.steps(type(seen)(seen.scenario, cut, {}, {}, {}, (), True))}  # noqa: FBT003
     assert results["clean"].exit_status is None
     assert results["clean"].rss_bytes == 0
+
+
+@pytest.mark.parametrize("check", [check for check in registry().values() if check.processes], ids=lambda c: c.name)
+def test_a_check_of_processes_is_skipped_where_they_cannot_be_followed(check: Check) -> None:
+    untraced = {name: [command(traced=False)] for name in ("build", *check.owns, *check.needs) if name != "generate"}
+    seen = observations(cell(what=build(start_method="spawn")), untraced)
+    result = judge.one(check, seen, [])
+    assert (result.verdict, result.reason) == (
+        Verdict.SKIP,
+        "ptrace is forbidden here, so what was run cannot be seen",
+    )
