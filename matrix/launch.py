@@ -102,7 +102,7 @@ def run(run: Run, wanted: tuple[str, ...], number: int, host: str | None, consol
 
     """
     say: Callable[[str], None] = console.print
-    with _discarding(run), _alone(run), _interruptible():
+    with _discarding(run), _alone(run), interruptible():
         engine = private_engine.ensure(host, session.label(run.name), say)
         swept = session.sweep(engine)
         if swept:
@@ -132,6 +132,8 @@ def _alone(run: Run) -> Iterator[None]:
     except Timeout as error:
         raise UsageError(f"run {run.name} is being done by another process", "Wait until it has ended.") from error
     with lock:
+        if session.held(session.measuring(), patience_s=2):
+            raise UsageError("a comparison is being measured, which needs the machine", "Wait until it has ended.")
         yield
 
 
@@ -212,7 +214,7 @@ def _wait(process: subprocess.Popen[bytes], progress: Progress, console: Console
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let each signal that asks for an end raise KeyboardInterrupt, so that nothing is left behind."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

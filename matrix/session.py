@@ -54,17 +54,29 @@ def gone(text: str) -> bool:
     return not folder.is_dir() or not _held(folder)
 
 
+def measuring() -> FileLock:
+    """Return the lock that a measurement holds, which needs the machine for itself."""
+    path = paths.state() / "measuring.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
+
+
 def going_on(run: Run) -> bool:
     """Return whether a process is at work on a run."""
     return _held(run.folder)
 
 
-def _held(folder: Path) -> bool:
+def held(lock: FileLock, patience_s: float = 0) -> bool:
+    """Return whether another process holds a lock, and still does after `patience_s` seconds: others may look, too."""
     try:
-        with FileLock(folder / LOCK, timeout=0), FileLock(folder / PYTEST_LOCK, timeout=0):
+        with lock.acquire(timeout=patience_s):
             return False
     except Timeout:
         return True
+
+
+def _held(folder: Path) -> bool:
+    return held(FileLock(folder / LOCK)) or held(FileLock(folder / PYTEST_LOCK))
 
 
 def left_over(engine: Engine, run: str = "") -> list[Resource]:

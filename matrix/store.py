@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 
 from matrix import __version__, paths
+from matrix.comparison import Session
 from matrix.errors import UsageError
 from matrix.model import Frozen
 from matrix.result import CellResult
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
     from matrix.model import Cell, Limits
 
 
+COMPARISONS = "comparisons"
+
+
 class RunSettings(Frozen):
     """What was asked for, and so what is needed to do it again or to go on with it.
 
     `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
-    of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest.
+    of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest. `base`
+    names the tree, one of them, that the others are held against.
     """
 
     run: str
@@ -42,6 +48,7 @@ class RunSettings(Frozen):
     limits: dict[str, int] = Field(default_factory=dict)
     checks: tuple[str, ...] = ()
     planted: dict[str, str] = Field(default_factory=dict)
+    base: str = ""
 
     @property
     def command(self) -> str:
@@ -170,6 +177,21 @@ def runs() -> list[Run]:
     folder = paths.state() / "runs"
     found = [path.parent for path in folder.glob("*/run.json")] if folder.is_dir() else []
     return [Run(path) for path in sorted(found, reverse=True)]
+
+
+def comparisons() -> Iterator[Session]:
+    """Yield the sessions of `perf-matrix compare` that there are, newest first; what is none of ours is left out."""
+    folder = paths.state() / COMPARISONS
+    for path in sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else ():
+        with contextlib.suppress(OSError, ValueError):
+            yield Session.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def save_comparison(session: Session) -> Path:
+    """Keep a session of `perf-matrix compare`, and return where."""
+    path = paths.state() / COMPARISONS / f"{session.name}.json"
+    write(path, session.model_dump_json(indent=1))
+    return path
 
 
 def find(name: str | None) -> Run:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from matrix import __version__
-from matrix.cli import look, machine, runs, trust
+from matrix.cli import look, machine, runs, timing, trust
 from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
+from matrix.reports.text import plain
 
 app = typer.Typer(
     name="perf-matrix",
@@ -25,6 +26,9 @@ app.command()(runs.run)
 app.command()(runs.report)
 app.command()(trust.mutants)
 app.command()(trust.claims)
+app.command()(timing.trace)
+app.command()(timing.compare)
+app.command()(timing.predict)
 app.command()(look.shell)
 app.command()(machine.doctor)
 app.command()(machine.clean)
@@ -44,7 +48,7 @@ def main() -> None:
     try:
         app()
     except MatrixError as error:
-        typer.echo(f"perf-matrix: {error}", err=True)
+        typer.echo(f"perf-matrix: {plain(str(error))}", err=True)
         sys.exit(error.status)
     except KeyboardInterrupt:
         typer.echo("perf-matrix: interrupted", err=True)

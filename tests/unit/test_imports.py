@@ -15,8 +15,9 @@ EFFECTS = {
     "private_engine", "runner", "sources", "trees",
 }  # fmt: skip
 PURE = {
-    "archive", "cells", "checks", "claims", "derived", "edits", "elf", "gitignore", "judge", "makers", "model",
-    "mutants", "observe", "plan", "reports", "result", "strict", "transcript",
+    "account", "archive", "cells", "checks", "claims", "comparison", "declared", "derived", "edits", "elf", "gitignore",
+    "jobgraph", "judge", "makers", "model", "mutants", "observe", "paired", "plan", "reports", "requirement", "result",
+    "simulate", "slots", "strict", "timed", "timeline", "transcript", "views",
 }  # fmt: skip
 MODULES = sorted(path.relative_to(PACKAGE.parent).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
 
