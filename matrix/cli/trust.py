@@ -50,7 +50,12 @@ def mutants(
             return
         words = [tree, *(f"{tree}+{edit.name}" for edit in chosen)]
         this = _begin(
-            loaded, judge.wanted_cells(chosen, tree), words, (configs, number, jobs), planted=judge.digests(chosen)
+            loaded,
+            judge.wanted_cells(chosen, tree),
+            words,
+            (configs, number, jobs),
+            planted=judge.digests(chosen),
+            base=cells.tree(loaded, tree).name,
         )
     _do(this, number, engine, console)
     found = judge.trust(this.name, tree, chosen, {result.id: result for result in this.results()})
@@ -68,7 +73,7 @@ def claims(
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Say of each claim of the series what decides it, and what the tree and the base say to it."""
-    from matrix import cells
+    from matrix import cells, store
     from matrix import claims as judge
 
     forbid_install(no_install)
@@ -82,10 +87,12 @@ def claims(
     names = [cells.tree(loaded, word).name for word in (tree, base)]
     if not resume:
         ids = [f"{place}@{name}" for place in judge.places(known) for name in names]
-        this = _begin(loaded, ids, [tree, base], (configs, number, jobs), checks=judge.check_names(known))
+        this = _begin(
+            loaded, ids, [tree, base], (configs, number, jobs), checks=judge.check_names(known), base=names[1]
+        )
     _do(this, number, engine, console)
     results = {result.id: result for result in this.results()}
-    found = judge.rows(known, names[0], names[1], results)
+    found = judge.rows(known, names[0], names[1], results, store.comparisons())
     if json_output:
         rows = [row.model_dump(mode="json") for row in found]
         print_json({"run": this.name, "tree": tree, "base": base, "claims": rows})

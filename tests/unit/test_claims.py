@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
 
 from matrix import claims
 from matrix.claims import Answer
-from matrix.model import Claim, DecidedBy
-from matrix.result import CellResult, CheckResult, Finding, Verdict
-from tests.unit.conftest import result
+from matrix.model import Claim, DecidedBy, MeasuredBy
+from matrix.result import CellResult, CheckResult, Finding, TreeIdentity, Verdict
+from tests.unit.conftest import result, session
+
+if TYPE_CHECKING:
+    from matrix.comparison import Session
 
 PLACE = "i/gcc/b"
+TIMED = MeasuredBy(measure="build", cell=PLACE, at_most=0.5)
 BY = DecidedBy(check="clean", cell=PLACE, refuted_by=("left:*",), figure="made")
 
 
@@ -60,8 +64,9 @@ def test_a_claim_that_cannot_be_decided_yet_may_have_a_figure() -> None:
     assert claims.decide(claim(undecided="later"), "7.3", cell("left:/src/x")).figure == "7"
     assert claims.decide(claim(undecided="later"), "7.3", cell("left:/src/x")).answer == Answer.UNDECIDED
     assert claims.decide(claim(decided_by=None, undecided="later"), "7.3", {}).why == "later"
-    with pytest.raises(ValidationError, match="one of decided_by and undecided"):
-        claim(decided_by=None)
+    for wrong in ({"decided_by": None}, {"measured_by": TIMED}):
+        with pytest.raises(ValidationError, match="one of decided_by, measured_by and undecided"):
+            claim(**wrong)
 
 
 def test_without_a_figure_none_is_given() -> None:
@@ -109,3 +114,83 @@ def test_the_exit_status_is_1_where_a_claim_is_refuted_or_none_is_decided_and_3_
     assert status({}, claim(decided_by=None, undecided="x")) == 1
     assert status({}, claim()) == 3
     assert status({f"{PLACE}@7.3": result(f"{PLACE}@7.3", Verdict.ERROR)}, claim()) == 3
+
+
+def saving(before: Any, now: Any = 7, *, saves: int = 100) -> claims.Decision:
+    by = DecidedBy(check="clean", cell=PLACE, figure="made", saves=saves)
+    results = {**cell(figures={"made": now}), **cell(figures={"made": before}, tree="old")}
+    [row] = claims.rows([claim(decided_by=by)], "7.3", "old", results)
+    assert (row.base.answer, row.base.why) == (Answer.UNDECIDED, "what the tree is held against")
+    return row.tree
+
+
+def test_what_a_claim_saves_is_told_by_the_figure_of_the_base() -> None:
+    enough = saving(107)
+    assert (enough.answer, enough.figure, enough.why) == (Answer.CONFIRMED, "7", "100 less, 100 are claimed")
+    assert saving(106).answer == Answer.REFUTED
+    assert saving(6).why == "-1 less, 100 are claimed"
+    assert saving(107, "none").answer == saving("none").answer == Answer.UNDECIDED
+
+
+def test_what_is_saved_is_undecided_where_the_base_or_the_figure_is_not_known() -> None:
+    of = claim(decided_by=DecidedBy(check="clean", cell=PLACE, figure="made", saves=1))
+    without = claims.decide(of, "7.3", cell(), "old")
+    assert (without.answer, without.why) == (
+        Answer.UNDECIDED,
+        "made is not known of the base: the cell has no result",
+    )
+    assert claims.decide(of, "7.3", cell(figures={}), "old").why == "made: not known of this tree"
+    refuted = claims.decide(of.model_copy(update={"decided_by": BY}), "7.3", cell("left:/src/x"), "old")
+    assert refuted.answer == Answer.REFUTED
+
+
+def test_what_decides_must_be_able_to_refute() -> None:
+    for useless in ({}, {"figure": "made"}, {"saves": 3}, {"figure_is": "7"}):
+        with pytest.raises(ValidationError, match="is needed"):
+            DecidedBy(check="clean", cell=PLACE, **useless)
+
+
+def row(*sessions: Session, **more: Any) -> claims.Row:
+    of = claim(decided_by=None, measured_by=TIMED, **more)
+    [found] = claims.rows([of], "7.3", "old", {}, sessions)
+    assert found.decided_by == "compare --measure build in i/gcc/b"
+    assert (found.base.answer, found.base.why) == (Answer.UNDECIDED, "what the tree is held against")
+    return found
+
+
+def test_a_claim_about_time_is_answered_by_the_newest_session_that_measured_it() -> None:
+    faster, slower = session(ratio=0.4, name="2"), session(ratio=0.9, name="1")
+    found = row(faster, slower).tree
+    assert (found.answer, found.figure) == (Answer.CONFIRMED, "10.00 s to 4.00 s")
+    assert found.why.startswith("build took 0.4000 of the base's time (95 % interval")
+    assert row(slower, faster).tree.answer == Answer.REFUTED
+    assert row(session(ratio=0.5)).tree.answer == Answer.UNDECIDED
+
+
+def test_a_claim_that_this_machine_cannot_decide_has_its_figure_all_the_same() -> None:
+    found = row(session(ratio=0.4), undecided="it takes 28 cores").tree
+    assert (found.answer, found.figure) == (Answer.UNDECIDED, "10.00 s to 4.00 s")
+    assert found.why.startswith("it takes 28 cores; build took 0.4000")
+    assert row(undecided="it takes 28 cores").tree.why.startswith("it takes 28 cores; not measured here")
+
+
+@pytest.mark.parametrize("other", [{"place": "i/gcc/c"}, {"base": "older"}, {"head": "7.2"}, {"measure": "no-op"}])
+def test_a_session_about_anything_else_answers_nothing(other: dict[str, str]) -> None:
+    found = row(session(ratio=0.4, **other)).tree
+    assert (found.answer, found.figure) == (Answer.UNDECIDED, "")
+    command = "perf-matrix compare old 7.3 --image i --toolchain gcc --build b --measure build"
+    assert found.why == f"not measured here; `{command}` does"
+
+
+def test_a_tree_whose_check_lacks_the_figure_is_not_known_to_confirm_anything() -> None:
+    found = claims.decide(claim(), "7.3", cell(figures={}))
+    assert (found.answer, found.why) == (Answer.UNDECIDED, "made: not known of this tree")
+
+
+@pytest.mark.parametrize(("sha256", "answer"), [("1", Answer.CONFIRMED), ("2", Answer.UNDECIDED)])
+def test_a_session_of_other_sources_of_the_same_name_answers_nothing(sha256: str, answer: Answer) -> None:
+    tree = TreeIdentity(name="7.3", source="s", sha256=sha256, version="7.3", origin="o")
+    results = {"x@7.3": result("x@7.3", tree=tree), "x@old": result("x@old")}
+    of = claim(decided_by=None, measured_by=TIMED)
+    [found] = claims.rows([of], "7.3", "old", results, [session(ratio=0.4)])
+    assert found.tree.answer == answer
