@@ -86,7 +86,13 @@ class Bench:
 
     def command(self, *args: str, **more: str) -> Done:
         with self.popen(*args, **more) as process:
-            out, err = process.communicate(timeout=PATIENCE_S)
+            try:
+                out, err = process.communicate(timeout=PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                steps = [f"{p.parent.name}: {p.read_text()}" for p in self.state.glob("runs/*/cells/**/progress.json")]
+                process.terminate()
+                out, err = process.communicate()
+                pytest.fail("\n".join(["not ended in time; each cell's last step:", *steps, out, err]))
         return Done(process.returncode, out, err)
 
     def pytest(self, *args: str) -> Done:
