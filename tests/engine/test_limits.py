@@ -21,9 +21,13 @@ MAKE = f"{PERF}/Makefile.perf"
 
 
 def first(*recipe: str) -> tuple[Edit, ...]:
-    """Return the edit that makes the build do something before all else."""
+    """Return the edit that makes the build do something before all else, and nothing beside it.
+
+    Beside it a pool of Python's that may not fork waits forever for the worker that it did not get.
+    """
     lines = "".join(f"\t{line}\n" for line in recipe)
-    return ((MAKE, "all: $(PROGRAM)", f"all: first\n.PHONY: first\nfirst:\n{lines}\nall: $(PROGRAM)"),)
+    rules = f".NOTPARALLEL:\nall: first\n.PHONY: first\nfirst:\n{lines}\nall: $(PROGRAM)"
+    return ((MAKE, "all: $(PROGRAM)", rules),)
 
 
 EATS = first("python3 -c 'b = bytearray(1 << 30)'")
