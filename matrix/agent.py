@@ -41,13 +41,27 @@ def emit(*record: Any) -> None:
     sys.stdout.write(json.dumps(record) + "\n")
 
 
-def read_bytes(path: str, limit: int = -1) -> bytes:
+def read_bytes(path: str) -> bytes:
     """Return the file's content, or nothing where it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return file.read(limit)
+            return file.read()
     except OSError:
         return b""
+
+
+def of_kernel(path: str, limit: int = 4096) -> bytes:
+    """Return what one read of a kernel's file gives, or nothing; what is traced waits for it, so no more is done."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, limit)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def link(path: str) -> str:
@@ -143,7 +157,7 @@ class Tracer:
             return True
         if pid in self.live or pid in self.thread_of:
             return pid in self.thread_of
-        match = re.search(rb"^Tgid:\s*(\d+)", read_bytes("/proc/%d/status" % pid), re.M)
+        match = re.search(rb"^Tgid:\s*(\d+)", of_kernel("/proc/%d/status" % pid), re.M)
         leader = int(match.group(1)) if match else pid
         if leader == pid:
             return False
@@ -165,7 +179,7 @@ class Tracer:
         """Note a new program; an exec by a thread makes that thread the leader."""
         self.thread_of.pop(pid, None)
         process = self.processes[self.known(pid)]
-        raw = read_bytes("/proc/%d/cmdline" % pid, ARGV_BYTES)
+        raw = of_kernel("/proc/%d/cmdline" % pid, ARGV_BYTES)
         text = raw.decode("utf-8", "surrogateescape")
         argv = (text[:-1] if text.endswith("\0") else text).split("\0")
         process.argvs.append(argv)
@@ -176,11 +190,11 @@ class Tracer:
         """Add up the CPU time of a thread or process while /proc still shows it."""
         leader = self.thread_of.get(pid, pid)
         process = self.processes[self.known(leader)]
-        fields = read_bytes("/proc/%d/task/%d/schedstat" % (leader, pid)).split()
+        fields = of_kernel("/proc/%d/schedstat" % pid).split()
         if fields:
             process.cpu_ns += int(fields[0])
         if leader == pid:
-            match = re.search(rb"^VmHWM:\s*(\d+)", read_bytes("/proc/%d/status" % pid), re.M)
+            match = re.search(rb"^VmHWM:\s*(\d+)", of_kernel("/proc/%d/status" % pid), re.M)
             if match:
                 process.rss_kib = int(match.group(1))
 
