@@ -54,6 +54,8 @@ def run(cell: Cell, context: Context) -> CellResult:
         tool_version=__version__,
         verdict=Verdict.ERROR,
         reason="the cell was begun and did not end",
+        definition=cell,
+        jobs=context.jobs,
         make=cell.make,
         environment=plan.environments(cell)["first"],
         out_of_tree=cell.build.out_of_tree,

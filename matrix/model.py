@@ -199,11 +199,19 @@ class Claim(Frozen):
         return self
 
 
+class Delta(Frozen):
+    """What a tree has on top of its source: what two commits of a repository (a path) differ by."""
+
+    repository: str
+    base: str
+    commit: str
+
+
 class Tree(Frozen):
     """A source tree: what the user calls it and where it comes from, from `configs/trees/NAME.yaml` or `--tree`.
 
     `renamed_tests` maps a name that builds use for one of perf's own tests to the one that this tree has. `edits` were
-    applied to it, in order; its name ends in `+NAME` for each. With `string_unit` the event tables' string
+    applied to it, in order, after `delta`; its name ends in `+NAME` for each. With `string_unit` the event tables' string
     has a compilation unit of its own. `barriers` maps targets that much waits for to globs over what those must not
     wait for themselves.
     """
@@ -217,6 +225,7 @@ class Tree(Frozen):
     touch_header: str = "tools/perf/util/pmus.h"
     string_unit: bool = False
     barriers: dict[str, tuple[str, ...]] = {"prepare": ()}
+    delta: Delta | None = None
     edits: tuple[Edit, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from matrix.model import Frozen, Limits, Name
+from matrix.model import Cell, Frozen, Limits, Name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ class TreeIdentity(Frozen):
 
 
 class CellResult(Frozen):
-    """Everything that is kept of one cell."""
+    """Everything that is kept of one cell; `definition` and `jobs` say what was to be done, the rest what came of it."""
 
     schema_version: Literal[1] = 1
     id: str
@@ -98,6 +98,8 @@ class CellResult(Frozen):
     tool_version: str
     verdict: Verdict
     reason: str = ""
+    definition: Cell | None = None
+    jobs: int = 0
     image: ImageIdentity | None = None
     tree: TreeIdentity | None = None
     make: dict[str, str] = Field(default_factory=dict)
