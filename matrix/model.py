@@ -200,20 +200,24 @@ class Claim(Frozen):
 
 
 class Delta(Frozen):
-    """What a tree has on top of its source: what two commits of a repository (a path) differ by."""
+    """What a tree has on top of its source: what two commits of a repository (a path) differ by.
+
+    `sha256` is the content hash of the source that it is the difference to.
+    """
 
     repository: str
     base: str
     commit: str
+    sha256: str
 
 
 class Tree(Frozen):
     """A source tree: what the user calls it and where it comes from, from `configs/trees/NAME.yaml` or `--tree`.
 
     `renamed_tests` maps a name that builds use for one of perf's own tests to the one that this tree has. `edits` were
-    applied to it, in order, after `delta`; its name ends in `+NAME` for each. With `string_unit` the event tables' string
-    has a compilation unit of its own. `barriers` maps targets that much waits for to globs over what those must not
-    wait for themselves.
+    applied to it, in order, after `delta`; its name ends in `+NAME` for each. With `string_unit` the event tables'
+    string has a compilation unit of its own. `barriers` maps targets that much waits for to globs over what those must
+    not wait for themselves.
     """
 
     name: Name
