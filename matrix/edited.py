@@ -1,4 +1,4 @@
-"""Makes the layer of files that edits put on top of a tree's archive."""
+"""Makes the layer of files that a difference between commits, and then edits, put on top of a tree's archive."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import io
 import json
 import tarfile
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from matrix import edits, store
 from matrix.engines import UID
+from matrix.scratch import File
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,10 +28,10 @@ Index = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Layer:
-    """What edits make of a tree: an archive with the changed files, and what is to be known of them.
+    """What is made of a tree: an archive with the changed files, and what is to be known of them.
 
-    `sha256` is the edited tree's content hash, `key` names the layer itself. `index` has nothing for a path that is
-    removed; `generator_has_pool` is None where the generator was not changed.
+    `sha256` is the changed tree's content hash, `key` names the layer itself. `index` has nothing for a path that is
+    removed; `generator_has_pool` and `makefile` are None where the generator and the top's Makefile were not changed.
     """
 
     key: str
@@ -38,33 +40,53 @@ class Layer:
     index: dict[str, list[Any] | None]
     ignore: dict[str, str]
     generator_has_pool: bool | None
+    makefile: str | None
 
 
-def layer(folder: Path, digest_of_base: str, changes: Sequence[Edit], index: Index) -> Layer:
-    """Return the layer of `changes` on the tree whose archive is in `folder`.
+def layer(
+    folder: Path, digest_of_base: str, index: Index, delta: Mapping[str, File | None], changes: Sequence[Edit]
+) -> Layer:
+    """Return the layer of files that differ and then of edits on the tree whose archive is in `folder`.
 
     Raises:
-        UsageError: the changes do not fit the tree.
+        UsageError: the edits do not fit the tree.
 
     """
     archive = folder / f"{digest_of_base}.tar"
     offsets = _offsets(archive)
-    changed = edits.apply(changes, lambda path: _read(archive, offsets.get(path)))
-    entries: dict[str, list[Any] | None] = {}
-    for path, after_it in changed.items():
-        mode = index[path][0] if path in index else 0o644
-        entries[path] = None if after_it is None else [mode, hashlib.sha256(after_it).hexdigest()]
+
+    def read(path: str) -> bytes | None:
+        file = delta.get(path)
+        return (file.content if file else None) if path in delta else _read(archive, offsets.get(path))
+
+    edited = edits.apply(changes, read)
+    files = {**delta, **{path: _file(path, after, index, delta) for path, after in edited.items()}}
+    entries = {path: None if file is None else _entry(file) for path, file in files.items()}
     after = {path: entry for path, entry in {**index, **entries}.items() if entry is not None}
     ignore = {
-        path.rpartition("/")[0]: (text or b"").decode(errors="replace")
-        for path, text in changed.items()
+        path.rpartition("/")[0]: (file.content if file else b"").decode(errors="replace")
+        for path, file in files.items()
         if path.rpartition("/")[2] == ".gitignore"
     }
-    generator = changed.get(GENERATOR)
-    pool = None if generator is None else POOL in generator
-    content = _archive(changed, entries)
+    generator, makefile = files.get(GENERATOR), files.get("Makefile")
+    pool = POOL in generator.content if generator else None
+    content = _archive(files)
     key = hashlib.sha256(digest_of_base.encode() + content).hexdigest()[:16]
-    return Layer(key, digest(after), content, entries, ignore, pool)
+    top = makefile.content.decode(errors="replace") if makefile else None
+    return Layer(key, digest(after), content, entries, ignore, pool, top)
+
+
+def _file(path: str, content: bytes | None, index: Index, delta: Mapping[str, File | None]) -> File | None:
+    if content is None:
+        return None
+    before = delta.get(path)
+    return File(before.mode if before else index[path][0] if path in index else 0o644, content)
+
+
+def _entry(file: File) -> list[Any]:
+    if file.link:
+        return [file.mode, file.content.decode("utf-8", "surrogateescape")]
+    return [file.mode, hashlib.sha256(file.content).hexdigest()]
 
 
 def digest(index: Mapping[str, Sequence[Any]]) -> str:
@@ -92,21 +114,25 @@ def folder(archive: tarfile.TarFile, path: str, folders: set[str]) -> None:
     archive.addfile(info)
 
 
-def _archive(changed: Mapping[str, bytes | None], entries: Mapping[str, list[Any] | None]) -> bytes:
+def _archive(files: Mapping[str, File | None]) -> bytes:
     buffer = io.BytesIO()
     folders: set[str] = set()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         folder(archive, "tree", folders)
-        for path, content in sorted(changed.items()):
+        for path, file in sorted(files.items()):
+            if file is None and any(files.get(str(parent)) for parent in PurePosixPath(path).parents):
+                continue  # what was a folder is a file now, which hides all that was in it
             folder(archive, f"tree/{path}".rpartition("/")[0], folders)
             info = owned(tarfile.TarInfo(f"tree/{path}"))
-            entry = entries[path]
-            if content is None or entry is None:
+            if file is None:
                 info.type = tarfile.CHRTYPE  # with numbers 0, 0: overlayfs' whiteout
                 archive.addfile(info)
+            elif file.link:
+                info.type, info.linkname = tarfile.SYMTYPE, file.content.decode("utf-8", "surrogateescape")
+                archive.addfile(info)
             else:
-                info.size, info.mode = len(content), entry[0]
-                archive.addfile(info, io.BytesIO(content))
+                info.size, info.mode = len(file.content), file.mode
+                archive.addfile(info, io.BytesIO(file.content))
     return buffer.getvalue()
 
 

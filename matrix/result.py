@@ -90,7 +90,7 @@ class TreeIdentity(Frozen):
 
 
 class CellResult(Frozen):
-    """Everything that is kept of one cell: `definition` and `jobs` are what was to be done, the rest what it came to."""
+    """Everything that is kept of one cell: `definition` and `jobs` are what to do, the rest what it came to."""
 
     schema_version: Literal[1] = 1
     id: str

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 import requests
 
-from matrix import images, paths
+from matrix import git, images, paths
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model import Base, Bootstrap
 
@@ -65,25 +65,12 @@ def open_source(text: str, engine: Engine, say: Say) -> Source:
     return _deb(rest, engine, say)
 
 
-def _git_run(path: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(path), *words], capture_output=True, check=False)
-    except OSError as error:
-        raise UsageError(f"git could not be run: {error}", "Install git, or use dir: or tar:.") from error
-    if done.returncode:
-        message = done.stderr.decode(errors="replace").strip()
-        raise UsageError(
-            f"git {words[0]} failed in {path}: {message}", "git:PATH@REV names a repository and a revision."
-        )
-    return done.stdout.decode("utf-8", "surrogateescape").strip()
-
-
 def _git(rest: str) -> Source:
     location, at, revision = rest.rpartition("@")
     if not at:
         location, revision = rest, "HEAD"
     path = Path(location or ".").expanduser()
-    commit = _git_run(path, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git.commit(path, revision)
 
     def members() -> Iterator[Member]:
         with subprocess.Popen(

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from matrix import edited, paths, sources, store
+from matrix import edited, paths, scratch, sources, store
 from matrix.errors import UsageError
 from matrix.result import TreeIdentity
 
@@ -69,7 +69,8 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
     folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(tree.source.encode()).hexdigest()[:16]
     with FileLock(folder / f"{key}.lock"):
-        pin = pins / f"{tree.unedited.name}.json" if pins else None
+        name = tree.delta.sha256 if tree.delta else tree.unedited.name
+        pin = pins / f"{name}.json" if pins else None
         facts, origin = _pinned(folder, pin)
         if facts is None:
             source = sources.open_source(tree.source, engine, say)
@@ -79,7 +80,7 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
         digest = facts["sha256"]
         volume = f"pbm-tree-{digest[:16]}"
         engine.provide(volume, "tree", lambda: _blocks(folder / f"{digest}.tar"))
-        layer = edited.layer(folder, digest, tree.edits, facts["index"]) if tree.edits else None
+        layer = _layer(tree, folder, facts) if tree.edits or tree.delta else None
         top = f"pbm-edit-{layer.key}" if layer else ""
         if layer:
             archive = layer.archive
@@ -91,11 +92,26 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
     return _with_layer(base, layer, tree, top)
 
 
+def _layer(tree: Tree, folder: Path, facts: dict[str, Any]) -> edited.Layer:
+    delta: dict[str, scratch.File | None] = {}
+    if tree.delta:
+        if tree.delta.sha256 != facts["sha256"]:
+            raise UsageError(f"{tree.source} is no longer what the patches were applied to", "Begin anew.")
+        found = scratch.difference(tree.delta)
+        delta = {checked(path): file for path, file in found.items() if wanted(path)}
+    return edited.layer(folder, facts["sha256"], facts["index"], delta, tree.edits)
+
+
 def _with_layer(base: Prepared, layer: edited.Layer, tree: Tree, volume: str) -> Prepared:
     index = {path: entry for path, entry in {**base.index, **layer.index}.items() if entry is not None}
     ignore = {**base.ignore, **layer.ignore}
-    origin = f"{base.identity.origin}, edited: {', '.join(edit.name for edit in tree.edits)}"
-    identity = base.identity.model_copy(update={"sha256": layer.sha256, "origin": origin})
+    origin = base.identity.origin
+    if tree.delta:
+        origin += f", with commit {tree.delta.commit[:12]}"
+    if tree.edits:
+        origin += f", edited: {', '.join(edit.name for edit in tree.edits)}"
+    version = base.identity.version if layer.makefile is None else _version(layer.makefile)
+    identity = base.identity.model_copy(update={"sha256": layer.sha256, "origin": origin, "version": version})
     pool = base.generator_has_pool if layer.generator_has_pool is None else layer.generator_has_pool
     left = tuple(path for path, entry in sorted(layer.index.items()) if entry is not None)
     return Prepared(identity, (volume, *base.volumes), index, ignore, pool, left)

@@ -1,0 +1,73 @@
+"""Runs git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+from matrix.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+OURS = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "perf-matrix",
+    "GIT_AUTHOR_EMAIL": "perf-matrix",
+    "GIT_COMMITTER_NAME": "perf-matrix",
+    "GIT_COMMITTER_EMAIL": "perf-matrix",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+"""For a repository of our own: nobody's configuration or hooks, always the same words."""
+
+
+def attempt(
+    folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder, with the user's environment and `env` on top, and return how it ended.
+
+    Raises:
+        UsageError: there is no git.
+
+    """
+    inherited = {key: value for key, value in os.environ.items() if not (env and key.startswith("GIT_"))}
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), *words],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env={**inherited, **(env or {})},
+        )
+    except OSError as error:
+        raise UsageError(f"git could not be run: {error}", "Install git, or use dir: or tar:.") from error
+
+
+def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+    """Run git in a folder and return what it printed.
+
+    Raises:
+        UsageError: there is no git, or it failed.
+
+    """
+    done = attempt(folder, *words, stdin=stdin, env=env)
+    if done.returncode:
+        message = done.stderr.decode(errors="replace").strip()
+        raise UsageError(
+            f"git {words[0]} failed in {folder}: {message}", "git:PATH@REV names a repository and a revision."
+        )
+    return done.stdout
+
+
+def commit(folder: Path, revision: str) -> str:
+    """Return the full name of the commit that a revision means.
+
+    Raises:
+        UsageError: there is none, or no repository.
+
+    """
+    return run(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
