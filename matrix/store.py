@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from matrix import __version__, paths
 from matrix.comparison import Session
 from matrix.errors import UsageError
 from matrix.model import Frozen
-from matrix.result import CellResult
+from matrix.result import CellResult, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 COMPARISONS = "comparisons"
+_REQUIRED = TypeAdapter(dict[str, tuple[Verdict, str]])
 
 
 class RunSettings(Frozen):
@@ -35,7 +36,8 @@ class RunSettings(Frozen):
 
     `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
     of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest. `base`
-    names the tree, one of them, that the others are held against.
+    names the tree, one of them, that the others are held against; a gate's run has a `head`, too, whose name it is,
+    and what its profile may `require` of times.
     """
 
     run: str
@@ -49,11 +51,13 @@ class RunSettings(Frozen):
     checks: tuple[str, ...] = ()
     planted: dict[str, str] = Field(default_factory=dict)
     base: str = ""
+    head: str = ""
+    require: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """The command that began the run, and that goes on with it."""
-        return "mutants" if self.planted else "claims" if self.checks else "run"
+        return "mutants" if self.planted else "claims" if self.checks else "gate" if self.head else "run"
 
 
 def write(path: Path, text: str) -> None:
@@ -104,6 +108,23 @@ class Run:
     def begun(self) -> bool:
         """Whether any of its cells was begun."""
         return (self.folder / "cells").is_dir()
+
+    def save_required(self, required: dict[str, tuple[Verdict, str]]) -> None:
+        """Keep what became of each requirement on time: its verdict, and why."""
+        write(self.folder / "required.json", _REQUIRED.dump_json(required, indent=1).decode())
+
+    def required(self) -> dict[str, tuple[Verdict, str]]:
+        """Return what became of each requirement on time.
+
+        Raises:
+            UsageError: the file is none of ours.
+
+        """
+        path = self.folder / "required.json"
+        try:
+            return _REQUIRED.validate_json(path.read_bytes()) if path.is_file() else {}
+        except ValidationError as error:
+            raise UsageError(f"{path} is not what a gate wrote: {error}") from error
 
     def cell(self, cell_id: str) -> Path:
         """Return a cell's folder."""

@@ -79,7 +79,7 @@ def run(
 
 def report(
     run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's name or folder; the newest without.")] = "",
-    format: Annotated[str, typer.Option("--format", "-f", help="text or json.")] = "text",  # noqa: A002
+    format: Annotated[str, typer.Option("--format", "-f", help="text, json, junit, markdown or mail.")] = "text",  # noqa: A002
     check: Annotated[bool, typer.Option(help="Run today's checks again on what the run recorded.")] = False,
 ) -> None:
     """Print a run's report."""

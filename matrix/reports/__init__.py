@@ -7,6 +7,8 @@ import itertools
 import pkgutil
 from typing import TYPE_CHECKING, Literal
 
+from matrix import gate
+from matrix.gate import Gate
 from matrix.model import Frozen
 from matrix.result import CellResult, Verdict, worst
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Report(Frozen):
-    """A run as it is reported: `tree` names the trees, `missing` the cells that have no result, `notes` the rest."""
+    """A run as it is reported: `tree` names the trees, `missing` the cells that have no result, `notes` the rest.
+
+    Where it is a gate's, `gate` says what is the head's doing, and its verdict is the report's.
+    """
 
     schema_version: Literal[1] = 1
     run: str
@@ -27,6 +32,7 @@ class Report(Frozen):
     cells: tuple[CellResult, ...]
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    gate: Gate | None = None
 
 
 def formats() -> dict[str, Callable[[Report], str]]:
@@ -54,7 +60,13 @@ def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], ce
 def of_run(run: Run) -> Report:
     """Return the report of a run as it stands."""
     settings = run.settings()
-    return build(run.name, str(run.folder), settings.trees, settings.cells, list(run.results()))
+    results = list(run.results())
+    report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
+    if not settings.head:
+        return report
+    held = gate.against(results, settings.cells, settings.base, settings.head)
+    found = Gate(base=settings.base, head=settings.head, held=held, required=run.required())
+    return report.model_copy(update={"gate": found, "verdict": found.verdict})
 
 
 def same_builds(cells: Sequence[CellResult]) -> list[str]:
@@ -76,6 +88,8 @@ def _place(cell: CellResult) -> tuple[str, str, str]:
 
 def exit_status(report: Report) -> int:
     """Return the process's exit status: 0 all right, 1 cells failed or undecided, 3 the infrastructure."""
+    if report.gate:
+        return {Verdict.PASS: 0, Verdict.ERROR: 3}.get(report.verdict, 1)
     verdicts = {cell.verdict for cell in report.cells}
     if verdicts & {Verdict.FAIL, Verdict.INCONCLUSIVE}:
         return 1

@@ -14,8 +14,9 @@ from rich.text import Text
 from matrix.result import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from matrix.gate import Gate, Said
     from matrix.reports import Report
     from matrix.result import CellResult, CheckResult, Finding
 
@@ -38,9 +39,9 @@ def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
     console.print(_table(report))
     for cell in report.cells:
-        for line in _cell(cell, report.folder):
+        for line in _reason(cell) if report.gate else _cell(cell, report.folder):
             console.print(line, soft_wrap=True)
-    for line in _end(report):
+    for line in [*(_gate(report, report.gate) if report.gate else ()), *_end(report)]:
         console.print(line, soft_wrap=True)
     return out.getvalue()
 
@@ -85,12 +86,15 @@ def _check_mark(check: CheckResult | None) -> Text:
     return _mark(check.verdict, f" {len(check.findings)}" if check.findings else "")
 
 
+def _reason(cell: CellResult) -> Iterator[Text]:
+    if cell.reason:
+        name = plain(cell.id, lines=False)
+        yield Text(f"{name}: ").append_text(_mark(cell.verdict)).append(f": {plain(cell.reason)}")
+
+
 def _cell(cell: CellResult, folder: str) -> Iterator[Text]:
     name = plain(cell.id, lines=False)
-    if cell.reason:
-        yield (
-            Text(f"{plain(cell.id, lines=False)}: ").append_text(_mark(cell.verdict)).append(f": {plain(cell.reason)}")
-        )
+    yield from _reason(cell)
     bad = False
     for check in cell.checks:
         if check.verdict not in (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE):
@@ -104,6 +108,38 @@ def _cell(cell: CellResult, folder: str) -> Iterator[Text]:
             yield Text(f"  … and {len(new) - SHOWN} more; all are in {folder}/cells/{name}/result.json")
     if bad or cell.verdict in (Verdict.FAIL, Verdict.ERROR):
         yield Text(f"  to reproduce: {plain(cell.reproduce, lines=False)}")
+
+
+def _gate(report: Report, gate: Gate) -> Iterator[Text]:
+    """Say what the head breaks, with evidence, what it mends, and how much was broken already."""
+    again = {cell.id: cell.reproduce for cell in report.cells}
+    for held in gate.held:
+        name = plain(held.cell, lines=False)
+        if held.undecided:
+            yield Text(f"\n{name} ").append_text(_mark(Verdict.ERROR)).append(f": {plain(held.undecided)}")
+        folder = f"{report.folder}/cells/{name}@{gate.head}"
+        yield from _said(name, Text("newly fails", STYLES[Verdict.FAIL]), held.broken, folder)
+        if held.broken:
+            yield Text(f"  to reproduce: {plain(again.get(f'{held.cell}@{gate.head}', ''), lines=False)}")
+        yield from _said(name, Text("no longer fails", STYLES[Verdict.PASS]), held.mended, folder)
+    for title, count in (
+        ("were on the base already", sum(len(held.already) for held in gate.held)),
+        ("are of checks that the base did not come to", sum(len(held.unseen) for held in gate.held)),
+    ):
+        if count:
+            yield Text(f"\n{count} findings {title}, so the head is not blamed: `--format json` has each")
+    for text, (verdict, why) in gate.required.items():
+        yield _mark(verdict).append(f" {plain(f'{text}: {why}', lines=False)}", style="default")
+
+
+def _said(name: str, title: Text, said: Sequence[Said], folder: str) -> Iterator[Text]:
+    if said:
+        yield Text(f"\n{name} ").append_text(title)
+    for each in said[:SHOWN]:
+        yield Text(f"  {each.check}:")
+        yield from _finding(each.finding, folder)
+    if len(said) > SHOWN:
+        yield Text(f"  … and {len(said) - SHOWN} more; `--format json` has each")
 
 
 def _count(new: list[Finding], check: CheckResult) -> str:

@@ -1,0 +1,130 @@
+"""gate: what a tree breaks that its base did not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from matrix.cli.options import (
+    Configs,
+    Exclude,
+    Host,
+    Jobs,
+    Json,
+    NoInstall,
+    Number,
+    ProfileName,
+    Resume,
+    Select,
+    beside,
+    forbid_install,
+    selected,
+)
+from matrix.errors import UsageError
+from matrix.result import Verdict
+
+if TYPE_CHECKING:
+    from matrix.reports import Report
+    from matrix.store import Run
+
+FILES = {"json": "gate.json", "junit": "gate.xml", "markdown": "gate.md", "mail": "gate.mail", "text": "gate.txt"}
+USUAL = "debian-trixie/gcc/default"
+TREE = "A tree: 7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE."
+
+
+def gate(
+    base: Annotated[str, typer.Option("--base", help=TREE)] = "",
+    head: Annotated[str, typer.Option("--head", help=TREE)] = "",
+    select: Select = [], exclude: Exclude = [], profile: ProfileName = "gate", configs: Configs = [],
+    timing: Annotated[bool, typer.Option(help="Measure what the profile requires of times, too.")] = True,
+    pairs: Annotated[int, typer.Option(help="Rounds that are measured.", min=1)] = 20,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write every report there, too.")] = None,
+    number: Number = 0, jobs: Jobs = 0, resume: Resume = "", engine: Host = "", no_install: NoInstall = False,
+    json_output: Json = False,
+) -> None:  # fmt: skip
+    """Fail for what HEAD breaks and BASE did not; say what was broken already and what is mended."""
+    from matrix import cells, config, launch, reports, store
+    from matrix.reports import text
+
+    forbid_install(no_install)
+    if resume:
+        this = store.find(resume)
+        if this.settings().command != "gate":
+            command = this.settings().command
+            raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
+    else:
+        if not (base and head):
+            raise UsageError("a gate needs --base and --head", "As --base git:.@v7.1 --head git:.@my-branch.")
+        loaded = config.load(configs)
+        found, words = selected(profile, [head], select, exclude, configs)
+        found, words, against = beside(found, words, base, configs)
+        absolute = tuple(str(folder.resolve()) for folder in configs)
+        sharing = launch.jobs(jobs, launch.workers(number, len(found) // 2))
+        tree = cells.tree(loaded, head).name
+        this = store.begin(
+            found, words, absolute, sharing, base=against, head=tree,
+            require=cells.profile(loaded, profile).require,
+        )  # fmt: skip
+    console = Console(stderr=json_output, highlight=False)
+    twice(this, number, engine, console)
+    if timing and this.settings().require and not this.required():
+        _measure(this, pairs, engine, console)
+    report = reports.of_run(this)
+    if output:
+        _write(report, output, console)
+    if json_output:
+        typer.echo(reports.formats()["json"](report), nl=False)
+    else:
+        width = max(console.width, 120) if console.is_terminal else text.WIDTH
+        typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
+    raise typer.Exit(reports.exit_status(report))
+
+
+def twice(this: Run, number: int, engine: str, console: Console) -> None:
+    """Run what a run lacks, and what the infrastructure failed at once more."""
+    from matrix import launch
+
+    wanted = this.settings().cells
+    for attempt in range(2):
+        todo = launch.lacking(this, wanted)
+        if not todo:
+            return
+        places = {cell_id.partition("@")[0] for cell_id in todo}
+        again = "again, as the infrastructure failed" if attempt else f"of {len(wanted)} cells to do"
+        console.print(f"run {this.name}: {len(todo)} {again}", soft_wrap=True)
+        launch.run(this, wanted, launch.workers(number, len(places)), engine or None, console)
+
+
+def _measure(this: Run, pairs: int, engine: str, console: Console) -> None:
+    """Measure what is required of times, and keep what it came to with the run."""
+    from matrix import cells, config, launch, measure, private_engine, requirement, session
+    from matrix.comparison import MEASURES
+
+    settings = this.settings()
+    loaded = config.load([Path(folder) for folder in settings.configs])
+    trees = {tree.name: tree for tree in (cells.tree(loaded, word) for word in settings.trees)}
+    places = {cell_id.partition("@")[0] for cell_id in settings.cells}
+    place = USUAL if USUAL in places else min(places)
+    both = {cell.id: cell for cell in cells.every(loaded, trees.values())}
+    wanted = {requirement.parse(text).measure for text in settings.require}
+    asked = measure.Asked(
+        base=both[f"{place}@{settings.base}"], head=both[f"{place}@{settings.head}"],
+        measures=tuple(name for name in MEASURES if name in wanted), pairs=pairs, jobs=launch.jobs(0, 1), seed=0,
+        required=settings.require,
+    )  # fmt: skip
+    console.print(f"measuring {', '.join(asked.measures)} in {place}: {pairs} rounds", soft_wrap=True)
+    with launch.interruptible():
+        connected = private_engine.ensure(engine or None, session.label(), console.print)
+        found, _ = measure.compare(asked, connected, console.print)
+    this.save_required({text: (Verdict(verdict), why) for text, (verdict, why) in found.required.items()})
+
+
+def _write(report: Report, folder: Path, console: Console) -> None:
+    from matrix import reports, store
+
+    for name, render in reports.formats().items():
+        store.write(folder / FILES.get(name, f"gate.{name}"), render(report))
+    console.print(f"reports: {folder}", soft_wrap=True)

@@ -1,0 +1,94 @@
+"""The report as a plain-text mail: a line per image as in the perf maintainers' summaries, then what fails, quoted."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+from matrix.reports.text import plain
+from matrix.result import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.gate import Held
+    from matrix.reports import Report
+    from matrix.result import CellResult, Finding
+
+WIDTH = 72
+SHOWN = 10
+COMPILER = re.compile(r"(gcc|clang)-\d+")
+BAD = (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+def render(report: Report) -> str:
+    """Return the report as a mail's text."""
+    gate = report.gate
+    cells = [cell for cell in report.cells if gate is None or cell.id.endswith(f"@{gate.head}")]
+    failed = {held.cell for held in gate.held if held.broken} if gate else set[str]()
+    bad = {cell.id for cell in cells if (cell.id.partition("@")[0] in failed if gate else cell.verdict in BAD)}
+    lines = [f"perf-build-matrix: {report.verdict}: {gate.head if gate else report.tree}", ""]
+    if gate:
+        lines[1:1] = [f"held against {gate.base}"]
+    lines += [*_images(cells, bad), ""]
+    for cell_id in report.missing:
+        lines.append(f"{cell_id}: no result")
+    for text, (verdict, why) in (gate.required if gate else {}).items():
+        lines.append(f"{verdict}: {text}: {why}")
+    for cell in cells:
+        lines += _cell(cell, report)
+    return plain("\n".join(lines).rstrip() + "\n")
+
+
+def _images(cells: list[CellResult], bad: set[str]) -> Iterator[str]:
+    """Yield a line per image: number, seconds of its cells, image, Ok or FAIL, compilers."""
+    images: dict[str, list[CellResult]] = {}
+    for cell in cells:
+        images.setdefault(cell.id.partition("/")[0], []).append(cell)
+    for number, (name, group) in enumerate(images.items(), 1):
+        wall_s = sum(cell.wall_s for cell in group)
+        said = "FAIL" if any(cell.id in bad for cell in group) else "Ok"
+        if said == "Ok" and any(cell.verdict == Verdict.ERROR for cell in group):
+            said = "ERR"
+        packages = next((cell.image.packages for cell in group if cell.image), {})
+        compilers = ", ".join(f"{name} {version}" for name, version in packages.items() if COMPILER.fullmatch(name))
+        yield f"{number:4} {wall_s:8.2f} {name:30}: {said:4} {compilers}".rstrip()
+
+
+def _cell(cell: CellResult, report: Report) -> Iterator[str]:
+    found: list[tuple[str, Finding]] = []
+    if report.gate:
+        held = next((held for held in report.gate.held if held.cell == cell.id.partition("@")[0]), None)
+        if held:
+            yield from _beside(held)
+            found = [(said.check, said.finding) for said in held.broken]
+    else:
+        if cell.reason:
+            yield from (f"{cell.id}: {cell.verdict}: {cell.reason}", "")
+        bad = [check for check in cell.checks if check.verdict in BAD]
+        yield from (f"{cell.id}: {check.check}: {check.reason}\n" for check in bad if not check.findings)
+        found = [(check.check, finding) for check in bad for finding in check.findings if not finding.known]
+    if found:
+        yield from _quoted(cell, found)
+
+
+def _beside(held: Held) -> Iterator[str]:
+    if held.undecided:
+        yield from (f"{held.cell}: could not be decided: {held.undecided}", "")
+    if held.mended:
+        names = [f"{each.check} {each.finding.key}" for each in held.mended[:3]]
+        more = f" and {len(held.mended) - 3} more" if len(held.mended) > 3 else ""
+        yield from (f"{held.cell}: mends {', '.join(names)}{more}", "")
+
+
+def _quoted(cell: CellResult, found: list[tuple[str, Finding]]) -> Iterator[str]:
+    yield from (f"{cell.id} fails:", "")
+    for check, finding in found[:SHOWN]:
+        yield f"> {check}: {finding.key}"
+        for word, text in (("expected", finding.expected), ("actual", finding.actual)):
+            yield from textwrap.wrap(f"{word}: {text}", WIDTH, initial_indent=">   ", subsequent_indent=">     ")
+        yield from (f">   | {line}" for line in finding.evidence.splitlines()[:5])
+    if len(found) > SHOWN:
+        yield f"> and {len(found) - SHOWN} more"
+    yield from ("", "To see it again:", f"  {cell.reproduce}", "")

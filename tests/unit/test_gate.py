@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from matrix import gate, reports
+from matrix.gate import GONE, Gate, Held
+from matrix.result import CellResult, CheckResult, Finding, Verdict
+from tests.unit.conftest import result
+
+PLACE = "debian-trixie/gcc/default"
+
+
+def finding(key: str, known: str = "") -> Finding:
+    kind, _, subject = key.partition(":")
+    return Finding(kind=kind, subject=subject, expected="none", actual="one", known=known)
+
+
+def check(*keys: str, name: str = "clean", verdict: Verdict | None = None, known: tuple[str, ...] = ()) -> CheckResult:
+    found = [finding(key, "listed" if key in known else "") for key in keys]
+    came = verdict or (Verdict.PASS if not keys else Verdict.XFAIL if set(keys) <= set(known) else Verdict.FAIL)
+    return CheckResult(check=name, verdict=came, findings=tuple(found), examined=1, reason="why")
+
+
+def on(tree: str, *checks: CheckResult, **more: Any) -> CellResult:
+    return result(f"{PLACE}@{tree}", **{"checks": checks or (check(),), **more})
+
+
+def held(base: CellResult | None, head: CellResult | None) -> Held:
+    return gate.hold(PLACE, "head", base, head)
+
+
+def keys(of: Held) -> dict[str, list[str]]:
+    sorts = {sort: getattr(of, sort) for sort in ("broken", "already", "mended", "unseen")}
+    return {sort: [said.finding.key for said in found] for sort, found in sorts.items() if found}
+
+
+def test_what_is_new_is_blamed_what_was_there_is_listed_and_what_went_is_credited() -> None:
+    found = held(on("base", check("left:/a", "left:/b")), on("head", check("left:/b", "left:/c")))
+    assert keys(found) == {"broken": ["left:/c"], "already": ["left:/b"], "mended": ["left:/a"]}
+
+
+def test_two_trees_that_are_right_come_to_nothing() -> None:
+    assert keys(held(on("base"), on("head"))) == {}
+
+
+def test_a_known_failure_that_comes_and_goes_is_neither_blamed_nor_credited() -> None:
+    listed = check("relinked:x", known=("relinked:x",))
+    assert keys(held(on("base"), on("head", listed))) == {"already": ["relinked:x"]}
+    assert keys(held(on("base", listed), on("head"))) == {}
+
+
+def test_a_known_failure_that_is_gone_from_the_head_is_credited_and_its_list_not_blamed() -> None:
+    base = on("base", check("left:/a", known=("left:/a",)))
+    assert keys(held(base, on("head", check(f"{GONE}:left:*")))) == {"mended": ["left:/a"]}
+
+
+def test_a_known_failure_that_the_base_had_mended_is_blamed_when_it_is_back() -> None:
+    base = on("base", check(f"{GONE}:left:*"))
+    assert keys(held(base, on("head", check("left:/a", known=("left:/a",))))) == {"broken": ["left:/a"]}
+
+
+def test_a_check_that_no_longer_applies_is_blamed() -> None:
+    found = held(on("base"), on("head", check(verdict=Verdict.SKIP)))
+    assert keys(found) == {"broken": ["lost:check clean"]}
+    assert found.broken[0].finding.actual == "skipped: why"
+
+
+def test_a_check_that_never_applied_is_not() -> None:
+    skipped = check(verdict=Verdict.SKIP)
+    assert keys(held(on("base", skipped), on("head", skipped))) == {}
+    assert keys(held(on("base", check(name="other")), on("head", skipped))) == {}
+
+
+def test_a_build_that_fails_is_blamed_alone() -> None:
+    failed = check("step-failed:build", name="build")
+    found = held(on("base", check(name="build"), check()), on("head", failed, check(verdict=Verdict.SKIP)))
+    assert keys(found) == {"broken": ["step-failed:build"]}
+
+
+def test_what_the_base_did_not_come_to_is_nobodys_fault() -> None:
+    base = on("base", check("step-failed:build", name="build"), check(verdict=Verdict.SKIP))
+    found = held(base, on("head", check(name="build"), check("left:/a")))
+    assert keys(found) == {"mended": ["step-failed:build"], "unseen": ["left:/a"]}
+
+
+def test_a_check_that_examines_nothing_is_blamed_unless_it_did_before() -> None:
+    nothing = check(verdict=Verdict.FAIL)
+    assert keys(held(on("base"), on("head", nothing))) == {"broken": ["examined-nothing:clean"]}
+    assert keys(held(on("base", nothing), on("head", nothing))) == {"already": ["examined-nothing:clean"]}
+
+
+def test_a_cell_that_is_skipped_on_the_head_alone_is_blamed() -> None:
+    skipped = on("head", verdict=Verdict.SKIP, reason="no pool")
+    assert keys(held(on("base"), skipped)) == {"broken": ["lost:the cell"]}
+    assert keys(held(on("base", verdict=Verdict.SKIP), skipped)) == {}
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_what_the_infrastructure_failed_at_is_undecided(side: str) -> None:
+    error = on(side, verdict=Verdict.ERROR, reason="no space")
+    pair = (error, on("head")) if side == "base" else (on("base"), error)
+    assert held(*pair).undecided == f"{side}: no space"
+    assert held(None, on("head")).undecided == "base: it has no result"
+
+
+def test_each_cell_of_the_head_is_held_against_that_of_the_base() -> None:
+    wanted = [f"{PLACE}@base", f"{PLACE}@head", "i/gcc/b@base", "i/gcc/b@head"]
+    found = gate.against([on("base"), on("head", check("left:/a"))], wanted, "base", "head")
+    assert [(each.cell, len(each.broken), each.undecided) for each in found] == [
+        (PLACE, 1, ""),
+        ("i/gcc/b", 0, "base: it has no result"),
+    ]
+
+
+BREAKS = held(on("base"), on("head", check("left:/a")))
+OPEN = Held(cell=PLACE, tree="head", undecided="no space")
+FINE = Held(cell=PLACE, tree="head")
+
+
+@pytest.mark.parametrize(
+    ("cells", "required", "verdict"),
+    [
+        ([FINE], {}, Verdict.PASS),
+        ([FINE, BREAKS], {}, Verdict.FAIL),
+        ([BREAKS, OPEN], {}, Verdict.FAIL),
+        ([FINE, OPEN], {}, Verdict.ERROR),
+        ([], {}, Verdict.ERROR),
+        ([FINE], {"build": Verdict.FAIL}, Verdict.FAIL),
+        ([FINE], {"build": Verdict.ERROR}, Verdict.ERROR),
+        ([FINE], {"build": Verdict.INCONCLUSIVE}, Verdict.INCONCLUSIVE),
+        ([FINE], {"build": Verdict.PASS}, Verdict.PASS),
+    ],
+)
+def test_a_gates_verdict(cells: list[Held], required: dict[str, Verdict], verdict: Verdict) -> None:
+    found = Gate(base="b", head="h", held=tuple(cells), required={k: (v, "why") for k, v in required.items()})
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"), [(Verdict.PASS, 0), (Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 1), (Verdict.ERROR, 3)]
+)
+def test_a_gates_exit_status_is_its_verdicts(verdict: Verdict, status: int) -> None:
+    report = reports.build("r", "/r", ["b", "h"], [], [])
+    report = report.model_copy(update={"gate": Gate(base="b", head="h", held=()), "verdict": verdict})
+    assert reports.exit_status(report) == status
