@@ -20,6 +20,7 @@ from matrix.comparison import Session
 from matrix.errors import UsageError
 from matrix.model import Frozen
 from matrix.result import CellResult, Verdict
+from matrix.series import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ class RunSettings(Frozen):
     `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
     of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest. `base`
     names the tree, one of them, that the others are held against; a gate's run has a `head`, too, whose name it is,
-    and what its profile may `require` of times.
+    and what its profile may `require` of times; that of a series has a step per patch.
     """
 
     run: str
@@ -53,11 +54,13 @@ class RunSettings(Frozen):
     base: str = ""
     head: str = ""
     require: tuple[str, ...] = ()
+    series: tuple[Step, ...] = ()
 
     @property
     def command(self) -> str:
         """The command that began the run, and that goes on with it."""
-        return "mutants" if self.planted else "claims" if self.checks else "gate" if self.head else "run"
+        names = {"mutants": self.planted, "claims": self.checks, "series": self.series, "gate": self.head}
+        return next((name for name, has in names.items() if has), "run")
 
 
 def write(path: Path, text: str) -> None:
@@ -103,6 +106,15 @@ class Run:
             return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError, ValueError) as error:
             raise UsageError(f"{self.folder} holds no run: {error}", "`perf-matrix report` names the runs.") from error
+
+    def extend(self, cells: Sequence[str], trees: Sequence[str] = ()) -> None:
+        """Add cells to those that were asked for, and trees."""
+        settings = self.settings()
+        more = {
+            "cells": tuple(dict.fromkeys((*settings.cells, *cells))),
+            "trees": tuple(dict.fromkeys((*settings.trees, *trees))),
+        }
+        self.save_settings(settings.model_copy(update=more))
 
     @property
     def begun(self) -> bool:

@@ -54,6 +54,11 @@ def wanted(path: str) -> bool:
     return "/" not in path or path.startswith(PARTS)
 
 
+def archive(digest: str) -> Path:
+    """Return where the archive of the tree with this content hash is kept."""
+    return paths.cache() / "trees" / f"{digest}.tar"
+
+
 def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path | None = None) -> Prepared:
     """Return the tree, got and unpacked into a volume if it was not yet; done once whoever asks.
 

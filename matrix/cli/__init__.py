@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from matrix import __version__
-from matrix.cli import gate, look, machine, runs, timing, trust
+from matrix.cli import gate, look, machine, runs, series, timing, trust
 from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
 from matrix.reports.text import plain
 
@@ -24,6 +24,7 @@ app.command("list")(look.list_cells)
 app.command()(look.plan)
 app.command()(runs.run)
 app.command()(runs.report)
+app.command()(series.series)
 app.command()(gate.gate)
 app.command()(trust.mutants)
 app.command()(trust.claims)

@@ -1,0 +1,250 @@
+"""series: what each patch of a series breaks that its base did not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from matrix import series as judge
+from matrix.cli.gate import twice
+from matrix.cli.options import Configs, Exclude, Host, Jobs, Json, NoInstall, Number, Resume, Select, forbid_install
+from matrix.errors import UsageError
+from matrix.reports.text import WIDTH, plain
+from matrix.series import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.lineup import Ground
+    from matrix.model import Tree
+    from matrix.patches import Patch
+    from matrix.series import Outcome, Row
+    from matrix.store import Run
+
+Bases = Annotated[list[str], typer.Option("--base", help="What it is applied to: a revision, or a tree as 7.3.")]
+Repository = Annotated[Path | None, typer.Option("--repo", help="The git repository of --base; never written to.")]
+
+
+def series(
+    where: Annotated[str, typer.Argument(metavar="[MBOX|FOLDER|A..B]", help="The patches.")] = "",
+    base: Bases = [], repo: Repository = None,
+    without: Annotated[list[int], typer.Option(help="Leave this patch out, by its number.")] = [],
+    independence: Annotated[bool, typer.Option(help="Say of each patch whether it can be taken alone.")] = False,
+    exhaustive: Annotated[bool, typer.Option(help="Run every patch in every cell, not only where it matters.")] = False,
+    select: Select = [], exclude: Exclude = [],
+    profile: Annotated[str, typer.Option("--profile", "-p", help="Where the whole series is run.")] = "gate",
+    each: Annotated[str, typer.Option(metavar="GLOB", help="Where every patch is run: one cell, if not said.")] = "",
+    configs: Configs = [], number: Number = 0, jobs: Jobs = 0, resume: Resume = "", engine: Host = "",
+    no_install: NoInstall = False, json_output: Json = False,
+) -> None:  # fmt: skip
+    """Apply a series, patch by patch; name the first that does not build or newly fails a check."""
+    from matrix import launch, store
+
+    forbid_install(no_install)
+    console = Console(stderr=json_output, highlight=False, soft_wrap=True)
+    if resume:
+        this = store.find(resume)
+        if this.settings().command != "series":
+            command = this.settings().command
+            raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
+    else:
+        if not (where and base):
+            raise UsageError("a series needs patches and --base", "As v7.mbx --base v7.1 --repo ~/linux.")
+        asked = _Asked(where, tuple(base), repo, frozenset(without), independence, tuple(configs), engine or None)
+        applied = _apply(asked, console)
+        places = _places(applied, (select, exclude, profile, each), everywhere=exhaustive)
+        this = _begin(applied, places, configs, launch.jobs(jobs, launch.workers(number, len(set(places)))))
+    twice(this, number, engine, console)
+    if not independence:
+        _search(this, number, engine, console)
+    found = _outcome(this)
+    if json_output:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        _print(found, console)
+        console.print(f"\nrun: {this.folder}\neach finding: perf-matrix report {this.name}")
+    raise typer.Exit(found.exit_status)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    where: str
+    bases: tuple[str, ...]
+    repository: Path | None
+    without: frozenset[int]
+    alone: bool
+    configs: tuple[Path, ...]
+    engine: str | None
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """A series on its base: a step per patch, and the folder of configuration that has a tree for each."""
+
+    base: Tree
+    steps: tuple[Step, ...]
+    folder: Path
+    configs: tuple[Path, ...]
+
+
+def _apply(asked: _Asked, console: Console) -> _Applied:
+    """Apply a series; where it is to be said what can be taken alone, print what each patch needs."""
+    from matrix import config, launch, lineup, patches, paths, private_engine, session
+
+    found = patches.read(asked.where, asked.repository)
+    unknown = asked.without - {patch.number for patch in found}
+    if unknown:
+        raise UsageError(f"--without {min(unknown)}: the series has no such patch", f"It has {len(found)}.")
+    chosen = [patch for patch in found if patch.number not in asked.without]
+    if not chosen:
+        raise UsageError("--without leaves no patch", "Leave fewer out.")
+    loaded = config.load(asked.configs)
+    with launch.interruptible():
+        engine = private_engine.ensure(asked.engine, session.label(), console.print)
+        on, *others = [lineup.ground(word, asked.repository, loaded, engine, console.print) for word in asked.bases]
+    commits = lineup.commits(on, chosen, others)
+    console.print(f"{len(commits)} patches apply to {on.word}")
+    listed = on.listed()
+    steps = [
+        Step(number=patch.number, subject=patch.subject, tree=f"p{patch.number:02}",
+             idle=judge.is_idle(patch.files, listed))
+        for patch in chosen
+    ]  # fmt: skip
+    if asked.alone:
+        steps, commits = _alone(on, chosen, steps, console)
+    made = [on.made(step.tree, step.subject, commit) for step, commit in zip(steps, commits, strict=True)]
+    name = hashlib.sha256("".join((on.commit, *commits)).encode()).hexdigest()[:16]
+    folder = paths.state() / "series" / name
+    lineup.configure(folder, [on.tree, *made])
+    return _Applied(on.tree, tuple(steps), folder, asked.configs)
+
+
+def _alone(
+    on: Ground, chosen: Sequence[Patch], steps: Sequence[Step], console: Console
+) -> tuple[list[Step], tuple[str, ...]]:
+    """Say what each patch needs; return the steps and commits of those that apply by themselves."""
+    by_number = {patch.number: patch for patch in chosen}
+    kept: list[Step] = []
+    commits: list[str] = []
+
+    def applies(numbers: Sequence[int]) -> bool:
+        return on.scratch.apply(on.commit, [by_number[number] for number in numbers])[1] is None
+
+    for step in steps:
+        made, refused = on.scratch.apply(on.commit, [by_number[step.number]])
+        if refused is None:
+            kept.append(step.model_copy(update={"tree": f"a{step.number:02}", "alone": True}))
+            commits += made
+            continue
+        needs = judge.needed(list(by_number), step.number, applies)
+        console.print(Text(plain(f"patch {step.number} does not apply without {', '.join(map(str, needs))}")))
+    if not kept:
+        raise UsageError("no patch applies by itself", "Take them all, or leave some out with --without.")
+    return kept, tuple(commits)
+
+
+def _places(
+    applied: _Applied, asked: tuple[list[str], list[str], str, str], *, everywhere: bool
+) -> dict[str, tuple[str, ...]]:
+    """Return for each cell (IMAGE/TOOLCHAIN/BUILD) the trees that it is run on."""
+    from matrix import cells, config
+
+    select, exclude, profile, each = asked
+    loaded = config.load([*applied.configs, applied.folder])
+    chosen = cells.profile(loaded, profile)
+    last = applied.steps[-1]
+    ends = [cell.id.partition("@")[0] for cell in cells.of_profile(loaded, chosen, [judge.BASE], select, exclude)]
+    glob = each or (ends[0] if select else loaded.profiles["smoke"].select[0])
+    walked = [cell.id.partition("@")[0] for cell in cells.select(cells.every(loaded, [applied.base]), [glob])]
+    busy = [step.tree for step in applied.steps if everywhere or not step.idle]
+    if not busy:
+        raise UsageError(
+            "no patch changes anything that perf is built from", f"That is what {judge.MANIFEST} lists, and there is"
+            " nothing to build; --exhaustive builds all the same.",
+        )  # fmt: skip
+    alone = last.alone
+    return {
+        place: (judge.BASE, *(busy if everywhere or place in walked else [] if alone else busy[-1:]))
+        for place in dict.fromkeys((*walked, *(() if alone else ends)))
+    }
+
+
+def _begin(applied: _Applied, places: dict[str, tuple[str, ...]], configs: list[Path], jobs: int) -> Run:
+    from matrix import cells, config, store
+
+    folders = [*configs, applied.folder]
+    loaded = config.load(folders)
+    names = (judge.BASE, *(step.tree for step in applied.steps))
+    wanted = {f"{place}@{tree}" for place, on in places.items() for tree in on}
+    every = cells.every(loaded, [loaded.trees[name] for name in names])
+    picked = [cell for cell in every if cell.id in wanted]
+    absolute = [str(folder.resolve()) for folder in folders]
+    return store.begin(picked, names, absolute, jobs, base=judge.BASE, series=applied.steps)
+
+
+def _rows(this: Run) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    settings = this.settings()
+    places = tuple(dict.fromkeys(cell_id.partition("@")[0] for cell_id in settings.cells))
+    return judge.rows(settings.series, places, {result.id: result for result in this.results()}), places
+
+
+def _search(this: Run, number: int, engine: str, console: Console) -> None:
+    """Run what is needed to name the first patch in each cell that newly fails at the end."""
+    while True:
+        rows, places = _rows(this)
+        steps = this.settings().series
+        suspected = {place: judge.suspects(rows, place) for place in places}
+        wanted = [
+            f"{place}@{steps[at].tree}"
+            for place, pair in suspected.items()
+            if pair and (at := judge.between(pair, steps)) is not None
+        ]
+        new = [cell_id for cell_id in wanted if this.result(cell_id) is None]
+        if not new:
+            return
+        console.print(f"looking for the first patch: {', '.join(new)}")
+        this.extend(new)
+        twice(this, number, engine, console)
+
+
+def _outcome(this: Run) -> Outcome:
+    rows, places = _rows(this)
+    base = next((tree.summary for tree in _trees(this) if tree.name == judge.BASE), judge.BASE)
+    return judge.outcome(this.name, base, rows, places)
+
+
+def _trees(this: Run) -> tuple[Tree, ...]:
+    from matrix import config
+
+    settings = this.settings()
+    loaded = config.load([Path(folder) for folder in settings.configs])
+    return tuple(loaded.trees[name] for name in settings.trees)
+
+
+def _print(found: Outcome, console: Console) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("patch", "", "cells", "newly fails", "subject"):
+        table.add_column(heading, justify="right" if heading in ("patch", "cells") else "left", overflow="fold")
+    for row in found.rows:
+        broken = {f"{held.cell}: {said.check} {said.finding.key}" for held in row.held for said in held.broken}
+        shown = sorted(broken)[:3] + ([f"and {len(broken) - 3} more"] if len(broken) > 3 else [])
+        said = "idle" if row.step.idle else str(row.verdict) if row.held else "applies"
+        undecided = [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]
+        table.add_row(
+            str(row.step.number), said, str(len(row.held) or ""), Text(plain("\n".join([*shown, *undecided]))),
+            Text(plain(row.step.subject, lines=False)),
+        )  # fmt: skip
+    Console(file=console.file, width=None if console.is_terminal else WIDTH, highlight=False).print(table)
+    subjects = {row.step.number: row.step.subject for row in found.rows}
+    for place, number in found.first.items():
+        mended = f" (until patch {found.mended[place]})" if place in found.mended else ""
+        console.print(Text(plain(f"{place} newly fails from patch {number} on{mended}: {subjects[number]}")))
+    if not found.exit_status:
+        console.print(f"nothing newly fails that {found.base} passed")

@@ -1,0 +1,108 @@
+"""Applies a series to its base, and makes a tree of what each patch leads to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import cells, git, scratch, series, store, trees
+from matrix.errors import UsageError
+from matrix.model import Delta, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matrix.config import Config
+    from matrix.engines import Engine
+    from matrix.patches import Patch
+    from matrix.scratch import Refused, Scratch
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A base that patches are applied to: a tree, and the commit that it is in a scratch repository."""
+
+    word: str
+    tree: Tree
+    scratch: Scratch
+    commit: str
+    sha256: str
+
+    def made(self, name: str, summary: str, commit: str) -> Tree:
+        """Return the tree that a commit on top of the base is."""
+        delta = Delta(repository=str(self.scratch.folder), base=self.commit, commit=commit, sha256=self.sha256)
+        return self.tree.model_copy(update={"name": name, "summary": summary, "delta": delta})
+
+    def listed(self) -> tuple[str, ...]:
+        """Return what the base's MANIFEST lists, or nothing where it has none."""
+        done = git.attempt(self.scratch.folder, "show", f"{self.commit}:{series.MANIFEST}", env=git.OURS)
+        return series.patterns(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
+
+
+def ground(word: str, repository: Path | None, loaded: Config, engine: Engine, say: Callable[[str], None]) -> Ground:
+    """Return the base that a word means: a tree, or a revision of `repository` or else of the current folder's.
+
+    Raises:
+        UsageError: there is none.
+        InfrastructureError: it could not be got.
+
+    """
+    tree = _tree(word, repository, loaded)
+    if tree.edits:
+        raise UsageError(f"{word} is edited", "Patches are applied to a tree as it is.")
+    if tree.source.startswith("git:"):
+        location, _, revision = tree.source.removeprefix("git:").rpartition("@")
+        found, commit = scratch.of_repository(Path(location).expanduser().resolve(), revision)
+        tree = tree.model_copy(update={"source": f"git:{Path(location).expanduser().resolve()}@{commit}"})
+        digest = trees.prepare(tree, engine, say).identity.sha256
+    else:
+        digest = trees.prepare(tree, engine, say).identity.sha256
+        found, commit = scratch.of_archive(trees.archive(digest))
+    named = tree.model_copy(update={"name": series.BASE, "summary": word})
+    return Ground(word, named, found, commit, digest)
+
+
+def _tree(word: str, repository: Path | None, loaded: Config) -> Tree:
+    known = word in loaded.trees or word.partition(":")[0] in cells.SCHEMES
+    if known and repository is None:
+        found = cells.tree(loaded, word)
+        if found.source.startswith("git:") and "@" not in found.source:
+            return found.model_copy(update={"source": f"{found.source}@HEAD"})
+        return found
+    git.commit(repository or Path(), word)
+    return cells.tree(loaded, f"git:{(repository or Path()).resolve()}@{word}")
+
+
+def commits(on: Ground, chosen: Sequence[Patch], others: Sequence[Ground] = ()) -> tuple[str, ...]:
+    """Return the commits that patches make, one after the other.
+
+    Raises:
+        UsageError: one does not apply: which, why, and which of the `others` they would apply to.
+
+    """
+    made, refused = on.scratch.apply(on.commit, chosen)
+    if refused is None:
+        return made
+    raise UsageError(_says(on, refused, len(chosen)), _hint(chosen, others))
+
+
+def _says(on: Ground, refused: Refused, total: int) -> str:
+    reasons = "".join(f"\n    {reason}" for reason in refused.reasons)
+    return f"patch {refused.patch.number} of {total} does not apply to {on.word}: {refused.patch.subject}{reasons}"
+
+
+def _hint(chosen: Sequence[Patch], others: Sequence[Ground]) -> str:
+    for other in others:
+        if other.scratch.apply(other.commit, chosen)[1] is None:
+            return f"All of it applies to {other.word}: --base {other.word}"
+    tried = f" None of {', '.join(other.word for other in others)} takes it, either." if others else ""
+    return f"Name the base that it was made for with --base, which may be given several times.{tried}"
+
+
+def configure(folder: Path, wanted: Sequence[Tree]) -> None:
+    """Write trees as configuration, so that a run knows them by their names."""
+    for tree in wanted:
+        facts = tree.model_dump(mode="json", exclude={"edits"}, exclude_none=True)
+        store.write(folder / "trees" / f"{tree.name}.yaml", json.dumps(facts, indent=1))
