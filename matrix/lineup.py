@@ -64,6 +64,11 @@ def ground(word: str, repository: Path | None, loaded: Config, engine: Engine, s
     return Ground(word, named, found, commit, digest)
 
 
+def standing(tree: Tree, repository: Path, commit: str, sha256: str) -> Ground:
+    """Return a base that was got before: `tree` is at a commit of `repository`, and this is its content hash."""
+    return Ground(tree.summary, tree, scratch.of_repository(repository, commit)[0], commit, sha256)
+
+
 def _tree(word: str, repository: Path | None, loaded: Config) -> Tree:
     known = word in loaded.trees or word.partition(":")[0] in cells.SCHEMES
     if known and repository is None:
@@ -85,12 +90,12 @@ def commits(on: Ground, chosen: Sequence[Patch], others: Sequence[Ground] = ()) 
     made, refused = on.scratch.apply(on.commit, chosen)
     if refused is None:
         return made
-    raise UsageError(_says(on, refused, len(chosen)), _hint(chosen, others))
+    raise UsageError(_says(on, refused), _hint(chosen, others))
 
 
-def _says(on: Ground, refused: Refused, total: int) -> str:
+def _says(on: Ground, refused: Refused) -> str:
     reasons = "".join(f"\n    {reason}" for reason in refused.reasons)
-    return f"patch {refused.patch.number} of {total} does not apply to {on.word}: {refused.patch.subject}{reasons}"
+    return f"patch {refused.patch.number} does not apply to {on.word}: {refused.patch.subject}{reasons}"
 
 
 def _hint(chosen: Sequence[Patch], others: Sequence[Ground]) -> str:

@@ -97,6 +97,14 @@ def of_repository(repository: Path, revision: str) -> tuple[Scratch, str]:
     return scratch, commit
 
 
+def bisecting(scratch: Scratch, folder: Path) -> Path:
+    """Return a new repository for one `git bisect`, with the commits of another, which so has no state of it."""
+    git.run(folder.parent, "init", "-q", "--bare", "--template=", str(folder), env=git.OURS)
+    (folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
+    (folder / "objects" / "info" / "alternates").write_text(f"{scratch.folder / 'objects'}\n", encoding="utf-8")
+    return folder
+
+
 def of_archive(archive: Path) -> tuple[Scratch, str]:
     """Return a scratch repository that holds a tree of the cache, and the commit that it is; made once.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from matrix import __version__
-from matrix.cli import gate, look, machine, runs, series, timing, trust
+from matrix.cli import bisect, gate, look, machine, runs, series, timing, trust
 from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
 from matrix.reports.text import plain
 
@@ -26,6 +26,8 @@ app.command()(runs.run)
 app.command()(runs.report)
 app.command()(series.series)
 app.command()(gate.gate)
+app.command()(bisect.bisect)
+app.command(hidden=True)(bisect.bisect_step)
 app.command()(trust.mutants)
 app.command()(trust.claims)
 app.command()(timing.trace)

@@ -25,6 +25,9 @@ TreeNames = Annotated[
 Against = Annotated[
     str, typer.Option("--base", metavar="TREE", help="Run each cell on this tree, too, and hold it against that.")
 ]
+Repository = Annotated[
+    Path | None, typer.Option("--repo", help="The git repository that revisions are of; never written to.")
+]
 Configs = Annotated[list[Path], typer.Option("--configs", help="A folder of your own images, builds, trees, profiles.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Number = Annotated[int, typer.Option("-n", help="Cells at once; 0 chooses.", min=0)]

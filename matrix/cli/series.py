@@ -14,7 +14,19 @@ from rich.text import Text
 
 from matrix import series as judge
 from matrix.cli.gate import twice
-from matrix.cli.options import Configs, Exclude, Host, Jobs, Json, NoInstall, Number, Resume, Select, forbid_install
+from matrix.cli.options import (
+    Configs,
+    Exclude,
+    Host,
+    Jobs,
+    Json,
+    NoInstall,
+    Number,
+    Repository,
+    Resume,
+    Select,
+    forbid_install,
+)
 from matrix.errors import UsageError
 from matrix.reports.text import WIDTH, plain
 from matrix.series import Step
@@ -29,7 +41,6 @@ if TYPE_CHECKING:
     from matrix.store import Run
 
 Bases = Annotated[list[str], typer.Option("--base", help="What it is applied to: a revision, or a tree as 7.3.")]
-Repository = Annotated[Path | None, typer.Option("--repo", help="The git repository of --base; never written to.")]
 
 
 def series(

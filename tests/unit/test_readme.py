@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix import git
 from matrix.result import CellResult, Verdict
 from matrix.store import Run, RunSettings
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 CELL = "debian-trixie-min/gcc/minimal@7.3"
+HOME = re.compile(r"(~|\$HOME)/linux")
 NO_ENGINE = 3
 
 
@@ -35,6 +37,20 @@ def run_name(words: list[str]) -> str:
     return words[words.index("--resume") + 1] if "--resume" in words else "20261101T000000Z-0000"
 
 
+def repository(folder: Path) -> Path:
+    """Return a repository with what the README names: v7.1, my-branch, and v7.mbx beside them."""
+    linux = folder / "linux"
+    linux.mkdir()
+    git.run(linux, "init", "-q", "-b", "my-branch", env=git.OURS)
+    for text in ("one", "two"):
+        (linux / "file").write_text(f"{text}\n")
+        git.run(linux, "add", ".", env=git.OURS)
+        git.run(linux, "commit", "-q", "-m", text, env=git.OURS)
+    git.run(linux, "tag", "v7.1", "HEAD~1", env=git.OURS)
+    (linux / "v7.mbx").write_bytes(git.run(linux, "format-patch", "--stdout", "-1", env=git.OURS))
+    return linux
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """No engine, and folders of its own."""
@@ -48,7 +64,9 @@ def test_the_readme_has_commands() -> None:
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if as_perf_matrix(command) is not None])
 def test_perf_matrix_takes_it(command: str, environment: dict[str, str]) -> None:
-    words = as_perf_matrix(command) or []
+    linux = repository(Path(environment["PERF_MATRIX_STATE"]).parent)
+    words = [HOME.sub(str(linux), word) for word in as_perf_matrix(command) or []]
+    words = [str(linux / word) if word.endswith(".mbx") else word for word in words]
     run = Run(Path(environment["PERF_MATRIX_STATE"]) / "runs" / run_name(words))
     run.save_settings(
         RunSettings(run=run.name, started="", tool_version="0", trees=("7.3",), cells=(CELL, "other"), jobs=2)

@@ -1,0 +1,137 @@
+"""bisect: the commit that made a check fail."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from matrix import series as judge
+from matrix.cli.gate import twice
+from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, Repository, forbid_install, print_json
+from matrix.errors import InfrastructureError, UsageError
+
+if TYPE_CHECKING:
+    from matrix.lineup import Ground
+    from matrix.store import Run
+
+GOOD, BAD, SKIP, STOP = 0, 1, 125, 128
+"""What git-bisect(1) takes from the command of `git bisect run`; from 128 on it ends."""
+
+
+def bisect(
+    good: Annotated[str, typer.Option(help="A revision where the check did not fail.")],
+    bad: Annotated[str, typer.Option(help="A later one where it does.")],
+    select: Annotated[str, typer.Option("--select", "-s", help="The cell to run, as debian-trixie/gcc/static.")],
+    check: Annotated[str, typer.Option(help="The check that fails.")],
+    repo: Repository = None, configs: Configs = [], number: Number = 0, jobs: Jobs = 0, engine: Host = "",
+    no_install: NoInstall = False, json_output: Json = False,
+) -> None:  # fmt: skip
+    """Find the commit that made a check fail, through `git bisect run`, in a repository of our own."""
+    from matrix import cells, config, git, launch, lineup, paths, private_engine, scratch, session, store
+    from matrix.checks import registry
+    from matrix.strict import did_you_mean
+
+    forbid_install(no_install)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if check not in registry():
+        raise UsageError(f"no check {check!r}{did_you_mean(check, registry())}", f"There are: {', '.join(registry())}.")
+    where = (repo or Path()).resolve()
+    first, last = (git.commit(where, revision) for revision in (good, bad))
+    loaded = config.load(configs)
+    with launch.interruptible():
+        connected = private_engine.ensure(engine or None, session.label(), console.print)
+        on = lineup.ground(first, where, loaded, connected, console.print)
+    folder = paths.state() / "bisect" / f"{first[:12]}-{last[:12]}"
+    shutil.rmtree(folder, ignore_errors=True)
+    lineup.configure(folder, [on.tree])
+    configured = config.load([*configs, folder])
+    found = cells.select(cells.every(configured, [configured.trees[judge.BASE]]), [select.partition("@")[0]])
+    if len(found) > 1:
+        raise UsageError(f"{select!r} selects {len(found)} cells", f"Name one, as {found[0].id.partition('@')[0]}.")
+    absolute = [str(path.resolve()) for path in (*configs, folder)]
+    this = store.begin(found, [judge.BASE], absolute, launch.jobs(jobs, 1), base=judge.BASE)
+    twice(this, number, engine, console)
+    for revision, wanted in ((first, GOOD), (last, BAD)):
+        if _try(this, on, revision, check, engine, console) != wanted:
+            word = "does not fail" if wanted == BAD else "cannot be held against itself"
+            raise UsageError(f"{check} {word} at {revision[:12]} in {found[0].id}", f"perf-matrix report {this.name}")
+    culprit = _git_bisect(
+        scratch.bisecting(on.scratch, folder / "repository.git"), first, last, [this.name, check, engine]
+    )
+    said = git.run(where, "show", "--no-patch", "--format=%H%n%an%n%s", culprit).decode(errors="replace").splitlines()
+    if json_output:
+        print_json({"run": this.name, "check": check, "commit": said[0], "author": said[1], "subject": said[2]})
+        return
+    from matrix.reports.text import plain
+
+    typer.echo(
+        plain(f'{said[0][:12]} ("{said[2]}", {said[1]}) is the first at which {check} newly fails in {found[0].id}')
+    )
+    typer.echo(f"run: {this.folder}")
+
+
+def bisect_step(
+    run: Annotated[str, typer.Argument()], check: Annotated[str, typer.Argument()],
+    engine: Annotated[str, typer.Argument()] = "",
+) -> None:  # fmt: skip
+    """Say to `git bisect run` whether the commit at BISECT_HEAD is good (0), bad (1) or cannot be tested (125)."""
+    from matrix import config, git, lineup, store
+
+    this = store.find(run)
+    base = config.load([Path(folder) for folder in this.settings().configs]).trees[judge.BASE]
+    location, _, commit = base.source.removeprefix("git:").rpartition("@")
+    on = lineup.standing(base, Path(location), commit, _sha256(this))
+    revision = git.commit(Path(), "BISECT_HEAD")
+    raise typer.Exit(_try(this, on, revision, check, engine, Console(stderr=True, highlight=False, soft_wrap=True)))
+
+
+def _sha256(this: Run) -> str:
+    result = this.result(this.settings().cells[0])
+    if result is None or result.tree is None:
+        raise InfrastructureError("the first cell has no result", "Begin anew.")
+    return result.tree.sha256
+
+
+def _try(this: Run, on: Ground, revision: str, check: str, engine: str, console: Console) -> int:
+    """Run the cell on a commit, unless it was, and return what that says to `git bisect run`."""
+    from matrix import gate, lineup
+    from matrix.result import Verdict
+
+    place = this.settings().cells[0].partition("@")[0]
+    name = judge.BASE if revision == on.commit else f"c{revision[:12]}"
+    cell_id = f"{place}@{name}"
+    if this.result(cell_id) is None:
+        lineup.configure(Path(this.settings().configs[-1]), [on.made(name, revision, revision)])
+        this.extend([cell_id], [name])
+        twice(this, 1, engine, console)
+    base, head = this.result(f"{place}@{judge.BASE}"), this.result(cell_id)
+    held = gate.hold(place, name, base, head)
+    if held.undecided or head is None:
+        return STOP
+    mine = next((one for one in head.checks if one.check == check), None)
+    if any(said.check == check for said in held.broken):
+        return BAD
+    return SKIP if mine is None or mine.verdict == Verdict.SKIP else GOOD
+
+
+def _git_bisect(repository: Path, good: str, bad: str, words: list[str]) -> str:
+    """Return the first bad commit.
+
+    Raises:
+        UsageError: git could not name one, as too much could not be built, or the revisions are not as they must be.
+
+    """
+    from matrix import git
+
+    git.run(repository, "bisect", "start", "--no-checkout", bad, good, env=git.OURS)
+    step = [sys.executable, "-m", "matrix", "bisect-step", *words]
+    done = subprocess.run(["git", "-C", str(repository), "bisect", "run", *step], check=False, stdout=subprocess.PIPE)
+    if done.returncode:
+        raise UsageError("git bisect did not come to an end: see above", "Too few of the commits build, say.")
+    return git.commit(repository, "refs/bisect/bad")

@@ -1,0 +1,309 @@
+"""A series, a gate and a bisection for real: three small commits on a tree that fails a check by itself.
+
+One is harmless, one leaves a file behind after clean, one repairs that. The tree is the fake one; with `-m real` it is
+perf's own, 7.3, and the cell a real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from matrix import cells, config, git, trees
+from tests.engine.conftest import FAKE, PATIENCE_S, PLACE, ROOT, Bench, Done, edit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from matrix.engines import Engine
+
+pytestmark = pytest.mark.engine
+
+PERF = "tools/perf"
+MAKE = f"{PERF}/Makefile.perf"
+OLD, NEW = "left:/src/tools/perf/old.out", "left:/src/tools/perf/new.out"
+
+
+@dataclass(frozen=True)
+class History:
+    """A repository with a base and three commits, and how its trees are built."""
+
+    bench: Bench
+    repository: Path
+    commits: tuple[str, ...]
+    cell: str
+    configs: tuple[str, ...]
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        return "--repo", str(self.repository)
+
+    @property
+    def base(self) -> str:
+        return self.commits[0]
+
+    def series(self, *words: str, **more: str) -> Done:
+        return self.bench.command("series", *words, *self.configs, "--select", self.cell, **more)
+
+    def tree(self, number: int) -> str:
+        return f"git:{self.repository}@{self.commits[number]}"
+
+
+def leaves(folder: Path, name: str) -> None:
+    """Have the build make a file that git ignores and clean forgets."""
+    edit(folder / MAKE, "", f"\nall: $(OUTPUT){name}\n$(OUTPUT){name}:\n\t@echo 1 > $@\n")
+    edit(folder / PERF / ".gitignore", "", f"\n{name}\n")
+
+
+def removes(folder: Path, name: str) -> None:
+    colons = "::" if "\nclean::" in (folder / MAKE).read_text() else ":"
+    rule = f"clean{colons} clean-{name}\n.PHONY: clean-{name}\nclean-{name}:\n\trm -f $(OUTPUT){name}\n"
+    edit(folder / MAKE, "", f"\n{rule}")
+
+
+STEPS: tuple[tuple[str, Callable[[Path], None]], ...] = (
+    ("base", lambda folder: leaves(folder, "old.out")),
+    ("perf tools: Say nothing new", lambda folder: edit(folder / PERF / "util/evsel.c", "", "\n/* nothing new */\n")),
+    ("perf build: Leave a file behind", lambda folder: leaves(folder, "new.out")),
+    ("perf build: Repair that", lambda folder: removes(folder, "new.out")),
+)
+
+
+def committed(folder: Path) -> tuple[str, ...]:
+    git.run(folder, "init", "-q", env=git.OURS)
+    made = []
+    for subject, change in STEPS:
+        change(folder)
+        git.run(folder, "add", "-A", "-f", env=git.OURS)
+        git.run(folder, "commit", "-q", "-m", subject, env=git.OURS)
+        made.append(git.commit(folder, "HEAD"))
+    return tuple(made)
+
+
+def unpacked(folder: Path, engine: Engine) -> None:
+    """Put the tree 7.3 into a folder."""
+    tree = trees.prepare(cells.tree(config.load(), "7.3"), engine, print)
+    with tarfile.open(trees.archive(tree.identity.sha256)) as archive:
+        archive.extractall(folder.parent, filter="data")
+    (folder.parent / "tree").rename(folder)
+
+
+@pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.real)])
+def history(request: pytest.FixtureRequest, benches: Callable[[str], Bench], engine: Engine) -> History:
+    bench = benches(f"series-{request.param}")
+    folder = bench.folder / "linux"
+    if request.param == "fake":
+        shutil.copytree(FAKE / "tree", folder)
+        return History(bench, folder, committed(folder), f"{PLACE}/fake", ("--configs", str(FAKE)))
+    unpacked(folder, engine)
+    return History(bench, folder, committed(folder), f"{PLACE}/minimal", ())
+
+
+@pytest.fixture(scope="module")
+def whole(history: History) -> dict[str, Any]:
+    """Return what the whole series comes to."""
+    done = history.series(f"{history.base}..HEAD", "--base", history.base, *history.where, "--json")
+    assert done.status == 1, done.text
+    found: dict[str, Any] = json.loads(done.out)
+    return found
+
+
+def broken(row: dict[str, Any]) -> set[str]:
+    return {
+        f"{said['finding']['kind']}:{said['finding']['subject']}" for held in row["held"] for said in held["broken"]
+    }
+
+
+def test_a_series_names_the_patch_that_breaks_and_the_one_that_mends(history: History, whole: dict[str, Any]) -> None:
+    assert whole["first"] == {history.cell: 2}
+    assert whole["mended"] == {history.cell: 3}
+    assert [broken(row) for row in whole["rows"]] == [set(), {NEW}, set()]
+
+
+def test_what_the_base_fails_already_is_listed_and_not_blamed(whole: dict[str, Any]) -> None:
+    for row in whole["rows"]:
+        already = {f"{said['finding']['kind']}:{said['finding']['subject']}" for said in row["held"][0]["already"]}
+        assert OLD in already
+
+
+def test_nothing_was_written_to_the_users_repository(history: History, whole: dict[str, Any]) -> None:
+    del whole
+    assert git.run(history.repository, "status", "--porcelain") == b""
+    assert git.run(history.repository, "for-each-ref", "--format=%(refname)").split() == [b"refs/heads/master"]
+
+
+def test_a_series_is_reported_again_without_building(history: History, whole: dict[str, Any], engine: Engine) -> None:
+    with history.bench.counted(engine) as made:
+        done = history.bench.command("series", "--resume", whole["run"])
+    assert (done.status, made) == (1, [])
+    assert "newly fails from patch 2 on (until patch 3): perf build: Leave a file behind" in done.text
+
+
+def mbox(history: History, tmp_path: Path, words: str) -> Path:
+    path = tmp_path / "v7.mbx"
+    path.write_bytes(git.run(history.repository, "format-patch", "--stdout", words))
+    return path
+
+
+def test_an_mbox_that_does_not_apply_is_told_with_file_hunk_and_base(history: History, tmp_path: Path) -> None:
+    path = mbox(history, tmp_path, f"{history.commits[2]}..HEAD")
+    done = history.series(str(path), "--base", history.base, "--base", history.commits[2], *history.where)
+    assert done.status == 2, done.text
+    assert "patch 1 does not apply" in done.text
+    assert "tools/perf/Makefile.perf: hunk 1 of 1 (@@ -" in done.text
+    assert f"All of it applies to {history.commits[2]}" in done.text
+    assert "Traceback" not in done.text
+    alone = history.series(str(path), "--base", history.base, *history.where)
+    assert "Name the base that it was made for" in alone.text
+
+
+def test_a_patch_is_left_out_and_what_needs_it_is_told(history: History) -> None:
+    words = (f"{history.base}..HEAD", "--base", history.base, *history.where)
+    done = history.series(*words, "--without", "2")
+    assert done.status == 2, done.text
+    assert "patch 3 does not apply" in done.text
+    assert history.series(*words, "--without", "9").status == 2
+
+
+def test_what_can_be_taken_alone_is_told(history: History) -> None:
+    words = (f"{history.base}..HEAD", "--base", history.base, *history.where)
+    done = history.series(*words, "--independence", "--json")
+    assert done.status == 1, done.text
+    assert "patch 3 does not apply without 2" in done.err
+    rows = json.loads(done.out)["rows"]
+    assert [(row["step"]["number"], bool(broken(row))) for row in rows] == [(1, False), (2, True)]
+
+
+def gate(history: History, number: int, *words: str) -> Done:
+    both = ("--base", history.tree(0), "--head", history.tree(number))
+    return history.bench.command("gate", *both, *history.configs, "--select", history.cell, "--no-timing", *words)
+
+
+def test_the_gate_passes_for_what_is_harmless_on_a_base_that_fails(history: History) -> None:
+    done = gate(history, 1)
+    assert done.status == 0, done.text
+    assert "were on the base already" in done.text
+
+
+def test_the_gate_fails_for_what_breaks_more_and_writes_every_report(history: History, tmp_path: Path) -> None:
+    done = gate(history, 2, "--output", str(tmp_path))
+    assert done.status == 1, done.text
+    assert NEW in done.out
+    assert OLD not in done.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "gate.json", "gate.mail", "gate.md", "gate.txt", "gate.xml",
+    ]  # fmt: skip
+    failed = ET.parse(tmp_path / "gate.xml").getroot().findall(".//failure")  # noqa: S314 - our own
+    assert len(failed) == 1
+    assert NEW in str(failed[0].text)
+
+
+def test_the_gate_credits_what_is_mended(history: History) -> None:
+    done = history.bench.command(
+        "gate", "--base", history.tree(2), "--head", history.tree(3), *history.configs, "--select", history.cell,
+        "--no-timing", "--json",
+    )  # fmt: skip
+    assert done.status == 0, done.text
+    [held] = json.loads(done.out)["gate"]["held"]
+    assert [said["finding"]["subject"] for said in held["mended"]] == ["/src/tools/perf/new.out"]
+
+
+def test_a_bisection_names_the_commit(history: History) -> None:
+    words = ("--good", history.base, "--bad", history.commits[2], "--select", history.cell, "--check", "clean")
+    done = history.bench.command("bisect", *words, *history.where, *history.configs, "--json")
+    assert done.status == 0, done.text
+    assert json.loads(done.out)["commit"] == history.commits[2]
+
+
+def test_a_bisection_between_two_that_are_right_is_refused(history: History) -> None:
+    words = ("--good", history.base, "--bad", history.commits[1], "--select", history.cell, "--check", "clean")
+    done = history.bench.command("bisect", *words, *history.where, *history.configs)
+    assert done.status == 2, done.text
+    assert "does not fail" in done.text
+
+
+@pytest.fixture
+def shell(history: History, tmp_path: Path) -> Callable[..., Done]:
+    """Return what runs a line of shell as a CI job would, with our perf-matrix, the fake cell and no pip."""
+    bin_folder = tmp_path / ".perf-matrix" / "venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    words = {
+        "perf-matrix": f'[ "$1" = gate ] && set -- "$@" --select {history.cell}\n'
+        f'exec env PYTHONPATH={ROOT} {sys.executable} -m matrix "$@" {shlex.join(history.configs)}',
+        "pip": ":",
+        "python3": ":",
+    }
+    for name, line in words.items():
+        (bin_folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (bin_folder / name).chmod(0o755)
+    (tmp_path / "gate").mkdir()
+    git_folder = history.repository / ".perf-matrix"
+    git_folder.symlink_to(tmp_path / ".perf-matrix")
+    exclude = history.repository / ".git" / "info" / "exclude"
+    exclude.write_text(".perf-matrix\ngate\n")
+
+    def run(line: str, stdin: str = "", **more: str) -> Done:
+        path = f"{bin_folder}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["sh", "-euc", line], cwd=history.repository, input=stdin, capture_output=True, text=True, check=False,
+            env=history.bench.environment(PATH=path, **more), timeout=PATIENCE_S,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def gone(history: History) -> None:
+    (history.repository / ".perf-matrix").unlink(missing_ok=True)
+    shutil.rmtree(history.repository / "gate", ignore_errors=True)
+
+
+def test_the_job_for_gitlab_ci_does_what_it_says(history: History, shell: Callable[..., Done]) -> None:
+    job = yaml.safe_load((ROOT / "contrib" / "gitlab-ci.yml").read_text())["perf-build-gate"]
+    variables = {"CI_MERGE_REQUEST_DIFF_BASE_SHA": history.base, "CI_COMMIT_SHA": history.commits[2]}
+    done = shell("\n".join(job["script"]), PERF_BUILD_MATRIX="x", **variables)
+    report = history.repository / job["artifacts"]["reports"]["junit"]
+    assert done.status == 1, done.text
+    assert NEW in report.read_text()
+    gone(history)
+
+
+def test_the_workflow_for_github_does_what_it_says(
+    history: History, shell: Callable[..., Done], tmp_path: Path
+) -> None:
+    steps = yaml.safe_load((ROOT / "contrib" / "github-actions.yml").read_text())["jobs"]["gate"]["steps"]
+    summary = tmp_path / "summary.md"
+    variables = {"BASE": history.base, "HEAD": history.commits[1], "PERF_BUILD_MATRIX": "x"}
+    lines = [step["run"] for step in steps if "run" in step]
+    done = shell("\n".join(lines), GITHUB_STEP_SUMMARY=str(summary), **variables)
+    assert done.status == 0, done.text
+    assert summary.read_text().startswith("## PASS")
+    gone(history)
+
+
+def test_b4_has_each_patch_checked_on_its_own_parent(history: History, shell: Callable[..., Done]) -> None:
+    settings = git.run(history.repository, "config", "--list", "--file", str(ROOT / "contrib" / "b4-config")).decode()
+    for key in ("b4.prep-perpatch-check-cmd", "b4.am-perpatch-check-cmd"):
+        assert f"{key}=b4-check" in settings
+    check = str(ROOT / "contrib" / "b4-check")
+    for number, status in ((1, 0), (2, 1)):
+        patch = git.run(history.repository, "format-patch", "--stdout", "-1", history.commits[number]).decode()
+        done = shell(check, stdin=patch, PERF_MATRIX_CELL=history.cell)
+        assert done.status == status, done.text
+    gone(history)
+
+
+def test_nothing_is_left_in_the_engine(history: History, engine: Engine) -> None:
+    assert history.bench.left(engine) == []
