@@ -24,17 +24,22 @@ OURS = {
 }
 """For a repository of our own: nobody's configuration or hooks, always the same words."""
 
+HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+"""What git tells its hooks, and the command of `git bisect run`: it would win over the folder that is asked for."""
+
 
 def attempt(
     folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in a folder, with the user's environment and `env` on top, and return how it ended.
+    """Run git in a folder, with the user's environment, or with `env` without what it says to git, and return its end.
 
     Raises:
         UsageError: there is no git.
 
     """
-    inherited = {key: value for key, value in os.environ.items() if not (env and key.startswith("GIT_"))}
+    inherited = {
+        key: value for key, value in os.environ.items() if not (key in HOOKS or (env and key.startswith("GIT_")))
+    }
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *words],

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 STEP = "database"
 POOL = 64
 """Into how many pieces a process pool is split for the span."""
-SHARE = 0.02
-"""How much longer than the base's a build's span may be, as a part of its work: less is noise."""
+SHARE, FLOOR_S = 0.02, 0.5
+"""How much longer than the base's a build's span may be, as a part of its work and in seconds: less is noise."""
 
 
 def below(observations: Observations, barrier: str) -> frozenset[str] | None:
@@ -34,8 +34,8 @@ def _relative(target: str, output: str) -> str:
     return posixpath.relpath(path, output) if path.startswith(f"{output}/") else path
 
 
-def serial(observations: Observations) -> tuple[float, float] | None:
-    """Return the seconds of the build in which at most one leaf process ran, and its span as a part of its work.
+def serial(observations: Observations) -> tuple[float, float, float] | None:
+    """Return the seconds of the build in which at most one leaf ran, its span as a part of its work, and the work.
 
     The seconds depend on what else the machine did, the span does not: it adds up CPU times. Nothing is returned where
     the build is not known whole.
@@ -49,7 +49,7 @@ def serial(observations: Observations) -> tuple[float, float] | None:
     except ValueError:
         return None
     work_s = jobgraph.work_s(graph)
-    return account.account(line).serial_s, simulate.span(graph, POOL).wall_s / work_s if work_s else 0.0
+    return account.account(line).serial_s, simulate.span(graph, POOL).wall_s / work_s if work_s else 0.0, work_s
 
 
 def _waits(observations: Observations, barrier: str, found: frozenset[str]) -> Iterator[Finding]:
@@ -80,7 +80,7 @@ def _serial(observations: Observations, figures: dict[str, int | float | str]) -
     if before is None:
         return
     figures |= {"base serial_s": round(before[0], 1), "base span": f"{before[1]:.1%} of the work"}
-    if found[1] > before[1] + SHARE:
+    if found[1] - before[1] > max(SHARE, FLOOR_S / found[2] if found[2] else 1.0):
         yield Finding(
             kind="longer-span",
             subject="build",

@@ -129,6 +129,7 @@ def _git_bisect(repository: Path, good: str, bad: str, words: list[str]) -> str:
     """
     from matrix import git
 
+    git.run(repository, "update-ref", "HEAD", bad, env=git.OURS)
     git.run(repository, "bisect", "start", "--no-checkout", bad, good, env=git.OURS)
     step = [sys.executable, "-m", "matrix", "bisect-step", *words]
     done = subprocess.run(["git", "-C", str(repository), "bisect", "run", *step], check=False, stdout=subprocess.PIPE)

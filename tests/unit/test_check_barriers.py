@@ -22,16 +22,16 @@ RULES = {
 
 
 def seen(*, rules: dict[str, Rule] | None = None, folder: str = PERF, after_s: float = 2.0, traced: bool = True,
-         planted: bool = False, **more: Any) -> Observations:  # fmt: skip
-    """Return a build of ten CPU seconds, one job of eight and one of `after_s` that needs the first."""
+         planted: bool = False, scale: float = 1.0, **more: Any) -> Observations:  # fmt: skip
+    """Return a build of ten CPU seconds, times `scale`, one job of eight and one of `after_s` that needs the first."""
     of = cell(on=tree(barriers=more.pop("barriers", {"prepare": ()})), what=build(out_of_tree=more.pop("out", False)))
     database = Database(variables={"CURDIR": folder}, rules=RULES if rules is None else rules)
-    first = process(1, "gcc", "-c", "-o", "a.o", parent=0, start=EPOCH, end=EPOCH + 8, cpu_ns=8 * 10**9)
+    first = process(1, "gcc", "-c", "-o", "a.o", parent=0, start=EPOCH, end=EPOCH + 8, cpu_ns=int(8e9 * scale))
     words = ["gcc", "-o", "b", "a.o"] if after_s else ["gcc", "-o", "b", "b.c"]
     ran = [
         process(0, "make", start=EPOCH, end=EPOCH + 10, stdouts=[""]),
         first,
-        process(2, *words, parent=0, start=EPOCH + 8, end=EPOCH + 10, cpu_ns=2 * 10**9),
+        process(2, *words, parent=0, start=EPOCH + 8, end=EPOCH + 10, cpu_ns=int(2e9 * scale)),
         command(traced=traced),
         file(f"{PERF}/a.o", at=EPOCH + 8),
         file(f"{PERF}/b", at=EPOCH + 10),
@@ -91,6 +91,11 @@ def test_a_build_whose_span_is_clearly_longer_than_the_bases_is_a_finding() -> N
     assert (longer.figures["span"], longer.figures["base span"]) == ("100.0% of the work", "80.0% of the work")
     assert judged(seen(after_s=0, base=seen())).verdict == Verdict.PASS
     assert judged(seen(base=seen())).verdict == Verdict.PASS
+
+
+def test_a_build_of_a_second_is_too_short_to_tell_spans_apart() -> None:
+    assert judged(seen(scale=0.1, base=seen(scale=0.1, after_s=0))).verdict == Verdict.PASS
+    assert judged(seen(scale=0.3, base=seen(scale=0.3, after_s=0))).verdict == Verdict.FAIL
 
 
 def test_where_processes_cannot_be_followed_the_declared_part_is_judged_all_the_same() -> None:

@@ -135,3 +135,5 @@ def test_the_users_configuration_and_variables_are_not_for_our_repositories(
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     git.run(tmp_path, "init", "-q", env=git.OURS)
     assert subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=False, capture_output=True).returncode
+    monkeypatch.delenv("GIT_CONFIG_COUNT")
+    assert git.run(tmp_path, "rev-parse", "--git-dir") == b".git\n", "as in a hook of another repository"
