@@ -11,14 +11,14 @@ import matrix
 
 PACKAGE = Path(matrix.__file__).parent
 EFFECTS = {
-    "cellrun", "cli", "edited", "engines", "explain", "git", "images", "inspect_cell", "launch", "lineup", "patches",
-    "planting", "plugin", "private_engine", "runner", "scratch", "sources", "trees",
+    "cellrun", "cli", "edited", "engines", "explain", "git", "images", "inspect_cell", "launch", "lineup", "obtain",
+    "patches", "planting", "plugin", "private_engine", "redo", "runner", "scratch", "sources", "trees",
 }  # fmt: skip
 PURE = {
-    "account", "archive", "cells", "checks", "claims", "comparison", "declared", "derived", "edits", "elf", "gate",
-    "gitignore", "jobgraph", "judge", "makers", "model", "mutants", "observe", "paired", "plan", "reports",
-    "requirement", "result", "series",
-    "simulate", "slots", "strict", "timed", "timeline", "transcript", "views",
+    "account", "agreement", "archive", "bundle", "cells", "checks", "claims", "comparison", "declared", "derived",
+    "edits", "elf", "gate", "gitignore", "ingredients", "jobgraph", "judge", "makers", "model", "mutants", "observe",
+    "paired", "plan", "redaction", "reports", "reproduction", "requirement", "result", "series", "simulate", "slots",
+    "strict", "timed", "timeline", "transcript", "views",
 }  # fmt: skip
 MODULES = sorted(path.relative_to(PACKAGE.parent).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,132 @@
+"""From a result that somebody else made to a cell of this machine; no command outside one is theirs. Pure.
+
+An image's recipe runs as root with the network, an edit and a source name files: those are taken from here, by their
+names. A build's variables, environment and goals are taken as they are, as they are words of a command in the cell.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from matrix import cells, edits
+from matrix.agreement import short
+from matrix.errors import UsageError
+from matrix.model import Cell, Limits
+from matrix.strict import did_you_mean
+
+if TYPE_CHECKING:
+    from matrix.config import Config
+    from matrix.model import Edit, Image, Tree
+    from matrix.result import CellResult
+
+DEBIAN = re.compile(r"deb:linux-source-[0-9][0-9.]*@[a-z]+(?:-[a-z]+)*", re.A)
+"""Kernel sources that apt fetches and checks the signature of: the one source that a stranger may name."""
+
+
+def adopted(result: CellResult, then: Cell, config: Config, spec: str, patch: bytes | None) -> Cell:
+    """Return the cell to run for a result of a stranger's, whose definition is `then`; `spec` is --tree.
+
+    Raises:
+        UsageError: something that must be here is not; it says what to give.
+
+    """
+    image = _image(then, config)
+    tree = chosen_tree(result, then.tree, config, spec)
+    if patch is not None:
+        tree = with_patch(tree, patch)
+    return Cell(image=image, toolchain=then.toolchain, build=then.build.model_copy(update={"extends": ""}), tree=tree)
+
+
+def with_patch(tree: Tree, patch: bytes) -> Tree:
+    """Return a tree with a stranger's patch on top: with a `delta` that trees.prepare honours.
+
+    Raises:
+        UsageError: always, until patches are applied in a scratch repository.
+
+    """
+    raise UsageError(
+        f"the bundle has a patch of {len(patch)} bytes on top of {tree.source}, which this version cannot apply",
+        "Apply patches/0001.patch of the bundle to that tree, and `perf-matrix run --tree dir:PATH`.",
+    )
+
+
+def _image(then: Cell, config: Config) -> Image:
+    name = then.image.name
+    if name not in config.images:
+        raise UsageError(
+            f"there is no image {name!r} here{did_you_mean(name, config.images)}",
+            "A recipe runs as root, so a bundle's is never used: look at its recipe.json, "
+            "and add it as containers/NAME.yaml of a folder for --configs.",
+        )
+    image = config.images[name]
+    if then.toolchain not in image.toolchains:
+        raise UsageError(
+            f"image {name} has no toolchain {then.toolchain!r} here{did_you_mean(then.toolchain, image.toolchains)}",
+            "Add it to the image in a folder for --configs.",
+        )
+    lacking = sorted(set(then.build.requires) - set(image.provides))
+    if lacking:
+        raise UsageError(
+            f"image {name} does not provide {', '.join(lacking)} here, which build {then.build.name} requires",
+            "Add it to the image in a folder for --configs.",
+        )
+    return image
+
+
+def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tree:
+    """Return the tree to use: the one that `spec` names, else one that both know by the same name and source.
+
+    It keeps the name that the result has for it and, where it is none of the configured ones, the result's description.
+
+    Raises:
+        UsageError: the result's source is one that only its machine has, or the edits are not here.
+
+    """
+    bare, name = then.unedited, then.unedited.name
+    configured = config.trees.get(name)
+    if spec:
+        found = cells.tree(config, spec)
+        if found.edits:
+            raise UsageError(f"--tree {spec} has edits", "Give the tree without: the result's own are applied to it.")
+        known = spec in config.trees
+        base = found if known else bare.model_copy(update={"source": found.source})
+    elif configured and configured.source == bare.source:
+        base = configured
+    elif DEBIAN.fullmatch(bare.source):
+        base = bare
+    else:
+        raise _wanted(result, bare, configured)
+    summary = f"the tree of {result.id}"
+    applied = tuple(_edit(edit, config) for edit in then.edits)
+    return base.model_copy(update={"name": then.name, "summary": summary, "edits": applied, "delta": None})
+
+
+def _edit(then: Edit, config: Config) -> Edit:
+    if then.name not in config.edits:
+        raise UsageError(
+            f"there is no edit {then.name!r} here{did_you_mean(then.name, config.edits)}",
+            "Add it as edits/NAME.yaml of a folder for --configs.",
+        )
+    return edits.whole(then.name, config.edits)
+
+
+def _wanted(result: CellResult, then: Tree, configured: Tree | None) -> UsageError:
+    facts = [f"its source there was {short(then.source)}"]
+    if result.tree:
+        facts.append(f"its version {short(result.tree.version)}")
+        edited = " (with its edits)" if then.name != result.tree.name else ""
+        facts.append(f"its sha256{edited} {short(result.tree.sha256)}")
+    here = (
+        f"Here, tree {then.name} is {configured.source}: if it is the same, --tree {then.name}. " if configured else ""
+    )
+    return UsageError(
+        f"the tree {then.name} must be given: {', '.join(facts)}",
+        f"{here}--tree SPEC: a configured name, git:PATH@REV, dir:PATH, tar:FILE-or-URL or deb:PACKAGE@SUITE.",
+    )
+
+
+def bounded(limits: Limits) -> Limits:
+    """Return limits of a stranger's, none of them beyond the usual."""
+    usual = Limits().model_dump()
+    return Limits(**{name: min(value, usual[name]) for name, value in limits.model_dump().items()})
