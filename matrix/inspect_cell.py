@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,23 +14,35 @@ from matrix.strict import did_you_mean
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from matrix.model import Cell
+    from matrix.model import Cell, Limits
 
 
-def shell(cell: Cell, after: str, host: str | None, console: Console) -> int:
+@dataclass(frozen=True)
+class Circumstances:
+    """How a run did it: make's jobs, the limits, and the folder that notes which content its trees had."""
+
+    jobs: int = 2
+    limits: Limits | None = None
+    pins: Path | None = None
+
+
+USUAL = Circumstances()
+
+
+def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circumstances = USUAL) -> int:
     """Run the cell's steps up to `after` and give the terminal to a shell there; return its exit status.
 
     Raises:
         UsageError: the cell has no such step.
 
     """
-    scenario = plan.scenario(cell)
+    scenario = plan.scenario(cell, how.jobs, how.limits)
     names = [step.name for step in scenario.steps]
     if after and after not in names:
         raise UsageError(f"no step {after!r}{did_you_mean(after, names)}")
     engine = private_engine.ensure(host, session.label(), console.print)
     image = images.prepare(cell.image, engine, console.print)
-    tree = trees.prepare(cell.tree, engine, console.print)
+    tree = trees.prepare(cell.tree, engine, console.print, how.pins)
     with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
         cell_run = runner.CellRun(engine, store.Run(Path(folder)), scenario, image, tree, runner.agent_volume(engine))
         return _shell(cell_run, after, console)
