@@ -36,6 +36,9 @@ PATCH_BYTES = 16 << 20
 TOTAL_BYTES = 128 << 20
 FILE_BYTES = 64 << 20
 MEMBERS = 64
+VALUES = 250_000
+"""In a JSON member: each that is not ours would be told of, in a kilobyte or two of memory."""
+
 BLOCK = 512
 RECORD = 20 * BLOCK
 _KINDS = {
@@ -209,6 +212,8 @@ def parse_result(content: bytes) -> CellResult:
 
 
 def _parsed(model: type[T], content: bytes, name: str) -> T:
+    if sum(content.count(mark) for mark in (b"{", b"[", b",")) > VALUES:
+        raise refused(f"{name} has more than {VALUES} values")
     try:
         return model.model_validate_json(content)
     except ValidationError as error:

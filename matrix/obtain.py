@@ -179,15 +179,22 @@ def _cut(path: Path) -> bytes:
         return head + file.read(bundle.LOG_BYTES)
 
 
-def patch(result: CellResult) -> bytes | None:
+def patch(first: First) -> bytes | None:
     """Return what the result's tree has on top of its source, as git's patch, or nothing.
 
     Raises:
-        UsageError: the repository, or a commit, is not there any more.
+        UsageError: the repository, or a commit, is not there any more; or a stranger names it.
 
     """
-    delta = agreement.definition(result).tree.delta
-    return _difference(delta) if delta else None
+    delta = agreement.definition(first.result).tree.delta
+    if delta is None:
+        return None
+    if first.own is None:  # git runs what a repository's configuration says
+        raise UsageError(
+            f"the result of {first.result.id} has a patch, which is in a repository of its sender's",
+            "Only who ran it can bundle it: ask for `perf-matrix bundle`'s file.",
+        )
+    return _difference(delta)
 
 
 def _difference(delta: Delta) -> bytes:

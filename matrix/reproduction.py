@@ -35,6 +35,11 @@ def adopted(result: CellResult, then: Cell, config: Config, spec: str, patch: by
     tree = chosen_tree(result, then.tree, config, spec)
     if patch is not None:
         tree = with_patch(tree, patch)
+    elif then.tree.delta:
+        raise UsageError(
+            f"the result of {then.id} has a patch, which only its bundle holds",
+            "Ask whoever sent it for `perf-matrix bundle`'s file.",
+        )
     return Cell(image=image, toolchain=then.toolchain, build=then.build.model_copy(update={"extends": ""}), tree=tree)
 
 

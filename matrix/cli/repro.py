@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, forbid_install, print_json
+from matrix.cli.options import Configs, Host, Json, NoInstall, forbid_install, print_json
 from matrix.errors import InfrastructureError, UsageError
 from matrix.reports.text import STYLES, plain
 
@@ -42,7 +42,7 @@ def bundle(
         first = obtain.of_file(Path(of))
     else:
         first = obtain.of_run(of, cell)
-    packed = bundles.pack(first.result, obtain.logs(first), obtain.patch(first.result), obtain.places(first))
+    packed = bundles.pack(first.result, obtain.logs(first), obtain.patch(first), obtain.places(first))
     target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")
     part = target.with_name(f".{target.name}.part")
     try:
@@ -65,7 +65,8 @@ def repro(
     ] = "",
     run: Annotated[str, typer.Option(metavar="RUN", help="Take the cell's result in this run, not the newest.")] = "",
     shell: Annotated[bool, typer.Option("--shell", help="End in a shell in the cell, after what failed.")] = False,
-    configs: Configs = [], jobs: Jobs = 0,
+    configs: Configs = [],
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="make's parallel jobs; 0: as many as then.", min=0)] = 0,
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Do a cell again from its result, and say what of it is the same: ingredients, verdict and findings."""
@@ -128,7 +129,7 @@ def _to_do(first: First, spec: str, folders: Sequence[str]) -> tuple[Cell, Limit
     loaded = config.load([Path(folder) for folder in folders])
     if first.own:
         tree = reproduction.chosen_tree(result, then.tree, loaded, spec)
-        return then.model_copy(update={"tree": tree}), result.limits
+        return then.model_copy(update={"tree": tree.model_copy(update={"delta": then.tree.delta})}), result.limits
     return reproduction.adopted(result, then, loaded, spec, first.patch), reproduction.bounded(result.limits)
 
 

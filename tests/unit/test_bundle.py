@@ -208,6 +208,7 @@ def test_each_member_that_must_be_there_must_be_there_as_it_is_listed() -> None:
         ("result.json", b"[" * 5000, "Invalid JSON: recursion limit"),
         ("result.json", b'{"id": "\xff"}', "Invalid JSON: invalid unicode"),
         ("result.json", b"{}", "id: Field required"),
+        ("result.json", b'{"steps": [' + b"{}," * 200_000 + b"{}]}", "result.json has more than 250000 values"),
         ("recipe.json", b'{"name": "x"}', "recipe.json is not what this version writes"),
         ("recipe.json", make.image("other").model_dump_json().encode(), "recipe.json is not the one"),
         (

@@ -158,7 +158,10 @@ def test_what_is_neither_a_file_nor_an_address_is_refused(place: str, why: str) 
         obtain.of_bundle(place)
 
 
-def test_the_patch_is_what_git_says_the_commits_differ_by(tmp_path: Path) -> None:
+def test_the_patch_is_what_git_says_the_commits_differ_by(run: Run, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "repository"
+    tmp_path.mkdir()
+
     def git(*words: str) -> str:
         argv = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words]
         return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
@@ -172,11 +175,13 @@ def test_the_patch_is_what_git_says_the_commits_differ_by(tmp_path: Path) -> Non
         commits.append(git("rev-parse", "HEAD"))
     delta = Delta(repository=str(tmp_path), base=commits[0], commit=commits[1])
     given = done(make.cell(on=make.tree(delta=delta)))
-    assert b"-one\n+two\n" in (obtain.patch(given) or b"")
-    assert obtain.patch(done()) is None
+    assert b"-one\n+two\n" in (obtain.patch(obtain.First(given, own=run)) or b"")
+    assert obtain.patch(obtain.First(done(), own=run)) is None
+    with pytest.raises(UsageError, match="has a patch, which is in a repository of its sender's"):
+        obtain.patch(obtain.First(given))
     for bad in (delta.model_copy(update={"commit": "--output=/tmp/x"}), delta.model_copy(update={"repository": "/no"})):
         with pytest.raises(UsageError, match="is not to be had"):
-            obtain.patch(done(make.cell(on=make.tree(delta=bad))))
+            obtain.patch(obtain.First(done(make.cell(on=make.tree(delta=bad))), own=run))
 
 
 def test_a_bundle_names_none_of_our_places(run: Run, places: Path) -> None:

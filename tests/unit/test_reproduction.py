@@ -114,7 +114,8 @@ def test_a_patch_is_refused() -> None:
     tree = make.tree(delta=Delta(repository="private", base="1", commit="2"))
     with pytest.raises(UsageError, match=r"the bundle has a patch of 4 bytes on top of deb:linux-source-7\.3@trixie"):
         adopted(make.cell(on=tree), patch=b"diff")
-    assert adopted(make.cell(on=tree)).tree.delta is None
+    with pytest.raises(UsageError, match="has a patch, which only its bundle holds"):
+        adopted(make.cell(on=tree))
 
 
 def test_no_limit_is_beyond_the_usual() -> None:
