@@ -8,11 +8,7 @@ from typing import Annotated
 import typer
 
 from matrix import __version__
-<<<<<<< HEAD
-from matrix.cli import bisect, gate, look, machine, runs, series, timing, trust
-=======
-from matrix.cli import look, machine, repro, runs, timing, trust
->>>>>>> 292c940 (Have perf-matrix reproduce and bundle results)
+from matrix.cli import bisect, gate, look, machine, repro, runs, series, timing, trust
 from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
 from matrix.reports.text import plain
 
@@ -28,15 +24,12 @@ app.command("list")(look.list_cells)
 app.command()(look.plan)
 app.command()(runs.run)
 app.command()(runs.report)
-<<<<<<< HEAD
 app.command()(series.series)
 app.command()(gate.gate)
 app.command()(bisect.bisect)
 app.command(hidden=True)(bisect.bisect_step)
-=======
 app.command()(repro.repro)
 app.command()(repro.bundle)
->>>>>>> 292c940 (Have perf-matrix reproduce and bundle results)
 app.command()(trust.mutants)
 app.command()(trust.claims)
 app.command()(timing.trace)
