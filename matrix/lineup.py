@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import cells, git, scratch, series, store, trees
+from matrix import cells, git, scratch, series, sources, store, trees
 from matrix.errors import UsageError
 from matrix.model import Delta, Tree
 
@@ -52,16 +52,26 @@ def ground(word: str, repository: Path | None, loaded: Config, engine: Engine, s
     tree = _tree(word, repository, loaded)
     if tree.edits:
         raise UsageError(f"{word} is edited", "Patches are applied to a tree as it is.")
+    return below(tree.model_copy(update={"summary": word}), engine, say)
+
+
+def below(tree: Tree, engine: Engine, say: Callable[[str], None]) -> Ground:
+    """Return a tree as the base of patches.
+
+    Raises:
+        UsageError: it does not exist.
+        InfrastructureError: it could not be got.
+
+    """
     if tree.source.startswith("git:"):
-        location, _, revision = tree.source.removeprefix("git:").rpartition("@")
-        found, commit = scratch.of_repository(Path(location).expanduser().resolve(), revision)
-        tree = tree.model_copy(update={"source": f"git:{Path(location).expanduser().resolve()}@{commit}"})
+        location, revision = sources.of_git(tree.source.removeprefix("git:"))
+        found, commit = scratch.of_repository(location.resolve(), revision)
+        tree = tree.model_copy(update={"source": f"git:{location.resolve()}@{commit}"})
         digest = trees.prepare(tree, engine, say).identity.sha256
     else:
         digest = trees.prepare(tree, engine, say).identity.sha256
         found, commit = scratch.of_archive(trees.archive(digest))
-    named = tree.model_copy(update={"name": series.BASE, "summary": word})
-    return Ground(word, named, found, commit, digest)
+    return Ground(tree.summary, tree.model_copy(update={"name": series.BASE}), found, commit, digest)
 
 
 def standing(tree: Tree, repository: Path, commit: str, sha256: str) -> Ground:
@@ -72,10 +82,7 @@ def standing(tree: Tree, repository: Path, commit: str, sha256: str) -> Ground:
 def _tree(word: str, repository: Path | None, loaded: Config) -> Tree:
     known = word in loaded.trees or word.partition(":")[0] in cells.SCHEMES
     if known and repository is None:
-        found = cells.tree(loaded, word)
-        if found.source.startswith("git:") and "@" not in found.source:
-            return found.model_copy(update={"source": f"{found.source}@HEAD"})
-        return found
+        return cells.tree(loaded, word)
     git.commit(repository or Path(), word)
     return cells.tree(loaded, f"git:{(repository or Path()).resolve()}@{word}")
 

@@ -24,8 +24,10 @@ DEBIAN = re.compile(r"deb:linux-source-[0-9][0-9.]*@[a-z]+(?:-[a-z]+)*", re.A)
 """Kernel sources that apt fetches and checks the signature of: the one source that a stranger may name."""
 
 
-def adopted(result: CellResult, then: Cell, config: Config, spec: str, patch: bytes | None) -> Cell:
+def adopted(result: CellResult, then: Cell, config: Config, spec: str, *, has_patch: bool) -> Cell:
     """Return the cell to run for a result of a stranger's, whose definition is `then`; `spec` is --tree.
+
+    Where its bundle `has_patch`, that is still to be applied to the cell's tree.
 
     Raises:
         UsageError: something that must be here is not; it says what to give.
@@ -33,27 +35,12 @@ def adopted(result: CellResult, then: Cell, config: Config, spec: str, patch: by
     """
     image = _image(then, config)
     tree = chosen_tree(result, then.tree, config, spec)
-    if patch is not None:
-        tree = with_patch(tree, patch)
-    elif then.tree.delta:
+    if then.tree.delta and not has_patch:
         raise UsageError(
             f"the result of {then.id} has a patch, which only its bundle holds",
             "Ask whoever sent it for `perf-matrix bundle`'s file.",
         )
     return Cell(image=image, toolchain=then.toolchain, build=then.build.model_copy(update={"extends": ""}), tree=tree)
-
-
-def with_patch(tree: Tree, patch: bytes) -> Tree:
-    """Return a tree with a stranger's patch on top: with a `delta` that trees.prepare honours.
-
-    Raises:
-        UsageError: always, until patches are applied in a scratch repository.
-
-    """
-    raise UsageError(
-        f"the bundle has a patch of {len(patch)} bytes on top of {tree.source}, which this version cannot apply",
-        "Apply patches/0001.patch of the bundle to that tree, and `perf-matrix run --tree dir:PATH`.",
-    )
 
 
 def _image(then: Cell, config: Config) -> Image:

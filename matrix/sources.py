@@ -65,11 +65,16 @@ def open_source(text: str, engine: Engine, say: Say) -> Source:
     return _deb(rest, engine, say)
 
 
-def _git(rest: str) -> Source:
+def of_git(rest: str) -> tuple[Path, str]:
+    """Return the repository and the revision of `PATH@REV`: without a path the current folder, without @REV HEAD."""
     location, at, revision = rest.rpartition("@")
     if not at:
         location, revision = rest, "HEAD"
-    path = Path(location or ".").expanduser()
+    return Path(location or ".").expanduser(), revision
+
+
+def _git(rest: str) -> Source:
+    path, revision = of_git(rest)
     commit = git.commit(path, revision)
 
     def members() -> Iterator[Member]:

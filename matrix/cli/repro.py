@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from matrix.ingredients import Ingredient, Outcome
-    from matrix.model import Cell, Limits
+    from matrix.model import Cell, Limits, Tree
     from matrix.obtain import First
     from matrix.result import CellResult
     from matrix.store import Run
@@ -80,6 +80,8 @@ def repro(
     cell, limits = _to_do(first, tree, folders)
     chosen = jobs or first.result.jobs
     console = Console(stderr=json_output, highlight=False)
+    if first.patch is not None:
+        cell = cell.model_copy(update={"tree": _patched(cell.tree, first.patch, engine, console)})
     this = redo.begin(cell, chosen, limits, folders)
     console.print(f"run {this.name}: {cell.id}, as in run {plain(first.result.run, lines=False)}", markup=False)
     launch.run(this, (cell.id,), 1, engine or None, console)
@@ -130,7 +132,25 @@ def _to_do(first: First, spec: str, folders: Sequence[str]) -> tuple[Cell, Limit
     if first.own:
         tree = reproduction.chosen_tree(result, then.tree, loaded, spec)
         return then.model_copy(update={"tree": tree.model_copy(update={"delta": then.tree.delta})}), result.limits
-    return reproduction.adopted(result, then, loaded, spec, first.patch), reproduction.bounded(result.limits)
+    cell = reproduction.adopted(result, then, loaded, spec, has_patch=first.patch is not None)
+    return cell, reproduction.bounded(result.limits)
+
+
+def _patched(tree: Tree, diff: bytes, engine: str, console: Console) -> Tree:
+    """Return a tree with a bundle's patch on it, below its edits.
+
+    Raises:
+        UsageError: it does not apply.
+
+    """
+    from matrix import launch, lineup, private_engine, session
+    from matrix.patches import Patch
+
+    with launch.interruptible():
+        connected = private_engine.ensure(engine or None, session.label(), console.print)
+        on = lineup.below(tree.model_copy(update={"edits": (), "summary": tree.source}), connected, console.print)
+    [commit] = lineup.commits(on, [Patch(1, "the patch of the bundle", "", "", "", "", diff)])
+    return on.made(tree.name, tree.summary, commit).model_copy(update={"edits": tree.edits})
 
 
 def _data(run: Run, now: CellResult, rows: Sequence[Ingredient], outcome: Outcome) -> dict[str, object]:

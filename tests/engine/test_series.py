@@ -151,6 +151,25 @@ def test_a_series_is_reported_again_without_building(history: History, whole: di
     assert "newly fails from patch 2 on (until patch 3): perf build: Leave a file behind" in done.text
 
 
+def test_what_a_patch_breaks_is_reproduced_from_its_bundle(
+    history: History, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "bundle.tar.gz"
+    packed = history.bench.command("bundle", whole["run"], f"{history.cell}@p02", "-o", str(path))
+    assert packed.status == 0, packed.text
+    base = ("--tree", history.tree(0))
+    done = history.bench.command("repro", "--from", str(path), *base, *history.configs, "--json")
+    assert done.status == 1, done.text
+    data = json.loads(done.out)
+    assert data["outcome"]["answer"] == "reproduced", data["outcome"]
+    rows = {row["name"]: row["same"] for row in data["ingredients"]}
+    assert (rows["tree sha256"], rows["build"]) == ("same", "same")
+    elsewhere = ("--tree", history.tree(2))
+    refused = history.bench.command("repro", "--from", str(path), *elsewhere, *history.configs)
+    assert refused.status == 2, refused.text
+    assert "does not apply" in refused.text
+
+
 def mbox(history: History, tmp_path: Path, words: str) -> Path:
     path = tmp_path / "v7.mbx"
     path.write_bytes(git.run(history.repository, "format-patch", "--stdout", words))

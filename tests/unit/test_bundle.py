@@ -76,7 +76,7 @@ def test_the_same_result_gives_the_same_bytes() -> None:
 
 
 def test_a_patch_comes_with_a_tree_that_has_one() -> None:
-    tree = make.tree(delta=Delta(repository="/srv/linux", base="a" * 40, commit="b" * 40))
+    tree = make.tree(delta=Delta(repository="/srv/linux", base="a" * 40, commit="b" * 40, sha256="0"))
     packed = bundle.pack(done(make.cell(on=tree)), {}, b"diff --git a/x b/x\n")
     assert bundle.unpack(packed).patch == b"diff --git a/x b/x\n"
     assert b"/srv/linux" not in b"".join(members(packed).values())

@@ -80,7 +80,7 @@ def test_what_differs_of_a_definition_is_named_by_its_keys() -> None:
     assert found["tree's description"] == ("differs", "in string_unit")
     renamed = make.cell(what=make.build("other"))
     assert not changed(definition=renamed)
-    delta = Delta(repository="r", base="1", commit="2")
+    delta = Delta(repository="r", base="1", commit="2", sha256="0")
     assert changed(definition=edited(delta=delta)).keys() == {"edits", "patches"}
 
 

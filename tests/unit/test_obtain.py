@@ -173,7 +173,7 @@ def test_the_patch_is_what_git_says_the_commits_differ_by(run: Run, tmp_path: Pa
         git("add", "file")
         git("commit", "-qm", text)
         commits.append(git("rev-parse", "HEAD"))
-    delta = Delta(repository=str(tmp_path), base=commits[0], commit=commits[1])
+    delta = Delta(repository=str(tmp_path), base=commits[0], commit=commits[1], sha256="0")
     given = done(make.cell(on=make.tree(delta=delta)))
     assert b"-one\n+two\n" in (obtain.patch(obtain.First(given, own=run)) or b"")
     assert obtain.patch(obtain.First(done(), own=run)) is None

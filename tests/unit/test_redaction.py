@@ -45,7 +45,7 @@ def planted() -> CellResult:
     tree = make.tree(
         "t+e", summary=source, source=source, lacks={place: place}, renamed_tests={place: place}, touch_source=place,
         touch_header=place, barriers={place: (place,)}, edits=(edit,),
-        delta=Delta(repository="/srv/secret/linux", base="1", commit="2"),
+        delta=Delta(repository="/srv/secret/linux", base="1", commit="2", sha256="0"),
     )  # fmt: skip
     cell = make.cell(of=image, what=what, on=tree)
     finding = Finding(kind="k", subject=place, expected=place, actual=place, evidence=place, where=place, known=place)

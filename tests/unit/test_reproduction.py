@@ -25,8 +25,8 @@ HERE = Config(
 )
 
 
-def adopted(of: Cell, spec: str = "", *, patch: bytes | None = None, config: Config = HERE) -> Cell:
-    return reproduction.adopted(done(of), of, config, spec, patch)
+def adopted(of: Cell, spec: str = "", *, has_patch: bool = False, config: Config = HERE) -> Cell:
+    return reproduction.adopted(done(of), of, config, spec, has_patch=has_patch)
 
 
 def test_the_image_and_the_edits_are_ours_and_the_build_is_theirs() -> None:
@@ -76,7 +76,7 @@ def test_one_of_the_same_name_but_another_source_is_offered() -> None:
     ):
         adopted(cell)
     with pytest.raises(UsageError, match="its source there was dir:private\n"):
-        reproduction.adopted(done(cell, tree=None), cell, HERE, "", None)
+        reproduction.adopted(done(cell, tree=None), cell, HERE, "", has_patch=False)
     found = adopted(cell, "mine").tree
     assert (found.name, found.source, found.string_unit) == ("mine+slow", "dir:/srv/linux", True)
 
@@ -110,10 +110,9 @@ def test_an_edit_that_is_not_here_is_not_taken_from_theirs() -> None:
         adopted(edited(), config=without)
 
 
-def test_a_patch_is_refused() -> None:
-    tree = make.tree(delta=Delta(repository="private", base="1", commit="2"))
-    with pytest.raises(UsageError, match=r"the bundle has a patch of 4 bytes on top of deb:linux-source-7\.3@trixie"):
-        adopted(make.cell(on=tree), patch=b"diff")
+def test_a_tree_with_a_patch_needs_the_patch() -> None:
+    tree = make.tree(delta=Delta(repository="private", base="1", commit="2", sha256="0"))
+    assert adopted(make.cell(on=tree), has_patch=True).tree.delta is None
     with pytest.raises(UsageError, match="has a patch, which only its bundle holds"):
         adopted(make.cell(on=tree))
 
