@@ -87,6 +87,13 @@ def workers(asked: int, cells: int) -> int:
     return max(1, min(asked or max(min(2, processors), processors // 2), cells))
 
 
+def at_once(run: Run, todo: tuple[str, ...], asked: int) -> int:
+    """Return how many cells of a run to run at once: those that need each other's results are run by one worker."""
+    settings = run.settings()
+    places = {cell_id.partition("@")[0] for cell_id in todo}
+    return workers(asked, len(places if settings.base or settings.planted else todo) or 1)
+
+
 def jobs(asked: int, at_once: int) -> int:
     """Return make's parallel jobs in each of the cells that run at once: `asked`, or a share of the processors."""
     return asked or max(2, (os.cpu_count() or 2) // at_once)
@@ -261,4 +268,4 @@ def lacking(run: Run, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cell_id for cell_id, result in results.items() if result is None or result.verdict == Verdict.ERROR)
 
 
-__all__ = ["INTERRUPTED", "Progress", "doctor", "jobs", "lacking", "run", "workers"]
+__all__ = ["INTERRUPTED", "Progress", "at_once", "doctor", "jobs", "lacking", "run", "workers"]

@@ -20,7 +20,7 @@ BASE = "base"
 
 
 class Step(Frozen):
-    """A patch of a series, and the name of the tree that it and all before it, or with `alone` it by itself, make.
+    """A patch of a series, and the name of the tree that it makes with all before it or, `alone`, with what it `needs`.
 
     What is `idle` changes nothing that perf is built from.
     """
@@ -30,6 +30,7 @@ class Step(Frozen):
     tree: str
     idle: bool = False
     alone: bool = False
+    needs: tuple[int, ...] = ()
 
 
 class Row(Frozen):

@@ -92,10 +92,9 @@ def twice(this: Run, number: int, engine: str, console: Console) -> None:
         todo = launch.lacking(this, wanted)
         if not todo:
             return
-        places = {cell_id.partition("@")[0] for cell_id in todo}
         again = "again, as the infrastructure failed" if attempt else f"of {len(wanted)} cells to do"
         console.print(f"run {this.name}: {len(todo)} {again}", soft_wrap=True)
-        launch.run(this, wanted, launch.workers(number, len(places)), engine or None, console)
+        launch.run(this, wanted, launch.at_once(this, todo, number), engine or None, console)
 
 
 def _measure(this: Run, pairs: int, engine: str, console: Console) -> None:

@@ -57,14 +57,14 @@ def run(
         found, words = selected(profile, tree, select, exclude, configs)
         found, words, against = beside(found, words, base, configs)
         limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
-        at_once = launch.workers(number, len(found))
+        at_once = launch.workers(number, len({cell.id.partition("@")[0] for cell in found}) if against else len(found))
         chosen = launch.jobs(jobs, at_once)
         absolute = tuple(str(folder.resolve()) for folder in configs)
         this = store.begin(found, words, absolute, chosen, limits, base=against)
     wanted = this.settings().cells
     console = Console(stderr=json_output, highlight=False)
     todo = launch.lacking(this, wanted)
-    at_once = launch.workers(number, len(todo) or 1)
+    at_once = launch.at_once(this, todo, number)
     console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do, {at_once} at once", soft_wrap=True)
     if todo:
         launch.run(this, wanted, at_once, engine or None, console)

@@ -73,7 +73,7 @@ def series(
         places = _places(applied, (select, exclude, profile, each), everywhere=exhaustive)
         this = _begin(applied, places, configs, launch.jobs(jobs, launch.workers(number, len(set(places)))))
     twice(this, number, engine, console)
-    if not independence:
+    if not any(step.alone for step in this.settings().series):
         _search(this, number, engine, console)
     found = _outcome(this)
     if json_output:
@@ -106,7 +106,7 @@ class _Applied:
 
 
 def _apply(asked: _Asked, console: Console) -> _Applied:
-    """Apply a series; where it is to be said what can be taken alone, print what each patch needs."""
+    """Apply a series, or where it is to be said what can be taken alone each patch by itself."""
     from matrix import config, launch, lineup, patches, paths, private_engine, session
 
     found = patches.read(asked.where, asked.repository)
@@ -129,7 +129,7 @@ def _apply(asked: _Asked, console: Console) -> _Applied:
         for patch in chosen
     ]  # fmt: skip
     if asked.alone:
-        steps, commits = _alone(on, chosen, steps, console)
+        steps, commits = _alone(on, chosen, steps)
     made = [on.made(step.tree, step.subject, commit) for step, commit in zip(steps, commits, strict=True)]
     name = hashlib.sha256("".join((on.commit, *commits)).encode()).hexdigest()[:16]
     folder = paths.state() / "series" / name
@@ -137,28 +137,22 @@ def _apply(asked: _Asked, console: Console) -> _Applied:
     return _Applied(on.tree, tuple(steps), folder, asked.configs)
 
 
-def _alone(
-    on: Ground, chosen: Sequence[Patch], steps: Sequence[Step], console: Console
-) -> tuple[list[Step], tuple[str, ...]]:
-    """Say what each patch needs; return the steps and commits of those that apply by themselves."""
+def _alone(on: Ground, chosen: Sequence[Patch], steps: Sequence[Step]) -> tuple[list[Step], tuple[str, ...]]:
+    """Return each patch's step by itself, or with the few that it does not apply without, and the commit of it."""
     by_number = {patch.number: patch for patch in chosen}
-    kept: list[Step] = []
+    alone: list[Step] = []
     commits: list[str] = []
 
-    def applies(numbers: Sequence[int]) -> bool:
-        return on.scratch.apply(on.commit, [by_number[number] for number in numbers])[1] is None
+    def made(numbers: Sequence[int]) -> tuple[str, ...]:
+        found, refused = on.scratch.apply(on.commit, [by_number[number] for number in numbers])
+        return () if refused else found
 
     for step in steps:
-        made, refused = on.scratch.apply(on.commit, [by_number[step.number]])
-        if refused is None:
-            kept.append(step.model_copy(update={"tree": f"a{step.number:02}", "alone": True}))
-            commits += made
-            continue
-        needs = judge.needed(list(by_number), step.number, applies)
-        console.print(Text(plain(f"patch {step.number} does not apply without {', '.join(map(str, needs))}")))
-    if not kept:
-        raise UsageError("no patch applies by itself", "Take them all, or leave some out with --without.")
-    return kept, tuple(commits)
+        one = made([step.number])
+        needs = () if one else judge.needed(list(by_number), step.number, lambda numbers: bool(made(numbers)))
+        commits.append((one or made([*needs, step.number]))[-1])
+        alone.append(step.model_copy(update={"tree": f"a{step.number:02}", "alone": True, "needs": needs}))
+    return alone, tuple(commits)
 
 
 def _places(
@@ -247,6 +241,8 @@ def _print(found: Outcome, console: Console) -> None:
         broken = {f"{held.cell}: {said.check} {said.finding.key}" for held in row.held for said in held.broken}
         shown = sorted(broken)[:3] + ([f"and {len(broken) - 3} more"] if len(broken) > 3 else [])
         said = "idle" if row.step.idle else str(row.verdict) if row.held else "applies"
+        if row.step.alone:
+            said += f" with {', '.join(map(str, row.step.needs))}" if row.step.needs else " alone"
         undecided = [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]
         table.add_row(
             str(row.step.number), said, str(len(row.held) or ""), Text(plain("\n".join([*shown, *undecided]))),
@@ -254,7 +250,8 @@ def _print(found: Outcome, console: Console) -> None:
         )  # fmt: skip
     Console(file=console.file, width=None if console.is_terminal else WIDTH, highlight=False).print(table)
     subjects = {row.step.number: row.step.subject for row in found.rows}
-    for place, number in found.first.items():
+    alone = any(row.step.alone for row in found.rows)
+    for place, number in () if alone else found.first.items():
         mended = f" (until patch {found.mended[place]})" if place in found.mended else ""
         console.print(Text(plain(f"{place} newly fails from patch {number} on{mended}: {subjects[number]}")))
     if not found.exit_status:

@@ -124,7 +124,7 @@ def _begin(
     configs, number, jobs = options
     words = list(dict.fromkeys(trees))
     picked = cells.select(cells.every(loaded, [cells.tree(loaded, word) for word in words]), ids)
-    at_once = launch.workers(number, len(picked))
+    at_once = launch.workers(number, len({cell.id.partition("@")[0] for cell in picked}))
     folders = [str(folder.resolve()) for folder in configs]
     return store.begin(picked, words, folders, launch.jobs(jobs, at_once), **more)
 
@@ -151,7 +151,7 @@ def _do(this: Run, number: int, engine: str, console: Console) -> None:
     todo = launch.lacking(this, wanted)
     console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do")
     if todo:
-        launch.run(this, wanted, launch.workers(number, len(todo)), engine or None, console)
+        launch.run(this, wanted, launch.at_once(this, todo, number), engine or None, console)
 
 
 def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:

@@ -57,6 +57,7 @@ class Bench:
         self.state = folder / "state"
         self.configs = folder / "configs"
         self.python: tuple[str, ...] = (sys.executable,)
+        self.patience_s = PATIENCE_S
         (self.configs / "trees").mkdir(parents=True)
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -87,7 +88,7 @@ class Bench:
     def command(self, *args: str, **more: str) -> Done:
         with self.popen(*args, **more) as process:
             try:
-                out, err = process.communicate(timeout=PATIENCE_S)
+                out, err = process.communicate(timeout=self.patience_s)
             except subprocess.TimeoutExpired:
                 steps = [f"{p.parent.name}: {p.read_text()}" for p in self.state.glob("runs/*/cells/**/progress.json")]
                 process.terminate()

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix import git
-from matrix.result import CellResult, Verdict
+from matrix import cells, config, git
+from matrix.result import Verdict
 from matrix.store import Run, RunSettings
+from tests.unit.results import done
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
@@ -34,7 +35,24 @@ def as_perf_matrix(command: str) -> list[str] | None:
 
 
 def run_name(words: list[str]) -> str:
-    return words[words.index("--resume") + 1] if "--resume" in words else "20261101T000000Z-0000"
+    return next((word for word in words if re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", word)), "20261101T000000Z-0000")
+
+
+def perf_matrix(words: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "matrix", *words],
+        cwd=folder, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def recorded(run: Run) -> None:
+    """Leave a run with one result, and one that it lacks."""
+    run.save_settings(
+        RunSettings(run=run.name, started="", tool_version="0", trees=("7.3",), cells=(CELL, "other"), jobs=2)
+    )
+    loaded = config.load()
+    [cell] = cells.select(cells.every(loaded, [loaded.trees["7.3"]]), [CELL])
+    run.save(done(of=cell, run=run.name, verdict=Verdict.PASS, checks=()))
 
 
 def repository(folder: Path) -> Path:
@@ -66,31 +84,26 @@ def test_the_readme_has_commands() -> None:
 def test_perf_matrix_takes_it(command: str, environment: dict[str, str]) -> None:
     linux = repository(Path(environment["PERF_MATRIX_STATE"]).parent)
     words = [HOME.sub(str(linux), word) for word in as_perf_matrix(command) or []]
-    words = [str(linux / word) if word.endswith(".mbx") else word for word in words]
-    run = Run(Path(environment["PERF_MATRIX_STATE"]) / "runs" / run_name(words))
-    run.save_settings(
-        RunSettings(run=run.name, started="", tool_version="0", trees=("7.3",), cells=(CELL, "other"), jobs=2)
-    )
-    run.save(CellResult(id=CELL, run=run.name, tool_version="0", verdict=Verdict.PASS))
-    done = subprocess.run(
-        [sys.executable, "-m", "matrix", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    needs_engine = words[0] not in ("list", "plan") and "--list" not in words
-    assert done.returncode == (NO_ENGINE if needs_engine else 0), done.stderr
-    assert "Traceback" not in done.stderr
+    recorded(Run(Path(environment["PERF_MATRIX_STATE"]) / "runs" / run_name(words)))
+    if words[:2] == ["repro", "--from"]:
+        assert perf_matrix(["bundle", run_name(words), CELL, "-o", words[2]], environment, linux).returncode == 0
+    ended = perf_matrix(words, environment, linux)
+    needs_engine = words[0] not in ("list", "plan", "bundle") and "--list" not in words
+    assert ended.returncode == (NO_ENGINE if needs_engine else 0), ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_the_tox_environments_are_there() -> None:
-    done = subprocess.run([sys.executable, "-m", "tox", "list"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {"lint", "types", "tests", "matrix"} <= set(re.findall(r"^(\w+) +->", done.stdout, re.M))
+    listed = subprocess.run([sys.executable, "-m", "tox", "list"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"lint", "types", "tests", "matrix"} <= set(re.findall(r"^(\w+) +->", listed.stdout, re.M))
 
 
 def test_cells_can_be_collected_by_hand(environment: dict[str, str]) -> None:
     [command] = [command for command in COMMANDS if command.startswith("pytest ")]
     words = [word for word in shlex.split(command)[1:] if word not in ("-n", "2")]
-    done = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "pytest", *words, "--collect-only", "-q"],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert "test_cell[debian-trixie/gcc/static@7.3:no-op]" in done.stdout
+    assert ended.returncode == 0, ended.stdout
+    assert "test_cell[debian-trixie/gcc/static@7.3:no-op]" in ended.stdout
