@@ -15,7 +15,7 @@ MAX_PATCHES = 1000
 MAIL = b"From mail Mon Sep 17 00:00:00 2001\n"
 _NUMBER = re.compile(r"\[[^]]*\bPATCH\b[^]]*?\b(\d{1,4})/(\d{1,4})\]", re.I)
 _REPLY = re.compile(r"^\s*(re|aw|fwd?)\s*:", re.I)
-_FILES = re.compile(rb"^diff --git a/(.+) b/(.+)$", re.M)
+_DIFF = re.compile(rb"^(?:diff --git .|--- .+\n\+\+\+ .)", re.M)
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 
@@ -30,12 +30,6 @@ class Patch:
     date: str
     message: str
     diff: bytes
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that it changes, by their names before and after."""
-        names = {name for pair in _FILES.findall(self.diff) for name in pair}
-        return tuple(sorted(name.decode("utf-8", "surrogateescape") for name in names))
 
     def hunk(self, path: str, line: int) -> str:
         """Return which hunk of a file begins at a line of the file as it was: `hunk 2 of 3 (@@ -12,7 +12,8 @@)`."""
@@ -64,7 +58,7 @@ def read(where: str, repository: Path | None) -> tuple[Patch, ...]:
     """
     path = Path(where).expanduser()
     mails = _mails(path) if path.exists() else _range(where, repository)
-    found = _numbered([mail for mail in mails if _FILES.search(mail[1]) and not _REPLY.match(mail[0]["Subject"])])
+    found = _numbered([mail for mail in mails if _DIFF.search(mail[1]) and not _REPLY.match(mail[0]["Subject"])])
     if not found:
         raise UsageError(
             f"{where} holds no patch", "It must be an mbox as `b4 am` writes it, a folder of patches, or A..B."
@@ -82,7 +76,7 @@ def _mails(path: Path) -> list[_Mail]:
     found: list[_Mail] = []
     for file in files:
         content = file.read_bytes()
-        if _FILES.search(content) or b"\nContent-Transfer-Encoding:" in content:
+        if _DIFF.search(content) or b"\nContent-Transfer-Encoding:" in content:
             found += _split(
                 content if content.startswith(b"From ") else b"From mail Mon Sep 17 00:00:00 2001\n" + content
             )

@@ -72,6 +72,12 @@ class Scratch:
                 made.append(self._commit(patch, made[-1] if made else base, env))
         return tuple(made), None
 
+    def changed(self, before: str, after: str) -> tuple[str, ...]:
+        """Return the paths that two commits differ in."""
+        words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+        names = git.run(self.folder, *words, env=git.OURS).split(b"\0")
+        return tuple(name.decode("utf-8", "surrogateescape") for name in names if name)
+
     def _commit(self, patch: Patch, parent: str, env: Mapping[str, str]) -> str:
         tree = git.run(self.folder, "write-tree", env=env).decode().strip()
         date = {"GIT_AUTHOR_DATE": EMPTY_DATE, "GIT_COMMITTER_DATE": EMPTY_DATE}

@@ -125,8 +125,8 @@ def _apply(asked: _Asked, console: Console) -> _Applied:
     listed = on.listed()
     steps = [
         Step(number=patch.number, subject=patch.subject, tree=f"p{patch.number:02}",
-             idle=judge.is_idle(patch.files, listed))
-        for patch in chosen
+             idle=judge.is_idle(on.scratch.changed(before, after), listed))
+        for patch, before, after in zip(chosen, (on.commit, *commits), commits, strict=False)
     ]  # fmt: skip
     if asked.alone:
         steps, commits = _alone(on, chosen, steps)

@@ -35,7 +35,7 @@ def subjects(found: Sequence[patches.Patch]) -> list[tuple[int, str]]:
     return [(patch.number, patch.subject) for patch in found]
 
 
-def test_a_patch_has_its_author_message_and_files(tmp_path: Path) -> None:
+def test_a_patch_has_its_author_and_message(tmp_path: Path) -> None:
     (patch,) = patches.read(str(mbox(tmp_path, mail("[PATCH] perf build: Do it", diff()))), None)
     assert (patch.number, patch.subject, patch.author, patch.email) == (
         1,
@@ -44,7 +44,6 @@ def test_a_patch_has_its_author_message_and_files(tmp_path: Path) -> None:
         "a@example.org",
     )
     assert patch.message == "Why it is done.\n"
-    assert patch.files == ("a.c",)
     assert patch.diff.endswith(b"+two\n-- \n2.39\n\n")
 
 
@@ -71,6 +70,14 @@ def test_mails_without_numbers_come_as_they_are(tmp_path: Path) -> None:
     assert subjects(patches.read(str(path), None)) == [(1, "B"), (2, "A")]
 
 
+@pytest.mark.parametrize(
+    "header",
+    ['diff --git "a/f\\303\\251" "b/f\\303\\251"\nold mode 100644\n', "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"],
+)
+def test_a_name_that_git_quotes_and_a_plain_diff_are_patches_too(tmp_path: Path, header: str) -> None:
+    assert subjects(patches.read(str(mbox(tmp_path, mail("[PATCH] P", header))), None)) == [(1, "P")]
+
+
 def test_a_folder_of_patches_is_taken_by_name(tmp_path: Path) -> None:
     (tmp_path / "0002-b.patch").write_text(mail("B", diff()))
     (tmp_path / "0001-a.patch").write_text(mail("A", diff()).partition("\n")[2])
@@ -84,7 +91,7 @@ def test_a_mail_in_base64_is_read(tmp_path: Path) -> None:
     encoded = base64.encodebytes(body.encode()).decode()
     path = tmp_path / "one.eml"
     path.write_text(f"{head}\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n{encoded}")
-    assert patches.read(str(path), None)[0].files == ("a.c",)
+    assert patches.read(str(path), None)[0].diff.startswith(b"---\n a.c | 2 +-\n\ndiff --git a/a.c")
 
 
 def test_a_range_of_commits_is_read(tmp_path: Path) -> None:

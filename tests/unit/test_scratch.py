@@ -83,6 +83,7 @@ def test_a_file_may_come_go_be_a_link_or_executable(repository: Path) -> None:
     ours, base = scratch.of_repository(repository, "HEAD")
     (made,), refused = ours.apply(base, [changed(repository, change)])
     assert refused is None
+    assert ours.changed(base, made) == ("a.c", "link", "script", "sub/n\u00e9w")
     assert difference(ours, base, made) == {
         "a.c": None,
         "link": File(0o777, b"script", link=True),
