@@ -42,7 +42,7 @@ def render(report: Report) -> str:
 
 
 def _images(cells: list[CellResult], bad: set[str]) -> Iterator[str]:
-    """Yield a line per image: number, seconds of its cells, image, Ok or FAIL, compilers."""
+    """Yield a line per image (number, seconds of its cells, image, Ok or FAIL, compilers), below it one per cell."""
     images: dict[str, list[CellResult]] = {}
     for cell in cells:
         images.setdefault(cell.id.partition("/")[0], []).append(cell)
@@ -54,13 +54,16 @@ def _images(cells: list[CellResult], bad: set[str]) -> Iterator[str]:
         packages = next((cell.image.packages for cell in group if cell.image), {})
         compilers = ", ".join(f"{name} {version}" for name, version in packages.items() if COMPILER.fullmatch(name))
         yield f"{number:4} {wall_s:8.2f} {name:30}: {said:4} {compilers}".rstrip()
+        for cell in group:
+            word = "FAIL" if cell.id in bad else "ERR" if cell.verdict == Verdict.ERROR else "Ok"
+            yield f"     {cell.wall_s:8.2f}   {cell.id}: {word}"
 
 
 def _cell(cell: CellResult, report: Report) -> Iterator[str]:
     found: list[tuple[str, Finding]] = []
     if report.gate:
-        held = next((held for held in report.gate.held if held.cell == cell.id.partition("@")[0]), None)
-        if held:
+        place = cell.id.partition("@")[0]
+        for held in (held for held in report.gate.held if held.cell == place):
             yield from _beside(held)
             found = [(said.check, said.finding) for said in held.broken]
     else:

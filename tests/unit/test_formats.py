@@ -116,8 +116,12 @@ def test_junit_of_a_gate_blames_the_head_for_what_it_breaks_alone() -> None:
     assert cases(BROKEN) == {f"{PLACE}@head:clean": "failure", "time:build": "failure"}
     old = check(finding("left:/old"))
     skip = check(name="touch", verdict=Verdict.SKIP)
-    report = of_gate(on("base", old, skip), on("head", old, skip), build=(Verdict.PASS, ""), no=(Verdict.ERROR, ""))
+    good = check(name="build")
+    report = of_gate(
+        on("base", old, skip, good), on("head", old, skip, good), build=(Verdict.PASS, ""), no=(Verdict.ERROR, "")
+    )
     assert cases(report) == {
+        f"{PLACE}@head:build": "passed",
         f"{PLACE}@head:clean": "skipped",
         f"{PLACE}@head:touch": "skipped",
         "time:build": "passed",

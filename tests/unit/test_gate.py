@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix import gate, reports
+from matrix import gate, reports, store
+from matrix.errors import UsageError
 from matrix.gate import GONE, Gate, Held
 from matrix.result import CellResult, CheckResult, Finding, Verdict
-from tests.unit.conftest import result
+from tests.unit.conftest import cell, result, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PLACE = "debian-trixie/gcc/default"
 
@@ -145,3 +149,23 @@ def test_a_gates_exit_status_is_its_verdicts(verdict: Verdict, status: int) -> N
     report = reports.build("r", "/r", ["b", "h"], [], [])
     report = report.model_copy(update={"gate": Gate(base="b", head="h", held=()), "verdict": verdict})
     assert reports.exit_status(report) == status
+
+
+def test_a_gates_run_keeps_what_it_is_judged_by(places: Path) -> None:
+    del places
+    head, base = cell(on=tree("head")), cell(on=tree("base"))
+    run = store.begin([base], ["base", "head"], [], 2, base="base", head="head", require=("build no slower than 5 %",))
+    assert (run.settings().command, run.required()) == ("gate", {})
+    run.extend([head.id], ["head"])
+    assert (run.settings().cells, run.settings().trees) == ((base.id, head.id), ("base", "head"))
+    run.save(on("base"))
+    run.save(on("head", check("left:/a")))
+    run.save_required({"build no slower than 5 %": (Verdict.PASS, "1.01")})
+    report = reports.of_run(run)
+    assert report.gate is not None
+    assert report.gate.required == {"build no slower than 5 %": (Verdict.PASS, "1.01")}
+    assert [len(each.broken) for each in report.gate.held] == [1]
+    assert (report.verdict, reports.exit_status(report)) == (Verdict.FAIL, 1)
+    (run.folder / "required.json").write_text("{")
+    with pytest.raises(UsageError, match="is not what a gate wrote"):
+        run.required()
