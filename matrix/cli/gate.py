@@ -21,6 +21,7 @@ from matrix.cli.options import (
     Select,
     beside,
     forbid_install,
+    resumed,
     selected,
 )
 from matrix.errors import UsageError
@@ -51,10 +52,7 @@ def gate(
 
     forbid_install(no_install)
     if resume:
-        this = store.find(resume)
-        if this.settings().command != "gate":
-            command = this.settings().command
-            raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
+        this = resumed(resume, "gate")
     else:
         if not (base and head):
             raise UsageError("a gate needs --base and --head", "As --base git:.@v7.1 --head git:.@my-branch.")

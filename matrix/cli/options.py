@@ -14,6 +14,7 @@ from matrix.errors import UsageError
 
 if TYPE_CHECKING:
     from matrix.model import Cell
+    from matrix.store import Run
 
 Select = Annotated[list[str], typer.Option("--select", "-s", help="Cells by glob, as 'debian-*/gcc/static'.")]
 Exclude = Annotated[list[str], typer.Option("--exclude", "-x", help="Cells to leave out, by glob.")]
@@ -46,6 +47,22 @@ def forbid_install(forbid: bool) -> None:
     """Let nothing that this process starts install a program, where --no-install says so."""
     if forbid:
         os.environ["PERF_MATRIX_NO_INSTALL"] = "1"
+
+
+def resumed(name: str, command: str) -> Run:
+    """Return a run to go on with, which this command began.
+
+    Raises:
+        UsageError: there is no such run, or another command began it.
+
+    """
+    from matrix import store
+
+    found = store.find(name)
+    began = found.settings().command
+    if began != command:
+        raise UsageError(f"{found.name} is a run of `{began}`", f"perf-matrix {began} --resume {found.name}")
+    return found
 
 
 def selected(

@@ -22,6 +22,7 @@ from matrix.cli.options import (
     TreeNames,
     beside,
     forbid_install,
+    resumed,
     selected,
 )
 from matrix.errors import UsageError
@@ -49,10 +50,7 @@ def run(
             raise UsageError(
                 "--resume goes with none of --select, --exclude, --tree, --base and --configs", "A run has its own."
             )
-        this = store.find(resume)
-        if this.settings().command != "run":
-            command = this.settings().command
-            raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
+        this = resumed(resume, "run")
     else:
         found, words = selected(profile, tree, select, exclude, configs)
         found, words, against = beside(found, words, base, configs)

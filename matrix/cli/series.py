@@ -26,6 +26,7 @@ from matrix.cli.options import (
     Resume,
     Select,
     forbid_install,
+    resumed,
 )
 from matrix.errors import UsageError
 from matrix.reports.text import WIDTH, plain
@@ -56,15 +57,12 @@ def series(
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Apply a series, patch by patch; name the first that does not build or newly fails a check."""
-    from matrix import launch, store
+    from matrix import launch
 
     forbid_install(no_install)
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
     if resume:
-        this = store.find(resume)
-        if this.settings().command != "series":
-            command = this.settings().command
-            raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
+        this = resumed(resume, "series")
     else:
         if not (where and base):
             raise UsageError("a series needs patches and --base", "As v7.mbx --base v7.1 --repo ~/linux.")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix import config
-from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, Resume, forbid_install, print_json
+from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, Resume, forbid_install, print_json, resumed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,17 +131,12 @@ def _begin(
 
 def _resumed(name: str, others: bool, *, planted: bool) -> tuple[Run, Config]:
     """Return a run of one of these two commands, and the configuration that it was begun with."""
-    from matrix import store
     from matrix.errors import UsageError
 
     if others:
         raise UsageError("--resume goes with none of --select, --configs and --list", "The run has its own.")
-    this = store.find(name)
-    settings = this.settings()
-    if settings.command != ("mutants" if planted else "claims"):
-        command = settings.command
-        raise UsageError(f"{this.name} is a run of `{command}`", f"perf-matrix {command} --resume {this.name}")
-    return this, config.load([Path(folder) for folder in settings.configs])
+    this = resumed(name, "mutants" if planted else "claims")
+    return this, config.load([Path(folder) for folder in this.settings().configs])
 
 
 def _do(this: Run, number: int, engine: str, console: Console) -> None:
