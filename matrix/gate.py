@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 GONE = "known-failure-gone"
+THE_CELL = "the cell"
 
 
 class Said(Frozen):
@@ -26,8 +27,8 @@ class Said(Frozen):
 class Held(Frozen):
     """A cell (`IMAGE/TOOLCHAIN/BUILD`) on a tree beside the same on the base.
 
-    `unseen` is what the base could not show, because it did not come so far; where the infrastructure failed, nothing
-    can be said, and `undecided` is why.
+    `unseen` is what the base could not show, because it did not come so far; `examined` counts the tree's checks that
+    came to something. Where the infrastructure failed nothing can be said, and `undecided` is why.
     """
 
     cell: str
@@ -36,6 +37,7 @@ class Held(Frozen):
     already: tuple[Said, ...] = ()
     mended: tuple[Said, ...] = ()
     unseen: tuple[Said, ...] = ()
+    examined: int = 0
     undecided: str = ""
 
 
@@ -49,11 +51,12 @@ class Gate(Frozen):
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL for what the head breaks, ERROR where the infrastructure left something open, else PASS."""
+        """FAIL for what the head breaks, ERROR where something was left open or nothing was looked at, else PASS."""
         times = {verdict for verdict, _ in self.required.values()}
         if any(held.broken for held in self.held) or Verdict.FAIL in times:
             return Verdict.FAIL
-        if not self.held or any(held.undecided for held in self.held) or Verdict.ERROR in times:
+        nothing = not any(held.examined for held in self.held)
+        if nothing or any(held.undecided for held in self.held) or Verdict.ERROR in times:
             return Verdict.ERROR
         return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in times else Verdict.PASS
 
@@ -74,15 +77,21 @@ def hold(place: str, tree: str, base: CellResult | None, head: CellResult | None
     assert base is not None
     assert head is not None
     if head.verdict == Verdict.SKIP and base.verdict != Verdict.SKIP:
-        lost = _lost("the cell", head.reason)
+        lost = _lost(THE_CELL, head.reason)
         return Held(cell=place, tree=tree, broken=(Said(check="build", finding=lost),))
     before = {check.check: check for check in base.checks}
     sorts: dict[str, list[Said]] = {"broken": [], "already": [], "mended": [], "unseen": []}
-    stopped = any(finding.kind == "step-failed" for check in head.checks for finding in check.findings)
+    stopped = any(_stopped(check) for check in head.checks)
     for check in head.checks:
         for sort, finding in _sorted(before.get(check.check), check, stopped=stopped):
             sorts[sort].append(Said(check=check.check, finding=finding))
-    return Held.model_validate({"cell": place, "tree": tree, **{sort: tuple(found) for sort, found in sorts.items()}})
+    examined = sum(check.verdict != Verdict.SKIP and not _stopped(check) for check in head.checks)
+    found = {sort: tuple(said) for sort, said in sorts.items()}
+    return Held.model_validate({"cell": place, "tree": tree, "examined": examined, **found})
+
+
+def _stopped(check: CheckResult) -> bool:
+    return any(finding.kind == "step-failed" for finding in check.findings)
 
 
 def _sorted(base: CheckResult | None, head: CheckResult, *, stopped: bool) -> Iterator[tuple[str, Finding]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+MEMORY_BYTES = 2 << 30
 OURS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -28,6 +29,14 @@ HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "
 """What git tells its hooks, and the command of `git bisect run`: it would win over the folder that is asked for."""
 
 
+def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the user's environment without what a hook has, or with `env` on top and nothing else that git reads."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not (key in HOOKS or (env and key.startswith("GIT_")))
+    }
+    return {**inherited, **(env or {})}
+
+
 def attempt(
     folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
@@ -37,19 +46,22 @@ def attempt(
         UsageError: there is no git.
 
     """
-    inherited = {
-        key: value for key, value in os.environ.items() if not (key in HOOKS or (env and key.startswith("GIT_")))
-    }
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *words],
             input=stdin,
             capture_output=True,
             check=False,
-            env={**inherited, **(env or {})},
+            env=environment(env),
         )
     except OSError as error:
         raise UsageError(f"git could not be run: {error}", "Install git, or use dir: or tar:.") from error
+
+
+def bounded(folder: Path, *words: str, stdin: bytes, env: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Run git as `attempt` does, on what a stranger wrote: it ends where it takes more memory than MEMORY_BYTES."""
+    limited = ("-c", 'ulimit -v "$0" && exec git "$@"', str(MEMORY_BYTES >> 10), "-C", str(folder), *words)
+    return subprocess.run(["sh", *limited], input=stdin, capture_output=True, check=False, env=environment(env))
 
 
 def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
@@ -62,9 +74,7 @@ def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | 
     done = attempt(folder, *words, stdin=stdin, env=env)
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip()
-        raise UsageError(
-            f"git {words[0]} failed in {folder}: {message}", "git:PATH@REV names a repository and a revision."
-        )
+        raise UsageError(f"git {words[0]} failed in {folder}: {message}")
     return done.stdout
 
 
@@ -75,4 +85,9 @@ def commit(folder: Path, revision: str) -> str:
         UsageError: there is none, or no repository.
 
     """
-    return run(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    done = attempt(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if done.returncode == 0:
+        return done.stdout.decode().strip()
+    if attempt(folder, "rev-parse", "--git-dir").returncode:
+        raise UsageError(f"{folder} is no git repository", "Name one: --repo PATH, or git:PATH@REV for a tree.")
+    raise UsageError(f"there is no revision {revision!r} in {folder}", "`git log` there names what there is.")

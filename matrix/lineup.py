@@ -35,9 +35,9 @@ class Ground:
         delta = Delta(repository=str(self.scratch.folder), base=self.commit, commit=commit, sha256=self.sha256)
         return self.tree.model_copy(update={"name": name, "summary": summary, "delta": delta})
 
-    def listed(self) -> tuple[str, ...]:
-        """Return what the base's MANIFEST lists, or nothing where it has none."""
-        done = git.attempt(self.scratch.folder, "show", f"{self.commit}:{series.MANIFEST}", env=git.OURS)
+    def listed(self, commit: str) -> tuple[str, ...]:
+        """Return what a commit's MANIFEST lists, or nothing where it has none."""
+        done = git.attempt(self.scratch.folder, "show", f"{commit}:{series.MANIFEST}", env=git.OURS)
         return series.patterns(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
 
 

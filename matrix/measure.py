@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be compared: the same cell on two trees, `pairs` times each measure, in an order by `seed`."""
+    """What is to be compared: the same cell on two trees, `pairs` times each measure, in an order by `seed`.
+
+    `pins` is the folder of a run that notes what the trees were.
+    """
 
     base: Cell
     head: Cell
@@ -45,6 +48,7 @@ class Asked:
     seed: int
     required: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    pins: Path | None = None
 
 
 @dataclass
@@ -210,7 +214,7 @@ def _sides(bench: Bench) -> dict[Arm, _Tree]:
     """Return what each arm is measured in; a measure of the base again has a container of its own, as the head has."""
     folder = Path(bench.stack.enter_context(tempfile.TemporaryDirectory(prefix="perf-matrix-compare-")))
     base, head = (
-        bench.tree(cell, trees.prepare(cell.tree, bench.engine, bench.say), folder / name)
+        bench.tree(cell, trees.prepare(cell.tree, bench.engine, bench.say, bench.asked.pins), folder / name)
         for name, cell in (("base", bench.asked.base), ("head", bench.asked.head))
     )
     again = _Tree(base.cell, base.prepared, bench.container(base.prepared, base.container.state), {}, base.steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 import requests
 from urllib3.exceptions import HTTPError
 
-from matrix import agreement, bundle, cells, paths, store
+from matrix import agreement, bundle, cells, git, paths, store
 from matrix.errors import InfrastructureError, UsageError
 from matrix.result import Verdict
 from matrix.strict import did_you_mean
@@ -199,11 +198,7 @@ def patch(first: First) -> bytes | None:
 
 def _difference(delta: Delta) -> bytes:
     words = ["diff", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--end-of-options"]
-    argv = ["git", "-C", delta.repository, *words, delta.base, delta.commit]
-    try:
-        done = subprocess.run(argv, capture_output=True, check=False)
-    except OSError as error:
-        raise UsageError(f"git could not be run: {error}", "Install git.") from error
+    done = git.attempt(Path(delta.repository), *words, delta.base, delta.commit, env=git.OURS)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip()
         raise UsageError(

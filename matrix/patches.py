@@ -6,9 +6,13 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix import git
 from matrix.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_BYTES = 64 << 20
 MAX_PATCHES = 1000
@@ -21,7 +25,10 @@ _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch: `number` is that of its `[PATCH 3/14]`, `diff` is what `git apply` takes, `date` is the author's."""
+    """One patch: `number` and `total` are those of its `[PATCH 3/14]`, `diff` is what `git apply` takes.
+
+    `date` is the author's.
+    """
 
     number: int
     subject: str
@@ -30,6 +37,7 @@ class Patch:
     date: str
     message: str
     diff: bytes
+    total: int = 0
 
     def hunk(self, path: str, line: int) -> str:
         """Return which hunk of a file begins at a line of the file as it was: `hunk 2 of 3 (@@ -12,7 +12,8 @@)`."""
@@ -89,7 +97,12 @@ def _range(words: str, repository: Path | None) -> list[_Mail]:
             f"{words} is no file, no folder and no range", "A range of commits is A..B; --repo names the repository."
         )
     folder = repository or Path()
+    if "..." in words:
+        raise UsageError(f"{words} is both sides of a fork", "A..B is what B has and A has not.")
+    if git.run(folder, "rev-list", "--merges", "--max-count=1", "--end-of-options", words).strip():
+        raise UsageError(f"{words} holds a merge, which is no patch", "Rebase it, or take the range of one side.")
     options = (
+        "-U3",
         "--stdout", "--numbered", "--binary", "--full-index", "--no-renames", "--no-signature", "--no-cover-letter",
         "--no-thread", "--no-attach", "--no-color", "--no-ext-diff", "--src-prefix=a/", "--dst-prefix=b/",
     )  # fmt: skip
@@ -117,22 +130,27 @@ def _facts(folder: Path, mail: Path) -> _Mail:
 
 
 def _numbered(mails: list[_Mail]) -> dict[int, _Mail]:
-    """Return mails by the number of their `[PATCH 3/14]`, of two that are the same the later; or as they came."""
+    """Return mails by the number of their `[PATCH 3/14]`, or as they came where one has none."""
     matches = [_NUMBER.search(facts["Subject"]) for facts, _ in mails]
     if all(matches):
-        places = {int(match.group(1)): mail for match, mail in zip(matches, mails, strict=True) if match}
+        places: dict[int, _Mail] = {}
+        for match, mail in zip(matches, mails, strict=True):
+            number = int(match.group(1)) if match else 0
+            if places.setdefault(number, mail)[1] != mail[1]:
+                raise UsageError(f"there are two patches {number}", "Two versions, or two series? Pass one of them.")
         return {number: places[number] for number in sorted(places)}
     return dict(enumerate(mails, 1))
 
 
 def _patch(number: int, facts: dict[str, str], diff: bytes) -> Patch:
     subject = re.sub(r"^(\s*\[[^]]*\])+\s*", "", facts["Subject"]).strip() or "(no subject)"
-    return Patch(
-        number,
-        subject,
-        facts["Author"] or "unknown",
-        facts["Email"] or "unknown",
-        facts["Date"],
-        facts["message"],
-        diff,
-    )
+    author, email = (facts[key] or "unknown" for key in ("Author", "Email"))
+    match = _NUMBER.search(facts["Subject"])
+    total = int(match.group(2)) if match else 0
+    return Patch(number, subject, author, email, facts["Date"], facts["message"], diff, total)
+
+
+def missing(found: Sequence[Patch]) -> tuple[int, ...]:
+    """Return the numbers that a series should have, by its subjects, and has not."""
+    total = max((patch.total for patch in found), default=0)
+    return tuple(sorted({*range(1, total + 1)} - {patch.number for patch in found}))

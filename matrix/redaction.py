@@ -111,7 +111,7 @@ def _tree(cell: Cell) -> Any:
     tree = cell.tree
     source = _source(tree.source)
     update: dict[str, Any] = {"source": source}
-    if tree.summary == tree.source:
+    if tree.summary == tree.source or tree.summary.partition(":")[0] in ("git", "dir", "tar"):
         update["summary"] = source
     if tree.delta:
         update["delta"] = tree.delta.model_copy(update={"repository": "private"})

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matrix.patches import Patch
 
 EMPTY_DATE = "946684800 +0000"
+MAX_BYTES = 256 << 20
 LINK, GITLINK = 0o120000, 0o160000
 _FAILED = re.compile(r"^error: patch failed: (.+):(\d+)$", re.M)
 _ERROR = re.compile(r"^error: (.+)$", re.M)
@@ -66,7 +67,7 @@ class Scratch:
             git.run(self.folder, "read-tree", base, env=env)
             for patch in patches:
                 words = ("apply", "--cached", "--whitespace=nowarn", "-v", "-")
-                done = git.attempt(self.folder, *words, stdin=patch.diff, env=env)
+                done = git.bounded(self.folder, *words, stdin=patch.diff, env=env)
                 if done.returncode:
                     return tuple(made), Refused(patch, _reasons(patch, done.stderr.decode(errors="replace")))
                 made.append(self._commit(patch, made[-1] if made else base, env))
@@ -209,7 +210,13 @@ def difference(delta: Delta) -> dict[str, File | None]:
 
 def _blobs(folder: Path, names: Sequence[str]) -> list[bytes]:
     """Return the contents of objects, in order."""
-    output = git.run(folder, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode(), env=git.OURS)
+    asked = "".join(f"{name}\n" for name in names).encode()
+    sizes = git.run(folder, "cat-file", "--batch-check=%(objectsize)", stdin=asked, env=git.OURS).split()
+    if sum(map(int, sizes)) > MAX_BYTES:
+        raise UsageError(
+            "what the patches change is larger than any series", f"At most {MAX_BYTES >> 20} MiB of files."
+        )
+    output = git.run(folder, "cat-file", "--batch", stdin=asked, env=git.OURS)
     contents, at = [], 0
     for _ in names:
         end = output.index(b"\n", at)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
 from matrix import gate
 from matrix.gate import Held
 from matrix.model import Frozen
@@ -49,18 +47,27 @@ class Row(Frozen):
         return Verdict.PASS if self.held else Verdict.SKIP
 
 
-class Outcome(Frozen):
-    """A whole series: `first` maps each cell that newly fails after some patch to the number of the first such one.
+class Break(Frozen):
+    """What newly fails in a cell (`IMAGE/TOOLCHAIN/BUILD`), each as `CHECK KIND:SUBJECT`, from one patch on.
 
-    `mended` maps those of them that no longer fail at the end to the patch that they no longer fail after.
+    `suspects` are the patches that it may be: one, where all between were run. `mended` is the patch after which it no
+    longer fails, 0 where it fails to the end.
     """
+
+    cell: str
+    keys: tuple[str, ...]
+    suspects: tuple[int, ...]
+    mended: int = 0
+
+
+class Outcome(Frozen):
+    """A whole series, patch by patch, and what it breaks."""
 
     schema_version: Literal[1] = 1
     run: str
     base: str
     rows: tuple[Row, ...]
-    first: dict[str, int]
-    mended: dict[str, int] = Field(default_factory=dict)
+    breaks: tuple[Break, ...]
 
     @property
     def exit_status(self) -> int:
@@ -68,7 +75,8 @@ class Outcome(Frozen):
         verdicts = {row.verdict for row in self.rows}
         if Verdict.FAIL in verdicts:
             return 1
-        return 3 if Verdict.ERROR in verdicts or verdicts <= {Verdict.SKIP} else 0
+        examined = any(held.examined for row in self.rows for held in row.held)
+        return 0 if examined and Verdict.ERROR not in verdicts else 3
 
 
 def patterns(manifest: str) -> tuple[str, ...]:
@@ -83,60 +91,68 @@ def is_idle(files: Iterable[str], listed: Sequence[str]) -> bool:
     )
 
 
-def rows(steps: Sequence[Step], places: Sequence[str], results: Mapping[str, CellResult]) -> tuple[Row, ...]:
-    """Return what became of each patch in the cells (`IMAGE/TOOLCHAIN/BUILD`) that there are results of."""
+def rows(steps: Sequence[Step], wanted: Sequence[str], results: Mapping[str, CellResult]) -> tuple[Row, ...]:
+    """Return what became of each patch in the cells that were `wanted`, by their ids."""
     found: list[Row] = []
     for step in steps:
+        places = [place for place, _, tree in (cell_id.partition("@") for cell_id in wanted) if tree == step.tree]
         held = tuple(
-            gate.hold(place, step.tree, results.get(f"{place}@{BASE}"), results[f"{place}@{step.tree}"])
+            gate.hold(place, step.tree, results.get(f"{place}@{BASE}"), results.get(f"{place}@{step.tree}"))
             for place in places
-            if f"{place}@{step.tree}" in results
         )
         found.append(Row(step=step, held=held))
     return tuple(found)
 
 
-def suspects(found: Sequence[Row], place: str) -> tuple[int, int] | None:
-    """Return between which two rows a cell that fails at the end begins to: the last that is right and the first not.
-
-    -1 stands for the base. Nothing where the end is right, or was not run.
-    """
-    said = _said(found, place)
-    if not said or not said[max(said)]:
-        return None
-    bad = min(at for at in said if all(said[later] for later in said if later >= at))
-    return max((at for at in said if at < bad), default=-1), bad
-
-
-def _said(found: Sequence[Row], place: str) -> dict[int, bool]:
-    """Return for each row that a cell was run in whether it newly fails."""
+def _known(found: Sequence[Row], place: str) -> dict[int, frozenset[str]]:
+    """Return for each row that a cell was run in what newly fails there."""
     return {
-        at: bool(held.broken)
+        at: frozenset(f"{said.check} {said.finding.key}" for said in held.broken)
         for at, row in enumerate(found)
         for held in row.held
         if held.cell == place and not held.undecided
     }
 
 
-def between(suspected: tuple[int, int], steps: Sequence[Step]) -> int | None:
-    """Return which row to run next, halfway between two; nothing where only idle patches are between them."""
-    good, bad = suspected
-    open_ones = [at for at in range(good + 1, bad) if not steps[at].idle]
-    return open_ones[len(open_ones) // 2] if open_ones else None
+def _first(known: Mapping[int, frozenset[str]], key: str) -> tuple[int, int]:
+    """Return the last row before which something does not fail, -1 for the base, and the first in which it does."""
+    bad = min(at for at in known if key in known[at])
+    return max((at for at in known if at < bad), default=-1), bad
 
 
-def outcome(run: str, base: str, found: Sequence[Row], places: Sequence[str]) -> Outcome:
+def following(found: Sequence[Row], place: str) -> int | None:
+    """Return the row to run a cell in next, to find the first patch of what fails at its end; nothing if it is found.
+
+    It is in the middle of those that it may be; idle patches are none of them.
+    """
+    known = _known(found, place)
+    tried = {at for at, row in enumerate(found) for held in row.held if held.cell == place}
+    for key in sorted(known[max(known)]) if known else ():
+        good, bad = _first(known, key)
+        unknown = [at for at in range(good + 1, bad) if at not in tried and not found[at].step.idle]
+        if unknown:
+            return unknown[len(unknown) // 2]
+    return None
+
+
+def outcome(run: str, base: str, found: Sequence[Row]) -> Outcome:
     """Return what a series comes to."""
-    first: dict[str, int] = {}
-    mended: dict[str, int] = {}
+    places = dict.fromkeys(held.cell for row in found for held in row.held)
+    breaks: list[Break] = []
     for place in places:
-        said = _said(found, place)
-        bad = [at for at in said if said[at]]
-        if bad:
-            first[place] = found[min(bad)].step.number
-            if max(bad) != max(said):
-                mended[place] = found[min(at for at in said if at > max(bad))].step.number
-    return Outcome(run=run, base=base, rows=tuple(found), first=first, mended=mended)
+        known = _known(found, place)
+        alike: dict[tuple[tuple[int, ...], int], list[str]] = {}
+        for key in sorted({key for keys in known.values() for key in keys}):
+            good, bad = _first(known, key)
+            suspects = [found[at].step.number for at in range(good + 1, bad) if not found[at].step.idle]
+            last = max(at for at in known if key in known[at])
+            later = [found[at].step.number for at in known if at > last]
+            alike.setdefault(((*suspects, found[bad].step.number), min(later, default=0)), []).append(key)
+        breaks += [
+            Break(cell=place, keys=tuple(keys), suspects=suspects, mended=mended)
+            for (suspects, mended), keys in alike.items()
+        ]
+    return Outcome(run=run, base=base, rows=tuple(found), breaks=tuple(breaks))
 
 
 def needed(numbers: Sequence[int], number: int, applies: Callable[[Sequence[int]], bool]) -> tuple[int, ...]:

@@ -38,7 +38,7 @@ class RunSettings(Frozen):
     `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
     of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest. `base`
     names the tree, one of them, that the others are held against; a gate's run has a `head`, too, whose name it is,
-    and what its profile may `require` of times; that of a series has a step per patch.
+    and what its profile may `require` of times, measured in so many `pairs`; that of a series has a step per patch.
     """
 
     run: str
@@ -54,6 +54,7 @@ class RunSettings(Frozen):
     base: str = ""
     head: str = ""
     require: tuple[str, ...] = ()
+    pairs: int = 20
     series: tuple[Step, ...] = ()
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from matrix import series as judge
 from matrix.cli.gate import twice
 from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, Repository, forbid_install, print_json
 from matrix.errors import InfrastructureError, UsageError
+from matrix.reports.text import plain
 
 if TYPE_CHECKING:
     from matrix.lineup import Ground
@@ -33,7 +33,7 @@ def bisect(
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Find the commit that made a check fail, through `git bisect run`, in a repository of our own."""
-    from matrix import cells, config, git, launch, lineup, paths, private_engine, scratch, session, store
+    from matrix import cells, config, git, launch, lineup, private_engine, scratch, session, store
     from matrix.checks import registry
     from matrix.strict import did_you_mean
 
@@ -43,23 +43,24 @@ def bisect(
         raise UsageError(f"no check {check!r}{did_you_mean(check, registry())}", f"There are: {', '.join(registry())}.")
     where = (repo or Path()).resolve()
     first, last = (git.commit(where, revision) for revision in (good, bad))
+    if first == last or git.attempt(where, "merge-base", "--is-ancestor", first, last).returncode:
+        raise UsageError(f"{bad} does not come after {good}", "--good names an ancestor of --bad. Are they swapped?")
     loaded = config.load(configs)
     with launch.interruptible():
         connected = private_engine.ensure(engine or None, session.label(), console.print)
         on = lineup.ground(first, where, loaded, connected, console.print)
-    folder = paths.state() / "bisect" / f"{first[:12]}-{last[:12]}"
-    shutil.rmtree(folder, ignore_errors=True)
-    lineup.configure(folder, [on.tree])
-    configured = config.load([*configs, folder])
-    found = cells.select(cells.every(configured, [configured.trees[judge.BASE]]), [select.partition("@")[0]])
+    found = cells.select(cells.every(loaded, [on.tree]), [select.partition("@")[0]])
     if len(found) > 1:
         raise UsageError(f"{select!r} selects {len(found)} cells", f"Name one, as {found[0].id.partition('@')[0]}.")
-    absolute = [str(path.resolve()) for path in (*configs, folder)]
+    absolute = [str(path.resolve()) for path in configs]
     this = store.begin(found, [judge.BASE], absolute, launch.jobs(jobs, 1), base=judge.BASE)
+    folder = this.folder / "configs"
+    lineup.configure(folder, [on.tree])
+    this.save_settings(this.settings().model_copy(update={"configs": (*absolute, str(folder))}))
     twice(this, number, engine, console)
     for revision, wanted in ((first, GOOD), (last, BAD)):
         if _try(this, on, revision, check, engine, console) != wanted:
-            word = "does not fail" if wanted == BAD else "cannot be held against itself"
+            word = "does not newly fail" if wanted == BAD else "cannot be come to"
             raise UsageError(f"{check} {word} at {revision[:12]} in {found[0].id}", f"perf-matrix report {this.name}")
     culprit = _git_bisect(
         scratch.bisecting(on.scratch, folder / "repository.git"), first, last, [this.name, check, engine]
@@ -68,8 +69,6 @@ def bisect(
     if json_output:
         print_json({"run": this.name, "check": check, "commit": said[0], "author": said[1], "subject": said[2]})
         return
-    from matrix.reports.text import plain
-
     typer.echo(
         plain(f'{said[0][:12]} ("{said[2]}", {said[1]}) is the first at which {check} newly fails in {found[0].id}')
     )
@@ -81,6 +80,15 @@ def bisect_step(
     engine: Annotated[str, typer.Argument()] = "",
 ) -> None:  # fmt: skip
     """Say to `git bisect run` whether the commit at BISECT_HEAD is good (0), bad (1) or cannot be tested (125)."""
+    try:
+        status = _step(run, check, engine)
+    except Exception as error:  # noqa: BLE001 - git takes any other end for a bad commit
+        typer.echo(f"perf-matrix: {plain(str(error))}", err=True)
+        status = STOP
+    raise typer.Exit(status)
+
+
+def _step(run: str, check: str, engine: str) -> int:
     from matrix import config, git, lineup, store
 
     this = store.find(run)
@@ -88,7 +96,7 @@ def bisect_step(
     location, _, commit = base.source.removeprefix("git:").rpartition("@")
     on = lineup.standing(base, Path(location), commit, _sha256(this))
     revision = git.commit(Path(), "BISECT_HEAD")
-    raise typer.Exit(_try(this, on, revision, check, engine, Console(stderr=True, highlight=False, soft_wrap=True)))
+    return _try(this, on, revision, check, engine, Console(stderr=True, highlight=False, soft_wrap=True))
 
 
 def _sha256(this: Run) -> str:
@@ -132,7 +140,9 @@ def _git_bisect(repository: Path, good: str, bad: str, words: list[str]) -> str:
     git.run(repository, "update-ref", "HEAD", bad, env=git.OURS)
     git.run(repository, "bisect", "start", "--no-checkout", bad, good, env=git.OURS)
     step = [sys.executable, "-m", "matrix", "bisect-step", *words]
-    done = subprocess.run(["git", "-C", str(repository), "bisect", "run", *step], check=False, stdout=subprocess.PIPE)
+    argv = ["git", "-C", str(repository), "bisect", "run", *step]
+    done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=git.environment())
     if done.returncode:
-        raise UsageError("git bisect did not come to an end: see above", "Too few of the commits build, say.")
+        said = done.stdout.decode(errors="replace").strip()
+        raise UsageError("git bisect did not come to an end", f"It said:\n{said[-2000:]}")
     return git.commit(repository, "refs/bisect/bad")

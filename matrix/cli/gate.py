@@ -64,12 +64,14 @@ def gate(
         tree = cells.tree(loaded, head).name
         this = store.begin(
             found, words, absolute, sharing, base=against, head=tree,
-            require=cells.profile(loaded, profile).require,
+            require=cells.profile(loaded, profile).require if timing else (), pairs=pairs,
         )  # fmt: skip
     console = Console(stderr=json_output, highlight=False)
+    if output and output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is no folder", "--output names the folder for the reports.")
     twice(this, number, engine, console)
-    if timing and this.settings().require and not this.required():
-        _measure(this, pairs, engine, console)
+    if this.settings().require and not this.required():
+        _measure(this, engine, console)
     report = reports.of_run(this)
     if output:
         _write(report, output, console)
@@ -95,8 +97,8 @@ def twice(this: Run, number: int, engine: str, console: Console) -> None:
         launch.run(this, wanted, launch.at_once(this, todo, number), engine or None, console)
 
 
-def _measure(this: Run, pairs: int, engine: str, console: Console) -> None:
-    """Measure what is required of times, and keep what it came to with the run."""
+def _measure(this: Run, engine: str, console: Console) -> None:
+    """Measure what is required of times, and keep what it came to with the run; what does not build has no times."""
     from matrix import cells, config, launch, measure, private_engine, requirement, session
     from matrix.comparison import MEASURES
 
@@ -109,10 +111,16 @@ def _measure(this: Run, pairs: int, engine: str, console: Console) -> None:
     wanted = {requirement.parse(text).measure for text in settings.require}
     asked = measure.Asked(
         base=both[f"{place}@{settings.base}"], head=both[f"{place}@{settings.head}"],
-        measures=tuple(name for name in MEASURES if name in wanted), pairs=pairs, jobs=launch.jobs(0, 1), seed=0,
-        required=settings.require,
+        measures=tuple(name for name in MEASURES if name in wanted), pairs=settings.pairs, jobs=launch.jobs(0, 1),
+        seed=0, required=settings.require, pins=this.pins,
     )  # fmt: skip
-    console.print(f"measuring {', '.join(asked.measures)} in {place}: {pairs} rounds", soft_wrap=True)
+    console.print(f"measuring {', '.join(asked.measures)} in {place}: {settings.pairs} rounds", soft_wrap=True)
+    for name in (settings.base, settings.head):
+        result = this.result(f"{place}@{name}")
+        failed = result is None or any(step.name == "build" and step.verdict != Verdict.PASS for step in result.steps)
+        if failed or result is None or not result.steps:
+            console.print(f"not measured: {place}@{name} was not built")
+            return
     with launch.interruptible():
         connected = private_engine.ensure(engine or None, session.label(), console.print)
         found, _ = measure.compare(asked, connected, console.print)

@@ -26,6 +26,7 @@ from matrix.cli.options import (
     Resume,
     Select,
     forbid_install,
+    print_json,
     resumed,
 )
 from matrix.errors import UsageError
@@ -75,7 +76,7 @@ def series(
         _search(this, number, engine, console)
     found = _outcome(this)
     if json_output:
-        typer.echo(found.model_dump_json(indent=2))
+        print_json(found.model_dump(mode="json"))
     else:
         _print(found, console)
         console.print(f"\nrun: {this.folder}\neach finding: perf-matrix report {this.name}")
@@ -120,10 +121,12 @@ def _apply(asked: _Asked, console: Console) -> _Applied:
         on, *others = [lineup.ground(word, asked.repository, loaded, engine, console.print) for word in asked.bases]
     commits = lineup.commits(on, chosen, others)
     console.print(f"{len(commits)} patches apply to {on.word}")
-    listed = on.listed()
+    missing = patches.missing(found)
+    if missing:
+        console.print(f"not among the patches: {', '.join(map(str, missing))}")
     steps = [
         Step(number=patch.number, subject=patch.subject, tree=f"p{patch.number:02}",
-             idle=judge.is_idle(on.scratch.changed(before, after), listed))
+             idle=all(judge.is_idle(on.scratch.changed(before, after), on.listed(at)) for at in (before, after)))
         for patch, before, after in zip(chosen, (on.commit, *commits), commits, strict=False)
     ]  # fmt: skip
     if asked.alone:
@@ -192,24 +195,18 @@ def _begin(applied: _Applied, places: dict[str, tuple[str, ...]], configs: list[
     return store.begin(picked, names, absolute, jobs, base=judge.BASE, series=applied.steps)
 
 
-def _rows(this: Run) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+def _rows(this: Run) -> tuple[Row, ...]:
     settings = this.settings()
-    places = tuple(dict.fromkeys(cell_id.partition("@")[0] for cell_id in settings.cells))
-    return judge.rows(settings.series, places, {result.id: result for result in this.results()}), places
+    return judge.rows(settings.series, settings.cells, {result.id: result for result in this.results()})
 
 
 def _search(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what is needed to name the first patch in each cell that newly fails at the end."""
     while True:
-        rows, places = _rows(this)
-        steps = this.settings().series
-        suspected = {place: judge.suspects(rows, place) for place in places}
-        wanted = [
-            f"{place}@{steps[at].tree}"
-            for place, pair in suspected.items()
-            if pair and (at := judge.between(pair, steps)) is not None
-        ]
-        new = [cell_id for cell_id in wanted if this.result(cell_id) is None]
+        rows = _rows(this)
+        places = dict.fromkeys(cell_id.partition("@")[0] for cell_id in this.settings().cells)
+        found = {place: judge.following(rows, place) for place in places}
+        new = [f"{place}@{rows[at].step.tree}" for place, at in found.items() if at is not None]
         if not new:
             return
         console.print(f"looking for the first patch: {', '.join(new)}")
@@ -218,9 +215,8 @@ def _search(this: Run, number: int, engine: str, console: Console) -> None:
 
 
 def _outcome(this: Run) -> Outcome:
-    rows, places = _rows(this)
     base = next((tree.summary for tree in _trees(this) if tree.name == judge.BASE), judge.BASE)
-    return judge.outcome(this.name, base, rows, places)
+    return judge.outcome(this.name, base, _rows(this))
 
 
 def _trees(this: Run) -> tuple[Tree, ...]:
@@ -236,8 +232,8 @@ def _print(found: Outcome, console: Console) -> None:
     for heading in ("patch", "", "cells", "newly fails", "subject"):
         table.add_column(heading, justify="right" if heading in ("patch", "cells") else "left", overflow="fold")
     for row in found.rows:
-        broken = {f"{held.cell}: {said.check} {said.finding.key}" for held in row.held for said in held.broken}
-        shown = sorted(broken)[:3] + ([f"and {len(broken) - 3} more"] if len(broken) > 3 else [])
+        fails = {f"{held.cell}: {said.check} {said.finding.key}" for held in row.held for said in held.broken}
+        shown = sorted(fails)[:3] + ([f"and {len(fails) - 3} more"] if len(fails) > 3 else [])
         said = "idle" if row.step.idle else str(row.verdict) if row.held else "applies"
         if row.step.alone:
             said += f" with {', '.join(map(str, row.step.needs))}" if row.step.needs else " alone"
@@ -249,8 +245,13 @@ def _print(found: Outcome, console: Console) -> None:
     Console(file=console.file, width=None if console.is_terminal else WIDTH, highlight=False).print(table)
     subjects = {row.step.number: row.step.subject for row in found.rows}
     alone = any(row.step.alone for row in found.rows)
-    for place, number in () if alone else found.first.items():
-        mended = f" (until patch {found.mended[place]})" if place in found.mended else ""
-        console.print(Text(plain(f"{place} newly fails from patch {number} on{mended}: {subjects[number]}")))
+    for broken in () if alone else found.breaks:
+        last = broken.suspects[-1]
+        which = f"from patch {last} on" if len(broken.suspects) == 1 else f"from one of {broken.suspects} on"
+        mended = f" (until patch {broken.mended})" if broken.mended else ""
+        console.print(Text(plain(f"{broken.cell} newly fails {which}{mended}: {subjects[last]}", lines=False)))
+        console.print(
+            Text(plain(f"  {', '.join(broken.keys[:3])}{', …' if len(broken.keys) > 3 else ''}", lines=False))
+        )
     if not found.exit_status:
         console.print(f"nothing newly fails that {found.base} passed")

@@ -65,7 +65,8 @@ def of_run(run: Run) -> Report:
     if not settings.head:
         return report
     held = gate.against(results, settings.cells, settings.base, settings.head)
-    found = Gate(base=settings.base, head=settings.head, held=held, required=run.required())
+    required = dict.fromkeys(settings.require, (Verdict.ERROR, "it was not measured")) | run.required()
+    found = Gate(base=settings.base, head=settings.head, held=held, required=required)
     return report.model_copy(update={"gate": found, "verdict": found.verdict})
 
 

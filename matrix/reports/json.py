@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,4 +11,4 @@ if TYPE_CHECKING:
 
 def render(report: Report) -> str:
     """Return the report as JSON."""
-    return report.model_dump_json(indent=2) + "\n"
+    return json.dumps(report.model_dump(mode="json"), indent=2) + "\n"

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from matrix.gate import THE_CELL
 from matrix.reports.text import plain
 from matrix.result import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matrix.gate import Said
+    from matrix.gate import Held
     from matrix.reports import Report
     from matrix.result import CellResult, CheckResult, Finding
 
@@ -25,11 +26,11 @@ BAD = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 def render(report: Report) -> str:
     """Return the report as JUnit XML; of a gate, the head's cells with what is the head's doing."""
     root = ET.Element("testsuites", name=plain(f"perf-build-matrix {report.run}"))
-    blamed = {held.cell: held.broken for held in report.gate.held} if report.gate else None
+    beside = {held.cell: held for held in report.gate.held} if report.gate else {}
     for cell in report.cells:
         place, _, tree = cell.id.partition("@")
         if report.gate is None or tree == report.gate.head:
-            root.append(_suite(cell, None if blamed is None else blamed.get(place, ())))
+            root.append(_suite(cell, beside.get(place)))
     for name in report.missing:
         suite = ET.SubElement(root, "testsuite", name=plain(name))
         _sub(ET.SubElement(suite, "testcase", classname=plain(name), name="cell"), "error", "it has no result", "")
@@ -44,16 +45,19 @@ def render(report: Report) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(cell: CellResult, blamed: Iterable[Said] | None) -> ET.Element:
+def _suite(cell: CellResult, held: Held | None) -> ET.Element:
     suite = ET.Element("testsuite", name=plain(cell.id), time=f"{cell.wall_s:.1f}", timestamp=plain(cell.started))
-    if cell.verdict == Verdict.ERROR:
-        _sub(ET.SubElement(suite, "testcase", classname=plain(cell.id), name="cell"), "error", cell.reason, "")
+    open_why = held.undecided if held else cell.reason if cell.verdict == Verdict.ERROR else ""
+    lost = [said.finding for said in held.broken if said.finding.subject == THE_CELL] if held else []
+    if open_why or lost:
+        case = ET.SubElement(suite, "testcase", classname=plain(cell.id), name="cell")
+        _sub(case, "error" if open_why else "failure", open_why or lost[0].actual, _text(lost, cell))
     for check in cell.checks:
         case = ET.SubElement(suite, "testcase", classname=plain(cell.id), name=plain(check.check))
-        if blamed is None:
+        if held is None:
             _plain_case(case, cell, check)
         else:
-            _blamed_case(case, cell, check, [said.finding for said in blamed if said.check == check.check])
+            _blamed_case(case, cell, check, [said.finding for said in held.broken if said.check == check.check])
     return suite
 
 

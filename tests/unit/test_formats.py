@@ -129,6 +129,13 @@ def test_junit_of_a_gate_blames_the_head_for_what_it_breaks_alone() -> None:
     }
 
 
+def test_junit_of_a_gate_is_not_green_where_the_gate_is_not() -> None:
+    lost = of_gate(on("base", check()), on("head", verdict=Verdict.SKIP, reason="no pool"))
+    assert cases(lost) == {f"{PLACE}@head:cell": "failure"}
+    unknown = of_gate(on("base", verdict=Verdict.ERROR, reason="no space"), on("head", check()))
+    assert cases(unknown) == {f"{PLACE}@head:cell": "error", f"{PLACE}@head:clean": "passed"}
+
+
 def test_a_mail_has_a_line_per_image_as_the_maintainers_have() -> None:
     lines = formats()["mail"](of_run(on("7.3", check()))).splitlines()
     assert "   1    12.50 debian-trixie                 : Ok   gcc-14 14.2.0-19, clang-19 19.1.7" in lines

@@ -95,6 +95,11 @@ def test_a_check_that_examines_nothing_is_blamed_unless_it_did_before() -> None:
     assert keys(held(on("base", nothing), on("head", nothing))) == {"already": ["examined-nothing:clean"]}
 
 
+def test_where_both_trees_stop_at_one_step_nothing_was_examined() -> None:
+    failed = on("x", check("step-failed:build", name="build"), check(verdict=Verdict.SKIP))
+    assert (held(failed, failed).examined, held(on("base"), on("head")).examined) == (0, 1)
+
+
 def test_a_cell_that_is_skipped_on_the_head_alone_is_blamed() -> None:
     skipped = on("head", verdict=Verdict.SKIP, reason="no pool")
     assert keys(held(on("base"), skipped)) == {"broken": ["lost:the cell"]}
@@ -120,7 +125,8 @@ def test_each_cell_of_the_head_is_held_against_that_of_the_base() -> None:
 
 BREAKS = held(on("base"), on("head", check("left:/a")))
 OPEN = Held(cell=PLACE, tree="head", undecided="no space")
-FINE = Held(cell=PLACE, tree="head")
+FINE = Held(cell=PLACE, tree="head", examined=9)
+EMPTY = Held(cell=PLACE, tree="head")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,8 @@ FINE = Held(cell=PLACE, tree="head")
         ([BREAKS, OPEN], {}, Verdict.FAIL),
         ([FINE, OPEN], {}, Verdict.ERROR),
         ([], {}, Verdict.ERROR),
+        ([EMPTY], {}, Verdict.ERROR),
+        ([EMPTY, FINE], {}, Verdict.PASS),
         ([FINE], {"build": Verdict.FAIL}, Verdict.FAIL),
         ([FINE], {"build": Verdict.ERROR}, Verdict.ERROR),
         ([FINE], {"build": Verdict.INCONCLUSIVE}, Verdict.INCONCLUSIVE),
@@ -156,6 +164,9 @@ def test_a_gates_run_keeps_what_it_is_judged_by(places: Path) -> None:
     head, base = cell(on=tree("head")), cell(on=tree("base"))
     run = store.begin([base], ["base", "head"], [], 2, base="base", head="head", require=("build no slower than 5 %",))
     assert (run.settings().command, run.required()) == ("gate", {})
+    unmeasured = reports.of_run(run).gate
+    assert unmeasured is not None
+    assert unmeasured.required == {"build no slower than 5 %": (Verdict.ERROR, "it was not measured")}
     run.extend([head.id], ["head"])
     assert (run.settings().cells, run.settings().trees) == ((base.id, head.id), ("base", "head"))
     run.save(on("base"))

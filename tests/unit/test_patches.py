@@ -62,7 +62,18 @@ def test_mails_come_in_the_order_of_their_numbers_without_cover_letter_and_repli
 
 def test_patches_that_were_left_out_keep_the_others_numbers(tmp_path: Path) -> None:
     path = mbox(tmp_path, mail("[PATCH 3/3] Third", diff()), mail("[PATCH 2/3] Second", diff()))
-    assert subjects(patches.read(str(path), None)) == [(2, "Second"), (3, "Third")]
+    found = patches.read(str(path), None)
+    assert subjects(found) == [(2, "Second"), (3, "Third")]
+    assert patches.missing(found) == (1,)
+    assert patches.missing([]) == ()
+
+
+def test_two_patches_of_one_number_are_refused_unless_they_are_the_same(tmp_path: Path) -> None:
+    twice = mbox(tmp_path, mail("[PATCH 1/1] A", diff()), mail("[PATCH 1/1] A", diff()))
+    assert subjects(patches.read(str(twice), None)) == [(1, "A")]
+    other = mbox(tmp_path, mail("[PATCH 1/1] A", diff()), mail("[PATCH v2 1/1] A", diff("b.c")))
+    with pytest.raises(UsageError, match="there are two patches 1"):
+        patches.read(str(other), None)
 
 
 def test_mails_without_numbers_come_as_they_are(tmp_path: Path) -> None:
@@ -101,13 +112,19 @@ def test_a_range_of_commits_is_read(tmp_path: Path) -> None:
         git.run(tmp_path, "add", ".", env=git.OURS)
         git.run(tmp_path, "commit", "-q", "-m", f"Commit {number}", env=git.OURS)
     assert subjects(patches.read("HEAD~2..HEAD", tmp_path)) == [(1, "Commit 1"), (2, "Commit 2")]
+    git.run(tmp_path, "checkout", "-q", "-b", "side", "HEAD~1", env=git.OURS)
+    git.run(tmp_path, "merge", "-q", "--no-ff", "-m", "M", "-s", "ours", "HEAD@{1}", env=git.OURS)
+    with pytest.raises(UsageError, match="holds a merge"):
+        patches.read("HEAD~1..HEAD", tmp_path)
+    with pytest.raises(UsageError, match="both sides of a fork"):
+        patches.read("HEAD~1...HEAD", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("where", "message"),
     [
         ("nothing-here", "is no file, no folder and no range"),
-        ("a..b", "git format-patch failed"),
+        ("a..b", "git rev-list failed"),
         (".", "holds no patch"),
     ],
 )

@@ -142,6 +142,18 @@ def test_what_git_says_of_no_file_is_told_whole(repository: Path) -> None:
     assert len(refused.reasons) == 1
 
 
+def test_a_patch_that_unpacks_to_more_than_any_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch = changed(repository, lambda: (repository / "zeros").write_bytes(bytes(1 << 20)))
+    ours, base = scratch.of_repository(repository, "HEAD")
+    (made,), _ = ours.apply(base, [patch])
+    monkeypatch.setattr(scratch, "MAX_BYTES", 1 << 19)
+    with pytest.raises(UsageError, match="larger than any series"):
+        difference(ours, base, made)
+    monkeypatch.setattr(git, "MEMORY_BYTES", 4 << 20)
+    _, refused = ours.apply(base, [patch])
+    assert refused is not None
+
+
 def test_a_submodule_is_refused(repository: Path) -> None:
     words = ("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
     base = git.commit(repository, "HEAD")

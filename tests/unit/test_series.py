@@ -6,7 +6,7 @@ import pytest
 
 from matrix import series
 from matrix.result import CellResult, CheckResult, Finding, Verdict
-from matrix.series import Outcome, Row, Step
+from matrix.series import Break, Outcome, Row, Step
 from tests.unit.conftest import result
 
 if TYPE_CHECKING:
@@ -19,17 +19,19 @@ def step(number: int, *, idle: bool = False) -> Step:
     return Step(number=number, subject=f"patch {number}", tree=f"p{number:02}", idle=idle)
 
 
-def on(tree: str, *, bad: bool = False, verdict: Verdict | None = None) -> CellResult:
-    found = (Finding(kind="left", subject="/a", expected="none", actual="one"),) if bad else ()
-    check = CheckResult(check="clean", verdict=Verdict.FAIL if bad else Verdict.PASS, findings=found, examined=1)
-    return result(f"{PLACE}@{tree}", verdict or check.verdict, checks=(check,), reason="why")
+def on(tree: str, *, bad: bool = False, left: tuple[str, ...] = (), verdict: Verdict | None = None) -> CellResult:
+    names = ("/a",) if bad else left
+    found = tuple(Finding(kind="left", subject=name, expected="none", actual="one") for name in names)
+    check = CheckResult(check="clean", verdict=Verdict.FAIL if found else Verdict.PASS, findings=found, examined=1)
+    checks = () if verdict == Verdict.SKIP else (check,)
+    return result(f"{PLACE}@{tree}", verdict or check.verdict, checks=checks, reason="why")
 
 
 def rows(said: dict[int, bool], count: int = 4) -> tuple[Row, ...]:
     """Return the rows of a series of which some patches were run: their numbers, and whether they newly fail."""
     results = [on("base"), *(on(f"p{number:02}", bad=bad) for number, bad in said.items())]
     steps = [step(number) for number in range(1, count + 1)]
-    return series.rows(steps, [PLACE], {result.id: result for result in results})
+    return series.rows(steps, [result.id for result in results], {result.id: result for result in results})
 
 
 def verdicts(found: Sequence[Row]) -> list[Verdict]:
@@ -40,61 +42,85 @@ def test_each_patch_is_held_against_the_base() -> None:
     assert verdicts(rows({1: False, 2: True})) == [Verdict.PASS, Verdict.FAIL, Verdict.SKIP, Verdict.SKIP]
 
 
-def test_what_the_infrastructure_failed_at_is_an_error() -> None:
+def test_what_the_infrastructure_failed_at_or_left_out_is_an_error() -> None:
     results = {f"{PLACE}@base": on("base"), f"{PLACE}@p01": on("p01", verdict=Verdict.ERROR)}
-    found = series.rows([step(1)], [PLACE], results)
-    assert verdicts(found) == [Verdict.ERROR]
-    assert series.suspects(found, PLACE) is None
-    assert series.outcome("r", "b", found, [PLACE]).exit_status == 3
+    found = series.rows([step(1), step(2)], [f"{PLACE}@p01", f"{PLACE}@p02"], results)
+    assert verdicts(found) == [Verdict.ERROR, Verdict.ERROR]
+    assert series.following(found, PLACE) is None
+    assert series.outcome("r", "b", found).exit_status == 3
+
+
+def test_what_is_skipped_on_both_trees_proves_nothing() -> None:
+    skipped = {f"{PLACE}@{name}": on(name, verdict=Verdict.SKIP) for name in ("base", "p01")}
+    found = series.rows([step(1)], [f"{PLACE}@p01"], skipped)
+    assert series.outcome("r", "b", found).exit_status == 3
 
 
 @pytest.mark.parametrize(
-    ("said", "suspected"),
+    ("said", "following"),
     [
-        ({4: True}, (-1, 3)),
-        ({2: False, 4: True}, (1, 3)),
-        ({2: True, 4: True}, (-1, 1)),
-        ({1: True, 2: False, 3: True, 4: True}, (1, 2)),
+        ({4: True}, 1),
+        ({2: False, 4: True}, 2),
+        ({1: False, 2: False, 3: True, 4: True}, None),
         ({2: True, 4: False}, None),
-        ({2: True}, (-1, 1)),
         ({}, None),
     ],
 )
-def test_the_first_bad_patch_is_after_the_last_good_one(
-    said: dict[int, bool], suspected: tuple[int, int] | None
-) -> None:
-    assert series.suspects(rows(said), PLACE) == suspected
+def test_the_next_row_to_run_is_halfway_between_right_and_not(said: dict[int, bool], following: int | None) -> None:
+    assert series.following(rows(said), PLACE) == following
 
 
-def test_the_next_patch_to_run_is_halfway_and_not_idle() -> None:
+def test_idle_patches_and_those_that_were_tried_are_not_run() -> None:
     steps = [step(1), step(2, idle=True), step(3), step(4)]
-    assert series.between((-1, 3), steps) == 2
-    assert series.between((0, 2), steps) is None
-    assert series.between((2, 3), steps) is None
+    results = {f"{PLACE}@base": on("base"), f"{PLACE}@p04": on("p04", bad=True)}
+    wanted = [f"{PLACE}@p04"]
+    assert series.following(series.rows(steps, wanted, results), PLACE) == 2
+    results[f"{PLACE}@p03"] = on("p03", verdict=Verdict.ERROR)
+    wanted.append(f"{PLACE}@p03")
+    assert series.following(series.rows(steps, wanted, results), PLACE) == 0
+    results[f"{PLACE}@p01"] = on("p01")
+    found = series.rows(steps, [*wanted, f"{PLACE}@p01"], results)
+    assert series.following(found, PLACE) is None
+    assert series.outcome("r", "b", found).breaks == (Break(cell=PLACE, keys=("clean left:/a",), suspects=(3, 4)),)
 
 
 def test_halving_ends_at_the_first_bad_patch() -> None:
     for first in range(1, 15):
         said = {14: True}
-        while (suspected := series.suspects(rows(said, 14), PLACE)) is not None:
-            at = series.between(suspected, [step(number) for number in range(1, 15)])
-            if at is None:
-                break
+        while (at := series.following(rows(said, 14), PLACE)) is not None:
             said[at + 1] = at + 1 >= first
-        assert series.outcome("r", "b", rows(said, 14), [PLACE]).first == {PLACE: first}
+        [broken] = series.outcome("r", "b", rows(said, 14)).breaks
+        assert (broken.suspects, broken.mended) == ((first,), 0)
         assert len(said) <= 5
 
 
+def test_what_was_mended_does_not_hide_what_broke_after_it() -> None:
+    keys = {2: ("/a",), 10: (), 12: ("/b",), 14: ("/b",)}
+    results = {f"{PLACE}@base": on("base")}
+    steps = [step(number) for number in range(1, 15)]
+
+    def run(number: int) -> None:
+        left = next((keys[at] for at in sorted(keys, reverse=True) if at <= number), ())
+        results[f"{PLACE}@p{number:02}"] = on(f"p{number:02}", left=left)
+
+    run(14)
+    while (at := series.following(series.rows(steps, list(results), results), PLACE)) is not None:
+        run(at + 1)
+    breaks = series.outcome("r", "b", series.rows(steps, list(results), results)).breaks
+    assert [(each.keys, each.suspects) for each in breaks if not each.mended] == [(("clean left:/b",), (12,))]
+
+
 def test_a_series_names_the_first_patch_that_breaks_something_and_the_one_that_mends_it() -> None:
-    found = series.outcome("r", "7.3", rows({1: False, 2: True, 3: False, 4: False}), [PLACE, "other"])
-    assert (found.first, found.mended, found.exit_status) == ({PLACE: 2}, {PLACE: 3}, 1)
+    found = series.outcome("r", "7.3", rows({1: False, 2: True, 3: False, 4: False}))
+    assert found.breaks == (Break(cell=PLACE, keys=("clean left:/a",), suspects=(2,), mended=3),)
+    assert found.exit_status == 1
 
 
 @pytest.mark.parametrize(("said", "status"), [({4: False}, 0), ({4: True}, 1), ({}, 3)])
 def test_the_exit_status_is_0_only_where_something_was_run_and_nothing_newly_fails(
     said: dict[int, bool], status: int
 ) -> None:
-    found: Outcome = series.outcome("r", "7.3", rows(said), [PLACE])
+    found: Outcome = series.outcome("r", "7.3", rows(said))
     assert found.exit_status == status
 
 
