@@ -78,7 +78,9 @@ def run(
 def report(
     run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's name or folder; the newest without.")] = "",
     format: Annotated[str, typer.Option("--format", "-f", help="text, json, junit, markdown or mail.")] = "text",  # noqa: A002
-    check: Annotated[bool, typer.Option(help="Run today's checks again on what the run recorded.")] = False,
+    check: Annotated[
+        bool, typer.Option(help="Judge what it recorded by today's checks: replaces its results.")
+    ] = False,
 ) -> None:
     """Print a run's report."""
     from matrix import cellrun, reports, session, store
