@@ -46,7 +46,7 @@ def test_a_folder_that_is_no_kernel_tree_is_a_mistake_told_before_any_cell(bench
     [
         ("dir:/nowhere/at/all", "/nowhere/at/all is no folder"),
         ("tar:/nowhere.tar", "/nowhere.tar is no file"),
-        ("git:/nowhere@main", "git rev-parse failed in /nowhere"),
+        ("git:/nowhere@main", "/nowhere is no git repository"),
     ],
 )
 def test_a_tree_that_does_not_exist_is_a_mistake(bench: Bench, tree: str, message: str) -> None:
