@@ -59,7 +59,10 @@ def bisect(
     this.save_settings(this.settings().model_copy(update={"configs": (*absolute, str(folder))}))
     twice(this, number, engine, console)
     for revision, wanted in ((first, GOOD), (last, BAD)):
-        if _try(this, on, revision, check, engine, console) != wanted:
+        came = _try(this, on, revision, check, engine, console)
+        if came == STOP:
+            raise InfrastructureError(f"{revision[:12]} could not be run", f"perf-matrix report {this.name}")
+        if came != wanted:
             word = "does not newly fail" if wanted == BAD else "cannot be come to"
             raise UsageError(f"{check} {word} at {revision[:12]} in {found[0].id}", f"perf-matrix report {this.name}")
     culprit = _git_bisect(
