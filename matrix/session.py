@@ -90,8 +90,8 @@ def left_over(engine: Engine, run: str = "") -> list[Resource]:
 
 
 def cached_files() -> list[Path]:
-    """Return the files of the cache on this machine: archives of trees and images, downloads. Locks stay."""
-    folders = [paths.cache() / name for name in ("downloads", "images", "trees")]
+    """Return the files of the cache: archives of trees and images, downloads, scratch repositories. Locks stay."""
+    folders = [paths.cache() / name for name in ("downloads", "images", "scratch", "trees")]
     return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import git, patches, scratch, trees
+from matrix import git, patches, scratch, session, trees
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model import Delta
 from matrix.patches import Patch
@@ -188,6 +188,9 @@ def test_a_tree_that_came_as_an_archive_is_a_commit_too(tmp_path: Path, places: 
     listing = git.run(ours.folder, "ls-tree", "-r", "-z", base).decode().split("\0")
     assert [entry.split("\t")[1] for entry in listing if entry] == ["Makefile", "tools/link", 'tools/od"d\\']
     assert [entry.split()[0] for entry in listing if entry] == ["100644", "120000", "100755"]
+    assert scratch.of_archive(path) == (ours, base)
+    for file in session.cached_files():  # what `perf-matrix clean --all` removes
+        file.unlink()
     assert scratch.of_archive(path) == (ours, base)
 
 

@@ -55,14 +55,15 @@ def test_a_run_is_gone_when_its_first_process_no_longer_holds_its_lock() -> None
     assert session.gone(session.label(run.name))
 
 
-def test_cached_files_are_those_of_downloads_images_and_trees_without_locks(places: Path) -> None:
+def test_cached_files_are_downloads_images_repositories_and_trees_without_locks(places: Path) -> None:
     assert session.cached_files() == []
-    names = ["downloads/a/b.tar", "images/x.json", "trees/1.tar", "trees/1.lock", "engine/data/keep", "locks/agent"]
+    names = ["downloads/a/b.tar", "images/x.json", "scratch/a.git/HEAD", "trees/1.tar"]
+    names += ["trees/1.lock", "engine/data/keep", "locks/agent"]
     for name in names:
         path = places / "cache" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert session.cached_files() == [places / "cache" / name for name in names[:3]]
+    assert session.cached_files() == [places / "cache" / name for name in names[:4]]
 
 
 def test_a_run_is_going_on_while_its_lock_is_held(places: Path) -> None:
