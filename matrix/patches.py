@@ -83,12 +83,15 @@ def _mails(path: Path) -> list[_Mail]:
         raise UsageError(f"{path} is larger than any series", f"At most {MAX_BYTES >> 20} MiB.")
     found: list[_Mail] = []
     for file in files:
-        content = file.read_bytes()
+        content = _unix(file.read_bytes())
         if _DIFF.search(content) or b"\nContent-Transfer-Encoding:" in content:
-            found += _split(
-                content if content.startswith(b"From ") else b"From mail Mon Sep 17 00:00:00 2001\n" + content
-            )
+            found += _split(content if content.startswith(b"From ") else MAIL + content)
     return found
+
+
+def _unix(content: bytes) -> bytes:
+    """Return mails with the ends of line that git writes: some programs save all of a mail with a mail's, CR and LF."""
+    return content.replace(b"\r\n", b"\n") if content.partition(b"\n")[0].endswith(b"\r") else content
 
 
 def _range(words: str, repository: Path | None) -> list[_Mail]:

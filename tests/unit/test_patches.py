@@ -27,7 +27,7 @@ def mail(subject: str, body: str = "", *, sender: str = "A U Thor <a@example.org
 
 def mbox(tmp_path: Path, *mails: str) -> Path:
     path = tmp_path / "series.mbx"
-    path.write_text("".join(mails))
+    path.write_text("".join(mails), newline="")
     return path
 
 
@@ -94,6 +94,16 @@ def test_a_folder_of_patches_is_taken_by_name(tmp_path: Path) -> None:
     (tmp_path / "0001-a.patch").write_text(mail("A", diff()).partition("\n")[2])
     (tmp_path / "README").write_text("no mail")
     assert subjects(patches.read(str(tmp_path), None)) == [(1, "A"), (2, "B")]
+
+
+def test_mails_that_were_saved_with_a_mails_ends_of_line_are_the_same_patches(tmp_path: Path) -> None:
+    text = mail("[PATCH] perf build: Do it", diff(new="has a CR\r"))
+    (expected,) = patches.read(str(mbox(tmp_path, text)), None)
+    path = tmp_path / "one.eml"
+    for start in (0, text.index("\n") + 1):
+        path.write_bytes(text[start:].replace("\n", "\r\n").encode())
+        assert patches.read(str(path), None) == (expected,)
+    assert b"+has a CR\r\n" in expected.diff
 
 
 def test_a_mail_in_base64_is_read(tmp_path: Path) -> None:
