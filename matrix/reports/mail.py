@@ -42,21 +42,30 @@ def render(report: Report) -> str:
 
 
 def _images(cells: list[CellResult], bad: set[str]) -> Iterator[str]:
-    """Yield a line per image (number, seconds of its cells, image, Ok or FAIL, compilers), below it one per cell."""
+    """Yield a line per image (number, seconds of its cells, image, Ok or FAIL, compilers), below it one per cell.
+
+    An image is what the worst of its cells is; SKIP is the least, as it took nothing from those that were built.
+    """
     images: dict[str, list[CellResult]] = {}
     for cell in cells:
         images.setdefault(cell.id.partition("/")[0], []).append(cell)
     for number, (name, group) in enumerate(images.items(), 1):
         wall_s = sum(cell.wall_s for cell in group)
-        said = "FAIL" if any(cell.id in bad for cell in group) else "Ok"
-        if said == "Ok" and any(cell.verdict == Verdict.ERROR for cell in group):
-            said = "ERR"
+        words = {_word(cell, bad) for cell in group}
+        said = next(word for word in ("FAIL", "ERR", "Ok", "SKIP") if word in words)
         packages = next((cell.image.packages for cell in group if cell.image), {})
         compilers = ", ".join(f"{name} {version}" for name, version in packages.items() if COMPILER.fullmatch(name))
         yield f"{number:4} {wall_s:8.2f} {name:30}: {said:4} {compilers}".rstrip()
         for cell in group:
-            word = "FAIL" if cell.id in bad else "ERR" if cell.verdict == Verdict.ERROR else "Ok"
-            yield f"     {cell.wall_s:8.2f}   {cell.id}: {word}"
+            known = sum(bool(finding.known) for check in cell.checks for finding in check.findings)
+            beside = f" ({known} known failures)" if known else ""
+            yield f"     {cell.wall_s:8.2f}   {cell.id}: {_word(cell, bad)}{beside}"
+
+
+def _word(cell: CellResult, bad: set[str]) -> str:
+    if cell.id in bad:
+        return "FAIL"
+    return {Verdict.ERROR: "ERR", Verdict.SKIP: "SKIP"}.get(cell.verdict, "Ok")
 
 
 def _cell(cell: CellResult, report: Report) -> Iterator[str]:

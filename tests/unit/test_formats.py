@@ -148,6 +148,15 @@ def test_a_mail_has_a_line_per_image_as_the_maintainers_have() -> None:
     assert "lost: no result" in error
 
 
+def test_a_mail_tells_what_was_skipped_and_what_is_known_from_what_is_right() -> None:
+    skipped = formats()["mail"](of_run(on("7.3", verdict=Verdict.SKIP, reason="why not")))
+    assert "debian-trixie                 : SKIP" in skipped
+    assert f"{PLACE}@7.3: SKIP\n" in skipped
+    known = check(finding(known="the tree's own fault"), verdict=Verdict.XFAIL)
+    expected = formats()["mail"](of_run(on("7.3", known, verdict=Verdict.XFAIL)))
+    assert f"{PLACE}@7.3: Ok (1 known failures)\n" in expected
+
+
 def test_what_examined_nothing_is_told_in_every_format() -> None:
     report = of_run(on("7.3", check(verdict=Verdict.FAIL), verdict=Verdict.FAIL))
     for name in ("text", "markdown", "mail", "junit"):
