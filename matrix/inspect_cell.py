@@ -54,13 +54,14 @@ def _shell(cell_run: runner.CellRun, after: str, console: Console) -> int:
     wanted = [step for step in scenario.steps if step.name == after]
     place = wanted[0].place if wanted else "first"
     with runner.closing(cell_run):
-        for step in scenario.steps if after else ():
-            if step.place == place or step.name == "build":
-                with console.status(f"{step.name}: {step.summary}"):
-                    facts = cell_run.take(step)
-                console.print(f"{step.name}: {facts.failure or 'done'}")
-            if step.name == after:
-                break
+        with session.busy():
+            for step in scenario.steps if after else ():
+                if step.place == place or step.name == "build":
+                    with console.status(f"{step.name}: {step.summary}"):
+                        facts = cell_run.take(step)
+                    console.print(f"{step.name}: {facts.failure or 'done'}")
+                if step.name == after:
+                    break
         console.print(f"{cell.id}, the tree at /src, as uid 1000 without network; its logs are in {run.cell(cell.id)}")
         environment = wanted[0].environment if wanted else scenario.steps[0].environment
         return cell_run.container(place).interactive(environment, "/src/tools/perf")

@@ -109,7 +109,7 @@ def run(run: Run, wanted: tuple[str, ...], number: int, host: str | None, consol
 
     """
     say: Callable[[str], None] = console.print
-    with _discarding(run), _alone(run), interruptible():
+    with discarding(run), _alone(run), interruptible():
         engine = private_engine.ensure(host, session.label(run.name), say)
         swept = session.sweep(engine)
         if swept:
@@ -122,7 +122,7 @@ def run(run: Run, wanted: tuple[str, ...], number: int, host: str | None, consol
 
 
 @contextlib.contextmanager
-def _discarding(run: Run) -> Iterator[None]:
+def discarding(run: Run) -> Iterator[None]:
     """Leave no run behind that ended before its first cell was begun: it would be the newest, and say nothing."""
     try:
         yield
@@ -139,8 +139,7 @@ def _alone(run: Run) -> Iterator[None]:
     except Timeout as error:
         raise UsageError(f"run {run.name} is being done by another process", "Wait until it has ended.") from error
     with lock:
-        if session.held(session.measuring(), patience_s=2):
-            raise UsageError("a comparison is being measured, which needs the machine", "Wait until it has ended.")
+        session.refuse_beside_a_measurement()
         yield
 
 
@@ -268,4 +267,4 @@ def lacking(run: Run, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cell_id for cell_id, result in results.items() if result is None or result.verdict == Verdict.ERROR)
 
 
-__all__ = ["INTERRUPTED", "Progress", "at_once", "doctor", "jobs", "lacking", "run", "workers"]
+__all__ = ["INTERRUPTED", "Progress", "at_once", "discarding", "doctor", "jobs", "lacking", "run", "workers"]

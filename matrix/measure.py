@@ -207,6 +207,8 @@ def _alone() -> Iterator[None]:
         for run in store.runs():
             if session.going_on(run):
                 raise UsageError(f"{run.name} is going on", hint)
+        if session.others_busy():
+            raise UsageError("a trace, a prediction or a shell is being built", hint)
         yield
 
 

@@ -64,6 +64,8 @@ class Matrix:
             self.run = store.begin(self.cells, trees, folders, jobs=0)
             self.lock = session.lock(self.run)
             self.lock.acquire(timeout=0)
+            with launch.discarding(self.run):
+                session.refuse_beside_a_measurement()
             os.environ[RUN_VARIABLE] = str(self.run.folder)
             settings = self.run.settings()
         self.jobs = launch.jobs(settings.jobs, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))

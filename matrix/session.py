@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from matrix import paths
-from matrix.errors import InfrastructureError
+from matrix.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matrix.engines import Engine, Resource
     from matrix.store import Run
 
 LOCK, PYTEST_LOCK = "lock", "pytest.lock"
 """Held by `perf-matrix run` and by the pytest that it started, which may outlive it."""
+
+BUSY = "busy"
+"""The folder of the locks of those that build something outside of any run."""
 
 KEPT = ("tree", "agent", "image", "base")
 """Purposes of what is a cache: `clean` removes it only with `--all`."""
@@ -59,6 +65,40 @@ def measuring() -> FileLock:
     path = paths.state() / "measuring.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
+
+
+def refuse_beside_a_measurement() -> None:
+    """See that nothing is being measured, which needs the machine; whoever asks holds a lock that measurements look at.
+
+    Raises:
+        UsageError: something is.
+
+    """
+    if held(measuring(), patience_s=2):
+        raise UsageError("a comparison is being measured, which needs the machine", "Wait until it has ended.")
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """Build something that is no run: a measurement waits for that, too.
+
+    Raises:
+        UsageError: something is being measured.
+
+    """
+    path = paths.state() / BUSY / f"{os.getpid()}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path):
+            refuse_beside_a_measurement()
+            yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def others_busy() -> bool:
+    """Return whether another process builds something that is no run."""
+    return any(held(FileLock(path)) for path in (paths.state() / BUSY).glob("*.lock"))
 
 
 def going_on(run: Run) -> bool:

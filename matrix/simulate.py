@@ -131,7 +131,7 @@ class _Machine:
             item.task.pool_done = True
             self._start(item.task, task.pool_s, min(self.pool, self.cores), item, "its own beginning")
         elif task.nested is not None:
-            self._begin(task.nested, item.task, item, "the recipe that it is")
+            self._begin(task.nested, item.task, item, "the recipe that runs it")
         else:
             self._done(item.task, item)
 

@@ -32,6 +32,9 @@ Measures = Annotated[
 CellName = Annotated[str, typer.Argument(help="A cell's id, or a glob that selects one.")]
 RunName = Annotated[str, typer.Option(metavar="RUN", help="Take what that run recorded, and build nothing.")]
 MOST_CORES = 4096
+REPLAYED = ("build", "rebuild")
+"""Steps whose makes are to make what the recorded rules say; those of the others are told otherwise."""
+
 Required = Annotated[
     list[str], typer.Option(help="What it must come to: 'build at least 5 % faster', 'no-op no slower than 2 %'.")
 ]
@@ -175,6 +178,7 @@ def predict(
 ) -> None:  # fmt: skip
     """Replay a recorded build on other numbers of cores: its time, its span, and what limits it."""
     from matrix import jobgraph, simulate
+    from matrix.strict import did_you_mean
 
     forbid_install(no_install)
     numbers, measured = _numbers(jobs), _numbers(measure) if measure else ()
@@ -183,6 +187,10 @@ def predict(
     if measured and max(measured) > (os.cpu_count() or 1):
         raise UsageError(f"--measure {measure}: there are {os.cpu_count()} processors", "More cannot be measured here.")
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
+    if step not in REPLAYED:
+        raise UsageError(
+            f"no step {step!r} to replay{did_you_mean(step, REPLAYED)}", f"There are: {', '.join(REPLAYED)}."
+        )
     found = _recorded(cell, step, run, (tree, configs, 0, engine), Console(stderr=True, highlight=False))
     graph = _graph(found)
     rows = {number: simulate.predict(graph, number) for number in dict.fromkeys((*numbers, *measured))}
@@ -239,7 +247,7 @@ def _recorded(
         raise UsageError(f"no traced step {step!r}{did_you_mean(step, names)}", f"There are: {', '.join(names)}.")
     if run:
         return recording.of_run(store.find(run), chosen.id, step)
-    with launch.interruptible():
+    with launch.interruptible(), session.busy():
         connected = private_engine.ensure(engine or None, session.label(), console.print)
         return recording.record(chosen, step, launch.jobs(jobs, 1), connected, console.print)
 

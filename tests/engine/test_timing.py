@@ -104,6 +104,35 @@ def test_nothing_is_measured_beside_a_run_nor_run_beside_a_measurement(bench: Be
     assert (compared.status, f"{run.name} is going on" in compared.err) == (2, True)
 
 
+@pytest.mark.parametrize("words", [("trace",), ("predict",), ("shell", "--after", "build")])
+def test_nothing_is_built_for_a_look_beside_a_measurement_nor_measured_beside_it(
+    bench: Bench, words: tuple[str, ...], engine: Engine
+) -> None:
+    with FileLock(bench.state / "measuring.lock"):
+        done = bench.command(words[0], f"{PLACE}/fake@good", *words[1:], *configs(bench))
+    assert (done.status, "a comparison is being measured" in done.err) == (2, True)
+    path = bench.state / "busy" / "1.lock"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path):
+        compared = bench.command("compare", "good", "good", *IMAGE, *configs(bench))
+    assert (compared.status, "is being built" in compared.err) == (2, True)
+    assert bench.left(engine) == []
+
+
+def test_cells_that_are_run_by_hand_are_none_beside_a_measurement_and_leave_no_run(bench: Bench) -> None:
+    before = sorted((bench.state / "runs").iterdir())
+    with FileLock(bench.state / "measuring.lock"):
+        done = bench.pytest("--tree", "good", "--select", f"{PLACE}/fake")
+    assert done.status != 0
+    assert "a comparison is being measured" in done.text
+    assert sorted((bench.state / "runs").iterdir()) == before
+
+
+def test_what_makes_are_told_otherwise_is_not_replayed(bench: Bench) -> None:
+    done = bench.command("predict", f"{PLACE}/fake@good", "--step", "clean", *configs(bench))
+    assert (done.status, "no step 'clean' to replay" in done.err) == (2, True)
+
+
 def test_a_trace_is_a_text_a_file_for_perfetto_and_a_picture(bench: Bench, tmp_path: Path, engine: Engine) -> None:
     done = bench.command("trace", f"{PLACE}/fake@good", *configs(bench), "-o", str(tmp_path))
     assert done.status == 0, done.text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix import session, store
+from matrix.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,3 +74,16 @@ def test_a_run_is_going_on_while_its_lock_is_held(places: Path) -> None:
     with session.lock(run):
         assert session.going_on(run)
     assert not session.going_on(run)
+
+
+def test_what_builds_outside_of_a_run_is_seen_while_it_does() -> None:
+    assert not session.others_busy()
+    with session.busy():
+        assert session.others_busy()
+    assert not session.others_busy()
+
+
+def test_nothing_is_built_beside_a_measurement() -> None:
+    with session.measuring(), pytest.raises(UsageError, match="a comparison is being measured"), session.busy():
+        pass
+    assert not session.others_busy()

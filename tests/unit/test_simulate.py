@@ -90,7 +90,7 @@ def test_the_path_goes_through_pools_and_nested_makes() -> None:
     assert [(item.name, item.waited_for) for item in found.path] == [
         ("make: all", ""),
         ("in", "its make's makefiles"),
-        ("make: in", "the recipe that it is"),
+        ("make: in", "the recipe that runs it"),
         ("jevents", "its make's makefiles"),
         ("jevents", "its own beginning"),
     ]
