@@ -1,11 +1,14 @@
-"""run and report: the product."""
+"""run, report and runs: the product."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from matrix.cli.options import (
     Against,
@@ -22,11 +25,15 @@ from matrix.cli.options import (
     TreeNames,
     beside,
     forbid_install,
+    print_json,
     resumed,
     selected,
 )
 from matrix.errors import UsageError
 from matrix.model import Limits
+
+if TYPE_CHECKING:
+    from matrix.store import Run
 
 LIMITS = Limits()
 
@@ -97,3 +104,50 @@ def report(
     made = reports.of_run(this)
     typer.echo(known[format](made), nl=False)
     raise typer.Exit(reports.exit_status(made))
+
+
+def runs(
+    most: Annotated[int, typer.Option("--most", help="How many to name, the newest; 0 names all.", min=0)] = 20,
+    json_output: Json = False,
+) -> None:
+    """Name the runs that there are, the newest first: what each was, and what came of its cells."""
+    from matrix import store
+    from matrix.reports.text import plain
+
+    there = store.runs()
+    rows = [_row(run) for run in there[: most or None]]
+    if json_output:
+        print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "command", "began", "trees", "cells", "came to"):
+        table.add_column(heading, justify="right" if heading == "cells" else "left", overflow="fold")
+    for row in rows:
+        came_to = ", ".join(f"{count} {verdict}" for verdict, count in row["verdicts"].items())
+        state = [came_to, f"{row['lacking']} lacking" if row["lacking"] else "", "going on" if row["going_on"] else ""]
+        words = (row["command"], row["started"], ", ".join(row["trees"]), str(row["cells"]))
+        table.add_row(row["run"], *(Text(plain(word, lines=False)) for word in words), ", ".join(filter(None, state)))
+    console = Console(highlight=False)
+    console.print(table if rows else "no run yet: `perf-matrix run --profile smoke` makes one")
+    if len(there) > len(rows):
+        console.print(f"and {len(there) - len(rows)} older ones: --most 0 names all")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    """Return what is said of a run; one that has no settings of this version, or a result, is said to be unreadable."""
+    from matrix import session
+
+    row: dict[str, Any] = {
+        "run": run.name, "command": "unreadable", "started": "", "trees": [], "cells": 0, "verdicts": {}, "lacking": 0,
+        "going_on": session.going_on(run), "folder": str(run.folder),
+    }  # fmt: skip
+    try:
+        settings = run.settings()
+        verdicts = Counter(str(result.verdict) for result in run.results())
+    except UsageError:
+        return row
+    return {
+        **row, "command": settings.command, "started": settings.started, "trees": list(settings.trees),
+        "cells": len(settings.cells), "verdicts": dict(verdicts),
+        "lacking": len(settings.cells) - sum(verdicts.values()),
+    }  # fmt: skip

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -150,3 +151,25 @@ def test_a_format_that_is_not_there_is_a_mistake(replay: Replay) -> None:
     done = replay("report", "--format", "jsn")
     assert done.status == 2
     assert "no format 'jsn'; did you mean 'json'?" in done.err
+
+
+def test_the_runs_are_named_with_what_came_of_their_cells(replay: Replay) -> None:
+    [row] = json.loads(replay("runs", "--json").out)
+    assert (row["run"], row["command"], row["cells"], row["lacking"]) == (replay.name, "run", 3, 0)
+    assert row["verdicts"] == {"PASS": 2, "FAIL": 1}
+    assert not row["going_on"]
+    (replay.run / "cells" / BAD / "result.json").unlink()
+    broken = replay.run.with_name("20200101T000000Z-0000")
+    broken.mkdir()
+    (broken / "run.json").write_text("{}")
+    said = replay("runs").out
+    assert "1 lacking" in said
+    assert "unreadable" in said
+    one = replay("runs", "--most", "1").out
+    assert "unreadable" not in one
+    assert "and 1 older ones" in one
+
+
+def test_where_there_is_no_run_it_is_said_how_to_make_one(replay: Replay) -> None:
+    shutil.rmtree(replay.run)
+    assert "no run yet" in replay("runs").out

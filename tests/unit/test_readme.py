@@ -88,7 +88,7 @@ def test_perf_matrix_takes_it(command: str, environment: dict[str, str]) -> None
     if words[:2] == ["repro", "--from"]:
         assert perf_matrix(["bundle", run_name(words), CELL, "-o", words[2]], environment, linux).returncode == 0
     ended = perf_matrix(words, environment, linux)
-    needs_engine = words[0] not in ("list", "plan", "bundle") and "--list" not in words
+    needs_engine = words[0] not in ("list", "runs", "plan", "bundle") and "--list" not in words
     assert ended.returncode == (NO_ENGINE if needs_engine else 0), ended.stderr
     assert "Traceback" not in ended.stderr
 
