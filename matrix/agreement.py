@@ -11,9 +11,9 @@ from matrix.model import Limits
 from matrix.reports.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from matrix.model import Cell, Edit
+    from matrix.model import Cell
     from matrix.result import CellResult
 
 LONGEST_ID = 200
@@ -42,16 +42,10 @@ def definition(result: CellResult) -> Cell:
     return result.definition
 
 
-def commands(cell: Cell, jobs: int) -> dict[str, tuple[str, ...]]:
-    """Return what each step's command can read: on a tree that was edited before it was built, or after."""
-    plans = [plan.scenario(cell, jobs, planted=planted) for planted in ((), _left_by(cell.tree.edits))]
-    return {step.name: tuple(one.steps[number].text for one in plans) for number, step in enumerate(plans[0].steps)}
-
-
-def _left_by(edits: Sequence[Edit]) -> tuple[str, ...]:
-    """Return the files that edits change and leave there, sorted."""
-    there = {change.file: not change.remove for edit in edits for change in edit.changes}
-    return tuple(sorted(path for path, kept in there.items() if kept))
+def commands(cell: Cell, result: CellResult) -> dict[str, str]:
+    """Return what each step's command reads, where a result's build is from scratch or went on with another."""
+    touched = result.gone_on.touched if result.gone_on else ()
+    return {step.name: step.text for step in plan.scenario(cell, result.jobs, planted=touched).steps}
 
 
 def check(result: CellResult) -> Cell:
@@ -93,9 +87,9 @@ def _check_names(result: CellResult, cell: Cell) -> None:
 
 
 def _check_commands(result: CellResult, cell: Cell) -> None:
-    planned = commands(cell, result.jobs)
+    planned = commands(cell, result)
     for step in result.steps:
-        if step.command not in planned.get(step.name, ()):
+        if step.command != planned.get(step.name):
             raise _refused(
                 f"the command for step {short(step.name)} is not what its build gives: {short(step.command)}",
                 f"It is forged, or of a version, {short(result.tool_version)}, that built otherwise. "

@@ -5,33 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import __version__, cells, checks, config, images, judge, plan, planting, runner, trees
+from matrix import __version__, cells, checks, config, images, incremental, judge, plan, planting, runner, trees
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model import BTF
-from matrix.result import CellResult, Verdict
+from matrix.result import CellResult, GoneOn, Verdict
 from matrix.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matrix.engines import Engine
-    from matrix.model import Cell, KnownFailure, Limits
-    from matrix.observe import Observations
+    from matrix.model import Cell, KnownFailure, Limits, Tree
+    from matrix.observe import Observations, StepFacts
     from matrix.result import ImageIdentity
     from matrix.store import Run
+    from matrix.trees import Prepared
 
 
 @dataclass(frozen=True)
 class Context:
     """What every cell of a run shares: where results go, what runs them, within which bounds.
 
-    `checks` are those whose steps are run, none meaning all; with `ground` cells are planted on what was built. `base`
-    names the tree whose cells, which come first, the others are held against.
+    `checks` are those whose steps are run, none meaning all. The cell goes on with what was built of the tree `below`,
+    if there is one, and what it builds itself is `kept` for others; `ground` is where. `base` names the tree whose
+    cells, which come first, the others are held against.
     """
 
     run: Run
@@ -40,9 +42,15 @@ class Context:
     limits: Limits
     known: tuple[KnownFailure, ...]
     say: Callable[[str], None]
+    ground: planting.Ground
     checks: tuple[str, ...] = ()
-    ground: planting.Ground | None = None
+    below: Tree | None = None
+    kept: bool = False
     base: str = ""
+
+
+class _MissedError(Exception):
+    """A build that went on with another did not do all that it should: it says nothing of one from scratch."""
 
 
 def run(cell: Cell, context: Context) -> CellResult:
@@ -67,8 +75,7 @@ def run(cell: Cell, context: Context) -> CellResult:
     try:
         result = _run(result, cell, context)
     except (MatrixError, OSError) as error:
-        if context.ground:
-            context.ground.close()  # it may be what failed
+        context.ground.close()  # it may be what failed
         result = result.model_copy(update={"verdict": Verdict.ERROR, "reason": str(error)})
     result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
     context.run.save(result)
@@ -91,25 +98,62 @@ def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
             raise UsageError(
                 f"tree {cell.tree.name} has no {path} to touch", "Name others in a tree file: touch_source, …"
             )
-    built = _built(cell, context, image)
-    only = checks.steps(context.checks) | {"build"} if context.checks else None
-    planted = tree.edited if built else ()
-    scenario = plan.scenario(cell, context.jobs, context.limits, only, planted)
-    cell_run = runner.CellRun(engine, context.run, scenario, image, tree, runner.agent_volume(engine), built)
-    transcript, btf = _executed(cell_run, context)
+    gone_on = None
+    try:
+        cell_run, gone_on = _going_on(cell, context, image, tree)
+        transcript, btf = _executed(cell_run, context)
+    except _MissedError as missed:
+        context.run.progress(cell.id, f"from scratch, as {missed}")
+        gone_on = None
+        transcript, btf = _executed(_cell_run(cell, context, image, tree), context)
     host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
     base = held_against(context.run, cell, context.base)
-    return judged(result.model_copy(update={"host": host}), transcript, context.known, base)
+    return judged(result.model_copy(update={"host": host, "gone_on": gone_on}), transcript, context.known, base)
 
 
-def _built(cell: Cell, context: Context, image: ImageIdentity) -> runner.Built | None:
-    """Return what the cell is planted on, unless it is to be built from scratch."""
-    if context.ground is None or any(edit.from_scratch for edit in cell.tree.edits):
-        return None
-    base = cell.model_copy(update={"tree": cell.tree.unedited})
-    tree = trees.prepare(base.tree, context.engine, context.say, context.run.pins)
-    context.run.progress(cell.id, "build what to plant on")
-    return context.ground.of(base, image, tree)
+def _going_on(
+    cell: Cell, context: Context, image: ImageIdentity, tree: Prepared
+) -> tuple[runner.CellRun, GoneOn | None]:
+    """Return a cell to be run that goes on with what was built of the tree below, if there is one.
+
+    What a patch of C sources alone goes on with differs from it in idle files besides: those are not touched.
+    """
+    if context.below is None:
+        return _cell_run(cell, context, image, tree), None
+    below = trees.prepare(context.below, context.engine, context.say, context.run.pins)
+    context.run.progress(cell.id, "build what to go on with")
+    built = context.ground.of(cell.model_copy(update={"tree": context.below}), image, below)
+    differing = incremental.differing(below.index, tree.index)
+    touched = differing if cell.tree.edits else tuple(filter(incremental.is_source, differing))
+    gone_on = GoneOn(tree=context.below.name, touched=touched)
+    return _cell_run(cell, context, image, tree, replace(built, touched=touched)), gone_on
+
+
+def _cell_run(
+    cell: Cell, context: Context, image: ImageIdentity, tree: Prepared, built: runner.Built | None = None
+) -> runner.CellRun:
+    only = checks.steps(context.checks) | {"build"} if context.checks else None
+    scenario = plan.scenario(cell, context.jobs, context.limits, only, built.touched if built else ())
+    agent = runner.agent_volume(context.engine)
+    return runner.CellRun(context.engine, context.run, scenario, image, tree, agent, built)
+
+
+def _after_build(cell_run: runner.CellRun, facts: StepFacts, context: Context) -> None:
+    """Keep what was built for those that are to go on with it; see that what went on did all that it should.
+
+    Raises:
+        _MissedError: it did not. What was planted need not: it is planted to be missed.
+
+    """
+    cell, built = cell_run.scenario.cell, cell_run.built
+    if built is None:
+        if context.kept:
+            context.ground.keep(cell_run)
+    elif not cell.tree.edits:
+        sources = [f"/src/{path}" for path in built.touched]
+        missed = incremental.missed(built.record.facts(), facts, sources, plan.output_folder(cell))
+        if missed:
+            raise _MissedError(missed)
 
 
 def _executed(cell_run: runner.CellRun, context: Context) -> tuple[Transcript, bytes | None]:
@@ -122,7 +166,9 @@ def _executed(cell_run: runner.CellRun, context: Context) -> tuple[Transcript, b
                 f"this kernel has no {BTF}", "BPF skeletons are made from it: select other builds."
             )
         try:
-            list(runner.execute(cell_run))
+            for facts in runner.execute(cell_run):
+                if facts.step.name == "build" and not facts.failure:
+                    _after_build(cell_run, facts, context)
         finally:
             transcript = cell_run.transcript()
             context.run.save_transcript(cell.id, transcript.model_dump(mode="json"))

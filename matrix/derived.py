@@ -81,3 +81,19 @@ def reachable(edges: Mapping[str, set[str]], start: Iterable[str]) -> set[str]:
             found.add(path)
             waiting += edges.get(path, ())
     return found
+
+
+def object_of(command_file: str) -> str:
+    """Return the object that kbuild's `.NAME.o.cmd` belongs to."""
+    folder, name = posixpath.split(command_file)
+    return posixpath.join(folder, name.removeprefix(".").removesuffix(".cmd"))
+
+
+def dependents(step: StepFacts, touched: str, output: str) -> set[str]:
+    """Return the objects whose command files say that they depend on a file that a step touched."""
+    found = set()
+    for command_file, words in step.mentions.items():
+        roots = ("/src/tools/perf", output, posixpath.dirname(command_file))
+        if any(posixpath.normpath(posixpath.join(root, word)) == touched for word in words for root in roots):
+            found.add(object_of(command_file))
+    return found & step.files.keys()

@@ -28,7 +28,8 @@ class Held(Frozen):
     """A cell (`IMAGE/TOOLCHAIN/BUILD`) on a tree beside the same on the base.
 
     `unseen` is what the base could not show, because it did not come so far; `examined` counts the tree's checks that
-    came to something. Where the infrastructure failed nothing can be said, and `undecided` is why.
+    came to something. `on` is the tree whose build this one went on with, if any. Where the infrastructure failed
+    nothing can be said, and `undecided` is why.
     """
 
     cell: str
@@ -38,6 +39,7 @@ class Held(Frozen):
     mended: tuple[Said, ...] = ()
     unseen: tuple[Said, ...] = ()
     examined: int = 0
+    on: str = ""
     undecided: str = ""
 
 
@@ -87,7 +89,8 @@ def hold(place: str, tree: str, base: CellResult | None, head: CellResult | None
             sorts[sort].append(Said(check=check.check, finding=finding))
     examined = sum(check.verdict != Verdict.SKIP and not _stopped(check) for check in head.checks)
     found = {sort: tuple(said) for sort, said in sorts.items()}
-    return Held.model_validate({"cell": place, "tree": tree, "examined": examined, **found})
+    on = head.gone_on.tree if head.gone_on else ""
+    return Held.model_validate({"cell": place, "tree": tree, "examined": examined, "on": on, **found})
 
 
 def _stopped(check: CheckResult) -> bool:

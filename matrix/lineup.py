@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import cells, git, scratch, series, sources, store, trees
+from matrix import cells, git, incremental, scratch, series, sources, store, trees
 from matrix.errors import UsageError
 from matrix.model import Delta, Tree
+from matrix.series import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,6 +112,55 @@ def _hint(chosen: Sequence[Patch], others: Sequence[Ground]) -> str:
             return f"All of it applies to {other.word}: --base {other.word}"
     tried = f" None of {', '.join(other.word for other in others)} takes it, either." if others else ""
     return f"Name the base that it was made for with --base, which may be given several times.{tried}"
+
+
+def steps(
+    on: Ground, chosen: Sequence[Patch], made: Sequence[str], *, alone: bool, from_scratch: bool
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """Return a step for each patch, and the commit that each leads to: those `made`, or where it is `alone` its own.
+
+    Unless all are built `from_scratch`, a step says which tree's build it can go on with.
+    """
+    before = (on.commit, *made[:-1])
+    found = tuple(
+        Step(number=patch.number, subject=patch.subject, tree=f"p{patch.number:02}", idle=_is_idle(on, earlier, later))
+        for patch, earlier, later in zip(chosen, before, made, strict=True)
+    )
+    after = tuple(made)
+    if alone:
+        found, after = _alone(on, chosen, found)
+        before = (on.commit,) * len(after)
+    if from_scratch:
+        return found, after
+    alike = {
+        step.number
+        for step, earlier, later in zip(found, before, after, strict=True)
+        if incremental.may_go_on(on.scratch.changed(earlier, later))
+    }
+    return series.going_on(found, alike), after
+
+
+def _is_idle(on: Ground, before: str, after: str) -> bool:
+    changed = on.scratch.changed(before, after)
+    return all(series.is_idle(changed, on.listed(commit)) for commit in (before, after))
+
+
+def _alone(on: Ground, chosen: Sequence[Patch], found: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """Return each patch's step by itself, or with the few that it does not apply without, and the commit of it."""
+    by_number = {patch.number: patch for patch in chosen}
+
+    def made(numbers: Sequence[int]) -> tuple[str, ...]:
+        commits, refused = on.scratch.apply(on.commit, [by_number[number] for number in numbers])
+        return () if refused else commits
+
+    alone: list[Step] = []
+    ends: list[str] = []
+    for step in found:
+        one = made([step.number])
+        needs = () if one else series.needed(list(by_number), step.number, lambda numbers: bool(made(numbers)))
+        ends.append((one or made([*needs, step.number]))[-1])
+        alone.append(step.model_copy(update={"tree": f"a{step.number:02}", "alone": True, "needs": needs}))
+    return tuple(alone), tuple(ends)
 
 
 def configure(folder: Path, wanted: Sequence[Tree]) -> None:

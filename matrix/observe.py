@@ -252,7 +252,8 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
             elif kind == "file":
                 files[absolute(rest[0], rest[1])] = _FILE.validate_python(rest[2])
             elif kind == "mention":
-                mentions[absolute(rest[0], rest[1])] = _WORDS.validate_python(rest[2])
+                path = absolute(rest[0], rest[1])
+                mentions[path] = (*mentions.get(path, ()), *_WORDS.validate_python(rest[2]))
             elif kind == "unreadable":
                 unreadable.append(f"{rest[0]}: {rest[1]}")
             elif kind == "end":

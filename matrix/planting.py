@@ -1,8 +1,9 @@
-"""Builds a cell once and keeps its container, so that faults can be planted on copies of what it built."""
+"""Keeps the container of a built cell, so that others can go on with copies of what it built."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix import plan, runner
@@ -10,6 +11,8 @@ from matrix.errors import InfrastructureError
 from matrix.runner import Built, CellRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matrix.engines import Engine
     from matrix.model import Cell, Limits
     from matrix.result import ImageIdentity
@@ -17,29 +20,42 @@ if TYPE_CHECKING:
     from matrix.trees import Prepared
 
 SUFFIX = "+built"
-"""What is planted on has a folder of its own in the run, named after the tree with this."""
+"""What is built only to be gone on with has a folder of its own in the run, named after the tree with this."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    cell: str
+    built: Built
+    remove: Callable[[], None]
 
 
 class Ground:
-    """The one built cell that is kept at a time: cells that are planted come sorted by what they are planted on."""
+    """The one built cell that is kept at a time: cells that go on with the same one come one after the other."""
 
     def __init__(self, engine: Engine, run: Run, jobs: int, limits: Limits) -> None:
         self.engine = engine
         self.run = run
         self.jobs = jobs
         self.limits = limits
-        self.kept: tuple[str, CellRun, Built] | None = None
+        self.kept: _Kept | None = None
         self.failed: dict[str, str] = {}
 
+    def keep(self, cell_run: CellRun) -> None:
+        """Keep what a cell has built, as it is now; its own containers go on."""
+        self.close()
+        copy = cell_run.copy()
+        self.kept = _Kept(cell_run.scenario.cell.id, Built(copy.state, cell_run.records[0]), copy.remove)
+
     def of(self, cell: Cell, image: ImageIdentity, tree: Prepared) -> Built:
-        """Return what `cell` (one of an unedited tree) built, built now unless it is the one that is kept.
+        """Return what `cell` built, built now unless it is the one that is kept.
 
         Raises:
-            InfrastructureError: it could not be built, so nothing can be planted on it.
+            InfrastructureError: it could not be built, so nothing can go on with it.
 
         """
-        if self.kept and self.kept[0] == cell.id:
-            return self.kept[2]
+        if self.kept and self.kept.cell == cell.id:
+            return self.kept.built
         if cell.id in self.failed:
             raise InfrastructureError(self.failed[cell.id])
         self.close()
@@ -55,12 +71,11 @@ class Ground:
                 raise InfrastructureError(self.failed[cell.id], f"Its log is {cell_run.log('build')}.")
             built = Built(cell_run.container("first").state, cell_run.records[0])
             undo.pop_all()
-        self.kept = (cell.id, cell_run, built)
+        self.kept = _Kept(cell.id, built, cell_run.close)
         return built
 
     def close(self) -> None:
         """Remove the container of what is kept."""
         if self.kept:
-            _, cell_run, _ = self.kept
-            self.kept = None
-            cell_run.close()
+            kept, self.kept = self.kept, None
+            kept.remove()

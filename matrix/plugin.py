@@ -13,10 +13,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
-from matrix import cellrun, cells, config, engines, launch, mutants, planting, private_engine, reports, session, store
+from matrix import (
+    cellrun,
+    cells,
+    config,
+    engines,
+    incremental,
+    launch,
+    mutants,
+    planting,
+    private_engine,
+    reports,
+    session,
+    store,
+)
 from matrix.checks import registry
 from matrix.errors import MatrixError
-from matrix.model import Cell, Limits
+from matrix.model import Cell, Limits, Tree
 from matrix.reports import text
 from matrix.result import CellResult, CheckResult, Verdict
 
@@ -72,6 +85,7 @@ class Matrix:
         self.limits = Limits(**settings.limits)
         self.settings = settings
         self.ground: planting.Ground | None = None
+        self.on = {step.tree: step.on for step in settings.series if step.on}
         self.results: dict[str, CellResult] = {}
         self.lock = FileLock(self.run.folder / session.PYTEST_LOCK)
         if not hasattr(options, "workerinput"):
@@ -90,12 +104,25 @@ class Matrix:
         say = functools.partial(self.run.progress, cell.id)
         engine = private_engine.ensure(None, session.label(self.run.name), say)
         checks = self.settings.checks
+        self.ground = self.ground or planting.Ground(engine, self.run, self.jobs, self.limits)
         if self.settings.planted:
-            self.ground = self.ground or planting.Ground(engine, self.run, self.jobs, self.limits)
             chosen = cell.tree.edits or [self.config.edits[name] for name in self.settings.planted]
             checks = mutants.checks_at(cell.id.partition("@")[0], chosen)
-        shared = (self.run, engine, self.jobs, self.limits, self.config.known, say)
-        return cellrun.Context(*shared, checks, self.ground, self.settings.base)
+        return cellrun.Context(
+            run=self.run, engine=engine, jobs=self.jobs, limits=self.limits, known=self.config.known, say=say,
+            ground=self.ground, checks=checks, below=self._below(cell), kept=cell.tree.name in self.on.values(),
+            base=self.settings.base,
+        )  # fmt: skip
+
+    def _below(self, cell: Cell) -> Tree | None:
+        """Return the tree whose built cell this one goes on with: what it is planted on, or an earlier patch's."""
+        if self.settings.planted:
+            return None if any(edit.from_scratch for edit in cell.tree.edits) else cell.tree.unedited
+        name = self.on.get(cell.tree.name, "")
+        place = cell.id.partition("@")[0]
+        if not name or not incremental.is_ground(self.run.result(f"{place}@{name}")):
+            return None
+        return next(other.tree for other in self.cells if other.tree.name == name)
 
     def group(self, cell: Cell) -> str:
         """Return what keeps cells in one worker: each by itself, or with those it is planted on or held against."""

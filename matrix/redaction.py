@@ -137,8 +137,7 @@ def _walk(value: Any, places: tuple[str, ...]) -> Any:
 
 def _steps(given: CellResult, scrubbed: CellResult, before: Cell, after: Cell) -> Iterator[StepResult]:
     """Yield the steps with the commands that the redacted definition gives, in place of the ones it gave before."""
-    old, new = agreement.commands(before, given.jobs), agreement.commands(after, given.jobs)
+    old, new = agreement.commands(before, given), agreement.commands(after, scrubbed)
     for was, step in zip(given.steps, scrubbed.steps, strict=True):
-        known = old.get(was.name, ())
-        planned = new[was.name][known.index(was.command)] if was.command in known else step.command
-        yield step.model_copy(update={"command": planned})
+        known = was.command == old.get(was.name)
+        yield step.model_copy(update={"command": new[was.name] if known else step.command})

@@ -89,8 +89,18 @@ class TreeIdentity(Frozen):
     origin: str
 
 
+class GoneOn(Frozen):
+    """What a build went on with: that of the tree `tree`, beside which the files `touched` are others."""
+
+    tree: str
+    touched: tuple[str, ...]
+
+
 class CellResult(Frozen):
-    """Everything that is kept of one cell: `definition` and `jobs` are what to do, the rest what it came to."""
+    """Everything that is kept of one cell: `definition` and `jobs` are what to do, the rest what it came to.
+
+    `gone_on` is the build that this one went on with, where it is none from scratch.
+    """
 
     schema_version: Literal[1] = 1
     id: str
@@ -100,6 +110,7 @@ class CellResult(Frozen):
     reason: str = ""
     definition: Cell | None = None
     jobs: int = 0
+    gone_on: GoneOn | None = None
     image: ImageIdentity | None = None
     tree: TreeIdentity | None = None
     make: dict[str, str] = Field(default_factory=dict)

@@ -19,7 +19,7 @@ from matrix.observe import children, gone
 from matrix.transcript import StepRecord, Transcript, records, stacked, trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matrix.declared import Database
     from matrix.engines import Container, Engine
@@ -37,10 +37,14 @@ ELF_FILES = ("perf", "pmu-events/pmu-events.o", "pmu-events/pmu-events-string.o"
 
 @dataclass(frozen=True)
 class Built:
-    """A cell that was built and whose container is still there: others begin as copies of its `state`."""
+    """A cell that was built and whose container is still there: others begin as copies of its `state`.
+
+    `touched` are the files that whoever goes on with it has otherwise.
+    """
 
     state: tuple[str, str]
     record: StepRecord
+    touched: tuple[str, ...] = ()
 
 
 @dataclass
@@ -89,21 +93,28 @@ class CellRun:
     def container(self, place: str) -> Container:
         """Return the container of a place, started now if it was not yet."""
         if place not in self.containers:
-            spec = CellSpec(
-                image=self.image.tag,
-                tree_volumes=self.tree.volumes,
-                agent_volume=self.agent_volume,
-                hostname=self.scenario.hostnames[place],
-                limits=self.scenario.limits,
-                state=self._begun_with(place),
-                cpus=self.cpus,
-            )
-            self.containers[place] = self.engine.cell(spec)
+            self.containers[place] = self._start(place, self._begun_with(place))
         return self.containers[place]
 
+    def copy(self) -> Container:
+        """Return another container that begins as the first one is now; who asked for it removes it."""
+        return self._start("first", self.container("first").state)
+
+    def _start(self, place: str, state: tuple[str, ...]) -> Container:
+        spec = CellSpec(
+            image=self.image.tag,
+            tree_volumes=self.tree.volumes,
+            agent_volume=self.agent_volume,
+            hostname=self.scenario.hostnames[place],
+            limits=self.scenario.limits,
+            state=state,
+            cpus=self.cpus,
+        )
+        return self.engine.cell(spec)
+
     def _begun_with(self, place: str) -> tuple[str, ...]:
-        """Return the state that a place begins as a copy of; with nothing planted the second build is a whole one."""
-        return self.built.state if self.built and (place == "first" or self.tree.edited) else ()
+        """Return the state that a place begins as a copy of; with nothing touched the second build is a whole one."""
+        return self.built.state if self.built and (place == "first" or self.built.touched) else ()
 
     def close(self) -> None:
         """Remove the containers."""
@@ -141,17 +152,17 @@ class CellRun:
         facts = self.facts[step.name] = record.facts()
         self._note_lower(facts)
         if self.built and step.touch and step.name == "build":
-            self._check_edits(facts)
+            self._check_touched(self.built.touched, facts)
         return facts
 
-    def _check_edits(self, facts: StepFacts) -> None:
-        """See that what was touched is what the edits made: a copy of what was built could have hidden it.
+    def _check_touched(self, touched: Sequence[str], facts: StepFacts) -> None:
+        """See that what was touched is what the tree has: a copy of what was built could have hidden it.
 
         Raises:
             InfrastructureError: it is something else.
 
         """
-        for path in self.tree.edited:
+        for path in touched:
             file = facts.files.get(f"/src/{path}")
             if not facts.failure and (file is None or file.content != self.tree.index[path][1]):
                 raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")

@@ -73,11 +73,16 @@ class Scratch:
                 made.append(self._commit(patch, made[-1] if made else base, env))
         return tuple(made), None
 
-    def changed(self, before: str, after: str) -> tuple[str, ...]:
-        """Return the paths that two commits differ in."""
-        words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
-        names = git.run(self.folder, *words, env=git.OURS).split(b"\0")
-        return tuple(name.decode("utf-8", "surrogateescape") for name in names if name)
+    def changed(self, before: str, after: str) -> dict[str, str]:
+        """Map the paths that two commits differ in to git's letter for how: `A`, `D`, `M`, or `T` for type and mode."""
+        words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", before, after)
+        fields = git.run(self.folder, *words, env=git.OURS).split(b"\0")
+        found = {}
+        for facts, name in zip(fields[::2], fields[1::2], strict=False):
+            then, now, _, _, letter = facts.decode().removeprefix(":").split()
+            path = name.decode("utf-8", "surrogateescape")
+            found[path] = "T" if letter == "M" and then != now else letter
+        return found
 
     def _commit(self, patch: Patch, parent: str, env: Mapping[str, str]) -> str:
         tree = git.run(self.folder, "write-tree", env=env).decode().strip()

@@ -11,7 +11,7 @@ from matrix.model import Frozen
 from matrix.result import CellResult, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 MANIFEST = "tools/perf/MANIFEST"
 BASE = "base"
@@ -20,7 +20,7 @@ BASE = "base"
 class Step(Frozen):
     """A patch of a series, and the name of the tree that it makes with all before it or, `alone`, with what it `needs`.
 
-    What is `idle` changes nothing that perf is built from.
+    What is `idle` changes nothing that perf is built from. `on` is the tree whose build this one goes on with, if any.
     """
 
     number: int
@@ -29,6 +29,7 @@ class Step(Frozen):
     idle: bool = False
     alone: bool = False
     needs: tuple[int, ...] = ()
+    on: str = ""
 
 
 class Row(Frozen):
@@ -88,6 +89,41 @@ def is_idle(files: Iterable[str], listed: Sequence[str]) -> bool:
     """Return whether files are none that perf is built from: `listed` names those, as globs; nothing listed is all."""
     return bool(listed) and not any(
         fnmatchcase(file, glob) or fnmatchcase(file, f"{glob}/*") for file in files for glob in listed
+    )
+
+
+def going_on(steps: Sequence[Step], alike: Container[int]) -> tuple[Step, ...]:
+    """Return the steps of a series with the tree that each goes on with, so that less is built anew.
+
+    `alike` are the numbers of the patches after which a build can go on with one before them, or with the base's if
+    they are alone. It is that of the last patch of another kind. The end of a series is built from scratch.
+    """
+    found: list[Step] = []
+    ground = BASE
+    busy = [step.number for step in steps if not step.idle]
+    for step in steps:
+        goes_on = step.number in alike and not step.idle and (step.alone or step.number != busy[-1])
+        found.append(step.model_copy(update={"on": ground if goes_on else ""}))
+        if not (goes_on or step.idle or step.alone):
+            ground = step.tree
+    return tuple(found)
+
+
+def doubtful(found: Sequence[Row]) -> tuple[tuple[str, str], ...]:
+    """Return each cell and tree whose build went on with one that fails otherwise: it is to be done from scratch.
+
+    What changes a C source alone is not expected to break, or mend, anything that these checks see.
+    """
+    fails = {
+        (held.cell, held.tree): {f"{said.check} {said.finding.key}" for said in held.broken}
+        for row in found
+        for held in row.held
+    }
+    return tuple(
+        (held.cell, held.tree)
+        for row in found
+        for held in row.held
+        if held.on and fails[held.cell, held.tree] != fails.get((held.cell, held.on), set())
     )
 
 

@@ -117,6 +117,10 @@ class Run:
         }
         self.save_settings(settings.model_copy(update=more))
 
+    def forget(self, cell_id: str) -> None:
+        """Take a cell's result back, so that the cell is lacking again."""
+        (self.cell(cell_id) / "result.json").unlink(missing_ok=True)
+
     @property
     def begun(self) -> bool:
         """Whether any of its cells was begun."""

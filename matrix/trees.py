@@ -38,7 +38,7 @@ MAX_FILES = 1_000_000
 class Prepared:
     """A tree that is in the cache and in volumes; `index` maps each path to [mode, digest or link target].
 
-    `volumes` are the layers that make it, the topmost first; `edited` are the paths that edits changed and left there.
+    `volumes` are the layers that make it, the topmost first.
     """
 
     identity: TreeIdentity
@@ -46,7 +46,6 @@ class Prepared:
     index: dict[str, list[Any]]
     ignore: dict[str, str]
     generator_has_pool: bool
-    edited: tuple[str, ...] = ()
 
 
 def wanted(path: str) -> bool:
@@ -118,8 +117,7 @@ def _with_layer(base: Prepared, layer: edited.Layer, tree: Tree, volume: str) ->
     version = base.identity.version if layer.makefile is None else _version(layer.makefile)
     identity = base.identity.model_copy(update={"sha256": layer.sha256, "origin": origin, "version": version})
     pool = base.generator_has_pool if layer.generator_has_pool is None else layer.generator_has_pool
-    left = tuple(path for path, entry in sorted(layer.index.items()) if entry is not None)
-    return Prepared(identity, (volume, *base.volumes), index, ignore, pool, left)
+    return Prepared(identity, (volume, *base.volumes), index, ignore, pool)
 
 
 def _pinned(folder: Path, pin: Path | None) -> tuple[Any, str]:

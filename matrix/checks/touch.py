@@ -6,7 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Outcome
-from matrix.derived import graph, reachable
+from matrix.derived import dependents, graph, reachable
 from matrix.makers import maker
 from matrix.result import Finding
 
@@ -18,25 +18,6 @@ if TYPE_CHECKING:
 STEPS = ("touch-source", "touch-header")
 
 
-def object_of(command_file: str) -> str:
-    """Return the object that kbuild's `.NAME.o.cmd` belongs to."""
-    folder, name = posixpath.split(command_file)
-    return posixpath.join(folder, name.removeprefix(".").removesuffix(".cmd"))
-
-
-def dependents(observations: Observations, name: str) -> set[str]:
-    """Return the objects whose command files say that they depend on what the step touched."""
-    step = observations.steps[name]
-    [touched] = step.step.touch
-    base = observations.output
-    found = set()
-    for command_file, words in step.mentions.items():
-        roots = ("/src/tools/perf", base, posixpath.dirname(command_file))
-        if any(posixpath.normpath(posixpath.join(root, word)) == touched for word in words for root in roots):
-            found.add(object_of(command_file))
-    return found & step.files.keys()
-
-
 def _companions(path: str) -> set[str]:
     folder, name = posixpath.split(path)
     return {posixpath.join(folder, f".{name}.{ending}") for ending in ("cmd", "d")} | {f"{path}.tmp"}
@@ -46,7 +27,7 @@ def _judge(observations: Observations, name: str) -> Iterator[Finding]:
     step = observations.steps[name]
     [touched] = step.step.touch
     changed = observations.changed(name)
-    expected = dependents(observations, name)
+    expected = dependents(step, touched, observations.output)
     if not expected:
         yield Finding(
             kind="no-dependents",
@@ -83,7 +64,12 @@ def _judge(observations: Observations, name: str) -> Iterator[Finding]:
 
 def _examine(observations: Observations) -> Outcome:
     findings = [finding for name in STEPS for finding in _judge(observations, name)]
-    counts = {f"{name}: objects": len(dependents(observations, name)) for name in STEPS}
+    steps = [observations.steps[name] for name in STEPS]
+    counts = {
+        f"{step.step.name}: objects": len(dependents(step, touched, observations.output))
+        for step in steps
+        for touched in step.step.touch
+    }
     return Outcome(tuple(findings), sum(counts.values()) or len(findings), dict(counts))
 
 

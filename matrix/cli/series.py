@@ -31,15 +31,10 @@ from matrix.cli.options import (
 )
 from matrix.errors import UsageError
 from matrix.reports.text import WIDTH, plain
-from matrix.series import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matrix.lineup import Ground
     from matrix.model import Tree
-    from matrix.patches import Patch
-    from matrix.series import Outcome, Row
+    from matrix.series import Outcome, Row, Step
     from matrix.store import Run
 
 Bases = Annotated[list[str], typer.Option("--base", help="What it is applied to: a revision, or a tree as 7.3.")]
@@ -50,7 +45,9 @@ def series(
     base: Bases = [], repo: Repository = None,
     without: Annotated[list[int], typer.Option(help="Leave this patch out, by its number.")] = [],
     independence: Annotated[bool, typer.Option(help="Say of each patch whether it can be taken alone.")] = False,
-    exhaustive: Annotated[bool, typer.Option(help="Run every patch in every cell, not only where it matters.")] = False,
+    exhaustive: Annotated[
+        bool, typer.Option(help="Run every patch in every cell and from scratch, not only where it matters.")
+    ] = False,
     select: Select = [], exclude: Exclude = [],
     profile: Annotated[str, typer.Option("--profile", "-p", help="Where the whole series is run.")] = "gate",
     each: Annotated[str, typer.Option(metavar="GLOB", help="Where every patch is run: one cell, if not said.")] = "",
@@ -67,11 +64,13 @@ def series(
     else:
         if not (where and base):
             raise UsageError("a series needs patches and --base", "As v7.mbx --base v7.1 --repo ~/linux.")
-        asked = _Asked(where, tuple(base), repo, frozenset(without), independence, tuple(configs), engine or None)
+        asked = _Asked(
+            where, tuple(base), repo, frozenset(without), independence, exhaustive, tuple(configs), engine or None
+        )
         applied = _apply(asked, console)
         places = _places(applied, (select, exclude, profile, each), everywhere=exhaustive)
         this = _begin(applied, places, configs, launch.jobs(jobs, launch.workers(number, len(set(places)))))
-    twice(this, number, engine, console)
+    _run(this, number, engine, console)
     if not any(step.alone for step in this.settings().series):
         _search(this, number, engine, console)
     found = _outcome(this)
@@ -90,6 +89,7 @@ class _Asked:
     repository: Path | None
     without: frozenset[int]
     alone: bool
+    from_scratch: bool
     configs: tuple[Path, ...]
     engine: str | None
 
@@ -124,36 +124,12 @@ def _apply(asked: _Asked, console: Console) -> _Applied:
     missing = patches.missing(found)
     if missing:
         console.print(f"not among the patches: {', '.join(map(str, missing))}")
-    steps = [
-        Step(number=patch.number, subject=patch.subject, tree=f"p{patch.number:02}",
-             idle=all(judge.is_idle(on.scratch.changed(before, after), on.listed(at)) for at in (before, after)))
-        for patch, before, after in zip(chosen, (on.commit, *commits), commits, strict=False)
-    ]  # fmt: skip
-    if asked.alone:
-        steps, commits = _alone(on, chosen, steps)
+    steps, commits = lineup.steps(on, chosen, commits, alone=asked.alone, from_scratch=asked.from_scratch)
     made = [on.made(step.tree, step.subject, commit) for step, commit in zip(steps, commits, strict=True)]
     name = hashlib.sha256("".join((on.commit, *commits)).encode()).hexdigest()[:16]
     folder = paths.state() / "series" / name
     lineup.configure(folder, [on.tree, *made])
     return _Applied(on.tree, tuple(steps), folder, asked.configs)
-
-
-def _alone(on: Ground, chosen: Sequence[Patch], steps: Sequence[Step]) -> tuple[list[Step], tuple[str, ...]]:
-    """Return each patch's step by itself, or with the few that it does not apply without, and the commit of it."""
-    by_number = {patch.number: patch for patch in chosen}
-    alone: list[Step] = []
-    commits: list[str] = []
-
-    def made(numbers: Sequence[int]) -> tuple[str, ...]:
-        found, refused = on.scratch.apply(on.commit, [by_number[number] for number in numbers])
-        return () if refused else found
-
-    for step in steps:
-        one = made([step.number])
-        needs = () if one else judge.needed(list(by_number), step.number, lambda numbers: bool(made(numbers)))
-        commits.append((one or made([*needs, step.number]))[-1])
-        alone.append(step.model_copy(update={"tree": f"a{step.number:02}", "alone": True, "needs": needs}))
-    return alone, tuple(commits)
 
 
 def _places(
@@ -200,6 +176,22 @@ def _rows(this: Run) -> tuple[Row, ...]:
     return judge.rows(settings.series, settings.cells, {result.id: result for result in this.results()})
 
 
+def _run(this: Run, number: int, engine: str, console: Console) -> None:
+    """Run what a series lacks; and from scratch what went on with another patch's build and fails otherwise."""
+    twice(this, number, engine, console)
+    doubtful = judge.doubtful(_rows(this))
+    if not doubtful:
+        return
+    names = {tree for _, tree in doubtful}
+    settings = this.settings()
+    steps = tuple(step.model_copy(update={"on": ""}) if step.tree in names else step for step in settings.series)
+    this.save_settings(settings.model_copy(update={"series": steps}))
+    for place, tree in doubtful:
+        this.forget(f"{place}@{tree}")
+    console.print(f"once more, from scratch: {', '.join(f'{place}@{tree}' for place, tree in doubtful)}")
+    _run(this, number, engine, console)
+
+
 def _search(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what is needed to name the first patch in each cell that newly fails at the end."""
     while True:
@@ -211,7 +203,7 @@ def _search(this: Run, number: int, engine: str, console: Console) -> None:
             return
         console.print(f"looking for the first patch: {', '.join(new)}")
         this.extend(new)
-        twice(this, number, engine, console)
+        _run(this, number, engine, console)
 
 
 def _outcome(this: Run) -> Outcome:
@@ -235,6 +227,9 @@ def _print(found: Outcome, console: Console) -> None:
         fails = {f"{held.cell}: {said.check} {said.finding.key}" for held in row.held for said in held.broken}
         shown = sorted(fails)[:3] + ([f"and {len(fails) - 3} more"] if len(fails) > 3 else [])
         said = "idle" if row.step.idle else str(row.verdict) if row.held else "applies"
+        went_on = {held.on for held in row.held}
+        if went_on - {""}:
+            said += f" on {', '.join(sorted(filter(None, went_on)))}"
         if row.step.alone:
             said += f" with {', '.join(map(str, row.step.needs))}" if row.step.needs else " alone"
         undecided = [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]

@@ -9,7 +9,7 @@ import pytest
 from docker.models.containers import ContainerCollection
 from filelock import FileLock
 
-from matrix import cellrun, cells, config, private_engine, session, store
+from matrix import cellrun, cells, config, planting, private_engine, session, store
 from matrix.comparison import MEASURES
 from matrix.model import Limits
 from matrix.result import Verdict
@@ -195,7 +195,7 @@ def test_where_ptrace_is_forbidden_what_needs_it_is_skipped_and_the_rest_stands(
     [cell] = cells.select(cells.every(loaded, [cells.tree(loaded, "good")]), [f"{PLACE}/fake"])
     run = store.begin([cell], ["good"], [], jobs=2)
     own = private_engine.ensure(None, session.label(run.name), print)
-    context = cellrun.Context(run, own, 2, Limits(), (), print)
+    context = cellrun.Context(run, own, 2, Limits(), (), print, planting.Ground(own, run, 2, Limits()))
     result = cellrun.run(cell, context)
     verdicts = {check.check: check.verdict for check in result.checks}
     assert result.verdict == Verdict.PASS, result.reason

@@ -20,7 +20,8 @@ EDIT = Edit(
 def done(of: Cell | None = None, **more: Any) -> CellResult:
     """Return a cell's result in which every step did what was planned, and the check `clean` found a fault."""
     cell = of or make.cell()
-    planned = plan.scenario(cell, more.get("jobs", 2))
+    gone_on = more.get("gone_on")
+    planned = plan.scenario(cell, more.get("jobs", 2), planted=gone_on.touched if gone_on else ())
     finding = Finding(kind="left", subject="/src/a.o", expected="gone", actual="there")
     values: dict[str, Any] = {
         "id": cell.id,

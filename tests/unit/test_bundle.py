@@ -12,6 +12,7 @@ import pytest
 from matrix import bundle
 from matrix.errors import UsageError
 from matrix.model import Delta
+from matrix.result import GoneOn
 from tests.unit import conftest as make
 from tests.unit.results import done, edited
 
@@ -89,9 +90,12 @@ def test_a_patch_comes_with_a_tree_that_has_one() -> None:
 def test_a_result_on_edits_made_before_or_after_the_build_can_be_bundled() -> None:
     cell = edited()
     assert bundle.unpack(bundle.pack(done(cell), {}, None)).result.definition == cell
-    first, *rest = done(cell).steps
-    planted = first.model_copy(update={"command": f"touch /src/b; {first.command}"})
-    assert bundle.unpack(bundle.pack(done(cell, steps=(planted, *rest)), {}, None)).result.steps[0] == planted
+    planted = done(cell, gone_on=GoneOn(tree="7.3", touched=("b",)))
+    assert planted.steps[0].command == f"touch /src/b; {done(cell).steps[0].command}"
+    assert bundle.unpack(bundle.pack(planted, {}, None)).result.steps == planted.steps
+    forged = planted.model_copy(update={"gone_on": GoneOn(tree="7.3", touched=("c",))})
+    with pytest.raises(UsageError, match="the command for step build is not what its build gives"):
+        bundle.unpack(bundle.pack(forged, {}, None))
 
 
 def test_a_log_that_is_too_long_loses_its_middle() -> None:

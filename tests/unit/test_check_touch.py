@@ -6,7 +6,7 @@ import pytest
 
 from matrix import judge
 from matrix.checks import registry
-from matrix.checks.touch import object_of
+from matrix.derived import object_of
 from matrix.result import Verdict
 from tests.unit.conftest import EPOCH, PERF, Record, build, cell, command, file, mention, observations, process
 

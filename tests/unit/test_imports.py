@@ -16,9 +16,9 @@ EFFECTS = {
 }  # fmt: skip
 PURE = {
     "account", "agreement", "archive", "bundle", "cells", "checks", "claims", "comparison", "declared", "derived",
-    "edits", "elf", "gate", "gitignore", "ingredients", "jobgraph", "judge", "makers", "model", "mutants", "observe",
-    "paired", "plan", "redaction", "reports", "reproduction", "requirement", "result", "series", "simulate", "slots",
-    "strict", "timed", "timeline", "transcript", "views",
+    "edits", "elf", "gate", "gitignore", "incremental", "ingredients", "jobgraph", "judge", "makers", "model",
+    "mutants", "observe", "paired", "plan", "redaction", "reports", "reproduction", "requirement", "result", "series",
+    "simulate", "slots", "strict", "timed", "timeline", "transcript", "views",
 }  # fmt: skip
 MODULES = sorted(path.relative_to(PACKAGE.parent).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
 

@@ -66,6 +66,7 @@ def test_patches_are_applied_one_after_the_other_and_the_users_repository_is_lef
     made, refused = ours.apply(base, [first, second])
     assert refused is None
     assert sorted(str(path) for path in repository.rglob("*")) == before
+    assert ours.changed(base, made[1]) == {"a.c": "M"}
     found = difference(ours, base, made[1])["a.c"]
     assert found is not None
     assert found.content.splitlines()[3] == found.content.splitlines()[30] == b"new"
@@ -83,7 +84,7 @@ def test_a_file_may_come_go_be_a_link_or_executable(repository: Path) -> None:
     ours, base = scratch.of_repository(repository, "HEAD")
     (made,), refused = ours.apply(base, [changed(repository, change)])
     assert refused is None
-    assert ours.changed(base, made) == ("a.c", "link", "script", "sub/n\u00e9w")
+    assert ours.changed(base, made) == {"a.c": "D", "link": "A", "script": "T", "sub/n\u00e9w": "A"}
     assert difference(ours, base, made) == {
         "a.c": None,
         "link": File(0o777, b"script", link=True),

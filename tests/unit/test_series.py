@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix import series
-from matrix.result import CellResult, CheckResult, Finding, Verdict
+from matrix.result import CellResult, CheckResult, Finding, GoneOn, Verdict
 from matrix.series import Break, Outcome, Row, Step
 from tests.unit.conftest import result
 
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 PLACE = "debian-trixie/gcc/default"
 
 
-def step(number: int, *, idle: bool = False) -> Step:
-    return Step(number=number, subject=f"patch {number}", tree=f"p{number:02}", idle=idle)
+def step(number: int, *, idle: bool = False, alone: bool = False) -> Step:
+    return Step(number=number, subject=f"patch {number}", tree=f"p{number:02}", idle=idle, alone=alone)
 
 
-def on(tree: str, *, bad: bool = False, left: tuple[str, ...] = (), verdict: Verdict | None = None) -> CellResult:
+def on(
+    tree: str, *, bad: bool = False, left: tuple[str, ...] = (), verdict: Verdict | None = None, after: str = ""
+) -> CellResult:
     names = ("/a",) if bad else left
     found = tuple(Finding(kind="left", subject=name, expected="none", actual="one") for name in names)
     check = CheckResult(check="clean", verdict=Verdict.FAIL if found else Verdict.PASS, findings=found, examined=1)
     checks = () if verdict == Verdict.SKIP else (check,)
-    return result(f"{PLACE}@{tree}", verdict or check.verdict, checks=checks, reason="why")
+    gone_on = GoneOn(tree=after, touched=("a.c",)) if after else None
+    return result(f"{PLACE}@{tree}", verdict or check.verdict, checks=checks, reason="why", gone_on=gone_on)
 
 
 def rows(said: dict[int, bool], count: int = 4) -> tuple[Row, ...]:
@@ -153,3 +156,38 @@ def test_what_a_patch_needs_is_what_it_does_not_apply_without() -> None:
 
     assert series.needed([1, 2, 3, 4, 5], 4, applies) == (1, 3)
     assert series.needed([1, 2, 3, 4, 5], 2, applies) == ()
+
+
+def test_a_build_goes_on_with_that_of_the_last_patch_of_another_kind() -> None:
+    steps = [step(number, idle=number == 3) for number in range(1, 9)]
+    found = series.going_on(steps, {1, 3, 4, 6, 7, 8})
+    assert [one.on for one in found] == ["base", "", "", "p02", "", "p05", "p05", ""]
+
+
+def test_the_end_of_a_series_is_built_from_scratch_even_where_idle_patches_follow() -> None:
+    steps = [step(1), step(2), step(3, idle=True)]
+    assert [one.on for one in series.going_on(steps, {1, 2})] == ["base", "", ""]
+
+
+def test_patches_that_are_alone_go_on_with_the_base() -> None:
+    steps = [step(number, alone=True) for number in (1, 2, 3)]
+    assert [one.on for one in series.going_on(steps, {1, 3})] == ["base", "", "base"]
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "doubtful"),
+    [(False, False, False), (True, True, False), (False, True, True), (True, False, True)],
+)
+def test_what_went_on_and_fails_otherwise_is_to_be_done_from_scratch(
+    *, below: bool, above: bool, doubtful: bool
+) -> None:
+    results = [on("base"), on("p01", bad=below), on("p02", bad=above, after="p01")]
+    found = series.rows([step(1), step(2)], [one.id for one in results], {one.id: one for one in results})
+    assert series.doubtful(found) == (((PLACE, "p02"),) if doubtful else ())
+
+
+def test_what_went_on_with_the_base_is_to_fail_nothing() -> None:
+    results = [on("base"), on("p01", bad=True, after="base"), on("p02", bad=True)]
+    found = series.rows([step(1), step(2)], [one.id for one in results], {one.id: one for one in results})
+    assert series.doubtful(found) == ((PLACE, "p01"),)
+    assert [held.on for row in found for held in row.held] == ["base", ""]

@@ -59,6 +59,14 @@ def test_a_result_is_what_was_kept(run: store.Run) -> None:
     assert run.result(ID) == kept
 
 
+def test_a_result_that_is_taken_back_is_lacking_again(run: store.Run) -> None:
+    for _ in range(2):
+        run.save(result(ID))
+        run.forget(ID)
+        run.forget(ID)
+        assert run.result(ID) is None
+
+
 def test_results_come_in_the_order_of_the_runs_cells(run: store.Run) -> None:
     run.save(result("debian-trixie/gcc/static@7.3"))
     run.save(result("debian-trixie/gcc/other@7.3"))
