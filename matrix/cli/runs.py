@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -120,13 +120,14 @@ def runs(
         print_json(rows)
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "command", "began", "trees", "cells", "came to"):
-        table.add_column(heading, justify="right" if heading == "cells" else "left", overflow="fold")
+    for heading in ("run", "command", "cells", "came to", "trees"):
+        justify: Literal["left", "right"] = "right" if heading == "cells" else "left"
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in ("run", "command"))
     for row in rows:
         came_to = ", ".join(f"{count} {verdict}" for verdict, count in row["verdicts"].items())
         state = [came_to, f"{row['lacking']} lacking" if row["lacking"] else "", "going on" if row["going_on"] else ""]
-        words = (row["command"], row["started"], ", ".join(row["trees"]), str(row["cells"]))
-        table.add_row(row["run"], *(Text(plain(word, lines=False)) for word in words), ", ".join(filter(None, state)))
+        trees = Text(plain(", ".join(row["trees"]), lines=False))
+        table.add_row(row["run"], row["command"], str(row["cells"]), ", ".join(filter(None, state)), trees)
     console = Console(highlight=False)
     console.print(table if rows else "no run yet: `perf-matrix run --profile smoke` makes one")
     if len(there) > len(rows):
