@@ -53,7 +53,7 @@ def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], ce
         verdict=worst(verdicts),
         cells=tuple(sorted(cells, key=lambda cell: cell.id)),
         missing=missing,
-        notes=tuple(same_builds(cells)),
+        notes=(*same_builds(cells), *_went_on(cells)),
     )
 
 
@@ -80,6 +80,14 @@ def same_builds(cells: Sequence[CellResult]) -> list[str]:
         for one, two in itertools.combinations(cells, 2)
         if _place(one) == _place(two) and one.program_sha256 and one.program_sha256 == two.program_sha256
     ]
+
+
+def _went_on(cells: Sequence[CellResult]) -> list[str]:
+    """Return a note where cells are none that were built from scratch: their first build is not what it seems."""
+    trees = [cell.gone_on.tree for cell in cells if cell.gone_on]
+    names = ", ".join(sorted(set(trees)))
+    said = f"{len(trees)} cells went on with what was built of {names}: their first builds are none from scratch"
+    return [said] if trees else []
 
 
 def _place(cell: CellResult) -> tuple[str, str, str]:

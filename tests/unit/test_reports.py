@@ -7,7 +7,7 @@ import pytest
 from matrix import reports, store
 from matrix.reports import Report, build, exit_status, formats, same_builds
 from matrix.reports.text import EVIDENCE_LINES, SHOWN, plain, render
-from matrix.result import CheckResult, Finding, StepResult, Verdict
+from matrix.result import CheckResult, Finding, GoneOn, StepResult, Verdict
 from tests.unit.conftest import cell, result
 
 ID = "debian-trixie/gcc/default@7.3"
@@ -234,3 +234,15 @@ def test_what_looks_like_markup_is_shown_as_it_is() -> None:
 
 def test_a_tree_whose_path_looks_like_the_end_of_markup_can_be_reported() -> None:
     assert "dir:/srv/[/old]" in render(build("r", "/r", ["dir:/srv/[/old]"], [], [result(ID)]))
+
+
+def test_cells_that_went_on_with_another_build_are_counted_in_a_note() -> None:
+    on = [
+        result(ID, gone_on=GoneOn(tree="p03", touched=("a.c",))),
+        result(OTHER, gone_on=GoneOn(tree="base", touched=())),
+    ]
+    report = build("r", "/r", ["7.3"], [ID, OTHER], [*on, result("a/b/c@7.3")])
+    assert report.notes == (
+        "2 cells went on with what was built of base, p03: their first builds are none from scratch",
+    )
+    assert build("r", "/r", ["7.3"], [ID], [result(ID)]).notes == ()
