@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix import incremental
-from matrix.result import CheckResult, Verdict
+from matrix.result import CheckResult, Finding, Verdict
 from tests.unit.conftest import EPOCH, PERF, file, mention, process, result, step
 
 if TYPE_CHECKING:
@@ -59,14 +59,29 @@ def test_what_differs_is_what_the_tree_below_does_not_have_alike() -> None:
     assert incremental.differing(below, index) == ("b", "c", "new")
 
 
+def found(kind: str) -> tuple[Finding, ...]:
+    return (Finding(kind=kind, subject="a.o", expected="", actual="", known="so it is"),)
+
+
 @pytest.mark.parametrize(
-    ("verdict", "ground"),
-    [(Verdict.PASS, True), (Verdict.XFAIL, True), (Verdict.FAIL, False), (Verdict.SKIP, False)],
+    ("verdict", "findings", "ground"),
+    [
+        (Verdict.PASS, (), True),
+        (Verdict.XFAIL, found("rebuilt"), True),
+        (Verdict.XFAIL, found("stale"), False),
+        (Verdict.FAIL, found("rebuilt"), False),
+        (Verdict.SKIP, (), False),
+    ],
 )
-def test_a_build_goes_on_only_with_one_whose_touch_passed(verdict: Verdict, *, ground: bool) -> None:
-    passed = CheckResult(check="build", verdict=Verdict.PASS)
-    assert incremental.is_ground(result(checks=(passed, CheckResult(check="touch", verdict=verdict)))) is ground
-    assert not incremental.is_ground(result(checks=(passed,)))
+def test_a_build_goes_on_only_with_one_whose_touch_passed(
+    verdict: Verdict, findings: tuple[Finding, ...], *, ground: bool
+) -> None:
+    build, touch = (
+        CheckResult(check="build", verdict=Verdict.PASS),
+        CheckResult(check="touch", verdict=verdict, findings=findings),
+    )
+    assert incremental.is_ground(result(checks=(build, touch))) is ground
+    assert not incremental.is_ground(result(checks=(build,)))
     assert not incremental.is_ground(None)
 
 
