@@ -29,6 +29,9 @@ STYLES = {
     Verdict.FAIL: "bold red",
 }
 SHOWN = 8
+SHORT = 7
+"""A check's name is written in one line up to this many characters, as its column is not narrower."""
+
 WIDTH = 196
 EVIDENCE_LINES = 6
 
@@ -59,8 +62,8 @@ def _table(report: Report) -> Table:
     table.add_column("cell", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for name in names:
-        table.add_column(name, overflow="fold")
-    for name in ("first build", "second make", "all"):
+        table.add_column(name.replace("-", "-\n") if len(name) > SHORT else name, overflow="fold")
+    for name in ("first\nbuild", "second\nmake", "all"):
         table.add_column(name, justify="right", overflow="fold")
     for cell in report.cells:
         checks = {check.check: check for check in cell.checks}
@@ -117,11 +120,11 @@ def _gate(report: Report, gate: Gate) -> Iterator[Text]:
         name = plain(held.cell, lines=False)
         if held.undecided:
             yield Text(f"\n{name} ").append_text(_mark(Verdict.ERROR)).append(f": {plain(held.undecided)}")
-        folder = f"{report.folder}/cells/{name}@{gate.head}"
-        yield from _said(name, Text("newly fails", STYLES[Verdict.FAIL]), held.broken, folder)
+        head, base = (f"{report.folder}/cells/{name}@{tree}" for tree in (gate.head, gate.base))
+        yield from _said(name, Text("newly fails", STYLES[Verdict.FAIL]), held.broken, head)
         if held.broken:
             yield Text(f"  to reproduce: {plain(again.get(f'{held.cell}@{gate.head}', ''), lines=False)}")
-        yield from _said(name, Text("no longer fails", STYLES[Verdict.PASS]), held.mended, folder)
+        yield from _said(name, Text("no longer fails", STYLES[Verdict.PASS]), held.mended, base)
     for title, count in (
         ("were on the base already", sum(len(held.already) for held in gate.held)),
         ("are of checks that the base did not come to", sum(len(held.unseen) for held in gate.held)),

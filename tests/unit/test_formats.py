@@ -177,6 +177,22 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert mended.verdict == Verdict.PASS
 
 
+def test_the_log_of_what_is_mended_is_the_bases_and_of_what_is_broken_the_heads() -> None:
+    bad = check(finding(where="logs/clean.log"))
+    mended = formats()["text"](of_gate(on("base", bad), on("head", check())))
+    assert f"cells/{PLACE}@base/logs/clean.log" in mended
+    broken = formats()["text"](of_gate(on("base", check()), on("head", bad)))
+    assert f"cells/{PLACE}@head/logs/clean.log" in broken
+
+
+def test_the_table_breaks_a_long_checks_name_at_its_hyphens() -> None:
+    lines = formats()["text"](of_run(on("7.3", check(name="process-budget"), check(name="no-op")))).splitlines()
+    [first] = [line for line in lines if "process-" in line]
+    [second] = [line for line in lines if "budget" in line]
+    assert "no-op" in second
+    assert first != second
+
+
 def test_what_is_undecided_or_unseen_is_told() -> None:
     report = of_gate(on("base", verdict=Verdict.ERROR, reason="no space"), on("head", check()))
     for name in ("text", "markdown", "mail"):
