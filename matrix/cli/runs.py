@@ -31,6 +31,7 @@ from matrix.cli.options import (
 )
 from matrix.errors import UsageError
 from matrix.model import Limits
+from matrix.result import Verdict
 
 if TYPE_CHECKING:
     from matrix.store import Run
@@ -144,11 +145,13 @@ def _row(run: Run) -> dict[str, Any]:
     }  # fmt: skip
     try:
         settings = run.settings()
-        verdicts = Counter(str(result.verdict) for result in run.results())
+        verdicts = Counter(result.verdict for result in run.results())
     except UsageError:
         return row
+    if row["going_on"]:
+        del verdicts[Verdict.ERROR]  # so a cell reads until it ends
     return {
         **row, "command": settings.command, "started": settings.started, "trees": list(settings.trees),
-        "cells": len(settings.cells), "verdicts": dict(verdicts),
+        "cells": len(settings.cells), "verdicts": {str(verdict): count for verdict, count in verdicts.items()},
         "lacking": len(settings.cells) - sum(verdicts.values()),
     }  # fmt: skip

@@ -189,7 +189,8 @@ def predict(
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
     if step not in REPLAYED:
         raise UsageError(
-            f"no step {step!r} to replay{did_you_mean(step, REPLAYED)}", f"There are: {', '.join(REPLAYED)}."
+            f"no step {step!r} to replay{did_you_mean(step, REPLAYED)}",
+            "Rules are recorded for the default goal alone.",
         )
     found = _recorded(cell, step, run, (tree, configs, 0, engine), Console(stderr=True, highlight=False))
     graph = _graph(found)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import shutil
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from filelock import FileLock
 
 from tests.replay.conftest import PLACE, ROOT
 
@@ -158,6 +160,12 @@ def test_the_runs_are_named_with_what_came_of_their_cells(replay: Replay) -> Non
     assert (row["run"], row["command"], row["cells"], row["lacking"]) == (replay.name, "run", 3, 0)
     assert row["verdicts"] == {"PASS": 2, "FAIL": 1}
     assert not row["going_on"]
+    begun = json.loads((replay.run / "cells" / BAD / "result.json").read_text()) | {"verdict": "ERROR"}
+    (replay.run / "cells" / BAD / "result.json").write_text(json.dumps(begun))
+    for going_on, lacking, verdicts in ((True, 1, {"PASS": 2}), (False, 0, {"PASS": 2, "ERROR": 1})):
+        with FileLock(replay.run / "lock") if going_on else contextlib.nullcontext():
+            [row] = json.loads(replay("runs", "--json").out)
+        assert (row["going_on"], row["lacking"], row["verdicts"]) == (going_on, lacking, verdicts)
     (replay.run / "cells" / BAD / "result.json").unlink()
     broken = replay.run.with_name("20200101T000000Z-0000")
     broken.mkdir()
