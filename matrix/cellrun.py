@@ -98,17 +98,20 @@ def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
             raise UsageError(
                 f"tree {cell.tree.name} has no {path} to touch", "Name others in a tree file: touch_source, …"
             )
-    gone_on = None
+    gone_on, why = None, ""
     try:
         cell_run, gone_on = _going_on(cell, context, image, tree)
         transcript, btf = _executed(cell_run, context)
-    except _MissedError as missed:
-        context.run.progress(cell.id, f"from scratch, as {missed}")
-        gone_on = None
+    except (_MissedError, InfrastructureError) as error:
+        if context.below is None or cell.tree.edits:
+            raise
+        gone_on, why = None, str(error)
+        context.run.progress(cell.id, f"from scratch, as {why}")
         transcript, btf = _executed(_cell_run(cell, context, image, tree), context)
     host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
     base = held_against(context.run, cell, context.base)
-    return judged(result.model_copy(update={"host": host, "gone_on": gone_on}), transcript, context.known, base)
+    facts = {"host": host, "gone_on": gone_on, "from_scratch": why}
+    return judged(result.model_copy(update=facts), transcript, context.known, base)
 
 
 def _going_on(

@@ -17,14 +17,17 @@ _COPIERS = ("cp", "mv", "ln", "install")
 _SHELLS = ("sh", "bash", "dash")
 
 
-def graph(step: StepFacts) -> dict[str, set[str]]:
+def graph(step: StepFacts, *, shells: bool = True) -> dict[str, set[str]]:
     """Map each file to those made from it: the output of a command that names it as an input.
 
     Outputs are what follows `-o`, the archive that `ar` writes and what `cp` and its like copy to. A recipe's shell
-    stands for the programs that it pipes or loops over (`printf … | xargs ar`), whose inputs it alone names.
+    stands for the programs that it pipes or loops over (`printf … | xargs ar`), whose inputs it alone names; it names
+    more than is made from each. Without `shells` there is only what programs say themselves.
     """
     found: dict[str, set[str]] = {}
     for process in step.processes:
+        if not shells and process.program in _SHELLS:
+            continue
         for source, outputs in _edges(process).items():
             found.setdefault(source, set()).update(outputs)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,10 @@ def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circu
     names = [step.name for step in scenario.steps]
     if after and after not in names:
         raise UsageError(f"no step {after!r}{did_you_mean(after, names)}")
-    engine = private_engine.ensure(host, session.label(), console.print)
-    image = images.prepare(cell.image, engine, console.print)
-    tree = trees.prepare(cell.tree, engine, console.print, how.pins)
+    with session.busy() if after else contextlib.nullcontext():
+        engine = private_engine.ensure(host, session.label(), console.print)
+        image = images.prepare(cell.image, engine, console.print)
+        tree = trees.prepare(cell.tree, engine, console.print, how.pins)
     with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
         cell_run = runner.CellRun(engine, store.Run(Path(folder)), scenario, image, tree, runner.agent_volume(engine))
         return _shell(cell_run, after, console)
@@ -54,7 +56,7 @@ def _shell(cell_run: runner.CellRun, after: str, console: Console) -> int:
     wanted = [step for step in scenario.steps if step.name == after]
     place = wanted[0].place if wanted else "first"
     with runner.closing(cell_run):
-        with session.busy():
+        with session.busy() if after else contextlib.nullcontext():
             for step in scenario.steps if after else ():
                 if step.place == place or step.name == "build":
                     with console.status(f"{step.name}: {step.summary}"):

@@ -122,8 +122,14 @@ def steps(
     Unless all are built `from_scratch`, a step says which tree's build it can go on with.
     """
     before = (on.commit, *made[:-1])
+    digits = max(2, *(len(str(patch.number)) for patch in chosen))  # names of trees sort as the patches come
     found = tuple(
-        Step(number=patch.number, subject=patch.subject, tree=f"p{patch.number:02}", idle=_is_idle(on, earlier, later))
+        Step(
+            number=patch.number,
+            subject=patch.subject,
+            tree=f"p{patch.number:0{digits}}",
+            idle=_is_idle(on, earlier, later),
+        )
         for patch, earlier, later in zip(chosen, before, made, strict=True)
     )
     after = tuple(made)
@@ -133,11 +139,16 @@ def steps(
     if from_scratch:
         return found, after
     alike = {
-        step.number
-        for step, earlier, later in zip(found, before, after, strict=True)
-        if incremental.may_go_on(on.scratch.changed(earlier, later))
+        step.number for step, earlier, later in zip(found, before, after, strict=True) if _may_go_on(on, earlier, later)
     }
     return series.going_on(found, alike), after
+
+
+def _may_go_on(on: Ground, before: str, after: str) -> bool:
+    changed = on.scratch.changed(before, after)
+    return incremental.may_go_on(changed) and all(
+        incremental.reads_the_same(*(on.scratch.read(commit, path) for commit in (before, after))) for path in changed
+    )
 
 
 def _is_idle(on: Ground, before: str, after: str) -> bool:
@@ -159,7 +170,7 @@ def _alone(on: Ground, chosen: Sequence[Patch], found: Sequence[Step]) -> tuple[
         one = made([step.number])
         needs = () if one else series.needed(list(by_number), step.number, lambda numbers: bool(made(numbers)))
         ends.append((one or made([*needs, step.number]))[-1])
-        alone.append(step.model_copy(update={"tree": f"a{step.number:02}", "alone": True, "needs": needs}))
+        alone.append(step.model_copy(update={"tree": f"a{step.tree[1:]}", "alone": True, "needs": needs}))
     return tuple(alone), tuple(ends)
 
 

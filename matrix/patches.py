@@ -83,15 +83,10 @@ def _mails(path: Path) -> list[_Mail]:
         raise UsageError(f"{path} is larger than any series", f"At most {MAX_BYTES >> 20} MiB.")
     found: list[_Mail] = []
     for file in files:
-        content = _unix(file.read_bytes())
+        content = file.read_bytes()
         if _DIFF.search(content) or b"\nContent-Transfer-Encoding:" in content:
             found += _split(content if content.startswith(b"From ") else MAIL + content)
     return found
-
-
-def _unix(content: bytes) -> bytes:
-    """Return mails with the ends of line that git writes: some programs save all of a mail with a mail's, CR and LF."""
-    return content.replace(b"\r\n", b"\n") if content.partition(b"\n")[0].endswith(b"\r") else content
 
 
 def _range(words: str, repository: Path | None) -> list[_Mail]:
@@ -120,13 +115,19 @@ def _split(mbox: bytes) -> list[_Mail]:
         mails = sorted(folder.iterdir())
         if len(mails) > MAX_PATCHES:
             raise UsageError(f"{len(mails)} mails are more than any series", f"At most {MAX_PATCHES}.")
-        return [_facts(folder, mail) for mail in mails]
+        return [_facts(folder, _unix(mail.read_bytes())) for mail in mails]
 
 
-def _facts(folder: Path, mail: Path) -> _Mail:
+def _unix(mail: bytes) -> bytes:
+    """Return a mail with the ends of line that git writes: some programs save it all with a mail's, CR and LF."""
+    header = mail.partition(b"\n\n")[0].partition(b"\r\n\r\n")[0]
+    return mail.replace(b"\r\n", b"\n") if header.endswith(b"\r") or b"\r\n" in header else mail
+
+
+def _facts(folder: Path, mail: bytes) -> _Mail:
     message, diff = folder / "message", folder / "diff"
     words = ("mailinfo", "-k", "--encoding=UTF-8", str(message), str(diff))
-    said = git.run(folder, *words, stdin=mail.read_bytes(), env=git.OURS).decode(errors="replace")
+    said = git.run(folder, *words, stdin=mail, env=git.OURS).decode(errors="replace")
     facts = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
     body = message.read_text(encoding="utf-8", errors="replace")
     return {"Subject": "", "Author": "", "Email": "", "Date": "", **facts, "message": body}, diff.read_bytes()

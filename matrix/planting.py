@@ -44,8 +44,9 @@ class Ground:
     def keep(self, cell_run: CellRun) -> None:
         """Keep what a cell has built, as it is now; its own containers go on."""
         self.close()
-        copy = cell_run.copy()
-        self.kept = _Kept(cell_run.scenario.cell.id, Built(copy.state, cell_run.records[0]), copy.remove)
+        with contextlib.suppress(InfrastructureError):  # what could not be kept is built again by whoever wants it
+            copy = cell_run.copy()
+            self.kept = _Kept(cell_run.scenario.cell.id, Built(copy.state, cell_run.records[0]), copy.remove)
 
     def of(self, cell: Cell, image: ImageIdentity, tree: Prepared) -> Built:
         """Return what `cell` built, built now unless it is the one that is kept.
@@ -78,4 +79,5 @@ class Ground:
         """Remove the container of what is kept."""
         if self.kept:
             kept, self.kept = self.kept, None
-            kept.remove()
+            with contextlib.suppress(InfrastructureError):  # what could not be removed is swept at the run's end
+                kept.remove()

@@ -24,6 +24,7 @@ from matrix import (
     planting,
     private_engine,
     reports,
+    series,
     session,
     store,
 )
@@ -85,7 +86,6 @@ class Matrix:
         self.limits = Limits(**settings.limits)
         self.settings = settings
         self.ground: planting.Ground | None = None
-        self.on = {step.tree: step.on for step in settings.series if step.on}
         self.results: dict[str, CellResult] = {}
         self.lock = FileLock(self.run.folder / session.PYTEST_LOCK)
         if not hasattr(options, "workerinput"):
@@ -107,10 +107,10 @@ class Matrix:
         self.ground = self.ground or planting.Ground(engine, self.run, self.jobs, self.limits)
         if self.settings.planted:
             chosen = cell.tree.edits or [self.config.edits[name] for name in self.settings.planted]
-            checks = mutants.checks_at(cell.id.partition("@")[0], chosen)
+            checks = mutants.checks_at(_place(cell), chosen)
         return cellrun.Context(
             run=self.run, engine=engine, jobs=self.jobs, limits=self.limits, known=self.config.known, say=say,
-            ground=self.ground, checks=checks, below=self._below(cell), kept=cell.tree.name in self.on.values(),
+            ground=self.ground, checks=checks, below=self._below(cell), kept=self._is_awaited(cell),
             base=self.settings.base,
         )  # fmt: skip
 
@@ -118,16 +118,30 @@ class Matrix:
         """Return the tree whose built cell this one goes on with: what it is planted on, or an earlier patch's."""
         if self.settings.planted:
             return None if any(edit.from_scratch for edit in cell.tree.edits) else cell.tree.unedited
-        name = self.on.get(cell.tree.name, "")
-        place = cell.id.partition("@")[0]
-        if not name or not incremental.is_ground(self.run.result(f"{place}@{name}")):
-            return None
-        return next(other.tree for other in self.cells if other.tree.name == name)
+        here = {other.tree.name: other for other in self.cells if other.id.startswith(f"{_place(cell)}@")}
+        for name in series.grounds(self.settings.series, cell.tree.name):
+            result = self.run.result(here[name].id) if name in here else None
+            if result and result.gone_on is None and incremental.is_ground(result):
+                return here[name].tree
+        return None
+
+    def _is_awaited(self, cell: Cell) -> bool:
+        """Return whether a cell that has no result yet may go on with what this one builds."""
+        waiting = {
+            other.tree.name
+            for other in self.cells
+            if other.id != cell.id and _place(other) == _place(cell) and self.run.result(other.id) is None
+        }
+        return any(cell.tree.name in series.grounds(self.settings.series, name) for name in waiting)
 
     def group(self, cell: Cell) -> str:
         """Return what keeps cells in one worker: each by itself, or with those it is planted on or held against."""
-        place = cell.id.partition("@")[0]
+        place = _place(cell)
         return place if self.settings.planted or self.settings.base else f"{place} {cell.tree.name}"
+
+
+def _place(cell: Cell) -> str:
+    return cell.id.partition("@")[0]
 
 
 _MATRIX = pytest.StashKey[Matrix]()

@@ -99,7 +99,8 @@ class GoneOn(Frozen):
 class CellResult(Frozen):
     """Everything that is kept of one cell: `definition` and `jobs` are what to do, the rest what it came to.
 
-    `gone_on` is the build that this one went on with, where it is none from scratch.
+    `gone_on` is the build that this one went on with, where it is none from scratch; `from_scratch` says why it is,
+    where it was to go on with one.
     """
 
     schema_version: Literal[1] = 1
@@ -111,6 +112,7 @@ class CellResult(Frozen):
     definition: Cell | None = None
     jobs: int = 0
     gone_on: GoneOn | None = None
+    from_scratch: str = ""
     image: ImageIdentity | None = None
     tree: TreeIdentity | None = None
     make: dict[str, str] = Field(default_factory=dict)

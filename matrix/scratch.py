@@ -84,6 +84,10 @@ class Scratch:
             found[path] = "T" if letter == "M" and then != now else letter
         return found
 
+    def read(self, commit: str, path: str) -> str:
+        """Return a file of a commit as text, whatever bytes it holds."""
+        return git.run(self.folder, "show", f"{commit}:{path}", env=git.OURS).decode("utf-8", "surrogateescape")
+
     def _commit(self, patch: Patch, parent: str, env: Mapping[str, str]) -> str:
         tree = git.run(self.folder, "write-tree", env=env).decode().strip()
         date = {"GIT_AUTHOR_DATE": EMPTY_DATE, "GIT_COMMITTER_DATE": EMPTY_DATE}

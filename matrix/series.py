@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
-from matrix import gate
+from matrix import gate, incremental
 from matrix.gate import Held
 from matrix.model import Frozen
 from matrix.result import CellResult, Verdict
@@ -20,7 +20,8 @@ BASE = "base"
 class Step(Frozen):
     """A patch of a series, and the name of the tree that it makes with all before it or, `alone`, with what it `needs`.
 
-    What is `idle` changes nothing that perf is built from. `on` is the tree whose build this one goes on with, if any.
+    What is `idle` changes nothing that perf is built from. `may_go_on_with` is the tree whose build this one
+    may go on with, if any; whether it did is its results' to say.
     """
 
     number: int
@@ -29,7 +30,7 @@ class Step(Frozen):
     idle: bool = False
     alone: bool = False
     needs: tuple[int, ...] = ()
-    on: str = ""
+    may_go_on_with: str = ""
 
 
 class Row(Frozen):
@@ -103,28 +104,38 @@ def going_on(steps: Sequence[Step], alike: Container[int]) -> tuple[Step, ...]:
     busy = [step.number for step in steps if not step.idle]
     for step in steps:
         goes_on = step.number in alike and not step.idle and (step.alone or step.number != busy[-1])
-        found.append(step.model_copy(update={"on": ground if goes_on else ""}))
+        found.append(step.model_copy(update={"may_go_on_with": ground if goes_on else ""}))
         if not (goes_on or step.idle or step.alone):
             ground = step.tree
     return tuple(found)
 
 
-def doubtful(found: Sequence[Row]) -> tuple[tuple[str, str], ...]:
-    """Return each cell and tree whose build went on with one that fails otherwise: it is to be done from scratch.
+def grounds(steps: Sequence[Step], tree: str) -> tuple[str, ...]:
+    """Return the trees whose builds that of a tree may go on with, the best first.
 
-    What changes a C source alone is not expected to break, or mend, anything that these checks see.
+    It is the last patch before it that can be told from the one it may go on with by C sources alone: what was built
+    from scratch after all, as a build that went on had missed something, is less to make anew.
     """
-    fails = {
-        (held.cell, held.tree): {f"{said.check} {said.finding.key}" for said in held.broken}
-        for row in found
-        for held in row.held
-    }
-    return tuple(
-        (held.cell, held.tree)
-        for row in found
-        for held in row.held
-        if held.on and fails[held.cell, held.tree] != fails.get((held.cell, held.on), set())
-    )
+    at = next((number for number, step in enumerate(steps) if step.tree == tree), None)
+    if at is None or not (ground := steps[at].may_go_on_with):
+        return ()
+    between = [] if steps[at].alone else [step.tree for step in steps[:at] if step.may_go_on_with == ground]
+    return (*reversed(between), ground)
+
+
+def doubtful(results: Mapping[str, CellResult]) -> tuple[tuple[str, str], ...]:
+    """Return each cell and tree whose build went on with one that came to something else: to be done from scratch.
+
+    What changes a C source alone is not expected to break, or mend, anything that these checks see; where it does, or
+    where a copy hides what is only seen of a build from scratch, that is to be seen of one.
+    """
+    found = []
+    for name, result in results.items():
+        place, _, tree = name.partition("@")
+        below = results.get(f"{place}@{result.gone_on.tree}") if result.gone_on else None
+        if below is not None and result.verdict != Verdict.ERROR and not incremental.alike(result, below):
+            found.append((place, tree))
+    return tuple(found)
 
 
 def rows(steps: Sequence[Step], wanted: Sequence[str], results: Mapping[str, CellResult]) -> tuple[Row, ...]:

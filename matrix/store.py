@@ -118,8 +118,9 @@ class Run:
         self.save_settings(settings.model_copy(update=more))
 
     def forget(self, cell_id: str) -> None:
-        """Take a cell's result back, so that the cell is lacking again."""
-        (self.cell(cell_id) / "result.json").unlink(missing_ok=True)
+        """Take a cell's result back, and what goes with it, so that the cell is lacking again."""
+        for name in ("result.json", "transcript.json.gz", "progress.json"):
+            (self.cell(cell_id) / name).unlink(missing_ok=True)
 
     @property
     def begun(self) -> bool:

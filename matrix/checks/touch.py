@@ -36,7 +36,10 @@ def _judge(observations: Observations, name: str) -> Iterator[Finding]:
             actual="none does",
             where=step.log,
         )
-    for path in sorted(expected - changed.keys()):
+    build = observations.steps["build"]
+    program = f"{observations.output}/perf"
+    products = reachable(graph(build, shells=False), expected) & step.files.keys()
+    for path in sorted((products | {program}) - changed.keys()):
         yield Finding(
             kind="stale",
             subject=path,
@@ -44,7 +47,7 @@ def _judge(observations: Observations, name: str) -> Iterator[Finding]:
             actual="it was not",
             where=step.log,
         )
-    derived = reachable(graph(observations.steps["build"]), expected)
+    derived = reachable(graph(build), expected)
     allowed = derived | {companion for path in derived for companion in _companions(path)}
     restless = observations.changed("rebuild").keys()
     for path in sorted(changed.keys() - allowed - restless):
@@ -57,9 +60,6 @@ def _judge(observations: Observations, name: str) -> Iterator[Finding]:
             evidence=f"made by: {made}" if made else "",
             where=step.log,
         )
-    program = f"{observations.output}/perf"
-    if program not in changed:
-        yield Finding(kind="stale", subject=program, expected="linked again", actual="it was not", where=step.log)
 
 
 def _examine(observations: Observations) -> Outcome:

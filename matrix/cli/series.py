@@ -179,12 +179,14 @@ def _rows(this: Run) -> tuple[Row, ...]:
 def _run(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what a series lacks; and from scratch what went on with another patch's build and fails otherwise."""
     twice(this, number, engine, console)
-    doubtful = judge.doubtful(_rows(this))
+    doubtful = judge.doubtful({result.id: result for result in this.results()})
     if not doubtful:
         return
     names = {tree for _, tree in doubtful}
     settings = this.settings()
-    steps = tuple(step.model_copy(update={"on": ""}) if step.tree in names else step for step in settings.series)
+    steps = tuple(
+        step.model_copy(update={"may_go_on_with": ""}) if step.tree in names else step for step in settings.series
+    )
     this.save_settings(settings.model_copy(update={"series": steps}))
     for place, tree in doubtful:
         this.forget(f"{place}@{tree}")

@@ -86,7 +86,7 @@ def _went_on(cells: Sequence[CellResult]) -> list[str]:
     """Return a note where cells are none that were built from scratch: their first build is not what it seems."""
     trees = [cell.gone_on.tree for cell in cells if cell.gone_on]
     names = ", ".join(sorted(set(trees)))
-    said = f"{len(trees)} cells went on with what was built of {names}: their first builds are none from scratch"
+    said = f"{len(trees)} cells went on with what was built of {names}: neither build of theirs is one from scratch"
     return [said] if trees else []
 
 

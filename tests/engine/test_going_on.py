@@ -27,7 +27,7 @@ NEW = "clean left:/src/tools/perf/new.out"
 MAKES = "\nall: $(OUTPUT)new.out\n$(OUTPUT)new.out:\n\t@echo 1 > $@\n"
 UNDECLARED = "\nall: $(OUTPUT)hidden.o\n$(OUTPUT)hidden.o:\n\t$(CC) -c -o $@ hidden.c\n"
 CLEANS = "\nclean: clean-new\n.PHONY: clean-new\nclean-new:\n\trm -f $(OUTPUT)new.out\n"
-ERROR = "\n#error not now\n"
+ERROR = "\nint not now;\n"
 STEPS = (
     ("base", MAKE, "", UNDECLARED),
     ("p01", UNUSED, "", "/* nor this */\n"),
@@ -37,7 +37,8 @@ STEPS = (
     ("p05", PMUS, "", "\n/* nothing new */\n"),
     ("p06", EVSEL, "", ERROR),
     ("p07", EVSEL, ERROR, ""),
-    ("p08", MAKE, "", CLEANS),
+    ("p08", EVSEL, '#include "evsel.h"\n', '#include "evsel.h"\n#include <stddef.h>\n'),
+    ("p09", MAKE, "", CLEANS),
 )
 
 
@@ -96,6 +97,7 @@ def test_it_compiles_what_changed_and_nothing_else_and_every_check_is_made(went:
 def test_where_make_does_not_compile_what_changed_it_is_built_from_scratch(went: Went) -> None:
     bench, _, _ = went
     assert result(bench, "p03").gone_on is None
+    assert result(bench, "p03").from_scratch == "/src/tools/perf/hidden.c was not compiled"
     log = bench.log("fake@p03", "build.log")
     assert "-o util/pmus.o" in log
     assert "hidden.c" in log
@@ -104,11 +106,12 @@ def test_where_make_does_not_compile_what_changed_it_is_built_from_scratch(went:
 def test_what_fails_below_still_fails_and_what_newly_fails_was_built_from_scratch(went: Went) -> None:
     bench, found, _ = went
     assert {(tuple(one["keys"]), tuple(one["suspects"]), one["mended"]) for one in found["breaks"]} == {
-        ((NEW,), (4,), 8), (("build step-failed:build",), (6,), 7),
+        ((NEW,), (4,), 9), (("build step-failed:build",), (6,), 7),
     }  # fmt: skip
-    on = {step.tree: step.on for step in store.Run(bench.latest().folder).settings().series}
+    on = {step.tree: step.may_go_on_with for step in store.Run(bench.latest().folder).settings().series}
     assert on == {
         "p01": "base", "p02": "base", "p03": "base", "p04": "", "p05": "p04", "p06": "", "p07": "p04", "p08": "",
+        "p09": "",
     }  # fmt: skip
 
 
@@ -133,7 +136,7 @@ def test_a_result_that_went_on_is_reproduced_from_its_bundle_from_scratch(went: 
 def test_exhaustive_builds_every_patch_from_scratch(went: Went) -> None:
     bench, _, base = went
     repository, _, revision = base.removeprefix("git:").rpartition("@")
-    words = (f"{revision}..HEAD~6", "--base", revision, "--repo", repository, "--configs", str(FAKE))
+    words = (f"{revision}..HEAD~7", "--base", revision, "--repo", repository, "--configs", str(FAKE))
     done = bench.command("series", *words, "--select", f"{PLACE}/fake", "--exhaustive")
     assert done.status == 0, done.text
     assert {result(bench, tree).gone_on for tree in ("base", "p01", "p02")} == {None}

@@ -71,7 +71,21 @@ def test_an_object_that_is_not_made_again_is_a_finding() -> None:
 
 def test_a_program_that_is_not_linked_again_is_a_finding() -> None:
     result = examined(made={"touch-source": ("util/evsel.o", "util/in.o")})
-    assert [(one.key, one.expected) for one in result.findings] == [(f"stale:{PERF}/perf", "linked again")]
+    assert keys(result) == [f"stale:{PERF}/perf"]
+
+
+def test_a_product_between_the_object_and_the_program_that_is_not_made_again_is_a_finding() -> None:
+    result = examined(made={"touch-source": ("util/evsel.o", "perf")})
+    assert keys(result) == [f"stale:{PERF}/util/in.o"]
+
+
+def test_only_what_programs_say_themselves_must_be_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = process(4, "sh", "-c", "printf 'x/%s ' util/evsel.o | xargs ld -o other")
+    monkeypatch.setattr(f"{__name__}.BUILD", [*BUILD, shell])
+    assert examined().verdict is Verdict.PASS
+    linked = process(4, "ld", "-o", "other", "util/evsel.o")
+    monkeypatch.setattr(f"{__name__}.BUILD", [*BUILD, linked])
+    assert keys(examined()) == [f"stale:{PERF}/other", f"stale:{PERF}/other"]
 
 
 def test_what_is_made_again_without_being_made_from_it_is_a_finding() -> None:

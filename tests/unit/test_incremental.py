@@ -6,13 +6,10 @@ import pytest
 
 from matrix import incremental
 from matrix.result import CheckResult, Finding, Verdict
-from tests.unit.conftest import EPOCH, PERF, file, mention, process, result, step
+from tests.unit.conftest import EPOCH, PERF, Record, file, mention, process, result, step
 
 if TYPE_CHECKING:
     from matrix.observe import StepFacts
-
-SOURCE, OBJECT = f"{PERF}/util/evsel.c", f"{PERF}/util/evsel.o"
-PROGRAM = f"{PERF}/perf"
 
 
 @pytest.mark.parametrize(
@@ -85,48 +82,122 @@ def test_a_build_goes_on_only_with_one_whose_touch_passed(
     assert not incremental.is_ground(None)
 
 
-def built(*compiled: str, before: tuple[str, ...] = (), program: float | None = EPOCH + 2, at: float = EPOCH + 2,
-          named: bool = True) -> StepFacts:  # fmt: skip
-    """Return a build that made an object and the program, and compiled files after it began, and `before` it began."""
-    earlier = [process(number, "cc1", "-quiet", path, start=EPOCH - 1) for number, path in enumerate(before)]
-    later = [process(number, "cc1", path, start=EPOCH + 1) for number, path in enumerate(compiled, len(before))]
-    files = [file(OBJECT, at=at), *([] if program is None else [file(PROGRAM, at=program)])]
-    said = [mention(f"{PERF}/util/.evsel.o.cmd", "util/evsel.c")] if named else []
+def compiles(number: int, source: str, at: float) -> list[Record]:
+    """Return the processes that compile a source into the object beside it."""
+    made = f"{source.removesuffix('.c')}.o"
+    gcc = process(number, "gcc", "-c", "-o", made, source, start=at)
+    return [gcc, process(number + 1, "cc1", "-quiet", source, "-o", "x.s", parent=number, start=at)]
+
+
+LINKS = ("ar rcs libutil.a util/evsel.o util/pmus.o", "gcc -o perf perf.o libutil.a", "gcc -o jvmti.so jvmti.o")
+MADE = ("util/evsel.o", "util/pmus.o", "perf.o", "jvmti.o", "libutil.a", "perf", "jvmti.so")
+
+
+def built(*compiled: str, made: tuple[str, ...] = MADE, named: str = "util/evsel.c", above: bool = True) -> StepFacts:
+    """Return a build that compiled sources and made files, after what BELOW did if it is one `above` that.
+
+    What it did not make lies there as BELOW left it. The command file of util/evsel.o names `named`.
+    """
+    earlier = BELOW_RAN if above else []
+    later = [one for number, path in enumerate(compiled) for one in compiles(len(earlier) + 2 * number, path, EPOCH)]
+    files = [file(f"{PERF}/{path}", at=EPOCH + (2 if path in made and above else 0)) for path in MADE]
+    said = [mention(f"{PERF}/util/.evsel.o.cmd", named)] if named else []
     return step("build", *earlier, *later, *files, *said).facts()
 
 
-BELOW = built("util/evsel.c", "util/evsel.c", program=EPOCH, at=EPOCH)
-TWICE = ("util/evsel.c", "util/evsel.c")
+EVSEL, PMUS, JVMTI = (f"{PERF}/{path}.c" for path in ("util/evsel", "util/pmus", "jvmti"))
+COMPILED = ("util/evsel.c", "util/pmus.c", "perf.c", "jvmti.c")
+OF_EVSEL = ("util/evsel.o", "libutil.a", "perf")
+BELOW_RAN = [one for number, path in enumerate(COMPILED) for one in compiles(2 * number, path, EPOCH)]
+BELOW_RAN += [process(len(BELOW_RAN) + number, *line.split()) for number, line in enumerate(LINKS)]
+BELOW_RAN.append(process(len(BELOW_RAN), "sed", "-e", "x", "tests/script.c"))
+BELOW = step("build", *BELOW_RAN, *(file(f"{PERF}/{path}") for path in MADE)).facts()
 
 
 @pytest.mark.parametrize(
-    ("after", "missed"),
+    ("sources", "after", "missed"),
     [
-        (built(*TWICE), ""),
-        (built("util/evsel.c"), f"{SOURCE} was not compiled"),
-        (built("util/pmus.c", before=TWICE), f"{SOURCE} was not compiled"),
-        (built(), f"{SOURCE} was not compiled"),
-        (built(*TWICE, at=EPOCH), f"{OBJECT} was not made of {SOURCE}"),
-        (built(*TWICE, named=False, at=EPOCH), ""),
-        (built(*TWICE, program=EPOCH), f"{PROGRAM} was not linked"),
-        (built(*TWICE, named=False, program=EPOCH), f"{PROGRAM} was not linked"),
-        (built(*TWICE, program=None), f"{PROGRAM} was not linked"),
+        ([EVSEL], built("util/evsel.c", made=OF_EVSEL), ""),
+        ([EVSEL], built("util/pmus.c"), f"{EVSEL} was not compiled"),
+        ([EVSEL], built(), f"{EVSEL} was not compiled"),
+        (
+            [EVSEL],
+            built("util/evsel.c", made=("perf", "libutil.a")),
+            f"{PERF}/util/evsel.o was not made anew of {EVSEL}",
+        ),
+        (
+            [EVSEL],
+            built("util/evsel.c", made=("util/evsel.o", "perf")),
+            f"{PERF}/libutil.a was not made anew of {EVSEL}",
+        ),
+        (
+            [EVSEL],
+            built("util/evsel.c", made=("util/evsel.o", "libutil.a")),
+            f"{PERF}/perf was not made anew of {EVSEL}",
+        ),
+        ([EVSEL, PMUS], built("util/evsel.c", made=OF_EVSEL), f"{PMUS} was not compiled"),
+        (
+            [EVSEL, JVMTI],
+            built("util/evsel.c", "jvmti.c", made=(*OF_EVSEL, "jvmti.o")),
+            f"{PERF}/jvmti.so was not made anew of {JVMTI}",
+        ),
+        ([JVMTI], built("jvmti.c", made=("jvmti.o", "jvmti.so")), f"{PERF}/perf was not linked"),
     ],
 )
-def test_what_goes_on_must_compile_what_changed_and_link_the_program(after: StepFacts, missed: str) -> None:
-    assert incremental.missed(BELOW, after, [SOURCE], PERF) == missed
+def test_what_goes_on_must_make_anew_all_that_was_made_of_what_changed(
+    sources: list[str], after: StepFacts, missed: str
+) -> None:
+    assert incremental.missed(BELOW, after, sources, PERF) == missed
 
 
 def test_a_source_that_is_included_by_another_must_have_it_compiled() -> None:
-    below = built("perf.c", at=EPOCH)
-    assert incremental.missed(below, built("perf.c"), [SOURCE], PERF) == f"{PROGRAM} was not linked"
-    assert incremental.missed(below, built("perf.c", program=EPOCH + 3), [SOURCE], PERF) == ""
-    assert incremental.missed(below, built(at=EPOCH), [SOURCE], PERF) == f"{OBJECT} was not made of {SOURCE}"
+    included = f"{PERF}/util/included.c"
+    whole = built("util/evsel.c", made=OF_EVSEL, named="util/included.c")
+    assert incremental.missed(BELOW, whole, [included], PERF) == ""
+    stale = built("util/evsel.c", made=("perf", "libutil.a"), named="util/included.c")
+    assert incremental.missed(BELOW, stale, [included], PERF) == f"{PERF}/util/evsel.o was not made anew of {included}"
 
 
-def test_what_this_configuration_does_not_compile_is_not_missed() -> None:
-    assert incremental.missed(BELOW, built(program=EPOCH, at=EPOCH), [f"{PERF}/builtin-trace.c"], PERF) == ""
+def test_what_this_configuration_does_not_compile_is_not_missed_unless_something_reads_it() -> None:
+    nothing = built(made=())
+    assert incremental.missed(BELOW, nothing, [f"{PERF}/builtin-trace.c"], PERF) == ""
+    read = f"{PERF}/tests/script.c"
+    assert incremental.missed(BELOW, nothing, [read], PERF) == f"{read} is read by sed -e x tests/script.c"
 
 
-def test_a_program_that_was_not_there_before_is_linked() -> None:
-    assert incremental.missed(built(program=None, at=EPOCH), built("util/evsel.c"), [SOURCE], PERF) == ""
+def test_no_clock_tells_what_was_compiled_again() -> None:
+    assert incremental.missed(BELOW, built(made=OF_EVSEL), [EVSEL], PERF) == f"{EVSEL} was not compiled"
+
+
+CODE = '#include <a.h>\n#define A 1 /* one */\nint a; // #include "not.h"\nconst char *s = "/*";\n#if A\n#endif\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("int a;", "int b;", True),
+        ("/* one */", "/* two\n#include <no.h> */", True),
+        ('"/*";', '"#";', True),
+        ("#if A", "#  if   A", False),
+        ("#if A", "#if  A", True),
+        ("<a.h>", "<b.h>", False),
+        ("int a;", "int a;\n#include <b.h>\n", False),
+        ("int a;", "int a;\n  %: include <b.h>\n", False),
+        ("int a; // ", "int a;\n ", False),
+        ("int a;", "int a; /*", False),
+        ("#define A 1", "#define A \\\n 2", False),
+        ("#define A 1", "#define A \\\n1", True),
+        ("int a;", 'asm(".incbin \\"x\\"");', False),
+        ("#endif", "", False),
+    ],
+)
+def test_a_source_reads_the_same_where_its_directives_are_the_same(old: str, new: str, *, same: bool) -> None:
+    assert old in CODE
+    assert incremental.reads_the_same(CODE, CODE.replace(old, new)) is same
+
+
+def test_cells_are_alike_where_every_check_has_the_same_findings() -> None:
+    one = result(checks=(CheckResult(check="clean", verdict=Verdict.XFAIL, findings=found("left")),))
+    assert incremental.alike(one, one.model_copy(update={"id": "x", "wall_s": 2.0}))
+    assert not incremental.alike(one, result(checks=(CheckResult(check="clean", verdict=Verdict.PASS),)))
+    assert not incremental.alike(one, result())

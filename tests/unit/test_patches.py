@@ -100,8 +100,10 @@ def test_mails_that_were_saved_with_a_mails_ends_of_line_are_the_same_patches(tm
     text = mail("[PATCH] perf build: Do it", diff(new="has a CR\r"))
     (expected,) = patches.read(str(mbox(tmp_path, text)), None)
     path = tmp_path / "one.eml"
-    for start in (0, text.index("\n") + 1):
-        path.write_bytes(text[start:].replace("\n", "\r\n").encode())
+    first = text.index("\n") + 1
+    crlf = text.replace("\n", "\r\n")
+    for saved in (crlf, crlf[first + 1 :], text[:first] + crlf[first + 1 :]):
+        path.write_bytes(saved.encode())
         assert patches.read(str(path), None) == (expected,)
     assert b"+has a CR\r\n" in expected.diff
 

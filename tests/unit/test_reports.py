@@ -243,6 +243,6 @@ def test_cells_that_went_on_with_another_build_are_counted_in_a_note() -> None:
     ]
     report = build("r", "/r", ["7.3"], [ID, OTHER], [*on, result("a/b/c@7.3")])
     assert report.notes == (
-        "2 cells went on with what was built of base, p03: their first builds are none from scratch",
+        "2 cells went on with what was built of base, p03: neither build of theirs is one from scratch",
     )
     assert build("r", "/r", ["7.3"], [ID], [result(ID)]).notes == ()

@@ -62,9 +62,11 @@ def test_a_result_is_what_was_kept(run: store.Run) -> None:
 def test_a_result_that_is_taken_back_is_lacking_again(run: store.Run) -> None:
     for _ in range(2):
         run.save(result(ID))
+        run.progress(ID, "")
+        run.save_transcript(ID, {})
         run.forget(ID)
         run.forget(ID)
-        assert run.result(ID) is None
+        assert (run.result(ID), run.at(ID), run.transcript(ID)) == (None, None, None)
 
 
 def test_results_come_in_the_order_of_the_runs_cells(run: store.Run) -> None:
