@@ -10,7 +10,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import __version__, cells, checks, config, images, incremental, judge, plan, planting, runner, trees
+from matrix import (
+    __version__,
+    agent_volume,
+    cells,
+    checks,
+    config,
+    images,
+    incremental,
+    judge,
+    plan,
+    planting,
+    runner,
+    trees,
+)
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model import BTF
 from matrix.result import CellResult, GoneOn, Verdict
@@ -137,7 +150,7 @@ def _cell_run(
 ) -> runner.CellRun:
     only = checks.steps(context.checks) | {"build"} if context.checks else None
     scenario = plan.scenario(cell, context.jobs, context.limits, only, built.touched if built else ())
-    agent = runner.agent_volume(context.engine)
+    agent = agent_volume.provide(context.engine)
     return runner.CellRun(context.engine, context.run, scenario, image, tree, agent, built)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import images, plan, private_engine, runner, session, store, trees
+from matrix import agent_volume, images, plan, private_engine, runner, session, store, trees
 from matrix.errors import UsageError
 from matrix.strict import did_you_mean
 
@@ -46,7 +46,7 @@ def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circu
         image = images.prepare(cell.image, engine, console.print)
         tree = trees.prepare(cell.tree, engine, console.print, how.pins)
     with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
-        cell_run = runner.CellRun(engine, store.Run(Path(folder)), scenario, image, tree, runner.agent_volume(engine))
+        cell_run = runner.CellRun(engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine))
         return _shell(cell_run, after, console)
 
 

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from matrix import __version__, comparison, images, plan, requirement, runner, session, store, timed, trees
+from matrix import (
+    __version__,
+    agent_volume,
+    comparison,
+    images,
+    plan,
+    requirement,
+    runner,
+    session,
+    store,
+    timed,
+    trees,
+)
 from matrix.comparison import Counted, Measured, Sample, Session, Side
 from matrix.engines import AGENT, CellSpec
 from matrix.errors import UsageError
@@ -143,7 +155,7 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[S
         image = images.prepare(asked.base.image, engine, say)
         host = engine.describe()
         cpus = f"0-{asked.jobs - 1}" if int(host["cpus"]) > asked.jobs else ""
-        bench = Bench(asked, engine, image, runner.agent_volume(engine), cpus, say, stack)
+        bench = Bench(asked, engine, image, agent_volume.provide(engine), cpus, say, stack)
         sides = _sides(bench)
         found = Session(
             name=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
@@ -175,7 +187,7 @@ def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Cal
     took: dict[int, list[float]] = {number: [] for number in jobs}
     with _alone(), contextlib.ExitStack() as stack:
         image = images.prepare(cell.image, engine, say)
-        agent = runner.agent_volume(engine)
+        agent = agent_volume.provide(engine)
         tree = trees.prepare(cell.tree, engine, say)
         for turn in range(times):
             for number in jobs if turn % 2 == 0 else tuple(reversed(jobs)):

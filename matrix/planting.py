@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix import plan, runner
+from matrix import agent_volume, plan, runner
 from matrix.errors import InfrastructureError
 from matrix.runner import Built, CellRun
 
@@ -63,7 +63,7 @@ class Ground:
         apart = cell.tree.model_copy(update={"name": f"{cell.tree.name}{SUFFIX}"})
         to_build = cell.model_copy(update={"tree": apart})
         scenario = plan.scenario(to_build, self.jobs, self.limits, only=("build",))
-        cell_run = CellRun(self.engine, self.run, scenario, image, tree, runner.agent_volume(self.engine))
+        cell_run = CellRun(self.engine, self.run, scenario, image, tree, agent_volume.provide(self.engine))
         with contextlib.ExitStack() as undo:
             undo.callback(cell_run.close)
             [facts] = runner.execute(cell_run)

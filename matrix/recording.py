@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import images, plan, runner, store, trees
+from matrix import agent_volume, images, plan, runner, store, trees
 from matrix.errors import InfrastructureError, UsageError
 from matrix.transcript import Transcript
 
@@ -45,7 +45,7 @@ def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str]
     tree = trees.prepare(cell.tree, engine, say)
     scenario = plan.scenario(cell, jobs, only=("build", step, DATABASE))
     with tempfile.TemporaryDirectory(prefix="perf-matrix-trace-") as folder:
-        cell_run = runner.CellRun(engine, store.Run(Path(folder)), scenario, image, tree, runner.agent_volume(engine))
+        cell_run = runner.CellRun(engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine))
         with runner.closing(cell_run):
             for planned in scenario.steps:
                 say(f"{cell.id}: {planned.name}")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from matrix import declared, elf, explain, images, makers, plan
-from matrix.archive import tar_of
+from matrix import declared, elf, explain, makers, plan
 from matrix.checks import reproducible
 from matrix.engines import AGENT, CellSpec
 from matrix.errors import InfrastructureError
@@ -20,6 +17,7 @@ from matrix.transcript import StepRecord, Transcript, records, stacked, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from matrix.declared import Database
     from matrix.engines import Container, Engine
@@ -295,21 +293,6 @@ def execute(cell: CellRun, until: str = "") -> Iterator[StepFacts]:
             yield facts
         if step.name == until:
             return
-
-
-def agent_archive() -> dict[str, bytes]:
-    """Return what goes into the agent's volume: the agent, twice, once under the name that Python imports."""
-    source = Path(__file__).with_name("agent.py").read_bytes()
-    return {"agent.py": source, "start-method/sitecustomize.py": source}
-
-
-def agent_volume(engine: Engine) -> str:
-    """Return the volume that holds the agent, made now if it is not there."""
-    files = agent_archive()
-    name = f"pbm-agent-{hashlib.sha256(files['agent.py']).hexdigest()[:16]}"
-    with images.lock("agent"):
-        engine.provide(name, "agent", lambda: iter([tar_of(files)]))
-    return name
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix import cells, config, images, runner, trees
+from matrix import agent_volume, cells, config, images, trees
 from matrix.engines import UID, CellSpec
 from matrix.model import Limits
 from tests.engine.conftest import FAKE
@@ -27,7 +27,7 @@ def spec(engine: Engine) -> CellSpec:
     loaded = config.load([FAKE])
     image = images.prepare(loaded.images["debian-trixie-min"], engine, print)
     tree = trees.prepare(cells.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
-    return CellSpec(image.tag, tree.volumes, runner.agent_volume(engine), "matrix", LIMITS)
+    return CellSpec(image.tag, tree.volumes, agent_volume.provide(engine), "matrix", LIMITS)
 
 
 @pytest.fixture(scope="module")

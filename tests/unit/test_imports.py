@@ -11,8 +11,9 @@ import matrix
 
 PACKAGE = Path(matrix.__file__).parent
 EFFECTS = {
-    "cellrun", "cli", "edited", "engines", "explain", "git", "images", "inspect_cell", "launch", "lineup", "obtain",
-    "patches", "planting", "plugin", "private_engine", "redo", "runner", "scratch", "sources", "trees",
+    "agent_volume", "cellrun", "cli", "edited", "engines", "explain", "git", "images", "inspect_cell", "launch",
+    "lineup", "obtain", "patches", "planting", "plugin", "private_engine", "redo", "runner", "scratch", "sources",
+    "trees",
 }  # fmt: skip
 PURE = {
     "account", "agreement", "archive", "bundle", "cells", "checks", "claims", "comparison", "declared", "derived",
