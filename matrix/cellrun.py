@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -192,6 +193,10 @@ def _executed(cell_run: runner.CellRun, context: Context) -> tuple[Transcript, b
 
 
 def _reproduce(cell: Cell, context: Context) -> str:
+    """Return what does a cell again: a patch's tree is known by no name but this run's, so a bundle takes it along."""
+    if cell.tree.delta:
+        bundle = shlex.join(["perf-matrix", "bundle", context.run.name, cell.id, "-o", "failure.tar.gz"])
+        return f"{bundle}; perf-matrix repro --from failure.tar.gz"
     settings = context.run.settings()
     loaded = config.load([Path(folder) for folder in settings.configs]) if context.base else None
     words = [cells.tree(loaded, word) for word in settings.trees] if loaded else []

@@ -42,14 +42,28 @@ class Held(Frozen):
     on: str = ""
     undecided: str = ""
 
+    @property
+    def id(self) -> str:
+        """The id of the tree's cell."""
+        return f"{self.cell}@{self.tree}"
+
 
 class Gate(Frozen):
-    """What a gate comes to; `required` maps each requirement on time to its verdict and why."""
+    """What a gate comes to, or a series; `required` maps each requirement on time to its verdict and why.
+
+    The trees of a series are each a head of their own: `subjects` says what the patch is that leads to it.
+    """
 
     base: str
     head: str
     held: tuple[Held, ...]
     required: dict[str, tuple[Verdict, str]] = Field(default_factory=dict)
+    subjects: dict[str, str] = Field(default_factory=dict)
+
+    def name(self, held: Held) -> str:
+        """Return what is held against the base: a cell, and of which patch."""
+        subject = self.subjects.get(held.tree)
+        return held.cell if subject is None else f"{held.id} ({subject})"
 
     @property
     def verdict(self) -> Verdict:

@@ -78,6 +78,14 @@ def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | 
     return done.stdout
 
 
+def has(folder: Path, revision: str) -> bool:
+    """Return whether a revision means a commit of a repository."""
+    return (
+        attempt(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").returncode
+        == 0
+    )
+
+
 def commit(folder: Path, revision: str) -> str:
     """Return the full name of the commit that a revision means.
 

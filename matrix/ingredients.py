@@ -56,7 +56,7 @@ def compare(then: CellResult, now: CellResult) -> tuple[Ingredient, ...]:
     rows += _images(then, now)
     rows += [_packages(then, now), *_trees(then, now)]
     if then.definition and now.definition:
-        rows += _definitions(then.definition, now.definition)
+        rows += [*_definitions(then.definition, now.definition), _patches(then, now)]
     rows += [
         _values("environment", then.environment, now.environment),
         _values("limits", then.limits.model_dump(), now.limits.model_dump()),
@@ -116,9 +116,15 @@ def _definitions(then: Cell, now: Cell) -> Iterator[Ingredient]:
     yield _definition("tree's description", _described(then.tree), _described(now.tree))
     edits = [", ".join(f"{edit.name} {_digest(edit)}" for edit in one.tree.edits) or "none" for one in (then, now)]
     yield _row("edits", *edits)
-    deltas = [one.tree.delta for one in (then, now)]
-    patches = [f"{delta.base[:12]}..{delta.commit[:12]}" if delta else "none" for delta in deltas]
-    yield _row("patches", *patches)
+
+
+def _patches(then: CellResult, now: CellResult) -> Ingredient:
+    """Return the row of the patches; a commit's name is of its date and words, too: what counts is what they make."""
+    deltas = [one.definition.tree.delta if one.definition else None for one in (then, now)]
+    said = [f"{delta.base[:12]}..{delta.commit[:12]}" if delta else "none" for delta in deltas]
+    row = _row("patches", *said)
+    same = all(deltas) and then.tree and now.tree and then.tree.sha256 == now.tree.sha256
+    return row.model_copy(update={"same": "same", "note": "they make the same tree"}) if same else row
 
 
 def _described(tree: Tree) -> Tree:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from matrix.engines import Engine
+    from matrix.result import CellResult
     from matrix.store import Run
 
 POLL_S = 0.5
@@ -64,13 +65,21 @@ class Progress:
         head = Text(f"{done} of {len(self.wanted)} cells done, {left} left, {elapsed:.0f} s", style="bold")
         return Group(head, *running)
 
+    def _word(self, result: CellResult | None) -> str:
+        """Return what a cell came to; one that is to be held against a base is not judged by itself."""
+        if result is None:
+            return "no result"
+        settings = self.run.settings()
+        held = (settings.head or settings.series) and result.verdict != Verdict.ERROR
+        return "done" if held else str(result.verdict)
+
     def _say(self, cell_id: str, step: str) -> None:
         if self.said.get(cell_id) == step:
             return
         self.said[cell_id] = step
         if step == "ended":
             result = self.run.result(cell_id)
-            verdict = str(result.verdict) if result else "no result"
+            verdict = self._word(result)
             done = sum(said == "ended" for said in self.said.values())
             where = f"[{done}/{len(self.wanted)}]"
             self.console.print(Text(f"{where} {cell_id} {verdict} ({result.wall_s if result else 0:.0f} s)"))

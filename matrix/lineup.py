@@ -82,23 +82,28 @@ def standing(tree: Tree, repository: Path, commit: str, sha256: str) -> Ground:
 
 def _tree(word: str, repository: Path | None, loaded: Config) -> Tree:
     known = word in loaded.trees or word.partition(":")[0] in cells.SCHEMES
-    if known and repository is None:
+    if known and (repository is None or not git.has(repository, word)):
         return cells.tree(loaded, word)
     git.commit(repository or Path(), word)
     return cells.tree(loaded, f"git:{(repository or Path()).resolve()}@{word}")
 
 
-def commits(on: Ground, chosen: Sequence[Patch], others: Sequence[Ground] = ()) -> tuple[str, ...]:
+def commits(
+    on: Ground, chosen: Sequence[Patch], others: Sequence[Ground] = (), absent: Sequence[int] = ()
+) -> tuple[str, ...]:
     """Return the commits that patches make, one after the other.
 
     Raises:
-        UsageError: one does not apply: which, why, and which of the `others` they would apply to.
+        UsageError: one does not apply: which, why, and which of the `others` they would apply to; or that it may need
+            one of those that are `absent`.
 
     """
     made, refused = on.scratch.apply(on.commit, chosen)
     if refused is None:
         return made
-    raise UsageError(_says(on, refused), _hint(chosen, others))
+    before = [str(number) for number in absent if number < refused.patch.number]
+    missed = f"It may need what is not among the patches: {', '.join(before)}. " if before else ""
+    raise UsageError(_says(on, refused), missed + _hint(chosen, others))
 
 
 def _says(on: Ground, refused: Refused) -> str:

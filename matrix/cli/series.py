@@ -78,7 +78,9 @@ def series(
         print_json(found.model_dump(mode="json"))
     else:
         _print(found, console)
-        console.print(f"\nrun: {this.folder}\neach finding: perf-matrix report {this.name}")
+        console.print(
+            f"\nrun: {this.folder}\neach finding: perf-matrix report {this.name}; this again: --resume {this.name}"
+        )
     raise typer.Exit(found.exit_status)
 
 
@@ -119,9 +121,9 @@ def _apply(asked: _Asked, console: Console) -> _Applied:
     with launch.interruptible():
         engine = private_engine.ensure(asked.engine, session.label(), console.print)
         on, *others = [lineup.ground(word, asked.repository, loaded, engine, console.print) for word in asked.bases]
-    commits = lineup.commits(on, chosen, others)
-    console.print(f"{len(commits)} patches apply to {on.word}")
     missing = patches.missing(found)
+    commits = lineup.commits(on, chosen, others, sorted({*missing, *asked.without}))
+    console.print(f"{len(commits)} patch{'es' if len(commits) > 1 else ''} apply to {on.word}")
     if missing:
         console.print(f"not among the patches: {', '.join(map(str, missing))}")
     steps, commits = lineup.steps(on, chosen, commits, alone=asked.alone, from_scratch=asked.from_scratch)

@@ -7,7 +7,7 @@ import itertools
 import pkgutil
 from typing import TYPE_CHECKING, Literal
 
-from matrix import gate
+from matrix import gate, series
 from matrix.gate import Gate
 from matrix.model import Frozen
 from matrix.result import CellResult, Verdict, worst
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Report(Frozen):
     """A run as it is reported: `tree` names the trees, `missing` the cells that have no result, `notes` the rest.
 
-    Where it is a gate's, `gate` says what is the head's doing, and its verdict is the report's.
+    Where it is a gate's or a series', `gate` says what is a head's doing, and its verdict is the report's.
     """
 
     schema_version: Literal[1] = 1
@@ -62,11 +62,17 @@ def of_run(run: Run) -> Report:
     settings = run.settings()
     results = list(run.results())
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
-    if not settings.head:
+    if settings.series:
+        rows = series.rows(settings.series, settings.cells, {result.id: result for result in results})
+        subjects = {step.tree: step.subject for step in settings.series}
+        held = tuple(one for row in rows for one in row.held)
+        found = Gate(base=settings.base, head=f"{len(rows)} patches", held=held, subjects=subjects)
+    elif settings.head:
+        held = gate.against(results, settings.cells, settings.base, settings.head)
+        required = dict.fromkeys(settings.require, (Verdict.ERROR, "it was not measured")) | run.required()
+        found = Gate(base=settings.base, head=settings.head, held=held, required=required)
+    else:
         return report
-    held = gate.against(results, settings.cells, settings.base, settings.head)
-    required = dict.fromkeys(settings.require, (Verdict.ERROR, "it was not measured")) | run.required()
-    found = Gate(base=settings.base, head=settings.head, held=held, required=required)
     return report.model_copy(update={"gate": found, "verdict": found.verdict})
 
 

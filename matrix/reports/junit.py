@@ -26,11 +26,10 @@ BAD = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 def render(report: Report) -> str:
     """Return the report as JUnit XML; of a gate, the head's cells with what is the head's doing."""
     root = ET.Element("testsuites", name=plain(f"perf-build-matrix {report.run}"))
-    beside = {held.cell: held for held in report.gate.held} if report.gate else {}
+    beside = {held.id: held for held in report.gate.held} if report.gate else {}
     for cell in report.cells:
-        place, _, tree = cell.id.partition("@")
-        if report.gate is None or tree == report.gate.head:
-            root.append(_suite(cell, beside.get(place)))
+        if report.gate is None or not cell.id.endswith(f"@{report.gate.base}"):
+            root.append(_suite(cell, beside.get(cell.id)))
     for name in report.missing:
         suite = ET.SubElement(root, "testsuite", name=plain(name))
         _sub(ET.SubElement(suite, "testcase", classname=plain(name), name="cell"), "error", "it has no result", "")

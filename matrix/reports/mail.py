@@ -25,9 +25,9 @@ BAD = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 def render(report: Report) -> str:
     """Return the report as a mail's text."""
     gate = report.gate
-    cells = [cell for cell in report.cells if gate is None or cell.id.endswith(f"@{gate.head}")]
-    failed = {held.cell for held in gate.held if held.broken} if gate else set[str]()
-    bad = {cell.id for cell in cells if (cell.id.partition("@")[0] in failed if gate else cell.verdict in BAD)}
+    cells = [cell for cell in report.cells if gate is None or not cell.id.endswith(f"@{gate.base}")]
+    failed = {held.id for held in gate.held if held.broken} if gate else set[str]()
+    bad = {cell.id for cell in cells if (cell.id in failed if gate else cell.verdict in BAD)}
     lines = [f"perf-build-matrix: {report.verdict}: {gate.head if gate else report.tree}", ""]
     if gate:
         lines[1:1] = [f"held against {gate.base}"]
@@ -36,6 +36,7 @@ def render(report: Report) -> str:
         lines.append(f"{cell_id}: no result")
     for text, (verdict, why) in (gate.required if gate else {}).items():
         lines.append(f"{verdict}: {text}: {why}")
+    lines += [f"note: {note}" for note in report.notes]
     for cell in cells:
         lines += _cell(cell, report)
     return plain("\n".join(lines).rstrip() + "\n")
@@ -71,8 +72,7 @@ def _word(cell: CellResult, bad: set[str]) -> str:
 def _cell(cell: CellResult, report: Report) -> Iterator[str]:
     found: list[tuple[str, Finding]] = []
     if report.gate:
-        place = cell.id.partition("@")[0]
-        for held in (held for held in report.gate.held if held.cell == place):
+        for held in (held for held in report.gate.held if held.id == cell.id):
             yield from _beside(held)
             found = [(said.check, said.finding) for said in held.broken]
     else:
@@ -82,7 +82,8 @@ def _cell(cell: CellResult, report: Report) -> Iterator[str]:
         yield from (f"{cell.id}: {check.check}: {check.reason}\n" for check in bad if not check.findings)
         found = [(check.check, finding) for check in bad for finding in check.findings if not finding.known]
     if found:
-        yield from _quoted(cell, found)
+        subject = report.gate.subjects.get(cell.id.partition("@")[2], "") if report.gate else ""
+        yield from _quoted(cell, found, subject)
 
 
 def _beside(held: Held) -> Iterator[str]:
@@ -94,8 +95,8 @@ def _beside(held: Held) -> Iterator[str]:
         yield from (f"{held.cell}: mends {', '.join(names)}{more}", "")
 
 
-def _quoted(cell: CellResult, found: list[tuple[str, Finding]]) -> Iterator[str]:
-    yield from (f"{cell.id} fails:", "")
+def _quoted(cell: CellResult, found: list[tuple[str, Finding]], subject: str) -> Iterator[str]:
+    yield from (f"{cell.id} fails{f' ({subject})' if subject else ''}:", "")
     for check, finding in found[:SHOWN]:
         yield f"> {check}: {finding.key}"
         for word, text in (("expected", finding.expected), ("actual", finding.actual)):

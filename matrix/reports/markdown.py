@@ -31,17 +31,18 @@ def _gate(report: Report, gate: Gate) -> Iterator[str]:
     for held in gate.held:
         counts = (len(held.broken), len(held.mended), len(held.already))
         why = f"could not be decided: {_cell(held.undecided)}" if held.undecided else ""
-        yield f"| `{_code(held.cell)}` | {' | '.join(str(count or '') for count in counts)} | {why} |"
+        yield f"| `{_code(gate.name(held))}` | {' | '.join(str(count or '') for count in counts)} | {why} |"
+    yield from (f"\n{_cell(note)}" for note in report.notes)
     for text, (verdict, why) in gate.required.items():
         yield f"\n**{verdict}** {_cell(text)}: {_cell(why)}"
     again = {cell.id: cell.reproduce for cell in report.cells}
     for held in gate.held:
         if held.broken:
-            yield f"\n### `{_code(held.cell)}` newly fails\n"
+            yield f"\n### `{_code(gate.name(held))}` newly fails\n"
             yield from _said(held.broken)
-            yield f"\n```sh\n{_fenced(again.get(f'{held.cell}@{held.tree}', ''))}\n```"
+            yield f"\n```sh\n{_fenced(again.get(held.id, ''))}\n```"
         if held.mended:
-            yield f"\n### `{_code(held.cell)}` no longer fails\n"
+            yield f"\n### `{_code(gate.name(held))}` no longer fails\n"
             yield from _said(held.mended)
 
 

@@ -117,13 +117,15 @@ def _gate(report: Report, gate: Gate) -> Iterator[Text]:
     """Say what the head breaks, with evidence, what it mends, and how much was broken already."""
     again = {cell.id: cell.reproduce for cell in report.cells}
     for held in gate.held:
-        name = plain(held.cell, lines=False)
+        name = plain(gate.name(held), lines=False)
         if held.undecided:
             yield Text(f"\n{name} ").append_text(_mark(Verdict.ERROR)).append(f": {plain(held.undecided)}")
-        head, base = (f"{report.folder}/cells/{name}@{tree}" for tree in (gate.head, gate.base))
+        head, base = (
+            f"{report.folder}/cells/{plain(held.cell, lines=False)}@{tree}" for tree in (held.tree, gate.base)
+        )
         yield from _said(name, Text("newly fails", STYLES[Verdict.FAIL]), held.broken, head)
         if held.broken:
-            yield Text(f"  to reproduce: {plain(again.get(f'{held.cell}@{gate.head}', ''), lines=False)}")
+            yield Text(f"  to reproduce: {plain(again.get(held.id, ''), lines=False)}")
         yield from _said(name, Text("no longer fails", STYLES[Verdict.PASS]), held.mended, base)
     for title, count in (
         ("were on the base already", sum(len(held.already) for held in gate.held)),

@@ -122,6 +122,29 @@ def test_the_table_says_which_went_on(went: Went) -> None:
     assert "FAIL on p04" in said
 
 
+def test_every_report_of_a_series_blames_a_patch_for_what_it_breaks_alone(went: Went) -> None:
+    bench, found, _ = went
+    for name in ("text", "mail", "markdown", "junit"):
+        done = bench.command("report", found["run"], "--format", name)
+        assert done.status == 1
+        assert "new.out" in done.out
+        assert "hidden.o" not in done.out, "which the base leaves, too"
+    mail = bench.command("report", found["run"], "--format", "mail").out
+    assert f"{PLACE}/fake@p01: Ok" in mail
+    assert f"{PLACE}/fake@p04: FAIL" in mail
+    assert f"perf-matrix bundle {found['run']} {PLACE}/fake@p04 -o failure.tar.gz" in mail
+
+
+def test_what_a_patch_may_need_is_told_where_it_was_left_out(went: Went) -> None:
+    bench, _, base = went
+    repository, _, revision = base.removeprefix("git:").rpartition("@")
+    words = (f"{revision}..HEAD", "--base", revision, "--repo", repository, "--configs", str(FAKE))
+    done = bench.command("series", *words, "--without", "6")
+    assert done.status == 2
+    assert "patch 7 does not apply" in done.err
+    assert "It may need what is not among the patches: 6." in done.err
+
+
 def test_a_result_that_went_on_is_reproduced_from_its_bundle_from_scratch(went: Went, tmp_path: Path) -> None:
     bench, found, base = went
     path = tmp_path / "bundle.tar.gz"

@@ -177,6 +177,33 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert mended.verdict == Verdict.PASS
 
 
+def of_series() -> Report:
+    """Return the report of two patches on a base that has a finding, of which the second adds another."""
+    bad = check(finding("left:/old"))
+    results = [on("base", bad), on("p01", bad), on("p02", check(finding("left:/old"), finding("left:/new")))]
+    held = tuple(gate.hold(PLACE, tree, results[0], one) for tree, one in zip(("p01", "p02"), results[1:], strict=True))
+    subjects = {"p01": "Do <nothing>", "p02": "Break it"}
+    found = Gate(base="base", head="2 patches", held=held, subjects=subjects)
+    return of_run(*results).model_copy(update={"gate": found, "verdict": found.verdict, "notes": ("a note",)})
+
+
+@pytest.mark.parametrize("name", ["text", "markdown", "mail"])
+def test_a_series_blames_each_patch_for_what_it_breaks_and_names_it(name: str) -> None:
+    text = formats()[name](of_series())
+    assert "left:/new" in text
+    assert "left:/old" not in text
+    assert f"{PLACE}@p02 (Break it)" in text or f"{PLACE}@p02 fails (Break it)" in text
+    assert "a note" in text
+
+
+def test_a_mail_and_junit_say_of_each_patch_whether_it_fails() -> None:
+    mail = formats()["mail"](of_series())
+    assert f"{PLACE}@p01: Ok" in mail
+    assert f"{PLACE}@p02: FAIL" in mail
+    assert "@base:" not in mail
+    assert cases(of_series()) == {f"{PLACE}@p01:clean": "skipped", f"{PLACE}@p02:clean": "failure"}
+
+
 def test_the_log_of_what_is_mended_is_the_bases_and_of_what_is_broken_the_heads() -> None:
     bad = check(finding(where="logs/clean.log"))
     mended = formats()["text"](of_gate(on("base", bad), on("head", check())))

@@ -84,6 +84,21 @@ def test_what_differs_of_a_definition_is_named_by_its_keys() -> None:
     assert changed(definition=edited(delta=delta)).keys() == {"edits", "patches"}
 
 
+def test_patches_that_make_the_same_tree_are_the_same_whatever_their_commits_are_called() -> None:
+    def patched(commit: str, sha256: str) -> CellResult:
+        delta = Delta(repository="r", base="1", commit=commit, sha256="0")
+        result = done(make.cell(on=make.tree("p01", delta=delta)))
+        assert result.tree
+        return result.model_copy(update={"tree": result.tree.model_copy(update={"sha256": sha256})})
+
+    def row(then: CellResult, now: CellResult) -> str:
+        return next(row.same for row in ingredients.compare(then, now) if row.name == "patches")
+
+    assert row(patched("2", "5"), patched("3", "5")) == "same"
+    assert row(patched("2", "5"), patched("3", "6")) == "differs"
+    assert row(patched("2", "5"), patched("2", "6")) == "same"
+
+
 BASE = (
     check("a", Verdict.PASS),
     check("b", Verdict.FAIL, "x"),
