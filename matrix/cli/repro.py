@@ -44,6 +44,8 @@ def bundle(
         first = obtain.of_run(of, cell)
     packed = bundles.pack(first.result, obtain.logs(first), obtain.patch(first), obtain.places(first))
     target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")
     part = target.with_name(f".{target.name}.part")
     try:
         part.write_bytes(packed)

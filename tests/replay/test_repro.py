@@ -153,3 +153,8 @@ def test_a_strangers_bundle_that_means_harm_is_refused(defined: Replay, kind: st
     assert message in done.err
     assert "Traceback" not in done.err
     assert sorted(defined.folder.rglob("*")) == before
+
+
+def test_a_bundle_is_written_into_no_folder_that_is_not_there(defined: Replay) -> None:
+    done = defined("bundle", defined.name, CELL, "-o", str(defined.folder / "none" / "x.tar.gz"))
+    assert (done.status, f"there is no folder {defined.folder / 'none'}" in done.err) == (2, True)
