@@ -8,7 +8,8 @@ from matrix import reports, store
 from matrix.reports import Report, build, exit_status, formats, same_builds
 from matrix.reports.text import EVIDENCE_LINES, SHOWN, plain, render
 from matrix.result import CheckResult, Finding, GoneOn, StepResult, Verdict
-from tests.unit.conftest import cell, result
+from matrix.series import Step
+from tests.unit.conftest import cell, result, tree
 
 ID = "debian-trixie/gcc/default@7.3"
 OTHER = "debian-trixie/gcc/static@7.3"
@@ -246,3 +247,19 @@ def test_cells_that_went_on_with_another_build_are_counted_in_a_note() -> None:
         "2 cells went on with what was built of base, p03: neither build of theirs is one from scratch",
     )
     assert build("r", "/r", ["7.3"], [ID], [result(ID)]).notes == ()
+
+
+@pytest.mark.usefixtures("places")
+def test_a_series_is_reported_as_a_gate_patch_by_patch() -> None:
+    bad, good = check(finding()), check(verdict=Verdict.PASS)
+    found = {"base": good, "p01": good, "p02": bad}
+    there = [cell(on=tree(name)) for name in found]
+    steps = (Step(number=1, subject="one", tree="p01"), Step(number=2, subject="two", tree="p02"))
+    run = store.begin(there, list(found), [], 2, base="base", series=steps)
+    for one, said in zip(there, found.values(), strict=True):
+        run.save(result(one.id, said.verdict, checks=(said,)))
+    report = reports.of_run(run)
+    assert report.gate
+    assert [(held.tree, len(held.broken)) for held in report.gate.held] == [("p01", 0), ("p02", 1)]
+    assert (report.gate.head, report.gate.subjects) == ("2 patches", {"p01": "one", "p02": "two"})
+    assert (report.verdict, exit_status(report)) == (Verdict.FAIL, 1)
