@@ -78,12 +78,10 @@ def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | 
     return done.stdout
 
 
-def has(folder: Path, revision: str) -> bool:
-    """Return whether a revision means a commit of a repository."""
-    return (
-        attempt(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").returncode
-        == 0
-    )
+def find(folder: Path, revision: str) -> str:
+    """Return the full name of the commit that a revision means, or nothing where it means none."""
+    done = attempt(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    return done.stdout.decode().strip() if done.returncode == 0 else ""
 
 
 def commit(folder: Path, revision: str) -> str:
@@ -93,9 +91,9 @@ def commit(folder: Path, revision: str) -> str:
         UsageError: there is none, or no repository.
 
     """
-    done = attempt(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if done.returncode == 0:
-        return done.stdout.decode().strip()
+    found = find(folder, revision)
+    if found:
+        return found
     if attempt(folder, "rev-parse", "--git-dir").returncode:
         raise UsageError(f"{folder} is no git repository", "Name one: --repo PATH, or git:PATH@REV for a tree.")
     raise UsageError(f"there is no revision {revision!r} in {folder}", "`git log` there names what there is.")

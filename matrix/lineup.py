@@ -82,7 +82,7 @@ def standing(tree: Tree, repository: Path, commit: str, sha256: str) -> Ground:
 
 def _tree(word: str, repository: Path | None, loaded: Config) -> Tree:
     known = word in loaded.trees or word.partition(":")[0] in cells.SCHEMES
-    if known and (repository is None or not git.has(repository, word)):
+    if known and (repository is None or not git.find(repository, word)):
         return cells.tree(loaded, word)
     git.commit(repository or Path(), word)
     return cells.tree(loaded, f"git:{(repository or Path()).resolve()}@{word}")
