@@ -1,3 +1,3 @@
 """Loads the matrix's options and fixtures for `pytest tests/cells`."""
 
-pytest_plugins = ["matrix.plugin"]
+pytest_plugins = ["matrix.runs.plugin"]

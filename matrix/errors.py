@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 OK, CELLS_FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -30,3 +36,15 @@ class UsageError(MatrixError):
 
 class InfrastructureError(MatrixError):
     """The engine, the network, the disk or the machine failed; never the fault of the tree under test."""
+
+
+LISTED_CHOICES = 12
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return `; did you mean 'X'?` where one of `choices` is close to `word`, else what there is, if that is short."""
+    known = sorted(choices)
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is {', '.join(known)}" if 0 < len(known) <= LISTED_CHOICES else ""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from matrix.observe import Observations
-    from matrix.result import Finding
+    from matrix.model.result import Finding
+    from matrix.scenario.observations import Observations
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Examined:
     """What a check found. `examined` counts what it looked at: none, without a `skip` reason, is a failure."""
 
     findings: tuple[Finding, ...] = ()
@@ -35,7 +35,7 @@ class Check:
     summary: str
     owns: tuple[str, ...]
     needs: tuple[str, ...]
-    examine: Callable[[Observations], Outcome]
+    examine: Callable[[Observations], Examined]
     processes: bool = False
 
 

@@ -6,14 +6,14 @@ import posixpath
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from matrix import account, jobgraph, simulate, timeline
-from matrix.checks import Check, Outcome
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.trace import cost, jobgraph, simulation, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.observe import Observations
+    from matrix.scenario.observations import Observations
 
 STEP = "database"
 POOL = 64
@@ -49,7 +49,7 @@ def serial(observations: Observations) -> tuple[float, float, float] | None:
     except ValueError:
         return None
     work_s = jobgraph.work_s(graph)
-    return account.account(line).serial_s, simulate.span(graph, POOL).wall_s / work_s if work_s else 0.0, work_s
+    return cost.account(line).serial_s, simulation.span(graph, POOL).wall_s / work_s if work_s else 0.0, work_s
 
 
 def _waits(observations: Observations, barrier: str, found: frozenset[str]) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _serial(observations: Observations, figures: dict[str, int | float | str]) -
         )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     barriers = observations.scenario.cell.tree.barriers
     found = {barrier: targets for barrier in barriers if (targets := below(observations, barrier)) is not None}
     figures: dict[str, int | float | str] = {
@@ -99,7 +99,7 @@ def _examine(observations: Observations) -> Outcome:
     }
     findings = [finding for barrier, targets in found.items() for finding in _waits(observations, barrier, targets)]
     findings += _serial(observations, figures)
-    return Outcome(tuple(findings), sum(map(len, found.values())), figures)
+    return Examined(tuple(findings), sum(map(len, found.values())), figures)
 
 
 CHECK = Check(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.observe import Observations, Ran, StepFacts
+    from matrix.scenario.observations import Observations, Ran, StepFacts
 
 _OPTION = re.compile(r"^\s*([\w.+-]+): \[ (on|OFF)\s*\]", re.M)
 _FEATURE = re.compile(r"^feature-([\w.+-]+)=([01])$", re.M)
@@ -113,7 +113,7 @@ def _skeletons(observations: Observations) -> Iterator[Finding]:
         )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     build = observations.scenario.cell.build
     step = observations.steps["self-test"]
     findings: list[Finding] = []
@@ -142,7 +142,7 @@ def _examine(observations: Observations) -> Outcome:
     }
     if unlisted:
         figures["on, and not in the build's file"] = ", ".join(unlisted)
-    return Outcome(tuple(findings), len(found), figures)
+    return Examined(tuple(findings), len(found), figures)
 
 
 def _left_running(observations: Observations) -> Iterator[Finding]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.gitignore import covered
-from matrix.makers import maker
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.scenario.gitignore import covered
+from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.observe import Observations
+    from matrix.scenario.observations import Observations
 
 
 def _left(observations: Observations) -> Iterator[Finding]:
@@ -90,10 +90,10 @@ def _unignored(observations: Observations) -> Iterator[Finding]:
             )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     made = observations.made("build")
     findings = (*_left(observations), *_modes(observations), *_gone(observations), *_unignored(observations))
-    return Outcome(findings, len(made), {"made by the build": len(made)})
+    return Examined(findings, len(made), {"made by the build": len(made)})
 
 
 CHECK = Check(

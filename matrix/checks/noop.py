@@ -7,14 +7,14 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.makers import maker, text, work
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.trace.command_lines import maker, text, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.observe import Observations, Process, StepFacts
+    from matrix.scenario.observations import Observations, Process, StepFacts
 
 LISTED = 12
 
@@ -94,7 +94,7 @@ def _work(observations: Observations) -> Iterator[Finding]:
         yield _finding(observations, f"ran-{kind}", target, actual, first[kind, target])
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     step = observations.steps["rebuild"]
     programs = Counter(process.program or "(fork)" for process in step.processes)
     figures: dict[str, int | float | str] = {
@@ -110,7 +110,7 @@ def _examine(observations: Observations) -> Outcome:
     }
     findings = (*_work(observations), *_changes(observations))
     found = {finding.key: finding for finding in findings}
-    return Outcome(tuple(found[key] for key in sorted(found)), len(step.files), figures)
+    return Examined(tuple(found[key] for key in sorted(found)), len(step.files), figures)
 
 
 CHECK = Check(

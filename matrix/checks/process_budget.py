@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.result import Finding
-from matrix.timeline import Origin, of_step
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.trace.timeline import Origin, of_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from matrix.observe import Observations, StepFacts
+    from matrix.scenario.observations import Observations, StepFacts
 
 TOTAL, PARSE, FEATURES = "total", "$(shell)", "feature tests"
 COUNTED = (TOTAL, PARSE, FEATURES)
@@ -68,12 +68,12 @@ def _more(before: Mapping[str, int], found: Mapping[str, int], step: StepFacts) 
             )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     ceilings = observations.scenario.cell.build.expect.processes
     base = observations.base.done(STEP) if observations.base else None
     base = base if base and base.traced else None
     if not ceilings and base is None:
-        return Outcome(skip="the build's file sets no ceiling (expect: processes), and there is no base tree")
+        return Examined(skip="the build's file sets no ceiling (expect: processes), and there is no base tree")
     step = observations.steps[STEP]
     found = counts(step)
     findings = [*_never(observations, ceilings), *_over(ceilings, found, step)]
@@ -82,7 +82,7 @@ def _examine(observations: Observations) -> Outcome:
         before = counts(base)
         findings += _more(before, found, step)
         figures |= {f"base {program}": before[program] for program in (*ceilings, *COUNTED)}
-    return Outcome(tuple(findings), found[TOTAL], figures)
+    return Examined(tuple(findings), found[TOTAL], figures)
 
 
 CHECK = Check(

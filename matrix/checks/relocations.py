@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.elf import STRING
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.scenario.elf import STRING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.elf import ElfFacts
-    from matrix.observe import Observations
+    from matrix.scenario.elf import ElfFacts
+    from matrix.scenario.observations import Observations
 
 UNIT = "pmu-events-string.o"
 
@@ -39,7 +39,7 @@ def _symbols(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
             )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     folder = f"{observations.output}/pmu-events"
     program = observations.elf.get(f"{observations.output}/perf")
     table = observations.elf.get(f"{folder}/pmu-events.o")
@@ -67,7 +67,7 @@ def _examine(observations: Observations) -> Outcome:
         findings.append(
             Finding(kind="no-symbol", subject=STRING, expected="a symbol of this name", actual="there is none")
         )
-    return Outcome(tuple(findings), len(found), _figures(table, program, unit, compact, len(found)))
+    return Examined(tuple(findings), len(found), _figures(table, program, unit, compact, len(found)))
 
 
 def _lost(facts: ElfFacts, names: list[str]) -> Finding:

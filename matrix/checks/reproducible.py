@@ -6,12 +6,12 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.makers import maker
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
-    from matrix.observe import Observations
+    from matrix.scenario.observations import Observations
 
 NO_ARTEFACT = re.compile(r"(\.log|\.make\.output|\.d|\.cmd|\.pyc|/FEATURE-DUMP[^/]*|/\.fixdep[^/]*)$")
 """Logs, dependency files and byte code: they hold the commands and dates of their build, and no artefact is made
@@ -38,7 +38,7 @@ def first_difference(observations: Observations) -> str | None:
     return next((path for path in differing(observations) if not NO_ARTEFACT.search(path)), None)
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     one, two = observations.made("build"), observations.made("build-again")
     compared = [path for path in one.keys() & two.keys() if one[path].type != "directory"]
     different = differing(observations)
@@ -62,7 +62,7 @@ def _examine(observations: Observations) -> Outcome:
         "artefacts that differ": len(artefacts),
         "logs and dependency files that differ": len(different) - len(artefacts),
     }
-    return Outcome(tuple(findings), len(compared), figures)
+    return Examined(tuple(findings), len(compared), figures)
 
 
 def _clock(observations: Observations) -> Finding | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.makers import maker
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.observe import Observations, StepFacts
+    from matrix.scenario.observations import Observations, StepFacts
 
 
 def _written(observations: Observations, step: StepFacts, touched: set[str]) -> Iterator[Finding]:
@@ -34,9 +34,9 @@ def _written(observations: Observations, step: StepFacts, touched: set[str]) -> 
         )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     if not observations.scenario.cell.build.out_of_tree:
-        return Outcome(skip="an in-tree build writes into the source tree")
+        return Examined(skip="an in-tree build writes into the source tree")
     findings: dict[str, Finding] = {}
     touched: set[str] = set()
     examined = 0
@@ -45,7 +45,7 @@ def _examine(observations: Observations) -> Outcome:
         examined += sum(path.startswith("/out/") for path in step.files)
         for finding in _written(observations, step, touched):
             findings.setdefault(finding.key, finding)
-    return Outcome(tuple(findings.values()), examined)
+    return Examined(tuple(findings.values()), examined)
 
 
 CHECK = Check(

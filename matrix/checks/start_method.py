@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.plan import GENERATED, GENERATOR, START_METHODS
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.scenario.plan import GENERATED, GENERATOR, START_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.observe import Observations, Process
+    from matrix.scenario.observations import Observations, Process
 
 
 def methods_seen(processes: tuple[Process, ...]) -> set[str]:
@@ -90,12 +90,12 @@ def _same(observations: Observations) -> Iterator[Finding]:
                 )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     if not observations.generator_has_pool:
-        return Outcome(skip="this tree's generator has no process pool")
+        return Examined(skip="this tree's generator has no process pool")
     step = observations.steps["generate"]
     compared = sum(path.endswith(".c") for path in step.files)
-    return Outcome((*_effect(observations), *_same(observations)), compared, {"files compared": compared})
+    return Examined((*_effect(observations), *_same(observations)), compared, {"files compared": compared})
 
 
 CHECK = Check(

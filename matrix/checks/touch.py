@@ -5,15 +5,15 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Outcome
-from matrix.derived import dependents, graph, reachable
-from matrix.makers import maker
-from matrix.result import Finding
+from matrix.checks import Check, Examined
+from matrix.model.result import Finding
+from matrix.trace.command_lines import maker
+from matrix.trace.products import dependents, graph, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.observe import Observations
+    from matrix.scenario.observations import Observations
 
 STEPS = ("touch-source", "touch-header")
 
@@ -62,7 +62,7 @@ def _judge(observations: Observations, name: str) -> Iterator[Finding]:
         )
 
 
-def _examine(observations: Observations) -> Outcome:
+def _examine(observations: Observations) -> Examined:
     findings = [finding for name in STEPS for finding in _judge(observations, name)]
     steps = [observations.steps[name] for name in STEPS]
     counts = {
@@ -70,7 +70,7 @@ def _examine(observations: Observations) -> Outcome:
         for step in steps
         for touched in step.step.touch
     }
-    return Outcome(tuple(findings), sum(counts.values()) or len(findings), dict(counts))
+    return Examined(tuple(findings), sum(counts.values()) or len(findings), dict(counts))
 
 
 CHECK = Check(

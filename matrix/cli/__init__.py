@@ -10,7 +10,7 @@ import typer
 from matrix import __version__
 from matrix.cli import bisect, gate, look, machine, repro, runs, series, timing, trust
 from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
-from matrix.reports.text import plain
+from matrix.untrusted import plain
 
 app = typer.Typer(
     name="perf-matrix",

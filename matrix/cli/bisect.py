@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from matrix import series as judge
 from matrix.cli.gate import twice
 from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, Repository, forbid_install, print_json
 from matrix.errors import InfrastructureError, UsageError
-from matrix.reports.text import plain
+from matrix.untrusted import plain
+from matrix.verdicts import series as judge
 
 if TYPE_CHECKING:
-    from matrix.lineup import Ground
-    from matrix.store import Run
+    from matrix.runs.store import Run
+    from matrix.series.apply import PatchBase
 
 GOOD, BAD, SKIP, STOP = 0, 1, 125, 128
 """What git-bisect(1) takes from the command of `git bisect run`; from 128 on it ends."""
@@ -33,9 +33,13 @@ def bisect(
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Find the commit that made a check fail, through `git bisect run`, in a repository of our own."""
-    from matrix import cells, config, git, launch, lineup, private_engine, scratch, session, store
     from matrix.checks import registry
-    from matrix.strict import did_you_mean
+    from matrix.config import load, selection
+    from matrix.engine import private_engine
+    from matrix.errors import did_you_mean
+    from matrix.runs import interrupts, ownership, schedule, store
+    from matrix.series import apply
+    from matrix.trees import git, scratch_repository
 
     forbid_install(no_install)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -45,17 +49,17 @@ def bisect(
     first, last = (git.commit(where, revision) for revision in (good, bad))
     if first == last or git.attempt(where, "merge-base", "--is-ancestor", first, last).returncode:
         raise UsageError(f"{bad} does not come after {good}", "--good names an ancestor of --bad. Are they swapped?")
-    loaded = config.load(configs)
-    with launch.interruptible():
-        connected = private_engine.ensure(engine or None, session.label(), console.print)
-        on = lineup.ground(first, where, loaded, connected, console.print)
-    found = cells.select(cells.every(loaded, [on.tree]), [select.partition("@")[0]])
+    loaded = load.load(configs)
+    with interrupts.interruptible():
+        connected = private_engine.ensure(engine or None, ownership.label(), console.print)
+        on = apply.base(first, where, loaded, connected, console.print)
+    found = selection.select(selection.every(loaded, [on.tree]), [select.partition("@")[0]])
     if len(found) > 1:
         raise UsageError(f"{select!r} selects {len(found)} cells", f"Name one, as {found[0].id.partition('@')[0]}.")
     absolute = [str(path.resolve()) for path in configs]
-    this = store.begin(found, [judge.BASE], absolute, launch.jobs(jobs, 1), base=judge.BASE)
+    this = store.begin(found, [judge.BASE], absolute, schedule.jobs(jobs, 1), base=judge.BASE)
     folder = this.folder / "configs"
-    lineup.configure(folder, [on.tree])
+    apply.configure(folder, [on.tree])
     this.save_settings(this.settings().model_copy(update={"configs": (*absolute, str(folder))}))
     twice(this, number, engine, console)
     for revision, wanted in ((first, GOOD), (last, BAD)):
@@ -66,7 +70,7 @@ def bisect(
             word = "does not newly fail" if wanted == BAD else "cannot be come to"
             raise UsageError(f"{check} {word} at {revision[:12]} in {found[0].id}", f"perf-matrix report {this.name}")
     culprit = _git_bisect(
-        scratch.bisecting(on.scratch, folder / "repository.git"), first, last, [this.name, check, engine]
+        scratch_repository.bisecting(on.scratch, folder / "repository.git"), first, last, [this.name, check, engine]
     )
     said = git.run(where, "show", "--no-patch", "--format=%H%n%an%n%s", culprit).decode(errors="replace").splitlines()
     if json_output:
@@ -92,12 +96,15 @@ def bisect_step(
 
 
 def _step(run: str, check: str, engine: str) -> int:
-    from matrix import config, git, lineup, store
+    from matrix.config import load
+    from matrix.runs import store
+    from matrix.series import apply
+    from matrix.trees import git
 
     this = store.find(run)
-    base = config.load([Path(folder) for folder in this.settings().configs]).trees[judge.BASE]
+    base = load.load([Path(folder) for folder in this.settings().configs]).trees[judge.BASE]
     location, _, commit = base.source.removeprefix("git:").rpartition("@")
-    on = lineup.standing(base, Path(location), commit, _sha256(this))
+    on = apply.standing(base, Path(location), commit, _sha256(this))
     revision = git.commit(Path(), "BISECT_HEAD")
     return _try(this, on, revision, check, engine, Console(stderr=True, highlight=False, soft_wrap=True))
 
@@ -109,20 +116,21 @@ def _sha256(this: Run) -> str:
     return result.tree.sha256
 
 
-def _try(this: Run, on: Ground, revision: str, check: str, engine: str, console: Console) -> int:
+def _try(this: Run, on: PatchBase, revision: str, check: str, engine: str, console: Console) -> int:
     """Run the cell on a commit, unless it was, and return what that says to `git bisect run`."""
-    from matrix import gate, lineup
-    from matrix.result import Verdict
+    from matrix.model.result import Verdict
+    from matrix.series import apply
+    from matrix.verdicts import regressions
 
-    place = this.settings().cells[0].partition("@")[0]
+    place = this.settings().cells[0].place
     name = judge.BASE if revision == on.commit else f"c{revision[:12]}"
-    cell_id = f"{place}@{name}"
+    cell_id = place.on(name)
     if this.result(cell_id) is None:
-        lineup.configure(Path(this.settings().configs[-1]), [on.made(name, revision, revision)])
+        apply.configure(Path(this.settings().configs[-1]), [on.made(name, revision, revision)])
         this.extend([cell_id], [name])
         twice(this, 1, engine, console)
-    base, head = this.result(f"{place}@{judge.BASE}"), this.result(cell_id)
-    held = gate.hold(place, name, base, head)
+    base, head = this.result(place.on(judge.BASE)), this.result(cell_id)
+    held = regressions.hold(place, name, base, head)
     if held.undecided or head is None:
         return STOP
     mine = next((one for one in head.checks if one.check == check), None)
@@ -138,7 +146,7 @@ def _git_bisect(repository: Path, good: str, bad: str, words: list[str]) -> str:
         UsageError: git could not name one, as too much could not be built, or the revisions are not as they must be.
 
     """
-    from matrix import git
+    from matrix.trees import git
 
     git.run(repository, "update-ref", "HEAD", bad, env=git.OURS)
     git.run(repository, "bisect", "start", "--no-checkout", bad, good, env=git.OURS)

@@ -25,14 +25,15 @@ from matrix.cli.options import (
     selected,
 )
 from matrix.errors import UsageError
-from matrix.result import Verdict
+from matrix.model.cell_id import Place
+from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
     from matrix.reports import Report
-    from matrix.store import Run
+    from matrix.runs.store import Run
 
 FILES = {"json": "gate.json", "junit": "gate.xml", "markdown": "gate.md", "mail": "gate.mail", "text": "gate.txt"}
-USUAL = "debian-trixie/gcc/default"
+USUAL = Place("debian-trixie/gcc/default")
 TREE = "A tree: 7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE."
 
 
@@ -47,8 +48,10 @@ def gate(
     json_output: Json = False,
 ) -> None:  # fmt: skip
     """Fail for what HEAD breaks and BASE did not; say what was broken already and what is mended."""
-    from matrix import cells, config, launch, reports, store
+    from matrix import reports
+    from matrix.config import load, selection
     from matrix.reports import text
+    from matrix.runs import run_report, schedule, store
 
     forbid_install(no_install)
     if resume:
@@ -56,15 +59,15 @@ def gate(
     else:
         if not (base and head):
             raise UsageError("a gate needs --base and --head", "As --base git:.@v7.1 --head git:.@my-branch.")
-        loaded = config.load(configs)
+        loaded = load.load(configs)
         found, words = selected(profile, [head], select, exclude, configs)
         found, words, against = beside(found, words, base, configs)
         absolute = tuple(str(folder.resolve()) for folder in configs)
-        sharing = launch.jobs(jobs, launch.workers(number, len(found) // 2))
-        tree = cells.tree(loaded, head).name
+        sharing = schedule.jobs(jobs, schedule.workers(number, len(found) // 2))
+        tree = selection.tree(loaded, head).name
         this = store.begin(
             found, words, absolute, sharing, base=against, head=tree,
-            require=cells.profile(loaded, profile).require if timing else (), pairs=pairs,
+            require=selection.profile(loaded, profile).require if timing else (), pairs=pairs,
         )  # fmt: skip
     console = Console(stderr=json_output, highlight=False)
     if output and output.exists() and not output.is_dir():
@@ -72,7 +75,7 @@ def gate(
     twice(this, number, engine, console)
     if this.settings().require and not this.required():
         _measure(this, engine, console)
-    report = reports.of_run(this)
+    report = run_report.of_run(this)
     if output:
         _write(report, output, console)
     if json_output:
@@ -85,51 +88,55 @@ def gate(
 
 def twice(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what a run lacks, and what the infrastructure failed at once more."""
-    from matrix import launch
+    from matrix.runs import launch, schedule
 
     wanted = this.settings().cells
     for attempt in range(2):
-        todo = launch.lacking(this, wanted)
+        todo = schedule.lacking(this, wanted)
         if not todo:
             return
         again = "again, as the infrastructure failed" if attempt else f"of {len(wanted)} cells to do"
         console.print(f"run {this.name}: {len(todo)} {again}", soft_wrap=True)
-        launch.run(this, wanted, launch.at_once(this, todo, number), engine or None, console)
+        launch.run(this, wanted, schedule.at_once(this, todo, number), engine or None, console)
 
 
 def _measure(this: Run, engine: str, console: Console) -> None:
     """Measure what is required of times, and keep what it came to with the run; what does not build has no times."""
-    from matrix import cells, config, launch, measure, private_engine, requirement, session
-    from matrix.comparison import MEASURES
+    from matrix.config import load, selection
+    from matrix.engine import private_engine
+    from matrix.runs import interrupts, ownership, schedule
+    from matrix.timing import bench
+    from matrix.verdicts import requirement
+    from matrix.verdicts.comparison import MEASURES
 
     settings = this.settings()
-    loaded = config.load([Path(folder) for folder in settings.configs])
-    trees = {tree.name: tree for tree in (cells.tree(loaded, word) for word in settings.trees)}
-    places = {cell_id.partition("@")[0] for cell_id in settings.cells}
+    loaded = load.load([Path(folder) for folder in settings.configs])
+    trees = {tree.name: tree for tree in (selection.tree(loaded, word) for word in settings.trees)}
+    places = {cell_id.place for cell_id in settings.cells}
     place = USUAL if USUAL in places else min(places)
-    both = {cell.id: cell for cell in cells.every(loaded, trees.values())}
+    both = {cell.id: cell for cell in selection.every(loaded, trees.values())}
     wanted = {requirement.parse(text).measure for text in settings.require}
-    asked = measure.Asked(
-        base=both[f"{place}@{settings.base}"], head=both[f"{place}@{settings.head}"],
-        measures=tuple(name for name in MEASURES if name in wanted), pairs=settings.pairs, jobs=launch.jobs(0, 1),
+    asked = bench.Asked(
+        base=both[place.on(settings.base)], head=both[place.on(settings.head)],
+        measures=tuple(name for name in MEASURES if name in wanted), pairs=settings.pairs, jobs=schedule.jobs(0, 1),
         seed=0, required=settings.require, pins=this.pins,
     )  # fmt: skip
     console.print(f"measuring {', '.join(asked.measures)} in {place}: {settings.pairs} rounds", soft_wrap=True)
     for name in (settings.base, settings.head):
-        result = this.result(f"{place}@{name}")
+        result = this.result(place.on(name))
         failed = result is None or any(step.name == "build" and step.verdict != Verdict.PASS for step in result.steps)
         if failed or result is None or not result.steps:
             console.print(f"not measured: {place}@{name} was not built")
             return
-    with launch.interruptible():
-        connected = private_engine.ensure(engine or None, session.label(), console.print)
-        found, _ = measure.compare(asked, connected, console.print)
+    with interrupts.interruptible():
+        connected = private_engine.ensure(engine or None, ownership.label(), console.print)
+        found, _ = bench.compare(asked, connected, console.print)
     this.save_required({text: (Verdict(verdict), why) for text, (verdict, why) in found.required.items()})
 
 
 def _write(report: Report, folder: Path, console: Console) -> None:
-    from matrix import reports, store
+    from matrix import files, reports
 
     for name, render in reports.formats().items():
-        store.write(folder / FILES.get(name, f"gate.{name}"), render(report))
+        files.write(folder / FILES.get(name, f"gate.{name}"), render(report))
     console.print(f"reports: {folder}", soft_wrap=True)

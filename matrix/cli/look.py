@@ -43,8 +43,8 @@ def plan(
     tree: TreeNames = [], configs: Configs = [], json_output: Json = False,
 ) -> None:  # fmt: skip
     """Print what would be done to a cell: its steps, their commands and circumstances."""
-    from matrix import images
-    from matrix.plan import scenario
+    from matrix.engine import images
+    from matrix.scenario.plan import scenario
 
     found = one(cell, tree, configs)
     planned = scenario(found)
@@ -70,9 +70,9 @@ def shell(
     tree: TreeNames = [], configs: Configs = [], engine: Host = "", no_install: NoInstall = False,
 ) -> None:  # fmt: skip
     """Open a shell in a cell's container as it was after a step, which is run first."""
-    from matrix import inspect_cell
+    from matrix.runs import cell_shell
 
     forbid_install(no_install)
     raise typer.Exit(
-        inspect_cell.shell(one(cell, tree, configs), after, engine or None, Console(highlight=False, soft_wrap=True))
+        cell_shell.shell(one(cell, tree, configs), after, engine or None, Console(highlight=False, soft_wrap=True))
     )

@@ -17,9 +17,9 @@ engine_app = typer.Typer(help="Start, stop or look at a container engine of the 
 
 def doctor(engine: Host = "", json_output: Json = False) -> None:
     """Say whether this machine has what the matrix needs, and what to do where it has not."""
-    from matrix import launch
+    from matrix.engine import doctor
 
-    rows = launch.doctor(engine or None)
+    rows = doctor.examine(engine or None)
     if json_output:
         print_json([{"what": what, "ok": ok, "found": found} for what, ok, found in rows])
     else:
@@ -36,13 +36,14 @@ def clean(
     engine: Host = "", json_output: Json = False,
 ) -> None:  # fmt: skip
     """Remove what runs that have ended left in the engine, after saying what."""
-    from matrix import engines, session
+    from matrix.engine import api, backends, cache
+    from matrix.runs import ownership
 
-    connected = engines.connect(engine or None, session.label())
-    found = session.left_over(connected)
+    connected = backends.connect(engine or None, ownership.label())
+    found = ownership.left_over(connected)
     if everything:
-        found += [item for item in connected.resources() if item.purpose in session.KEPT]
-        found += [engines.Resource("file", str(path), "cache", "") for path in session.cached_files()]
+        found += [item for item in connected.resources() if item.purpose in cache.KEPT]
+        found += [api.Resource("file", str(path), "cache", "") for path in cache.files()]
     if json_output:
         print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
     else:
@@ -60,7 +61,7 @@ def clean(
 @engine_app.command("up")
 def engine_up(no_install: NoInstall = False) -> None:
     """Start a private dockerd unless it runs; as root on Debian, install it first, saying so."""
-    from matrix import private_engine
+    from matrix.engine import private_engine
 
     forbid_install(no_install)
     now = private_engine.up(typer.echo)
@@ -70,7 +71,7 @@ def engine_up(no_install: NoInstall = False) -> None:
 @engine_app.command("down")
 def engine_down() -> None:
     """Stop the private dockerd, and nothing else."""
-    from matrix import private_engine
+    from matrix.engine import private_engine
 
     typer.echo("stopped" if private_engine.down() else "it was not running")
 
@@ -78,7 +79,7 @@ def engine_down() -> None:
 @engine_app.command("status")
 def engine_status(json_output: Json = False) -> None:
     """Say whether the private dockerd runs."""
-    from matrix import private_engine
+    from matrix.engine import private_engine
 
     now = private_engine.status()
     if json_output:

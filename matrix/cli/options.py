@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matrix import cells, config
+from matrix.config import load, selection
 from matrix.errors import UsageError
 
 if TYPE_CHECKING:
-    from matrix.model import Cell
-    from matrix.store import Run
+    from matrix.model.cell import Cell
+    from matrix.runs.store import Run
 
 Select = Annotated[list[str], typer.Option("--select", "-s", help="Cells by glob, as 'debian-*/gcc/static'.")]
 Exclude = Annotated[list[str], typer.Option("--exclude", "-x", help="Cells to leave out, by glob.")]
@@ -56,7 +56,7 @@ def resumed(name: str, command: str) -> Run:
         UsageError: there is no such run, or another command began it.
 
     """
-    from matrix import store
+    from matrix.runs import store
 
     found = store.find(name)
     began = found.settings().command
@@ -69,10 +69,10 @@ def selected(
     profile: str, trees: list[str], select: list[str], exclude: list[str], folders: list[Path]
 ) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     """Return the cells that the options select, and the trees that they are on as they were asked for."""
-    loaded = config.load(folders)
-    chosen = cells.profile(loaded, profile)
+    loaded = load.load(folders)
+    chosen = selection.profile(loaded, profile)
     words = tuple(trees) or chosen.trees
-    return cells.of_profile(loaded, chosen, words, select, exclude), words
+    return selection.of_profile(loaded, chosen, words, select, exclude), words
 
 
 def beside(
@@ -81,7 +81,7 @@ def beside(
     """Return cells and their trees with those of a base tree that they are held against, and its name, if any."""
     if not base:
         return found, words, ""
-    tree = cells.tree(config.load(folders), base)
+    tree = selection.tree(load.load(folders), base)
     if all(cell.tree.name == tree.name for cell in found):
         raise UsageError(f"--base {base} is the tree itself", "Hold it against another one: --tree names it.")
     more = {cell.id: cell for cell in found} | {
@@ -97,12 +97,12 @@ def one(glob: str, trees: list[str], folders: list[Path]) -> Cell:
         UsageError: it selects none, or more than one.
 
     """
-    loaded = config.load(folders)
+    loaded = load.load(folders)
     words = trees or (
         [glob.partition("@")[2]] if "@" in glob and not set(glob.partition("@")[2]) & set("*?[") else ["7.3"]
     )
-    everything = cells.every(loaded, [cells.tree(loaded, word) for word in words])
-    found = cells.select(everything, [glob])
+    everything = selection.every(loaded, [selection.tree(loaded, word) for word in words])
+    found = selection.select(everything, [glob])
     if len(found) > 1:
         raise UsageError(
             f"{glob!r} selects {len(found)} cells", f"Name one of: {', '.join(c.id for c in found[:6])}, …"

@@ -12,16 +12,18 @@ from rich.text import Text
 
 from matrix.cli.options import Configs, Host, Json, NoInstall, forbid_install, print_json
 from matrix.errors import InfrastructureError, UsageError
-from matrix.reports.text import STYLES, plain
+from matrix.reports.text import STYLES
+from matrix.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from matrix.ingredients import Ingredient, Outcome
-    from matrix.model import Cell, Limits, Tree
-    from matrix.obtain import First
-    from matrix.result import CellResult
-    from matrix.store import Run
+    from matrix.model.cell import Cell, Limits
+    from matrix.model.result import CellResult
+    from matrix.model.tree import Tree
+    from matrix.repro.original import Original
+    from matrix.runs.store import Run
+    from matrix.verdicts.reproduction import Ingredient, Reproduction
 
 SAME = {"same": "green", "differs": "bold yellow", "unknown": "dim"}
 SHOWN = 160
@@ -33,16 +35,16 @@ def bundle(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")] = None,
 ) -> None:
     """Write one file to attach to a mail: a result, its logs, recipe and patch; no sources, no private paths."""
-    from matrix import bundle as bundles
-    from matrix import obtain
+    from matrix.repro import bundle as bundles
+    from matrix.repro import original
 
     if Path(of).is_file():
         if cell:
             raise UsageError(f"{of} is the result of one cell", "Give no CELL, or the run.")
-        first = obtain.of_file(Path(of))
+        first = original.of_file(Path(of))
     else:
-        first = obtain.of_run(of, cell)
-    packed = bundles.pack(first.result, obtain.logs(first), obtain.patch(first), obtain.places(first))
+        first = original.of_run(of, cell)
+    packed = bundles.pack(first.result, original.logs(first), original.patch(first), original.places(first))
     target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")
@@ -72,7 +74,10 @@ def repro(
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Do a cell again from its result, and say what of it is the same: ingredients, verdict and findings."""
-    from matrix import ingredients, launch, redo, reports
+    from matrix import reports
+    from matrix.repro import self_contained_run
+    from matrix.runs import launch, run_report
+    from matrix.verdicts import reproduction
 
     forbid_install(no_install)
     if shell and json_output:
@@ -84,13 +89,13 @@ def repro(
     console = Console(stderr=json_output, highlight=False)
     if first.patch is not None:
         cell = cell.model_copy(update={"tree": _patched(cell.tree, first.patch, engine, console)})
-    this = redo.begin(cell, chosen, limits, folders)
+    this = self_contained_run.begin(cell, chosen, limits, folders)
     console.print(f"run {this.name}: {cell.id}, as in run {plain(first.result.run, lines=False)}", markup=False)
     launch.run(this, (cell.id,), 1, engine or None, console)
     now = this.result(cell.id)
     if now is None:
         raise InfrastructureError(f"{cell.id} has no result", f"Go on: perf-matrix run --resume {this.name}")
-    rows, outcome = ingredients.compare(first.result, now), ingredients.outcome(first.result, now)
+    rows, outcome = reproduction.compare(first.result, now), reproduction.outcome(first.result, now)
     if json_output:
         print_json(_data(this, now, rows, outcome))
     else:
@@ -99,11 +104,11 @@ def repro(
             console.print(line, soft_wrap=True)
     if shell:
         _shell(now, this, engine, console)
-    raise typer.Exit(reports.exit_status(reports.of_run(this)))
+    raise typer.Exit(reports.exit_status(run_report.of_run(this)))
 
 
-def _first(what: str, source: str, run: str) -> First:
-    from matrix import obtain
+def _first(what: str, source: str, run: str) -> Original:
+    from matrix.repro import original
 
     if bool(what) == bool(source):
         raise UsageError(
@@ -113,29 +118,30 @@ def _first(what: str, source: str, run: str) -> First:
     if run and (source or Path(what).is_file()):
         raise UsageError("--run goes with a cell only", "A file and a bundle hold one result.")
     if source:
-        return obtain.of_bundle(source)
-    return obtain.of_file(Path(what)) if Path(what).is_file() else obtain.of_cell(what, run)
+        return original.of_bundle(source)
+    return original.of_file(Path(what)) if Path(what).is_file() else original.of_cell(what, run)
 
 
-def _own_folders(first: First) -> list[str]:
+def _own_folders(first: Original) -> list[str]:
     """Return the folders of configuration of a run of this machine's, as far as they are still there."""
     return [folder for folder in first.own.settings().configs if Path(folder).is_dir()] if first.own else []
 
 
-def _to_do(first: First, spec: str, folders: Sequence[str]) -> tuple[Cell, Limits]:
+def _to_do(first: Original, spec: str, folders: Sequence[str]) -> tuple[Cell, Limits]:
     """Return the cell and its limits: as they were where the result is our own, else what is ours of its names."""
-    from matrix import agreement, config, reproduction
+    from matrix.config import load
+    from matrix.repro import adoption, consistency
 
     result = first.result
-    then = agreement.definition(result)
+    then = consistency.definition(result)
     if first.own and not spec:
         return then, result.limits
-    loaded = config.load([Path(folder) for folder in folders])
+    loaded = load.load([Path(folder) for folder in folders])
     if first.own:
-        tree = reproduction.chosen_tree(result, then.tree, loaded, spec)
+        tree = adoption.chosen_tree(result, then.tree, loaded, spec)
         return then.model_copy(update={"tree": tree.model_copy(update={"delta": then.tree.delta})}), result.limits
-    cell = reproduction.adopted(result, then, loaded, spec, has_patch=first.patch is not None)
-    return cell, reproduction.bounded(result.limits)
+    cell = adoption.adopted(result, then, loaded, spec, has_patch=first.patch is not None)
+    return cell, adoption.bounded(result.limits)
 
 
 def _patched(tree: Tree, diff: bytes, engine: str, console: Console) -> Tree:
@@ -145,18 +151,20 @@ def _patched(tree: Tree, diff: bytes, engine: str, console: Console) -> Tree:
         UsageError: it does not apply.
 
     """
-    from matrix import launch, lineup, private_engine, session
-    from matrix.patches import Patch
+    from matrix.engine import private_engine
+    from matrix.runs import interrupts, ownership
+    from matrix.series import apply
+    from matrix.trees.patches import Patch
 
-    with launch.interruptible():
-        connected = private_engine.ensure(engine or None, session.label(), console.print)
-        on = lineup.below(tree.model_copy(update={"edits": (), "summary": tree.source}), connected, console.print)
-    [commit] = lineup.commits(on, [Patch(1, "the patch of the bundle", "", "", "", "", diff)])
+    with interrupts.interruptible():
+        connected = private_engine.ensure(engine or None, ownership.label(), console.print)
+        on = apply.below(tree.model_copy(update={"edits": (), "summary": tree.source}), connected, console.print)
+    [commit] = apply.commits(on, [Patch(1, "the patch of the bundle", "", "", "", "", diff)])
     return on.made(tree.name, tree.summary, commit).model_copy(update={"edits": tree.edits})
 
 
-def _data(run: Run, now: CellResult, rows: Sequence[Ingredient], outcome: Outcome) -> dict[str, object]:
-    from matrix import ingredients
+def _data(run: Run, now: CellResult, rows: Sequence[Ingredient], outcome: Reproduction) -> dict[str, object]:
+    from matrix.verdicts import reproduction
 
     return {
         "schema_version": 1,
@@ -164,7 +172,7 @@ def _data(run: Run, now: CellResult, rows: Sequence[Ingredient], outcome: Outcom
         "folder": str(run.folder),
         "cell": now.id,
         "verdict": now.verdict,
-        "failing_step": ingredients.failing_step(now),
+        "failing_step": reproduction.failing_step(now),
         "outcome": outcome.model_dump(mode="json"),
         "ingredients": [row.model_dump(mode="json") for row in rows],
     }
@@ -190,7 +198,7 @@ def _text(given: str) -> Text:
     return Text(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")
 
 
-def _said(outcome: Outcome) -> Iterator[Text]:
+def _said(outcome: Reproduction) -> Iterator[Text]:
     for one in outcome.differences:
         yield Text("").append_text(_text(f"{one.check}: {one.then} then, {one.now} now"))
         for mark, keys in (("no longer", one.gone), ("new", one.new)):
@@ -203,9 +211,9 @@ def _said(outcome: Outcome) -> Iterator[Text]:
 
 def _ended(now: CellResult, run: Run) -> Iterator[Text]:
     """Say where it failed: the step, why, and its log."""
-    from matrix import ingredients
+    from matrix.verdicts import reproduction
 
-    name = ingredients.failing_step(now)
+    name = reproduction.failing_step(now)
     step = next((step for step in now.steps if step.name == name), None)
     folder = run.cell(now.id)
     if step:
@@ -222,10 +230,12 @@ def _ended(now: CellResult, run: Run) -> Iterator[Text]:
 
 
 def _shell(now: CellResult, run: Run, engine: str, console: Console) -> None:
-    from matrix import agreement, ingredients, inspect_cell
+    from matrix.repro import consistency
+    from matrix.runs import cell_shell
+    from matrix.verdicts import reproduction
 
-    after = ingredients.failing_step(now) or "build"
-    cell = agreement.definition(now)
+    after = reproduction.failing_step(now) or "build"
+    cell = consistency.definition(now)
     console.print(f"a shell after step {after}", markup=False)
-    how = inspect_cell.Circumstances(now.jobs, now.limits, run.pins)
-    inspect_cell.shell(cell, after, engine or None, console, how)
+    how = cell_shell.Circumstances(now.jobs, now.limits, run.pins)
+    cell_shell.shell(cell, after, engine or None, console, how)

@@ -30,11 +30,11 @@ from matrix.cli.options import (
     selected,
 )
 from matrix.errors import UsageError
-from matrix.model import Limits
-from matrix.result import Verdict
+from matrix.model.cell import Limits
+from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
-    from matrix.store import Run
+    from matrix.runs.store import Run
 
 LIMITS = Limits()
 
@@ -49,8 +49,9 @@ def run(
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, and check everything."""
-    from matrix import launch, reports, store
+    from matrix import reports
     from matrix.reports import text
+    from matrix.runs import launch, run_report, schedule, store
 
     forbid_install(no_install)
     if resume:
@@ -63,18 +64,18 @@ def run(
         found, words = selected(profile, tree, select, exclude, configs)
         found, words, against = beside(found, words, base, configs)
         limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
-        at_once = launch.workers(number, len({cell.id.partition("@")[0] for cell in found}) if against else len(found))
-        chosen = launch.jobs(jobs, at_once)
+        at_once = schedule.workers(number, len({cell.place for cell in found}) if against else len(found))
+        chosen = schedule.jobs(jobs, at_once)
         absolute = tuple(str(folder.resolve()) for folder in configs)
         this = store.begin(found, words, absolute, chosen, limits, base=against)
     wanted = this.settings().cells
     console = Console(stderr=json_output, highlight=False)
-    todo = launch.lacking(this, wanted)
-    at_once = launch.at_once(this, todo, number)
+    todo = schedule.lacking(this, wanted)
+    at_once = schedule.at_once(this, todo, number)
     console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do, {at_once} at once", soft_wrap=True)
     if todo:
         launch.run(this, wanted, at_once, engine or None, console)
-    report = reports.of_run(this)
+    report = run_report.of_run(this)
     if json_output:
         typer.echo(reports.formats()["json"](report), nl=False)
     else:
@@ -91,18 +92,19 @@ def report(
     ] = False,
 ) -> None:
     """Print a run's report."""
-    from matrix import cellrun, reports, session, store
-    from matrix.strict import did_you_mean
+    from matrix import reports
+    from matrix.errors import did_you_mean
+    from matrix.runs import cell_run, ownership, run_report, store
 
     this = store.find(run or None)
     known = reports.formats()
     if format not in known:
         raise UsageError(f"no format {format!r}{did_you_mean(format, known)}")
     if check:
-        cellrun.check_again(this)
-    if session.going_on(this):
+        cell_run.check_again(this)
+    if ownership.going_on(this):
         typer.echo(f"{this.name} is going on: cells that have not ended yet are shown as ERROR", err=True)
-    made = reports.of_run(this)
+    made = run_report.of_run(this)
     typer.echo(known[format](made), nl=False)
     raise typer.Exit(reports.exit_status(made))
 
@@ -112,8 +114,8 @@ def runs(
     json_output: Json = False,
 ) -> None:
     """Name the runs that there are, the newest first: what each was, and what came of its cells."""
-    from matrix import store
-    from matrix.reports.text import plain
+    from matrix.runs import store
+    from matrix.untrusted import plain
 
     there = store.runs()
     rows = [_row(run) for run in there[: most or None]]
@@ -137,11 +139,11 @@ def runs(
 
 def _row(run: Run) -> dict[str, Any]:
     """Return what is said of a run; one that has no settings of this version, or a result, is said to be unreadable."""
-    from matrix import session
+    from matrix.runs import ownership
 
     row: dict[str, Any] = {
         "run": run.name, "command": "unreadable", "started": "", "trees": [], "cells": 0, "verdicts": {}, "lacking": 0,
-        "going_on": session.going_on(run), "folder": str(run.folder),
+        "going_on": ownership.going_on(run), "folder": str(run.folder),
     }  # fmt: skip
     try:
         settings = run.settings()

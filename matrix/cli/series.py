@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix import series as judge
 from matrix.cli.gate import twice
 from matrix.cli.options import (
     Configs,
@@ -30,12 +29,16 @@ from matrix.cli.options import (
     resumed,
 )
 from matrix.errors import UsageError
-from matrix.reports.text import WIDTH, plain
+from matrix.reports.text import WIDTH
+from matrix.untrusted import plain
+from matrix.verdicts import kept_build
+from matrix.verdicts import series as judge
 
 if TYPE_CHECKING:
-    from matrix.model import Tree
-    from matrix.series import Outcome, Row, Step
-    from matrix.store import Run
+    from matrix.model.cell_id import Place
+    from matrix.model.tree import Tree
+    from matrix.runs.store import Run
+    from matrix.verdicts.series import PatchResult, PatchTree, SeriesResult
 
 Bases = Annotated[list[str], typer.Option("--base", help="What it is applied to: a revision, or a tree as 7.3.")]
 
@@ -55,7 +58,7 @@ def series(
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Apply a series, patch by patch; name the first that does not build or newly fails a check."""
-    from matrix import launch
+    from matrix.runs import schedule
 
     forbid_install(no_install)
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
@@ -69,7 +72,7 @@ def series(
         )
         applied = _apply(asked, console)
         places = _places(applied, (select, exclude, profile, each), everywhere=exhaustive)
-        this = _begin(applied, places, configs, launch.jobs(jobs, launch.workers(number, len(set(places)))))
+        this = _begin(applied, places, configs, schedule.jobs(jobs, schedule.workers(number, len(set(places)))))
     _run(this, number, engine, console)
     if not any(step.alone for step in this.settings().series):
         _search(this, number, engine, console)
@@ -101,14 +104,19 @@ class _Applied:
     """A series on its base: a step per patch, and the folder of configuration that has a tree for each."""
 
     base: Tree
-    steps: tuple[Step, ...]
+    steps: tuple[PatchTree, ...]
     folder: Path
     configs: tuple[Path, ...]
 
 
 def _apply(asked: _Asked, console: Console) -> _Applied:
     """Apply a series, or where it is to be said what can be taken alone each patch by itself."""
-    from matrix import config, launch, lineup, patches, paths, private_engine, session
+    from matrix import paths
+    from matrix.config import load
+    from matrix.engine import private_engine
+    from matrix.runs import interrupts, ownership
+    from matrix.series import apply
+    from matrix.trees import patches
 
     found = patches.read(asked.where, asked.repository)
     unknown = asked.without - {patch.number for patch in found}
@@ -117,36 +125,36 @@ def _apply(asked: _Asked, console: Console) -> _Applied:
     chosen = [patch for patch in found if patch.number not in asked.without]
     if not chosen:
         raise UsageError("--without leaves no patch", "Leave fewer out.")
-    loaded = config.load(asked.configs)
-    with launch.interruptible():
-        engine = private_engine.ensure(asked.engine, session.label(), console.print)
-        on, *others = [lineup.ground(word, asked.repository, loaded, engine, console.print) for word in asked.bases]
+    loaded = load.load(asked.configs)
+    with interrupts.interruptible():
+        engine = private_engine.ensure(asked.engine, ownership.label(), console.print)
+        on, *others = [apply.base(word, asked.repository, loaded, engine, console.print) for word in asked.bases]
     missing = patches.missing(found)
-    commits = lineup.commits(on, chosen, others, sorted({*missing, *asked.without}))
+    commits = apply.commits(on, chosen, others, sorted({*missing, *asked.without}))
     console.print(f"{len(commits)} patch{'es' if len(commits) > 1 else ''} apply to {on.word}")
     if missing:
         console.print(f"not among the patches: {', '.join(map(str, missing))}")
-    steps, commits = lineup.steps(on, chosen, commits, alone=asked.alone, from_scratch=asked.from_scratch)
+    steps, commits = apply.steps(on, chosen, commits, alone=asked.alone, from_scratch=asked.from_scratch)
     made = [on.made(step.tree, step.subject, commit) for step, commit in zip(steps, commits, strict=True)]
     name = hashlib.sha256("".join((on.commit, *commits)).encode()).hexdigest()[:16]
     folder = paths.state() / "series" / name
-    lineup.configure(folder, [on.tree, *made])
+    apply.configure(folder, [on.tree, *made])
     return _Applied(on.tree, tuple(steps), folder, asked.configs)
 
 
 def _places(
     applied: _Applied, asked: tuple[list[str], list[str], str, str], *, everywhere: bool
-) -> dict[str, tuple[str, ...]]:
+) -> dict[Place, tuple[str, ...]]:
     """Return for each cell (IMAGE/TOOLCHAIN/BUILD) the trees that it is run on."""
-    from matrix import cells, config
+    from matrix.config import load, selection
 
     select, exclude, profile, each = asked
-    loaded = config.load([*applied.configs, applied.folder])
-    chosen = cells.profile(loaded, profile)
+    loaded = load.load([*applied.configs, applied.folder])
+    chosen = selection.profile(loaded, profile)
     last = applied.steps[-1]
-    ends = [cell.id.partition("@")[0] for cell in cells.of_profile(loaded, chosen, [judge.BASE], select, exclude)]
+    ends = [cell.place for cell in selection.of_profile(loaded, chosen, [judge.BASE], select, exclude)]
     glob = each or (ends[0] if select else loaded.profiles["smoke"].select[0])
-    walked = [cell.id.partition("@")[0] for cell in cells.select(cells.every(loaded, [applied.base]), [glob])]
+    walked = [cell.place for cell in selection.select(selection.every(loaded, [applied.base]), [glob])]
     busy = [step.tree for step in applied.steps if everywhere or not step.idle]
     if not busy:
         raise UsageError(
@@ -160,20 +168,21 @@ def _places(
     }
 
 
-def _begin(applied: _Applied, places: dict[str, tuple[str, ...]], configs: list[Path], jobs: int) -> Run:
-    from matrix import cells, config, store
+def _begin(applied: _Applied, places: dict[Place, tuple[str, ...]], configs: list[Path], jobs: int) -> Run:
+    from matrix.config import load, selection
+    from matrix.runs import store
 
     folders = [*configs, applied.folder]
-    loaded = config.load(folders)
+    loaded = load.load(folders)
     names = (judge.BASE, *(step.tree for step in applied.steps))
-    wanted = {f"{place}@{tree}" for place, on in places.items() for tree in on}
-    every = cells.every(loaded, [loaded.trees[name] for name in names])
+    wanted = {place.on(tree) for place, on in places.items() for tree in on}
+    every = selection.every(loaded, [loaded.trees[name] for name in names])
     picked = [cell for cell in every if cell.id in wanted]
     absolute = [str(folder.resolve()) for folder in folders]
     return store.begin(picked, names, absolute, jobs, base=judge.BASE, series=applied.steps)
 
 
-def _rows(this: Run) -> tuple[Row, ...]:
+def _rows(this: Run) -> tuple[PatchResult, ...]:
     settings = this.settings()
     return judge.rows(settings.series, settings.cells, {result.id: result for result in this.results()})
 
@@ -181,18 +190,18 @@ def _rows(this: Run) -> tuple[Row, ...]:
 def _run(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what a series lacks; and from scratch what went on with another patch's build and fails otherwise."""
     twice(this, number, engine, console)
-    doubtful = judge.doubtful({result.id: result for result in this.results()})
+    doubtful = kept_build.doubtful({result.id: result for result in this.results()})
     if not doubtful:
         return
-    names = {tree for _, tree in doubtful}
+    names = {cell_id.tree for cell_id in doubtful}
     settings = this.settings()
     steps = tuple(
         step.model_copy(update={"may_go_on_with": ""}) if step.tree in names else step for step in settings.series
     )
     this.save_settings(settings.model_copy(update={"series": steps}))
-    for place, tree in doubtful:
-        this.forget(f"{place}@{tree}")
-    console.print(f"once more, from scratch: {', '.join(f'{place}@{tree}' for place, tree in doubtful)}")
+    for cell_id in doubtful:
+        this.forget(cell_id)
+    console.print(f"once more, from scratch: {', '.join(doubtful)}")
     _run(this, number, engine, console)
 
 
@@ -200,9 +209,9 @@ def _search(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what is needed to name the first patch in each cell that newly fails at the end."""
     while True:
         rows = _rows(this)
-        places = dict.fromkeys(cell_id.partition("@")[0] for cell_id in this.settings().cells)
+        places = dict.fromkeys(cell_id.place for cell_id in this.settings().cells)
         found = {place: judge.following(rows, place) for place in places}
-        new = [f"{place}@{rows[at].step.tree}" for place, at in found.items() if at is not None]
+        new = [place.on(rows[at].step.tree) for place, at in found.items() if at is not None]
         if not new:
             return
         console.print(f"looking for the first patch: {', '.join(new)}")
@@ -210,20 +219,20 @@ def _search(this: Run, number: int, engine: str, console: Console) -> None:
         _run(this, number, engine, console)
 
 
-def _outcome(this: Run) -> Outcome:
+def _outcome(this: Run) -> SeriesResult:
     base = next((tree.summary for tree in _trees(this) if tree.name == judge.BASE), judge.BASE)
     return judge.outcome(this.name, base, _rows(this))
 
 
 def _trees(this: Run) -> tuple[Tree, ...]:
-    from matrix import config
+    from matrix.config import load
 
     settings = this.settings()
-    loaded = config.load([Path(folder) for folder in settings.configs])
+    loaded = load.load([Path(folder) for folder in settings.configs])
     return tuple(loaded.trees[name] for name in settings.trees)
 
 
-def _print(found: Outcome, console: Console) -> None:
+def _print(found: SeriesResult, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("patch", "", "cells", "newly fails", "subject"):
         table.add_column(heading, justify="right" if heading in ("patch", "cells") else "left", overflow="fold")

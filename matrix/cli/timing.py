@@ -11,19 +11,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix import config
 from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, TreeNames, forbid_install, one, print_json
+from matrix.config import load
 from matrix.errors import UsageError
-from matrix.reports.text import WIDTH, plain
+from matrix.model.cell_id import Place
+from matrix.reports.text import WIDTH
+from matrix.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.comparison import Comparison, Counted, Session
-    from matrix.config import Config
-    from matrix.jobgraph import Make
-    from matrix.model import Cell
-    from matrix.recording import Recorded
+    from matrix.config.load import Config
+    from matrix.model.cell import Cell
+    from matrix.timing.recording import Recorded
+    from matrix.trace.jobgraph import Make
+    from matrix.verdicts.comparison import Comparison, ComparisonRun, Counted
 
 TreeName = Annotated[str, typer.Argument(help="7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE.")]
 Measures = Annotated[
@@ -52,30 +54,33 @@ def compare(
     configs: Configs = [], jobs: Jobs = 0, engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Measure two trees in turn and say what is faster, what slower, and what cannot be told."""
-    from matrix import cells, launch, private_engine, requirement, session
-    from matrix import measure as measuring
-    from matrix.comparison import MEASURES
-    from matrix.strict import did_you_mean
+    from matrix.config import selection
+    from matrix.engine import private_engine
+    from matrix.errors import did_you_mean
+    from matrix.runs import interrupts, ownership, schedule
+    from matrix.timing import bench as measuring
+    from matrix.verdicts import requirement
+    from matrix.verdicts.comparison import MEASURES
 
     forbid_install(no_install)
-    loaded = config.load(configs)
+    loaded = load.load(configs)
     for name in measure:
         if name not in MEASURES:
             raise UsageError(f"no measure {name!r}{did_you_mean(name, MEASURES)}", f"There are: {', '.join(MEASURES)}.")
-    required = [*require, *(cells.profile(loaded, profile).require if profile else ())]
-    if profile and not cells.profile(loaded, profile).require:
+    required = [*require, *(selection.profile(loaded, profile).require if profile else ())]
+    if profile and not selection.profile(loaded, profile).require:
         raise UsageError(f"profile {profile} requires nothing", "`require` in its file says what it must come to.")
     wanted = {requirement.parse(text).measure for text in required}
     measures = tuple(name for name in MEASURES if name in {*measure, *wanted} or not measure)
-    place = f"{image}/{toolchain}/{build}"
+    place = Place(f"{image}/{toolchain}/{build}")
     asked = measuring.Asked(
         base=_cell(loaded, place, base), head=_cell(loaded, place, head), measures=measures, pairs=pairs,
-        jobs=launch.jobs(jobs, 1), seed=seed, required=tuple(required),
+        jobs=schedule.jobs(jobs, 1), seed=seed, required=tuple(required),
     )  # fmt: skip
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
     console.print(f"{place}: {head} against {base}; {pairs} rounds of {', '.join(measures)}")
-    with launch.interruptible():
-        connected = private_engine.ensure(engine or None, session.label(), console.print)
+    with interrupts.interruptible():
+        connected = private_engine.ensure(engine or None, ownership.label(), console.print)
         found, path = measuring.compare(asked, connected, console.print)
     if json_output:
         typer.echo(found.model_dump_json(indent=2))
@@ -86,17 +91,17 @@ def compare(
     raise typer.Exit(0 if met and found.measured else 1)
 
 
-def _cell(loaded: Config, place: str, word: str) -> Cell:
-    from matrix import cells
+def _cell(loaded: Config, place: Place, word: str) -> Cell:
+    from matrix.config import selection
 
-    tree = cells.tree(loaded, word)
-    found = cells.select(cells.every(loaded, [tree]), [f"{place}@{tree.name}"])
+    tree = selection.tree(loaded, word)
+    found = selection.select(selection.every(loaded, [tree]), [place.on(tree.name)])
     if len(found) > 1:
         raise UsageError(f"{place!r} selects {len(found)} cells", "--image, --toolchain and --build take a name each.")
     return found[0]
 
 
-def _print(found: Session, console: Console) -> None:
+def _print(found: ComparisonRun, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     headings = ("measure", "base s", "head s", "ratio", "95 % interval", "A/A", "floor", "p", "", "CPU s", "processes",
                 "compilers")  # fmt: skip
@@ -148,20 +153,21 @@ def trace(
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Show where a step's time goes: what ran at once, what ran alone, for which target, and the critical path."""
-    from matrix import account, paths, simulate, store, timeline, views
+    from matrix import files, paths
+    from matrix.trace import cost, simulation, timeline, views
 
     forbid_install(no_install)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     found = _recorded(cell, step, run, (tree, configs, jobs, engine), console)
     line = timeline.of_step(found.facts)
-    cost = account.account(line)
-    path = simulate.span(_graph(found), MOST_CORES).path
+    spent = cost.account(line)
+    path = simulation.span(_graph(found), MOST_CORES).path
     if json_output:
-        typer.echo(cost.model_dump_json(indent=2))
+        typer.echo(spent.model_dump_json(indent=2))
     folder = output or paths.state() / "traces" / found.cell / step
     for view in views.registry().values():
-        text = view.render(found.cell, step, line, cost, path)
-        store.write(folder / f"{step}{view.suffix}", text)
+        text = view.render(found.cell, step, line, spent, path)
+        files.write(folder / f"{step}{view.suffix}", text)
         if view.name == "text" and not json_output:
             typer.echo(text, nl=False)
     console.print(f"for ui.perfetto.dev and chrome://tracing: {folder / step}.json\na picture: {folder / step}.html")
@@ -177,8 +183,8 @@ def predict(
     json_output: Json = False,
 ) -> None:  # fmt: skip
     """Replay a recorded build on other numbers of cores: its time, its span, and what limits it."""
-    from matrix import jobgraph, simulate
-    from matrix.strict import did_you_mean
+    from matrix.errors import did_you_mean
+    from matrix.trace import jobgraph, simulation
 
     forbid_install(no_install)
     numbers, measured = _numbers(jobs), _numbers(measure) if measure else ()
@@ -194,8 +200,8 @@ def predict(
         )
     found = _recorded(cell, step, run, (tree, configs, 0, engine), Console(stderr=True, highlight=False))
     graph = _graph(found)
-    rows = {number: simulate.predict(graph, number) for number in dict.fromkeys((*numbers, *measured))}
-    span = simulate.span(graph, MOST_CORES)
+    rows = {number: simulation.predict(graph, number) for number in dict.fromkeys((*numbers, *measured))}
+    span = simulation.span(graph, MOST_CORES)
     took = _measured(cell, measured, times, (tree, configs, engine), console) if measured else {}
     if json_output:
         print_json({
@@ -209,7 +215,7 @@ def predict(
     for number, guess in rows.items():
         real = took.get(number)
         off = (f"{real:.1f}", f"{guess.wall_s / real - 1:+.1%}") if real else ("", "")
-        table.add_row(str(number), f"{guess.wall_s:.1f}", *off, Text(plain(simulate.limit(guess))))
+        table.add_row(str(number), f"{guess.wall_s:.1f}", *off, Text(plain(simulation.limit(guess))))
     _wide(console).print(table)
     unknown, makes = jobgraph.undeclared(graph)
     console.print(
@@ -219,7 +225,7 @@ def predict(
 
 
 def _graph(found: Recorded) -> Make:
-    from matrix import jobgraph, timeline
+    from matrix.trace import jobgraph, timeline
 
     try:
         return jobgraph.graph(timeline.of_step(found.facts), found.databases)
@@ -238,8 +244,11 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _recorded(
     glob: str, step: str, run: str, options: tuple[TreeNames, Configs, int, str], console: Console
 ) -> Recorded:
-    from matrix import launch, plan, private_engine, recording, session, store
-    from matrix.strict import did_you_mean
+    from matrix.engine import private_engine
+    from matrix.errors import did_you_mean
+    from matrix.runs import interrupts, ownership, schedule, store
+    from matrix.scenario import plan
+    from matrix.timing import recording
 
     trees, configs, jobs, engine = options
     chosen = one(glob, trees, configs)
@@ -248,18 +257,19 @@ def _recorded(
         raise UsageError(f"no traced step {step!r}{did_you_mean(step, names)}", f"There are: {', '.join(names)}.")
     if run:
         return recording.of_run(store.find(run), chosen.id, step)
-    with launch.interruptible(), session.busy():
-        connected = private_engine.ensure(engine or None, session.label(), console.print)
-        return recording.record(chosen, step, launch.jobs(jobs, 1), connected, console.print)
+    with interrupts.interruptible(), ownership.busy():
+        connected = private_engine.ensure(engine or None, ownership.label(), console.print)
+        return recording.record(chosen, step, schedule.jobs(jobs, 1), connected, console.print)
 
 
 def _measured(
     glob: str, jobs: tuple[int, ...], times: int, options: tuple[TreeNames, Configs, str], console: Console
 ) -> dict[int, float]:
-    from matrix import launch, private_engine, session
-    from matrix import measure as measuring
+    from matrix.engine import private_engine
+    from matrix.runs import interrupts, ownership
+    from matrix.timing import bench as measuring
 
     trees, configs, engine = options
-    with launch.interruptible():
-        connected = private_engine.ensure(engine or None, session.label(), console.print)
+    with interrupts.interruptible():
+        connected = private_engine.ensure(engine or None, ownership.label(), console.print)
         return measuring.builds(one(glob, trees, configs), jobs, times, connected, console.print)

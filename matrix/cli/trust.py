@@ -10,17 +10,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix import config
 from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, Number, Resume, forbid_install, print_json, resumed
+from matrix.config import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.claims import Row
-    from matrix.config import Config
-    from matrix.model import Edit
-    from matrix.mutants import Trust
-    from matrix.store import Run
+    from matrix.config.load import Config
+    from matrix.model.edit import Edit
+    from matrix.runs.store import Run
+    from matrix.verdicts.claims import ClaimRow
+    from matrix.verdicts.mutants import Trust
 
 Faults = Annotated[list[str], typer.Option("--select", "-s", help="Faults by glob, as 'undo-*'.")]
 Base = Annotated[str, typer.Option("--tree", "-t", help="The tree to plant them in.")]
@@ -32,8 +32,8 @@ def mutants(
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Plant faults in a tree, to see each check find what it should, and nothing in the tree as it is."""
-    from matrix import cells
-    from matrix import mutants as judge
+    from matrix.config import selection
+    from matrix.verdicts import mutants as judge
 
     forbid_install(no_install)
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
@@ -42,8 +42,8 @@ def mutants(
         tree = this.settings().trees[0]
         chosen = judge.of_run(loaded.edits, this.settings().planted)
     else:
-        loaded = config.load(configs)
-        cells.tree(loaded, tree)
+        loaded = load.load(configs)
+        selection.tree(loaded, tree)
         chosen = judge.faults(loaded.edits, tree, select)
         if show:
             _list(chosen, json_output=json_output)
@@ -55,7 +55,7 @@ def mutants(
             words,
             (configs, number, jobs),
             planted=judge.digests(chosen),
-            base=cells.tree(loaded, tree).name,
+            base=selection.tree(loaded, tree).name,
         )
     _do(this, number, engine, console)
     found = judge.trust(this.name, tree, chosen, {result.id: result for result in this.results()})
@@ -73,8 +73,9 @@ def claims(
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Say of each claim of the series what decides it, and what the tree and the base say to it."""
-    from matrix import cells, store
-    from matrix import claims as judge
+    from matrix.config import selection
+    from matrix.runs import store
+    from matrix.verdicts import claims as judge
 
     forbid_install(no_install)
     console = Console(stderr=json_output, highlight=False, soft_wrap=True)
@@ -82,11 +83,11 @@ def claims(
         this, loaded = _resumed(resume, bool(configs), planted=False)
         tree, base = this.settings().trees[0], this.settings().trees[-1]
     else:
-        loaded = config.load(configs)
+        loaded = load.load(configs)
     known = loaded.claims.values()
-    names = [cells.tree(loaded, word).name for word in (tree, base)]
+    names = [selection.tree(loaded, word).name for word in (tree, base)]
     if not resume:
-        ids = [f"{place}@{name}" for place in judge.places(known) for name in names]
+        ids = [place.on(name) for place in judge.places(known) for name in names]
         this = _begin(
             loaded, ids, [tree, base], (configs, number, jobs), checks=judge.check_names(known), base=names[1]
         )
@@ -102,8 +103,8 @@ def claims(
     raise typer.Exit(judge.exit_status(found, judge.undone(known, names, results)))
 
 
-def _print_claims(found: tuple[Row, ...], tree: str, base: str, console: Console) -> None:
-    from matrix.reports.text import plain
+def _print_claims(found: tuple[ClaimRow, ...], tree: str, base: str, console: Console) -> None:
+    from matrix.untrusted import plain
 
     for row in found:
         console.print(Text(f"{f'patch {row.patch}' if row.patch else 'series'}: {row.summary}", style="bold"))
@@ -119,14 +120,15 @@ def _print_claims(found: tuple[Row, ...], tree: str, base: str, console: Console
 def _begin(
     loaded: Config, ids: Sequence[str], trees: Sequence[str], options: tuple[Configs, int, int], **more: Any
 ) -> Run:
-    from matrix import cells, launch, store
+    from matrix.config import selection
+    from matrix.runs import schedule, store
 
     configs, number, jobs = options
     words = list(dict.fromkeys(trees))
-    picked = cells.select(cells.every(loaded, [cells.tree(loaded, word) for word in words]), ids)
-    at_once = launch.workers(number, len({cell.id.partition("@")[0] for cell in picked}))
+    picked = selection.select(selection.every(loaded, [selection.tree(loaded, word) for word in words]), ids)
+    at_once = schedule.workers(number, len({cell.place for cell in picked}))
     folders = [str(folder.resolve()) for folder in configs]
-    return store.begin(picked, words, folders, launch.jobs(jobs, at_once), **more)
+    return store.begin(picked, words, folders, schedule.jobs(jobs, at_once), **more)
 
 
 def _resumed(name: str, others: bool, *, planted: bool) -> tuple[Run, Config]:
@@ -136,17 +138,17 @@ def _resumed(name: str, others: bool, *, planted: bool) -> tuple[Run, Config]:
     if others:
         raise UsageError("--resume goes with none of --select, --configs and --list", "The run has its own.")
     this = resumed(name, "mutants" if planted else "claims")
-    return this, config.load([Path(folder) for folder in this.settings().configs])
+    return this, load.load([Path(folder) for folder in this.settings().configs])
 
 
 def _do(this: Run, number: int, engine: str, console: Console) -> None:
-    from matrix import launch
+    from matrix.runs import launch, schedule
 
     wanted = this.settings().cells
-    todo = launch.lacking(this, wanted)
+    todo = schedule.lacking(this, wanted)
     console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do")
     if todo:
-        launch.run(this, wanted, launch.at_once(this, todo, number), engine or None, console)
+        launch.run(this, wanted, schedule.at_once(this, todo, number), engine or None, console)
 
 
 def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:
@@ -160,7 +162,8 @@ def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:
 
 
 def _print(found: Trust, folder: str, console: Console) -> None:
-    from matrix.reports.text import WIDTH, plain
+    from matrix.reports.text import WIDTH
+    from matrix.untrusted import plain
 
     table = Table(box=None, pad_edge=False)
     for heading in ("fault", "cell", "check", "fate", "finding", "seconds"):

@@ -7,15 +7,12 @@ import itertools
 import pkgutil
 from typing import TYPE_CHECKING, Literal
 
-from matrix import gate, series
-from matrix.gate import Gate
-from matrix.model import Frozen
-from matrix.result import CellResult, Verdict, worst
+from matrix.model.base import Frozen
+from matrix.model.result import CellResult, Verdict, worst
+from matrix.verdicts.regressions import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from matrix.store import Run
 
 
 class Report(Frozen):
@@ -55,25 +52,6 @@ def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], ce
         missing=missing,
         notes=(*same_builds(cells), *_went_on(cells)),
     )
-
-
-def of_run(run: Run) -> Report:
-    """Return the report of a run as it stands."""
-    settings = run.settings()
-    results = list(run.results())
-    report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
-    if settings.series:
-        rows = series.rows(settings.series, settings.cells, {result.id: result for result in results})
-        subjects = {step.tree: step.subject for step in settings.series}
-        held = tuple(one for row in rows for one in row.held)
-        found = Gate(base=settings.base, head=f"{len(rows)} patches", held=held, subjects=subjects)
-    elif settings.head:
-        held = gate.against(results, settings.cells, settings.base, settings.head)
-        required = dict.fromkeys(settings.require, (Verdict.ERROR, "it was not measured")) | run.required()
-        found = Gate(base=settings.base, head=settings.head, held=held, required=required)
-    else:
-        return report
-    return report.model_copy(update={"gate": found, "verdict": found.verdict})
 
 
 def same_builds(cells: Sequence[CellResult]) -> list[str]:

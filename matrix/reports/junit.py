@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from matrix.gate import THE_CELL
-from matrix.reports.text import plain
-from matrix.result import Verdict
+from matrix.model.result import Verdict
+from matrix.untrusted import plain
+from matrix.verdicts.regressions import THE_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matrix.gate import Held
+    from matrix.model.result import CellResult, CheckResult, Finding
     from matrix.reports import Report
-    from matrix.result import CellResult, CheckResult, Finding
+    from matrix.verdicts.regressions import CellComparison
 
 BAD = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
@@ -44,7 +44,7 @@ def render(report: Report) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(cell: CellResult, held: Held | None) -> ET.Element:
+def _suite(cell: CellResult, held: CellComparison | None) -> ET.Element:
     suite = ET.Element("testsuite", name=plain(cell.id), time=f"{cell.wall_s:.1f}", timestamp=plain(cell.started))
     open_why = held.undecided if held else cell.reason if cell.verdict == Verdict.ERROR else ""
     lost = [said.finding for said in held.broken if said.finding.subject == THE_CELL] if held else []

@@ -6,15 +6,16 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from matrix.reports.text import plain
-from matrix.result import Verdict
+from matrix.model.result import Verdict
+from matrix.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.gate import Held
+    from matrix.model.cell_id import CellId
+    from matrix.model.result import CellResult, Finding
     from matrix.reports import Report
-    from matrix.result import CellResult, Finding
+    from matrix.verdicts.regressions import CellComparison
 
 WIDTH = 72
 SHOWN = 10
@@ -42,7 +43,7 @@ def render(report: Report) -> str:
     return plain("\n".join(lines).rstrip() + "\n")
 
 
-def _images(cells: list[CellResult], bad: set[str]) -> Iterator[str]:
+def _images(cells: list[CellResult], bad: set[CellId]) -> Iterator[str]:
     """Yield a line per image (number, seconds of its cells, image, Ok or FAIL, compilers), below it one per cell.
 
     An image is what the worst of its cells is; SKIP is the least, as it took nothing from those that were built.
@@ -63,7 +64,7 @@ def _images(cells: list[CellResult], bad: set[str]) -> Iterator[str]:
             yield f"     {cell.wall_s:8.2f}   {cell.id}: {_word(cell, bad)}{beside}"
 
 
-def _word(cell: CellResult, bad: set[str]) -> str:
+def _word(cell: CellResult, bad: set[CellId]) -> str:
     if cell.id in bad:
         return "FAIL"
     return {Verdict.ERROR: "ERR", Verdict.SKIP: "SKIP"}.get(cell.verdict, "Ok")
@@ -82,11 +83,11 @@ def _cell(cell: CellResult, report: Report) -> Iterator[str]:
         yield from (f"{cell.id}: {check.check}: {check.reason}\n" for check in bad if not check.findings)
         found = [(check.check, finding) for check in bad for finding in check.findings if not finding.known]
     if found:
-        subject = report.gate.subjects.get(cell.id.partition("@")[2], "") if report.gate else ""
+        subject = report.gate.subjects.get(cell.id.tree, "") if report.gate else ""
         yield from _quoted(cell, found, subject)
 
 
-def _beside(held: Held) -> Iterator[str]:
+def _beside(held: CellComparison) -> Iterator[str]:
     if held.undecided:
         yield from (f"{held.cell}: could not be decided: {held.undecided}", "")
     if held.mended:

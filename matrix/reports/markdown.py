@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.reports.text import plain
-from matrix.result import Verdict
+from matrix.model.result import Verdict
+from matrix.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from matrix.gate import Gate, Said
+    from matrix.model.result import CellResult
     from matrix.reports import Report
-    from matrix.result import CellResult
+    from matrix.verdicts.regressions import CheckFinding, Gate
 
 SHOWN = 20
 
@@ -46,7 +46,7 @@ def _gate(report: Report, gate: Gate) -> Iterator[str]:
             yield from _said(held.mended)
 
 
-def _said(said: Sequence[Said]) -> Iterator[str]:
+def _said(said: Sequence[CheckFinding]) -> Iterator[str]:
     for each in said[:SHOWN]:
         finding = each.finding
         said_of_it = f"expected {_cell(finding.expected)}, actual {_cell(finding.actual)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,14 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.result import Verdict
+from matrix.model.result import Verdict
+from matrix.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from matrix.gate import Gate, Said
+    from matrix.model.result import CellResult, CheckResult, Finding
     from matrix.reports import Report
-    from matrix.result import CellResult, CheckResult, Finding
+    from matrix.verdicts.regressions import CheckFinding, Gate
 
 STYLES = {
     Verdict.PASS: "green",
@@ -47,12 +47,6 @@ def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
     for line in [*(_gate(report, report.gate) if report.gate else ()), *_end(report)]:
         console.print(line, soft_wrap=True)
     return out.getvalue()
-
-
-def plain(text: str, *, lines: bool = True) -> str:
-    """Return text from a cell without characters that would steer a terminal, nor with `lines` off any line's end."""
-    kept = "\n" if lines else ""
-    return "".join(c if c in kept or unicodedata.category(c)[0] not in "CZ" or c == " " else "?" for c in text)
 
 
 def _table(report: Report) -> Table:
@@ -137,7 +131,7 @@ def _gate(report: Report, gate: Gate) -> Iterator[Text]:
         yield _mark(verdict).append(f" {plain(f'{text}: {why}', lines=False)}", style="default")
 
 
-def _said(name: str, title: Text, said: Sequence[Said], folder: str) -> Iterator[Text]:
+def _said(name: str, title: Text, said: Sequence[CheckFinding], folder: str) -> Iterator[Text]:
     if said:
         yield Text(f"\n{name} ").append_text(title)
     for each in said[:SHOWN]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.plugin import assert_check
+from matrix.runs.plugin import assert_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from matrix.model import Cell
-    from matrix.result import CellResult
+    from matrix.model.cell import Cell
+    from matrix.model.result import CellResult
 
 
 @pytest.mark.cell

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix import private_engine, session, store
-from matrix.engines import RUN_LABEL
+from matrix.engine import cache, private_engine
+from matrix.engine.api import RUN_LABEL
 from matrix.errors import InfrastructureError
+from matrix.runs import ownership, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from matrix.engines import Engine, Resource
-    from matrix.result import CellResult, CheckResult
+    from matrix.engine.api import Engine, Resource
+    from matrix.model.result import CellResult, CheckResult
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = ROOT / "tests" / "data" / "fake"
@@ -145,12 +146,12 @@ class Bench:
     def owner(self) -> str:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PERF_MATRIX_STATE", str(self.state))
-            return session.owner()
+            return ownership.owner()
 
     def left(self, engine: Engine) -> list[Resource]:
         """Return what this bench's runs still have in the engine, caches left out."""
         mine = self.owner()
-        return [r for r in engine.resources() if r.run.startswith(f"{mine}.") and r.purpose not in session.KEPT]
+        return [r for r in engine.resources() if r.run.startswith(f"{mine}.") and r.purpose not in cache.KEPT]
 
     @contextlib.contextmanager
     def counted(self, engine: Engine) -> Iterator[list[str]]:
@@ -228,7 +229,7 @@ def kill(pids: list[int]) -> None:
 def engine() -> Engine:
     """Return a running engine, brought up where that is possible; CI must have one."""
     try:
-        return private_engine.ensure(None, session.label(), print)
+        return private_engine.ensure(None, ownership.label(), print)
     except InfrastructureError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error), pytrace=False)

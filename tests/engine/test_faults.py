@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix import paths
-from matrix.result import Verdict
+from matrix.model.result import Verdict
 from tests.engine.conftest import PLACE, Bench
 
 if TYPE_CHECKING:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix import git, store
+from matrix.runs import store
+from matrix.trees import git
 from tests.engine.conftest import FAKE, PLACE, Bench, edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from matrix.engines import Engine
-    from matrix.result import CellResult
+    from matrix.engine.api import Engine
+    from matrix.model.result import CellResult
 
 pytestmark = pytest.mark.engine
 

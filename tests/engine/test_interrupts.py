@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import engines
-from matrix.engines import Resource
-from matrix.result import Verdict
+from matrix.engine import backends
+from matrix.engine.api import Resource
+from matrix.model.result import Verdict
 from tests.engine.conftest import PATIENCE_S, PLACE, Bench, descendants, edit, kill
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
-    from matrix.engines import Engine
+    from matrix.engine.api import Engine
 
 pytestmark = pytest.mark.engine
 
@@ -204,8 +204,8 @@ def test_what_a_killed_run_left_is_found_and_removed_by_clean(start: Callable[[]
 
 def test_the_next_run_sweeps_what_a_killed_one_left_and_nothing_of_anybody_else(bench: Bench, engine: Engine) -> None:
     bench.tree("good")
-    dead = engines.connect(session=f"{bench.owner()}.20000101T000000Z-dead")
-    alive = engines.connect(session="someone-else.20000101T000000Z-dead")
+    dead = backends.connect(session=f"{bench.owner()}.20000101T000000Z-dead")
+    alive = backends.connect(session="someone-else.20000101T000000Z-dead")
     others = Resource("volume", "pbm-test-others", "script", "")
     try:
         dead.provide("pbm-test-dead", "script", lambda: iter(()))

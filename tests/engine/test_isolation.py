@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix import agent_volume, cells, config, images, trees
-from matrix.engines import UID, CellSpec
-from matrix.model import Limits
+from matrix.config import load, selection
+from matrix.engine import agent_volume, images
+from matrix.engine.api import UID, CellSpec
+from matrix.model.cell import Limits
+from matrix.trees import volumes
 from tests.engine.conftest import FAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.engines import Container, Engine
+    from matrix.engine.api import Container, Engine
 
 pytestmark = pytest.mark.engine
 
@@ -24,9 +26,9 @@ LIMITS = Limits(memory_bytes=256 << 20, disk_bytes=64 << 20, pids=64)
 
 @pytest.fixture(scope="module")
 def spec(engine: Engine) -> CellSpec:
-    loaded = config.load([FAKE])
+    loaded = load.load([FAKE])
     image = images.prepare(loaded.images["debian-trixie-min"], engine, print)
-    tree = trees.prepare(cells.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
+    tree = volumes.prepare(selection.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
     return CellSpec(image.tag, tree.volumes, agent_volume.provide(engine), "matrix", LIMITS)
 
 

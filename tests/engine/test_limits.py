@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.result import Verdict
+from matrix.model.result import Verdict
 from tests.engine.conftest import PLACE, Bench, Done, Edit, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from matrix.engines import Engine
+    from matrix.engine.api import Engine
 
 pytestmark = pytest.mark.engine
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.checks import registry
-from matrix.engines import Resource
+from matrix.engine.api import Resource
 from tests.engine.conftest import FAKE, PATIENCE_S, ROOT, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.engines import Engine
+    from matrix.engine.api import Engine
 
 pytestmark = pytest.mark.engine
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import engines
+from matrix.engine import backends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.engines import Engine
+    from matrix.engine.api import Engine
     from tests.engine.conftest import Bench, Done
 
 pytestmark = [
@@ -101,7 +101,7 @@ def test_up_starts_one_down_stops_it_and_the_one_in_use_stays(
         again = place.engine("up", "--no-install")
         assert "starting" not in again.out
         assert json.loads(place.engine("status", "--json").out)["running"] is True
-        other = engines.connect(f"unix://{place.folder}/run/engine.sock")
+        other = backends.connect(f"unix://{place.folder}/run/engine.sock")
         assert other.describe()["engine"].startswith("docker")
         assert other.resources() == []
     finally:

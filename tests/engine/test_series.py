@@ -20,14 +20,15 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from matrix import cells, config, git, trees
+from matrix.config import load, selection
+from matrix.trees import git, tree_archive, volumes
 from tests.engine.conftest import FAKE, PATIENCE_S, PLACE, ROOT, Bench, Done, edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from matrix.engines import Engine
+    from matrix.engine.api import Engine
 
 pytestmark = pytest.mark.engine
 
@@ -94,8 +95,8 @@ def committed(folder: Path) -> tuple[str, ...]:
 
 def unpacked(folder: Path, engine: Engine) -> None:
     """Put the tree 7.3 into a folder."""
-    tree = trees.prepare(cells.tree(config.load(), "7.3"), engine, print)
-    with tarfile.open(trees.archive(tree.identity.sha256)) as archive:
+    tree = volumes.prepare(selection.tree(load.load(), "7.3"), engine, print)
+    with tarfile.open(tree_archive.path_of(tree.identity.sha256)) as archive:
         archive.extractall(folder.parent, filter="data")
     (folder.parent / "tree").rename(folder)
 

@@ -14,7 +14,7 @@ import pytest
 from tests.engine.conftest import FAKE, PLACE, Bench
 
 if TYPE_CHECKING:
-    from matrix.engines import Engine
+    from matrix.engine.api import Engine
 
 pytestmark = [
     pytest.mark.engine,

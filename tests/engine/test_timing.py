@@ -9,17 +9,19 @@ import pytest
 from docker.models.containers import ContainerCollection
 from filelock import FileLock
 
-from matrix import cellrun, cells, config, planting, private_engine, session, store
-from matrix.comparison import MEASURES
-from matrix.model import Limits
-from matrix.result import Verdict
+from matrix.config import load, selection
+from matrix.engine import private_engine
+from matrix.model.cell import Limits
+from matrix.model.result import Verdict
+from matrix.runs import cell_run, kept_builds, ownership, store
+from matrix.verdicts.comparison import MEASURES
 from tests.engine.conftest import FAKE, PLACE, Bench, Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from matrix.engines import Engine
+    from matrix.engine.api import Engine
 
 pytestmark = pytest.mark.engine
 
@@ -99,7 +101,7 @@ def test_nothing_is_measured_beside_a_run_nor_run_beside_a_measurement(bench: Be
     assert (compared.status, "another comparison is going on" in compared.err) == (2, True)
     bench.run("fake@good")
     run = bench.latest()
-    with FileLock(run.folder / session.LOCK):
+    with FileLock(run.folder / ownership.LOCK):
         compared = bench.command("compare", "good", "good", *IMAGE, *configs(bench))
     assert (compared.status, f"{run.name} is going on" in compared.err) == (2, True)
 
@@ -191,15 +193,15 @@ def test_where_ptrace_is_forbidden_what_needs_it_is_skipped_and_the_rest_stands(
 
     monkeypatch.setattr(ContainerCollection, "create", without_ptrace)
     monkeypatch.setenv("PERF_MATRIX_STATE", str(tmp_path))
-    loaded = config.load([FAKE, bench.configs])
-    [cell] = cells.select(cells.every(loaded, [cells.tree(loaded, "good")]), [f"{PLACE}/fake"])
+    loaded = load.load([FAKE, bench.configs])
+    [cell] = selection.select(selection.every(loaded, [selection.tree(loaded, "good")]), [f"{PLACE}/fake"])
     run = store.begin([cell], ["good"], [], jobs=2)
-    own = private_engine.ensure(None, session.label(run.name), print)
-    context = cellrun.Context(run, own, 2, Limits(), (), print, planting.Ground(own, run, 2, Limits()))
-    result = cellrun.run(cell, context)
+    own = private_engine.ensure(None, ownership.label(run.name), print)
+    context = cell_run.Context(run, own, 2, Limits(), (), print, kept_builds.KeptBuilds(own, run, 2, Limits()))
+    result = cell_run.run(cell, context)
     verdicts = {check.check: check.verdict for check in result.checks}
     assert result.verdict == Verdict.PASS, result.reason
     assert {verdicts[name] for name in ("no-op", "touch", "process-budget")} == {Verdict.SKIP}
     assert {verdicts[name] for name in ("build", "clean", "reproducible", "barriers")} == {Verdict.PASS}
     assert [step.wall_s > 0 for step in result.steps if step.name == "build"] == [True]
-    assert [resource for resource in engine.resources() if resource.run == session.label(run.name)] == []
+    assert [resource for resource in engine.resources() if resource.run == ownership.label(run.name)] == []

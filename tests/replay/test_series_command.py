@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import git
+from matrix.trees import git
 
 if TYPE_CHECKING:
     from pathlib import Path

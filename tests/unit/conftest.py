@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix import paired, plan
-from matrix.comparison import Arm, Measured, Sample, Session, Side
-from matrix.elf import ElfFacts, Symbol
-from matrix.model import Base, Build, Image, KnownFailure, Limits, Tree
-from matrix.model import Cell as ModelCell
-from matrix.result import CellResult, ImageIdentity, TreeIdentity, Verdict
-from matrix.transcript import StepRecord, Transcript
+from matrix.model.build import Build
+from matrix.model.cell import Cell as ModelCell
+from matrix.model.cell import Limits
+from matrix.model.cell_id import CellId
+from matrix.model.image import Base, Image
+from matrix.model.known_failure import KnownFailure
+from matrix.model.result import CellResult, ImageIdentity, TreeIdentity, Verdict
+from matrix.model.tree import Tree
+from matrix.scenario import plan
+from matrix.scenario.elf import ElfFacts, Symbol
+from matrix.scenario.transcript import StepRecord, Transcript
+from matrix.verdicts import paired_ratios
+from matrix.verdicts.comparison import Arm, ComparisonRun, MeasureResult, Sample, Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from matrix.observe import Observations
+    from matrix.scenario.observations import Observations
 
 Record = list[Any]
 PERF = "/src/tools/perf"
@@ -155,7 +161,7 @@ def elf(path: str = f"{PERF}/perf", *symbols: Symbol, **more: Any) -> dict[str, 
 
 
 def session(ratio: float = 1.0, *, name: str = "1", place: str = "i/gcc/b", measure: str = "build",
-            base: str = "old", head: str = "7.3", **more: Any) -> Session:  # fmt: skip
+            base: str = "old", head: str = "7.3", **more: Any) -> ComparisonRun:  # fmt: skip
     """Return a session of six rounds in which the head took about `ratio` of the base's ten seconds."""
     noise = (1.0, 1.001, 0.999, 1.002, 0.998, 1.0005)
     base_s, again_s = [10 * one for one in noise], [10 * one for one in reversed(noise)]
@@ -166,7 +172,7 @@ def session(ratio: float = 1.0, *, name: str = "1", place: str = "i/gcc/b", meas
         for arm, times in arms.items()
         for number, wall_s in enumerate(times)
     )
-    came_to = paired.compare(measure, base_s, again_s, head_s)
+    came_to = paired_ratios.compare(measure, base_s, again_s, head_s)
     values = {
         "started": "2026-11-23T20:00:00Z", "tool_version": "0", "jobs": 2, "pairs": 6, "seed": 0, "limits": Limits(),
         "pinned": "", "host": {"cpus": "2"},
@@ -174,10 +180,10 @@ def session(ratio: float = 1.0, *, name: str = "1", place: str = "i/gcc/b", meas
         "base": Side(tree=TreeIdentity(name=base, source=base, sha256="0", version="0", origin="o")),
         "head": Side(tree=TreeIdentity(name=head, source=head, sha256="1", version="1", origin="o")),
         "samples": samples,
-        "measured": (Measured(comparison=came_to, base_cpu_s=11.0, head_cpu_s=11.0 * ratio),),
+        "measured": (MeasureResult(comparison=came_to, base_cpu_s=11.0, head_cpu_s=11.0 * ratio),),
         **more,
     }  # fmt: skip
-    return Session(name=name, place=place, **values)
+    return ComparisonRun(name=name, place=place, **values)
 
 
 def known(check: str, *findings: str, **more: Any) -> KnownFailure:
@@ -186,4 +192,4 @@ def known(check: str, *findings: str, **more: Any) -> KnownFailure:
 
 
 def result(name: str = "debian-trixie/gcc/default@7.3", verdict: Verdict = Verdict.PASS, **more: Any) -> CellResult:
-    return CellResult(id=name, run="r1", tool_version="0", verdict=verdict, **more)
+    return CellResult(id=CellId(name), run="r1", tool_version="0", verdict=verdict, **more)

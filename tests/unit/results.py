@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from matrix import plan
-from matrix.model import Change, Edit
-from matrix.result import CellResult, CheckResult, Finding, ImageIdentity, StepResult, TreeIdentity, Verdict
+from matrix.model.edit import Change, Edit
+from matrix.model.result import CellResult, CheckResult, Finding, ImageIdentity, StepResult, TreeIdentity, Verdict
+from matrix.scenario import plan
 from tests.unit import conftest as make
 
 if TYPE_CHECKING:
-    from matrix.model import Cell
+    from matrix.model.cell import Cell
 
 EDIT = Edit(
     name="slow", summary="slow", trees=("*",), changes=(Change(file="b", add="x"), Change(file="a", remove=True))

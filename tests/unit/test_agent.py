@@ -20,6 +20,19 @@ def test_its_syntax_is_that_of_python_3_6() -> None:
     ast.parse(AGENT.read_text(), feature_version=(3, 6))
 
 
+def test_it_needs_the_standard_library_alone() -> None:
+    imports = [
+        node for node in ast.walk(ast.parse(AGENT.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    found = {name for node in imports for name in _roots(node)}
+    assert found <= sys.stdlib_module_names
+
+
+def _roots(node: ast.Import | ast.ImportFrom) -> set[str]:
+    names = [str(node.module)] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+    return {name.partition(".")[0] for name in names}
+
+
 def test_a_command_is_told_with_its_words_status_and_times() -> None:
     said = run(command(*sh("exit 3"), label="mine"))
     [facts] = said.commands

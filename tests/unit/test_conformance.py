@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import cells, checks, config, engines, plan, reports
+from matrix import checks, reports
+from matrix.config import load, selection
+from matrix.engine import backends
+from matrix.model.result import Verdict
 from matrix.reports import build as report_of
-from matrix.result import Verdict
+from matrix.scenario import plan
 from tests.unit.conftest import build, cell, result
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matrix.model import Cell
+    from matrix.model.cell import Cell
 
-ROOT = config.resources()
-LOADED = config.load()
-EVERY = cells.every(LOADED, LOADED.trees.values())
+ROOT = load.resources()
+LOADED = load.load()
+EVERY = selection.every(LOADED, LOADED.trees.values())
 FOLDERS = {
     "images": ROOT / "containers",
     "builds": ROOT / "configs/builds",
@@ -53,12 +56,12 @@ def test_every_build_says_which_options_it_expects(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(LOADED.profiles))
 def test_every_profile_selects_something(name: str) -> None:
-    assert cells.of_profile(LOADED, cells.profile(LOADED, name))
+    assert selection.of_profile(LOADED, selection.profile(LOADED, name))
 
 
 @pytest.mark.parametrize("name", sorted(LOADED.trees))
 def test_every_tree_has_a_source_of_a_scheme_that_there_is(name: str) -> None:
-    assert LOADED.trees[name].source.partition(":")[0] in cells.SCHEMES
+    assert LOADED.trees[name].source.partition(":")[0] in selection.SCHEMES
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
@@ -94,7 +97,7 @@ def test_there_are_faults_enough() -> None:
 def test_every_edit_can_be_asked_for_as_a_tree(name: str) -> None:
     for tree in LOADED.trees:
         if any(fnmatchcase(tree, glob) for glob in LOADED.edits[name].trees):
-            assert cells.tree(LOADED, f"{tree}+{name}").edits[0].changes
+            assert selection.tree(LOADED, f"{tree}+{name}").edits[0].changes
 
 
 @pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
@@ -138,6 +141,6 @@ def test_every_format_renders_every_verdict(name: str) -> None:
     assert all(one.id in text for one in found)
 
 
-@pytest.mark.parametrize("module", sorted(module.name for module in pkgutil.iter_modules(engines.__path__)))
+@pytest.mark.parametrize("module", sorted(module.name for module in pkgutil.iter_modules(backends.__path__)))
 def test_every_engine_connects(module: str) -> None:
-    assert callable(importlib.import_module(f"matrix.engines.{module}").connect)
+    assert callable(importlib.import_module(f"matrix.engine.backends.{module}").connect)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from matrix import cells, config, git
-from matrix.result import Verdict
-from matrix.store import Run, RunSettings
+from matrix.config import load, selection
+from matrix.model.cell_id import CellId
+from matrix.model.result import Verdict
+from matrix.runs.store import Run, RunSettings
+from matrix.trees import git
 from tests.unit.results import done
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,10 +50,17 @@ def perf_matrix(words: list[str], environment: dict[str, str], folder: Path) -> 
 def recorded(run: Run) -> None:
     """Leave a run with one result, and one that it lacks."""
     run.save_settings(
-        RunSettings(run=run.name, started="", tool_version="0", trees=("7.3",), cells=(CELL, "other"), jobs=2)
+        RunSettings(
+            run=run.name,
+            started="",
+            tool_version="0",
+            trees=("7.3",),
+            cells=(CellId(CELL), CellId("i/t/other@7.3")),
+            jobs=2,
+        )
     )
-    loaded = config.load()
-    [cell] = cells.select(cells.every(loaded, [loaded.trees["7.3"]]), [CELL])
+    loaded = load.load()
+    [cell] = selection.select(selection.every(loaded, [loaded.trees["7.3"]]), [CELL])
     run.save(done(of=cell, run=run.name, verdict=Verdict.PASS, checks=()))
 
 

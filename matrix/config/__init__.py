@@ -1,0 +1,1 @@
+"""From the files of configs/ and containers/ to images, builds, trees and cells."""

@@ -1,0 +1,26 @@
+"""Edits with those that they include."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matrix.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matrix.model.edit import Edit
+
+
+def whole(name: str, known: Mapping[str, Edit], above: tuple[str, ...] = ()) -> Edit:
+    """Return an edit with the changes of those that it includes before its own.
+
+    Raises:
+        UsageError: edits include each other in a circle.
+
+    """
+    edit = known[name]
+    if name in above:
+        raise UsageError(f"edits include each other: {' -> '.join((*above, name))}")
+    included = [change for other in edit.includes for change in whole(other, known, (*above, name)).changes]
+    return edit.model_copy(update={"changes": (*included, *edit.changes), "includes": ()})

@@ -1,0 +1,151 @@
+"""Which cells there are and which are selected: pure, sorted, the same in every process."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from matrix.config import edits
+from matrix.errors import UsageError, did_you_mean
+from matrix.model.cell import Cell, Limits, matches
+from matrix.model.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from matrix.config.load import Config
+    from matrix.model.profile import Profile
+
+SCHEMES = ("git", "dir", "tar", "deb")
+
+
+def tree(config: Config, word: str) -> Tree:
+    """Return the tree that `word` means: a configured name, or `SCHEME:…` (DESIGN's `git:PATH@REV` and so on).
+
+    Each `+NAME` at its end applies an edit of that name. A tree given by its source is named after it, with a digest of
+    the source, so that ids stay short and safe.
+
+    Raises:
+        UsageError: there is no such tree or edit, or the edit is not meant for the tree.
+
+    """
+    base, names = word, list[str]()
+    while base not in config.trees and base.rpartition("+")[2] in config.edits and "+" in base:
+        base, _, name = base.rpartition("+")
+        names.insert(0, name)
+    found = _unedited(config, base)
+    for name in names:
+        if base in config.trees and not any(fnmatchcase(base, glob) for glob in config.edits[name].trees):
+            applies = ", ".join(config.edits[name].trees)
+            raise UsageError(f"edit {name} is not meant for tree {base}", f"It applies to: {applies}.")
+    if not names:
+        return found
+    edited = tuple(edits.whole(name, config.edits) for name in names)
+    return found.model_copy(update={"name": "+".join((found.name, *names)), "edits": edited})
+
+
+def _unedited(config: Config, word: str) -> Tree:
+    if word in config.trees:
+        return config.trees[word]
+    scheme, _, rest = word.partition(":")
+    if scheme in SCHEMES and rest:
+        digest = hashlib.sha256(word.encode()).hexdigest()[:10]
+        return Tree(name=f"{scheme}-{digest}", summary=word, source=word)
+    base, _, name = word.rpartition("+")
+    if base in config.trees:
+        raise UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")
+    raise UsageError(
+        f"no tree {word!r}{did_you_mean(word, config.trees)}",
+        "A tree is a name from configs/trees or git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE.",
+    )
+
+
+def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
+    """Return all cells that can exist, sorted by id: those whose image provides what the build requires."""
+    cells = (
+        Cell(image=image, toolchain=toolchain, build=build, tree=tree)
+        for tree in {tree.name: tree for tree in trees}.values()
+        for image in config.images.values()
+        for toolchain in image.toolchains
+        for build in config.builds.values()
+        if set(build.requires) <= set(image.provides)
+    )
+    return tuple(sorted(cells, key=lambda cell: cell.id))
+
+
+def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] = ()) -> tuple[Cell, ...]:
+    """Return the cells that one of `globs` selects and none of `exclude` does, in order.
+
+    Raises:
+        UsageError: a glob selects nothing; naming it, and what is near.
+
+    """
+    for glob in globs:
+        if not any(matches(cell.id, glob) for cell in cells):
+            raise UsageError(
+                f"--select {glob!r} selects no cell{did_you_mean(glob, (cell.id for cell in cells))}",
+                "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static.",
+            )
+    return tuple(
+        cell
+        for cell in cells
+        if any(matches(cell.id, glob) for glob in globs) and not any(matches(cell.id, glob) for glob in exclude)
+    )
+
+
+def of_profile(
+    config: Config,
+    profile: Profile,
+    trees: Sequence[str] = (),
+    globs: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> tuple[Cell, ...]:
+    """Return the cells of a profile, or of `globs` when given, on `trees` or else on the profile's own.
+
+    Raises:
+        UsageError: there is no such tree, nothing is selected, or a glob of `exclude` leaves nothing out.
+
+    """
+    chosen = [tree(config, word) for word in (trees or profile.trees)]
+    everything = every(config, chosen)
+    for glob in exclude:
+        if not any(matches(cell.id, glob) for cell in everything):
+            near = did_you_mean(glob, (cell.id for cell in everything))
+            raise UsageError(f"--exclude {glob!r} leaves out no cell{near}", "`perf-matrix list` prints the ids.")
+    found = select(everything, globs or profile.select, (*exclude, *(() if globs else profile.exclude)))
+    if not found:
+        raise UsageError("no cell is left", "Zero cells prove nothing: exclude less.")
+    return found
+
+
+def profile(config: Config, name: str) -> Profile:
+    """Return the profile of this name.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    if name not in config.profiles:
+        raise UsageError(f"no profile {name!r}{did_you_mean(name, config.profiles)}")
+    return config.profiles[name]
+
+
+def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, base: str = "") -> str:
+    """Return the command that runs this cell again; `configs` are the user's own folders of configuration.
+
+    `base` is the tree that it is held against, as it was asked for.
+    """
+    words = [*(word for folder in configs for word in ("--configs", folder)), "--tree", cell.tree.asked]
+    words += ["--base", base] if base else []
+    usual = Limits()
+    options = {
+        "--timeout": (limits.step_s, usual.step_s),
+        "--memory": (limits.memory_bytes >> 20, usual.memory_bytes >> 20),
+        "--disk": (limits.disk_bytes >> 20, usual.disk_bytes >> 20),
+        "--pids": (limits.pids, usual.pids),
+    }
+    bounds = [word for name, (now, before) in options.items() if now != before for word in (name, str(now))]
+    select = ["--select", cell.place]
+    return shlex.join(["perf-matrix", "run", *words, *select, "-j", str(jobs), *bounds])

@@ -1,0 +1,112 @@
+"""Strict YAML: no duplicate key, no value of another type than its field's, every mistake of a file at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from matrix.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from pathlib import Path
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that rejects duplicate keys and leaves dates as the strings that they are."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        seen: dict[Any, yaml.Mark] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"a key must be a string, found {key!r}; quote it", key_node.start_mark
+                )
+            if key in seen:
+                first = seen[key].line + 1
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"duplicate key {key!r} (first on line {first})", key_node.start_mark
+                )
+            seen[key] = key_node.start_mark
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_FOUND = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing", list: "a list"}
+
+
+def read(path: Path) -> Any:
+    """Return the YAML document in `path` as plain values.
+
+    Raises:
+        UsageError: the file cannot be read, is no YAML, or has a key twice.
+
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - derives from SafeLoader
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: {_yaml_message(error)}") from error
+
+
+def _yaml_message(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"line {mark.line + 1}: {problem}" if mark else problem
+
+
+def parse(model: type[T], data: Any, source: object) -> T:
+    """Return `data` as a `model`.
+
+    Raises:
+        UsageError: names `source` and, for each mistake, the key, what was found and what was expected.
+
+    """
+    if not isinstance(data, dict):
+        raise UsageError(f"{source}: expected keys and values, found {_found(data)}")
+    try:
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        lines = [f"{source}: {_explain(model, mistake)}" for mistake in error.errors()]
+        raise UsageError("\n".join(lines)) from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{source}: {error}") from error
+
+
+def _explain(model: type[BaseModel], mistake: Any) -> str:
+    location = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        fields = _fields_at(model, mistake["loc"][:-1])
+        return f"unknown key {location!r}{did_you_mean(str(mistake['loc'][-1]), fields)}"
+    if mistake["type"] == "missing":
+        return f"key {location!r} is missing"
+    if mistake["type"] == "value_error" and location:
+        return f"key {location!r}: {mistake['msg'].removeprefix('Value error, ')}"
+    expected = mistake["msg"].removeprefix("Input should be ")
+    hint = '; quote it ("…")' if mistake["type"] == "string_type" else ""
+    return f"key {location!r}: expected {expected}, found {_found(mistake['input'])}{hint}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    current: Any = model
+    for part in location:
+        field = getattr(current, "model_fields", {}).get(part)
+        annotation = field.annotation if field else None
+        candidates = [annotation, *get_args(annotation)]
+        current = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+    return list(getattr(current, "model_fields", {}))
+
+
+def _found(value: Any) -> str:
+    kind = _FOUND.get(type(value))
+    return f"{kind} ({json.dumps(value)})" if kind else json.dumps(value, default=str)

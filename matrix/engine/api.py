@@ -1,0 +1,117 @@
+"""What the matrix needs of a container engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from matrix.model.cell import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from matrix.model.cell import Limits
+
+LABEL = "io.perf-build-matrix"
+"""Every image, container and volume that we make carries it; its value says what for."""
+
+RUN_LABEL = "io.perf-build-matrix.run"
+"""The session (see session.py) that a container or volume belongs to, and goes with."""
+
+AGENT = ("python3", "-I", "-S", "/agent/agent.py")
+"""How the agent is started: nothing that a build left in its home or its folder is imported with it."""
+
+UID = 1000
+"""The unprivileged user and group of every cell, and the owner of every tree."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something of ours that an engine holds: a container, a volume or an image."""
+
+    kind: str
+    name: str
+    purpose: str
+    run: str
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """What a cell's container needs: image and volumes by name, limits, host name.
+
+    `tree_volumes` are the layers of its tree, the topmost first; `state` is that of a cell that it begins as a copy of.
+    `cpus` are the processors that it is pinned to, as `0-3`; empty for any.
+    """
+
+    image: str
+    tree_volumes: tuple[str, ...]
+    agent_volume: str
+    hostname: str
+    limits: Limits
+    state: tuple[str, ...] = ()
+    cpus: str = ""
+
+
+class Container(Protocol):
+    """A running cell: the tree at /src, its upper layer at /layer/upper, /out, /tmp and /agent/agent.py."""
+
+    id: str
+    state: tuple[str, str]
+    """What a CellSpec takes to begin as a copy of this one, while it is there."""
+
+    def run(self, argv: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
+        """Run a program; pass on its standard error, return its exit status and standard output.
+
+        Past `deadline_s` seconds the container is killed, which ends the program.
+        """
+
+    def read(self, path: str, limit_bytes: int) -> bytes | None:
+        """Return a file's content, cut at `limit_bytes`, or nothing where it cannot be read."""
+
+    def interactive(self, env: Mapping[str, str], cwd: str) -> int:
+        """Give the terminal to a shell in the container; return its exit status."""
+
+    def remove(self) -> None:
+        """End it, and remove its volumes."""
+
+
+class Engine(Protocol):
+    """What the matrix needs of a container engine. Failures are InfrastructureErrors."""
+
+    def describe(self) -> dict[str, str]:
+        """Return name, version, kernel and storage of the engine, for results and `doctor`."""
+
+    def image(self, tag: str) -> str | None:
+        """Return an image's digest, or nothing where there is no such image."""
+
+    def pull(self, reference: str, tag: str) -> str | None:
+        """Get an image from its registry as `tag`; return its digest, or nothing where none answers."""
+
+    def import_image(self, archive: Path, tag: str) -> None:
+        """Make an image of a root file system's tar file."""
+
+    def build(self, dockerfile: str, tag: str, on_log: Callable[[str], None]) -> None:
+        """Build an image, with the network."""
+
+    def script(self, image: str, text: str, *, network: bool, volume: str = "") -> tuple[int, bytes]:
+        """Run a shell script in a container of its own, `volume` at /volume; return status and output."""
+
+    def fetch(self, image: str, text: str, path: str, target: Path) -> None:
+        """Run a shell script with the network and copy the file at `path` out of its container."""
+
+    def provide(self, volume: str, purpose: str, archive: Callable[[], Iterator[bytes]]) -> None:
+        """Make a volume that holds a tar stream's content, unless it is there already, whole."""
+
+    def cell(self, spec: CellSpec) -> Container:
+        """Start a cell's container, without network, unprivileged, on a copy-on-write view of its tree."""
+
+    def resources(self) -> list[Resource]:
+        """Return all that carries our label."""
+
+    def remove(self, resource: Resource) -> None:
+        """Remove one of them; one that has gone meanwhile is no error."""
+
+
+BTF = "/sys/kernel/btf/vmlinux"
+"""The running kernel's type information, which BPF skeletons are made from."""

@@ -1,0 +1,208 @@
+"""The engine: images, volumes, scripts, and what there is of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.types import Mount
+from requests.exceptions import RequestException
+
+from matrix.engine.api import LABEL, RUN_LABEL, UID, CellSpec, Resource
+from matrix.engine.backends.docker import cell
+from matrix.engine.backends.docker.api import Reader, failing_as
+from matrix.errors import InfrastructureError
+from matrix.files import tar_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from matrix.engine.backends.docker.cell import DockerContainer
+
+EMPTY = "perf-build-matrix/empty:1"
+COMPLETE = "complete"
+REMOVE_TRIES = 20
+SANDBOX: dict[str, Any] = {
+    "user": f"{UID}:{UID}", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_only": True,
+    "mem_limit": 2 << 30, "pids_limit": 256, "tmpfs": {"/tmp": "size=1g,mode=1777"},  # noqa: S108 - the container's
+}  # fmt: skip
+"""What a script without network runs in: it may look at files that come from a build."""
+
+
+class DockerEngine:
+    """An engine that speaks the Docker Engine API."""
+
+    def __init__(self, client: Any, url: str, session: str) -> None:
+        self.client = client
+        self.url = url
+        self.session = session
+
+    def labels(self, purpose: str) -> dict[str, str]:
+        """Return the labels of something of this session's."""
+        return {LABEL: purpose, RUN_LABEL: self.session}
+
+    def describe(self) -> dict[str, str]:
+        """Describe the engine."""
+        with failing_as("describe itself"):
+            info = self.client.info()
+            version = self.client.version()
+        return {
+            "engine": f"{version.get('Platform', {}).get('Name') or 'docker'} {version['Version']}".strip(),
+            "api": version["ApiVersion"],
+            "url": self.url,
+            "kernel": info["KernelVersion"],
+            "architecture": info["Architecture"],
+            "storage": info["Driver"],
+            "cgroup": str(info.get("CgroupVersion", "1")),
+            "cpus": str(info["NCPU"]),
+            "memory_bytes": str(info["MemTotal"]),
+        }
+
+    def image(self, tag: str) -> str | None:
+        """Return an image's digest."""
+        with failing_as(f"look up image {tag}"):
+            try:
+                image = self.client.images.get(tag)
+            except ImageNotFound:
+                return None
+        return str(image.id)
+
+    def pull(self, reference: str, tag: str) -> str | None:
+        """Pull an image."""
+        try:
+            image = self.client.images.pull(reference)
+        except (APIError, RequestException):
+            return None
+        repository, _, version = tag.partition(":")
+        image.tag(repository, version)
+        digests = image.attrs.get("RepoDigests") or [image.id]
+        return str(digests[0])
+
+    def import_image(self, archive: Path, tag: str) -> None:
+        """Import an image."""
+        repository, _, version = tag.partition(":")
+        with failing_as(f"import {tag}"):
+            changes = [f"LABEL {LABEL}=base"]
+            self.client.api.import_image_from_file(str(archive), repository, version, changes=changes)
+
+    def build(self, dockerfile: str, tag: str, on_log: Callable[[str], None]) -> None:
+        """Build an image; the build's own output goes to `on_log`."""
+        context = io.BytesIO(tar_of({"Dockerfile": dockerfile.encode()}))
+        last: list[str] = []
+        with failing_as(f"build {tag}"):
+            for message in self.client.api.build(
+                fileobj=context, custom_context=True, tag=tag, network_mode="host", rm=True, forcerm=True,
+                labels={LABEL: "image"}, decode=True,
+            ):  # fmt: skip
+                text = message.get("stream", "")
+                on_log(text)
+                last = [*last[-19:], *text.splitlines()]
+                if "error" in message:
+                    raise InfrastructureError(f"{tag} could not be built: {message['error']}", "\n  ".join(last))
+
+    def script(self, image: str, text: str, *, network: bool, volume: str = "") -> tuple[int, bytes]:
+        """Run a script in a container that is gone afterwards."""
+        with failing_as("run a script"), self._scripted(image, text, network=network, volume=volume) as container:
+            status = container.wait()["StatusCode"]
+            return status, container.logs(stdout=True, stderr=status != 0)
+
+    def fetch(self, image: str, text: str, path: str, target: Path) -> None:
+        """Copy a file out of a script's container."""
+        with failing_as(f"fetch {path}"), self._scripted(image, text, network=True, volume="") as container:
+            if container.wait()["StatusCode"]:
+                tail = container.logs()[-2000:].decode(errors="replace")
+                raise InfrastructureError(f"{target.name} could not be fetched", f"Is the network up? {tail}")
+            stream, _ = container.get_archive(path)
+            with tarfile.open(fileobj=Reader(stream), mode="r|") as archive:
+                for member in archive:
+                    source = archive.extractfile(member)
+                    if source is not None:
+                        with target.open("wb") as file:
+                            while block := source.read(1 << 20):
+                                file.write(block)
+
+    @contextlib.contextmanager
+    def _scripted(self, image: str, text: str, *, network: bool, volume: str) -> Iterator[Any]:
+        container = self.client.containers.create(
+            image, ["sh", "-ec", text], network_mode="host" if network else "none", labels=self.labels("script"),
+            mounts=[Mount("/volume", volume, read_only=True, no_copy=True)] if volume else [],
+            **({} if network else SANDBOX),
+        )  # fmt: skip
+        try:
+            container.start()
+            yield container
+        finally:
+            self.remove(Resource("container", container.id, "", ""))
+
+    def provide(self, volume: str, purpose: str, archive: Callable[[], Iterator[bytes]]) -> None:
+        """Fill a volume; a file written last says that it is whole."""
+        with failing_as(f"fill volume {volume}"):
+            if self.image(EMPTY) is None:
+                self._make_empty_image()
+            self.client.volumes.create(volume, labels=self.labels(purpose))
+            holder = self.client.containers.create(
+                EMPTY, ["none"], labels=self.labels("script"), network_mode="none",
+                mounts=[Mount("/volume", volume, no_copy=True)],
+            )  # fmt: skip
+            try:
+                with contextlib.suppress(NotFound):
+                    holder.get_archive(f"/volume/{COMPLETE}")
+                    return
+                holder.put_archive("/volume", archive())
+                holder.put_archive("/volume", tar_of({COMPLETE: b""}))
+            finally:
+                self.remove(Resource("container", holder.id, "", ""))
+
+    def _make_empty_image(self) -> None:
+        repository, _, version = EMPTY.partition(":")
+        changes = [f"LABEL {LABEL}=base"]
+        self.client.api.import_image_from_data(tar_of({"empty": b""}), repository, version, changes=changes)
+
+    def cell(self, spec: CellSpec) -> DockerContainer:
+        """Start a cell (see Engine.cell)."""
+        return cell.start(self, spec)
+
+    def resources(self) -> list[Resource]:
+        """List containers first, so that removing in order works."""
+        wanted = {"label": LABEL}
+        with failing_as("list what is ours"):
+            containers = self.client.api.containers(all=True, filters=wanted)
+            volumes = self.client.api.volumes(filters=wanted)["Volumes"] or []
+            images = self.client.api.images(filters=wanted)
+        return [
+            *(_resource("container", item["Id"], item) for item in containers),
+            *(_resource("volume", item["Name"], item) for item in volumes),
+            *(_resource("image", (item.get("RepoTags") or [item["Id"]])[0], item) for item in images),
+        ]
+
+    def remove(self, resource: Resource) -> None:
+        """Remove a container, volume or image of ours; what is being removed already is waited for."""
+        api = self.client.api
+        with failing_as(f"remove {resource.kind} {resource.name}"):
+            for attempt in range(REMOVE_TRIES):
+                try:
+                    if resource.kind == "container":
+                        api.remove_container(resource.name, force=True, v=True)
+                    elif resource.kind == "volume":
+                        api.remove_volume(resource.name)
+                    else:
+                        api.remove_image(resource.name)
+                except NotFound:
+                    return
+                except APIError as error:
+                    if error.status_code != requests.codes.conflict or attempt == REMOVE_TRIES - 1:
+                        raise
+                    time.sleep(0.25)
+                else:
+                    return
+
+
+def _resource(kind: str, name: str, item: Any) -> Resource:
+    labels = item.get("Labels") or {}
+    return Resource(kind, name, labels.get(LABEL, ""), labels.get(RUN_LABEL, ""))

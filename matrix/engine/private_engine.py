@@ -1,0 +1,141 @@
+"""A container engine of our own: a dockerd on a socket and data folder of its own, started, found and stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from filelock import FileLock
+
+from matrix import paths
+from matrix.engine import backends, images
+from matrix.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matrix.engine.api import Engine
+
+START_S = 60
+STDERR = 2
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of the private engine: its process, if it runs, and its files."""
+
+    pid: int | None
+    socket: Path
+    data: Path
+    log: Path
+
+
+def status() -> Status:
+    """Return whether the private engine runs, and where."""
+    folder = paths.cache() / "engine"
+    pid_file = paths.runtime() / "engine.pid"
+    pid = None
+    if pid_file.is_file() and pid_file.read_text().strip().isdigit():
+        candidate = int(pid_file.read_text())
+        words = Path(f"/proc/{candidate}/cmdline")
+        if words.is_file() and f"unix://{paths.engine_socket()}" in words.read_text().split("\0"):
+            pid = candidate
+    return Status(pid, paths.engine_socket(), folder / "data", folder / "dockerd.log")
+
+
+def ensure(host: str | None, session: str, say: Callable[[str], None]) -> Engine:
+    """Return an engine: one that answers, or the private one, started now.
+
+    Raises:
+        InfrastructureError: none answers and none could be started.
+
+    """
+    try:
+        return backends.connect(host, session)
+    except InfrastructureError:
+        if host or os.environ.get("DOCKER_HOST"):
+            raise
+    up(say)
+    return backends.connect(f"unix://{paths.engine_socket()}", session)
+
+
+def up(say: Callable[[str], None]) -> Status:
+    """Start the private engine unless it runs; install the program first where that is possible and allowed.
+
+    Raises:
+        InfrastructureError: it is not installed, or did not start.
+
+    """
+    paths.runtime().mkdir(parents=True, exist_ok=True)
+    with FileLock(paths.runtime() / "engine.lock"):
+        now = status()
+        if now.pid is not None:
+            return now
+        if os.geteuid() != 0:
+            raise InfrastructureError("dockerd must be started as root", "Run as root, or set DOCKER_HOST.")
+        if not shutil.which("dockerd"):
+            images.install_packages(["docker.io", "iptables"], say)
+        say(f"starting dockerd on {now.socket}")
+        return _start(now)
+
+
+def _start(now: Status) -> Status:
+    # posix_spawn, as the daemon outlives this process: a Popen object would warn of that when it is collected.
+    now.data.mkdir(parents=True, exist_ok=True)
+    now.socket.unlink(missing_ok=True)
+    pid_file = paths.runtime() / "engine.pid"
+    pid_file.unlink(missing_ok=True)
+    argv = [
+        "/usr/bin/env", "--chdir=/", "dockerd", "--host", f"unix://{now.socket}", "--data-root", str(now.data),
+        "--exec-root", str(paths.runtime() / "exec"), "--pidfile", str(pid_file),
+    ]  # fmt: skip
+    with now.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+        pid = os.posix_spawn(argv[0], argv, os.environ, setsid=True, file_actions=_streams(nothing, log))
+    deadline = time.monotonic() + START_S
+    ended = 0
+    while time.monotonic() < deadline and not ended:
+        if now.socket.exists():
+            try:
+                backends.connect(f"unix://{now.socket}")
+            except InfrastructureError:
+                pass
+            else:
+                return status()
+        time.sleep(0.1)
+        ended, _ = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        os.kill(pid, signal.SIGTERM)
+    tail = "\n  ".join(now.log.read_text(errors="replace").splitlines()[-8:])
+    raise InfrastructureError("dockerd did not start", f"Its log, {now.log}, ends:\n  {tail}")
+
+
+def _streams(nothing: IO[bytes], log: IO[bytes]) -> list[tuple[int, ...]]:
+    """Return how the daemon's files are set up: the standard three, and none of those that this process inherited."""
+    inherited = [int(path.name) for path in Path("/proc/self/fd").iterdir() if int(path.name) > STDERR]
+    given = [(os.POSIX_SPAWN_DUP2, file.fileno(), number) for number, file in enumerate((nothing, log, log))]
+    return [*given, *((os.POSIX_SPAWN_CLOSE, fd) for fd in inherited if _inheritable(fd))]
+
+
+def _inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # the one that listed them is closed by now
+        return False
+
+
+def down() -> bool:
+    """Stop the private engine, and only that; return whether it ran."""
+    now = status()
+    if now.pid is None:
+        return False
+    os.kill(now.pid, signal.SIGTERM)
+    for _ in range(300):
+        if status().pid is None:
+            return True
+        time.sleep(0.1)
+    raise InfrastructureError(f"dockerd (process {now.pid}) does not stop", f"Its log is {now.log}.")

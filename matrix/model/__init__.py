@@ -1,0 +1,1 @@
+"""The nouns: images, builds, trees, cells and their results."""

@@ -1,0 +1,63 @@
+"""Cells: image x toolchain x build x tree, and their ids."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from matrix.model.base import Frozen, Name
+from matrix.model.build import Build
+from matrix.model.cell_id import CellId, Place
+from matrix.model.image import Image
+from matrix.model.tree import Tree
+
+
+def matches(cell_id: str, glob: str) -> bool:
+    """Return whether a glob selects a cell; one without `@` speaks of every tree, one word of an image."""
+    pattern = glob if "@" in glob else f"{glob}@*"
+    if "/" not in pattern:
+        pattern = pattern.replace("@", "/*@", 1)
+    return fnmatchcase(cell_id, pattern)
+
+
+class Limits(Frozen):
+    """What a cell may use. Past any of these its step is ended and its build has failed."""
+
+    memory_bytes: int = 8 << 30
+    disk_bytes: int = 4 << 30
+    pids: int = 2048
+    step_s: int = 1200
+
+
+class Cell(Frozen):
+    """Image x toolchain x build x tree: the unit that is run, stored and selected."""
+
+    image: Image
+    toolchain: Name
+    build: Build
+    tree: Tree
+
+    @property
+    def place(self) -> Place:
+        """`debian-trixie/gcc/static`."""
+        return Place(f"{self.image.name}/{self.toolchain}/{self.build.name}")
+
+    @property
+    def id(self) -> CellId:
+        """`debian-trixie/gcc/static@7.3`."""
+        return self.place.on(self.tree.name)
+
+    @property
+    def path(self) -> PurePosixPath:
+        """The cell's folder inside a run."""
+        return PurePosixPath(self.id)
+
+    @property
+    def perf_tests(self) -> tuple[str, ...]:
+        """The build's perf tests by the names that the tree has for them."""
+        return tuple(self.tree.renamed_tests.get(name, name) for name in self.build.perf_tests)
+
+    @property
+    def make(self) -> dict[str, str]:
+        """Every make variable of the cell, the build's own last."""
+        return {**self.image.toolchains[self.toolchain], **self.build.make}

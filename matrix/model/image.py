@@ -1,0 +1,46 @@
+"""Images: distro containers with toolchains."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from matrix.model.base import Frozen, MakeName, Name
+
+APT_INSTALL = (
+    "apt-get -qq -o Acquire::Retries=3 update && DEBIAN_FRONTEND=noninteractive "
+    "apt-get -qq -o Acquire::Retries=3 install -y --no-install-recommends"
+)
+
+
+class Bootstrap(Frozen):
+    """How a base image is made with mmdebstrap where no registry answers."""
+
+    suite: str
+    variant: str = "minbase"
+    components: tuple[str, ...] = ("main",)
+    apt_options: tuple[str, ...] = ()
+
+
+class Base(Frozen):
+    """Where an image's base comes from: `pull` names it in a registry."""
+
+    pull: str
+    bootstrap: Bootstrap | None = None
+
+
+class Image(Frozen):
+    """A distro container with one or more toolchains, from `containers/NAME.yaml`.
+
+    `provides` and a build's `requires` decide which cells exist; `lacks` maps a build option or a
+    feature that this distro cannot have to the reason.
+    """
+
+    name: Name
+    summary: str
+    base: Base
+    install: str = APT_INSTALL
+    packages: tuple[str, ...]
+    setup: tuple[str, ...] = ()
+    toolchains: dict[Name, dict[MakeName, str]]
+    provides: tuple[Name, ...] = ()
+    lacks: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""A result of another machine: its bundle, its consistency, and the same cell run here."""

@@ -1,0 +1,125 @@
+"""From a result that somebody else made to a cell of this machine; no command outside one is theirs. Pure.
+
+An image's recipe runs as root with the network, an edit and a source name files: those are taken from here, by their
+names. A build's variables, environment and goals are taken as they are, as they are words of a command in the cell.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from matrix.config import edits, selection
+from matrix.errors import UsageError, did_you_mean
+from matrix.model.cell import Cell, Limits
+from matrix.untrusted import short
+
+if TYPE_CHECKING:
+    from matrix.config.load import Config
+    from matrix.model.edit import Edit
+    from matrix.model.image import Image
+    from matrix.model.result import CellResult
+    from matrix.model.tree import Tree
+
+DEBIAN = re.compile(r"deb:linux-source-[0-9][0-9.]*@[a-z]+(?:-[a-z]+)*", re.A)
+"""Kernel sources that apt fetches and checks the signature of: the one source that a stranger may name."""
+
+
+def adopted(result: CellResult, then: Cell, config: Config, spec: str, *, has_patch: bool) -> Cell:
+    """Return the cell to run for a result of a stranger's, whose definition is `then`; `spec` is --tree.
+
+    Where its bundle `has_patch`, that is still to be applied to the cell's tree.
+
+    Raises:
+        UsageError: something that must be here is not; it says what to give.
+
+    """
+    image = _image(then, config)
+    tree = chosen_tree(result, then.tree, config, spec)
+    if then.tree.delta and not has_patch:
+        raise UsageError(
+            f"the result of {then.id} has a patch, which only its bundle holds",
+            "Ask whoever sent it for `perf-matrix bundle`'s file.",
+        )
+    return Cell(image=image, toolchain=then.toolchain, build=then.build.model_copy(update={"extends": ""}), tree=tree)
+
+
+def _image(then: Cell, config: Config) -> Image:
+    name = then.image.name
+    if name not in config.images:
+        raise UsageError(
+            f"there is no image {name!r} here{did_you_mean(name, config.images)}",
+            "A recipe runs as root, so a bundle's is never used: look at its recipe.json, "
+            "and add it as containers/NAME.yaml of a folder for --configs.",
+        )
+    image = config.images[name]
+    if then.toolchain not in image.toolchains:
+        raise UsageError(
+            f"image {name} has no toolchain {then.toolchain!r} here{did_you_mean(then.toolchain, image.toolchains)}",
+            "Add it to the image in a folder for --configs.",
+        )
+    lacking = sorted(set(then.build.requires) - set(image.provides))
+    if lacking:
+        raise UsageError(
+            f"image {name} does not provide {', '.join(lacking)} here, which build {then.build.name} requires",
+            "Add it to the image in a folder for --configs.",
+        )
+    return image
+
+
+def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tree:
+    """Return the tree to use: the one that `spec` names, else one that both know by the same name and source.
+
+    It keeps the name that the result has for it and, where it is none of the configured ones, the result's description.
+
+    Raises:
+        UsageError: the result's source is one that only its machine has, or the edits are not here.
+
+    """
+    bare, name = then.unedited, then.unedited.name
+    configured = config.trees.get(name)
+    if spec:
+        found = selection.tree(config, spec)
+        if found.edits:
+            raise UsageError(f"--tree {spec} has edits", "Give the tree without: the result's own are applied to it.")
+        known = spec in config.trees
+        base = found if known else bare.model_copy(update={"source": found.source})
+    elif configured and configured.source == bare.source:
+        base = configured
+    elif DEBIAN.fullmatch(bare.source):
+        base = bare
+    else:
+        raise _wanted(result, bare, configured)
+    summary = f"the tree of {result.id}"
+    applied = tuple(_edit(edit, config) for edit in then.edits)
+    return base.model_copy(update={"name": then.name, "summary": summary, "edits": applied, "delta": None})
+
+
+def _edit(then: Edit, config: Config) -> Edit:
+    if then.name not in config.edits:
+        raise UsageError(
+            f"there is no edit {then.name!r} here{did_you_mean(then.name, config.edits)}",
+            "Add it as edits/NAME.yaml of a folder for --configs.",
+        )
+    return edits.whole(then.name, config.edits)
+
+
+def _wanted(result: CellResult, then: Tree, configured: Tree | None) -> UsageError:
+    facts = [f"its source there was {short(then.source)}"]
+    if result.tree:
+        facts.append(f"its version {short(result.tree.version)}")
+        edited = " (with its edits)" if then.name != result.tree.name else ""
+        facts.append(f"its sha256{edited} {short(result.tree.sha256)}")
+    here = (
+        f"Here, tree {then.name} is {configured.source}: if it is the same, --tree {then.name}. " if configured else ""
+    )
+    return UsageError(
+        f"the tree {then.name} must be given: {', '.join(facts)}",
+        f"{here}--tree SPEC: a configured name, git:PATH@REV, dir:PATH, tar:FILE-or-URL or deb:PACKAGE@SUITE.",
+    )
+
+
+def bounded(limits: Limits) -> Limits:
+    """Return limits of a stranger's, none of them beyond the usual."""
+    usual = Limits().model_dump()
+    return Limits(**{name: min(value, usual[name]) for name, value in limits.model_dump().items()})

@@ -1,0 +1,233 @@
+"""One file to attach to a mail: a result, its logs, recipe and patch; a stranger's is refused early. Pure.
+
+Nothing is ever unpacked to a disk: members are read into memory, by names of our own, below bounds that are checked
+before a byte of them is read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import tarfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from matrix import __version__
+from matrix.errors import UsageError
+from matrix.model.base import Frozen
+from matrix.model.image import Image
+from matrix.model.result import CellResult
+from matrix.repro import consistency, redaction
+from matrix.untrusted import short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+T = TypeVar("T", bound=Frozen)
+
+MANIFEST, RESULT, RECIPE, PATCH = "bundle.json", "result.json", "recipe.json", "patches/0001.patch"
+LOG = re.compile(r"logs/[a-z0-9][a-z0-9._-]{0,63}", re.A)
+JSON_BYTES = 16 << 20
+LOG_BYTES = 8 << 20
+PATCH_BYTES = 16 << 20
+TOTAL_BYTES = 128 << 20
+FILE_BYTES = 64 << 20
+MEMBERS = 64
+VALUES = 250_000
+"""In a JSON member: each that is not ours would be told of, in a kilobyte or two of memory."""
+
+BLOCK = 512
+RECORD = 20 * BLOCK
+_KINDS = {
+    tarfile.SYMTYPE: "a link", tarfile.LNKTYPE: "a link", tarfile.DIRTYPE: "a folder", tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a pipe", tarfile.XHDTYPE: "an extended header",
+    tarfile.XGLTYPE: "an extended header", tarfile.GNUTYPE_LONGNAME: "an extended header",
+    tarfile.GNUTYPE_LONGLINK: "an extended header", tarfile.GNUTYPE_SPARSE: "a file with holes",
+}  # fmt: skip
+
+
+class Manifest(Frozen):
+    """What a bundle's first member says of the others: the sha256 of each by its name."""
+
+    schema_version: Literal[1] = 1
+    tool_version: str
+    members: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle holds; its logs by their names."""
+
+    result: CellResult
+    logs: dict[str, bytes]
+    patch: bytes | None
+
+
+def pack(result: CellResult, logs: Mapping[str, bytes], patch: bytes | None, places: Iterable[str] = ()) -> bytes:
+    """Return the bundle of a result, without `places`, folders of this machine, and without those that it names.
+
+    The same result gives the same bytes. A log that is too long loses its middle.
+
+    Raises:
+        UsageError: the result does not say what was to be done, or something is too large.
+
+    """
+    hidden = (*places, *redaction.private(result))
+    bare = redaction.result(result, hidden)
+    recipe = consistency.definition(bare).image
+    members = {
+        RESULT: bare.model_dump_json(indent=1).encode(),
+        RECIPE: recipe.model_dump_json(indent=1).encode(),
+        **{f"logs/{name}": cut(redaction.log(log, hidden)) for name, log in logs.items()},
+        **({PATCH: patch} if patch is not None else {}),
+    }
+    digests = {name: _digest(members[name]) for name in sorted(members)}
+    members[MANIFEST] = Manifest(tool_version=__version__, members=digests).model_dump_json(indent=1).encode()
+    packed = gzip.compress(_archive(members), mtime=0)
+    try:
+        unpack(packed)
+    except UsageError as error:  # what we would refuse is not to be sent
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{short(result.id)} cannot be bundled: {reason}", "Run the cell again.") from error
+    return packed
+
+
+def cut(log: bytes) -> bytes:
+    """Return a log as it is or, where it is too long, its beginning and its end."""
+    if len(log) <= LOG_BYTES:
+        return log
+    note = b"\n[perf-matrix: the middle was left out of the bundle]\n"
+    head = LOG_BYTES // 4
+    return log[:head] + note + log[-(LOG_BYTES - head - len(note)) :]
+
+
+def _archive(members: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(members):
+            header = tarfile.TarInfo(name)
+            header.size = len(members[name])
+            archive.addfile(header, io.BytesIO(members[name]))
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> Bundle:
+    """Return what a bundle holds, after everything about it was seen to be as `pack` makes it.
+
+    Raises:
+        UsageError: it is no bundle, or one that no `pack` makes: too large, other members, other digests, a result that
+            its own definition does not give.
+
+    """
+    if len(data) > FILE_BYTES:
+        raise refused(f"it is larger than {FILE_BYTES >> 20} MiB")
+    found: dict[str, bytes] = {}
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            for name, content in _members(stream):
+                if name in found:
+                    raise refused(f"it holds {name} twice")
+                found[name] = content
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise refused(f"it is no whole .tar.gz: {error}") from error
+    return _checked(found)
+
+
+def _members(stream: gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
+    """Yield the members of an archive: a header that we would not write ends it before its content is read."""
+    total = count = 0
+    while any(block := _exactly(stream, BLOCK)):
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        count, total = count + 1, total + _allowed(header)
+        if count > MEMBERS or total > TOTAL_BYTES:
+            raise refused(f"it holds more than {MEMBERS} files, or more than {TOTAL_BYTES >> 20} MiB")
+        content = _exactly(stream, header.size)
+        _exactly(stream, -header.size % BLOCK)
+        yield header.name, content
+    rest = stream.read(RECORD + 1)
+    if len(rest) > RECORD or any(rest):
+        raise refused("something comes after its end")
+
+
+def _allowed(header: tarfile.TarInfo) -> int:
+    """Return the size of a member that a bundle may have."""
+    name = short(repr(header.name))
+    if header.type != tarfile.REGTYPE:
+        raise refused(f"it holds {_KINDS.get(header.type, 'no plain file')}, {name}; a bundle has plain files only")
+    if header.name.startswith("/") or ".." in header.name.split("/"):
+        raise refused(f"{name} leads out of it")
+    if header.name in (MANIFEST, RESULT, RECIPE):
+        limit = JSON_BYTES
+    elif header.name == PATCH:
+        limit = PATCH_BYTES
+    elif LOG.fullmatch(header.name):
+        limit = LOG_BYTES
+    else:
+        raise refused(f"it holds {name}, which no bundle does")
+    if not 0 <= header.size <= limit:
+        raise refused(f"{name} is said to have {header.size} bytes; at most {limit} are taken")
+    return header.size
+
+
+def _exactly(stream: gzip.GzipFile, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError("it ends early")
+    return data
+
+
+def _checked(found: dict[str, bytes]) -> Bundle:
+    for name in (MANIFEST, RESULT, RECIPE):
+        if name not in found:
+            raise refused(f"it has no {name}")
+    manifest = _parsed(Manifest, found.pop(MANIFEST), MANIFEST)
+    if manifest.members != {name: _digest(content) for name, content in found.items()}:
+        raise refused(f"its members are not those that its {MANIFEST} lists, by their sha256")
+    result = _parsed(CellResult, found[RESULT], RESULT)
+    cell = consistency.check(result)
+    if _parsed(Image, found[RECIPE], RECIPE) != cell.image:
+        raise refused(f"its {RECIPE} is not the one that its {RESULT} has")
+    patch = found.get(PATCH)
+    if (patch is None) != (cell.tree.delta is None):
+        raise refused(f"its tree has {'a patch' if cell.tree.delta else 'no patch'}, and the bundle disagrees")
+    logs = {name.removeprefix("logs/"): content for name, content in found.items() if LOG.fullmatch(name)}
+    return Bundle(result, logs, patch)
+
+
+def parse_result(content: bytes) -> CellResult:
+    """Return the result in a file that somebody else may have written, seen to be what its own definition gives.
+
+    Raises:
+        UsageError: it is none, or not that.
+
+    """
+    if len(content) > JSON_BYTES:
+        raise UsageError(f"the result is refused: it is larger than {JSON_BYTES >> 20} MiB")
+    result = _parsed(CellResult, content, RESULT)
+    consistency.check(result)
+    return result
+
+
+def _parsed(model: type[T], content: bytes, name: str) -> T:
+    if sum(content.count(mark) for mark in (b"{", b"[", b",")) > VALUES:
+        raise refused(f"{name} has more than {VALUES} values")
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise refused(f"{name} is not what this version writes: {short(where)}: {short(first['msg'])}") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def refused(why: str) -> UsageError:
+    """Return the error that a bundle is answered with."""
+    return UsageError(f"the bundle is refused: {why}", "Ask whoever sent it for one that `perf-matrix bundle` made.")

@@ -1,0 +1,111 @@
+"""Whether a result that somebody else made is what its own definition gives: nothing in it is believed before. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from matrix.errors import UsageError
+from matrix.model.cell import Limits
+from matrix.scenario import plan
+from matrix.untrusted import short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.model.cell import Cell
+    from matrix.model.result import CellResult
+
+LONGEST_ID = 200
+"""Ids are names of folders, which most file systems bound at 255 bytes."""
+
+MOST_JOBS = 1024
+LEAST = Limits(memory_bytes=64 << 20, disk_bytes=16 << 20, pids=16, step_s=1)
+"""What `perf-matrix run` takes for limits at the least."""
+
+
+def definition(result: CellResult) -> Cell:
+    """Return what was to be done.
+
+    Raises:
+        UsageError: the result was kept by a version that did not note it.
+
+    """
+    if result.definition is None or not result.jobs:
+        raise UsageError(
+            f"the result of {short(result.id)} does not say what was to be done: it is of version "
+            f"{short(result.tool_version)}, or an older one",
+            "Run the cell again with this version, and take that result.",
+        )
+    return result.definition
+
+
+def commands(cell: Cell, result: CellResult) -> dict[str, str]:
+    """Return what each step's command reads, where a result's build is from scratch or went on with another."""
+    touched = result.gone_on.touched if result.gone_on else ()
+    return {step.name: step.text for step in plan.scenario(cell, result.jobs, planted=touched).steps}
+
+
+def check(result: CellResult) -> Cell:
+    """Return what was to be done, after seeing that all that the result says of it is what that gives.
+
+    Raises:
+        UsageError: it is something else, or beyond what a result can be.
+
+    """
+    cell = definition(result)
+    for value in _values(result.model_dump(mode="python")):
+        if (isinstance(value, str) and "\0" in value) or (isinstance(value, float) and not math.isfinite(value)):
+            raise _refused(f"it holds {short(repr(value))}, which no result does")
+    if len(cell.id) > LONGEST_ID or not 1 <= result.jobs <= MOST_JOBS:
+        raise _refused(f"an id of {len(cell.id)} characters and {result.jobs} jobs is beyond what a result can have")
+    for name, least in LEAST.model_dump().items():
+        if getattr(result.limits, name) < least:
+            raise _refused(f"its limit {name} is {getattr(result.limits, name)}, and {least} is the least")
+    if cell.toolchain not in cell.image.toolchains:
+        raise _refused(f"its image has no toolchain {short(cell.toolchain)}")
+    _check_names(result, cell)
+    _check_commands(result, cell)
+    return cell
+
+
+def _check_names(result: CellResult, cell: Cell) -> None:
+    said = {
+        "id": (result.id, cell.id),
+        "image": (result.image.name if result.image else cell.image.name, cell.image.name),
+        "tree": (result.tree.name if result.tree else cell.tree.name, cell.tree.name),
+        "edits": (cell.tree.name[len(cell.tree.unedited.name) :], cell.tree.suffix),
+        "make variables": (result.make, cell.make),
+        "environment": (result.environment, plan.environments(cell)["first"]),
+        "output folder": (result.out_of_tree, cell.build.out_of_tree),
+    }
+    for what, (found, given) in said.items():
+        if found != given:
+            raise _refused(f"its {what} and its definition do not agree: {short(str(found))} and {short(str(given))}")
+
+
+def _check_commands(result: CellResult, cell: Cell) -> None:
+    planned = commands(cell, result)
+    for step in result.steps:
+        if step.command != planned.get(step.name):
+            raise _refused(
+                f"the command for step {short(step.name)} is not what its build gives: {short(step.command)}",
+                f"It is forged, or of a version, {short(result.tool_version)}, that built otherwise. "
+                "Nothing of it was run.",
+            )
+
+
+def _values(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield key
+            yield from _values(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _values(one)
+    else:
+        yield value
+
+
+def _refused(why: str, hint: str = "Ask whoever sent it for another one.") -> UsageError:
+    return UsageError(f"the result is refused: {why}", hint)

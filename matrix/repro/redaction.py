@@ -1,0 +1,144 @@
+"""Takes out of a result all that says where on a machine things were, and what a cell did not have. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from matrix.model.result import CellResult
+from matrix.repro import consistency
+from matrix.scenario import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from matrix.model.cell import Cell
+    from matrix.model.result import StepResult, TreeIdentity
+
+PLACE = "/PRIVATE"
+"""What a private path becomes; a shell need not quote it, so a command with it reads as its plan does."""
+
+HOST = (
+    "engine", "api", "kernel", "architecture", "storage", "cgroup", "cpus", "memory_bytes", "btf_sha256",
+)  # fmt: skip
+REPRODUCE = "perf-matrix repro --from BUNDLE"
+_REST = r"""[^\s/'"`:,;()<>|&$\\]"""
+_HOMES = rf"(?<!/tmp)/home/{_REST}+|/Users/{_REST}+|/root(?![\w.-])"
+_PUBLIC = re.compile(r"tar:https://(?:[a-z0-9-]+\.)*kernel\.org/[A-Za-z0-9._/+-]+(?:#sha256=[0-9a-f]{64})?")
+_ORIGIN = re.compile(r"@([\w.^~/-]+) \(([0-9a-f]{12})\)")
+
+
+def text(given: str, places: Iterable[str]) -> str:
+    """Return text without these folders, anybody's home folder, and what is below them.
+
+    A folder of one part, as `/tmp`, is none that could be told from a cell's.
+    """
+    names = sorted({place.rstrip("/") for place in places}, key=lambda place: (-len(place), place))
+    known = [re.escape(place) for place in names if place.count("/") > place.startswith("/")]
+    return re.sub(rf"(?:{'|'.join([*known, _HOMES])}){_REST}*(?:/{_REST}*)*", PLACE, given)
+
+
+def log(given: bytes, places: Iterable[str]) -> bytes:
+    """Return a log's bytes without these folders."""
+    return text(given.decode("utf-8", "surrogateescape"), places).encode("utf-8", "surrogateescape")
+
+
+def result(given: CellResult, places: Iterable[str]) -> CellResult:
+    """Return a result without these folders, those that it names itself, and what was not the cell's.
+
+    Raises:
+        UsageError: it does not say what was to be done.
+
+    """
+    before = consistency.definition(given)
+    hidden = (*places, *private(given))
+    definition = before.model_copy(update={"tree": _tree(before)})
+    bare = given.model_copy(
+        update={
+            "definition": definition,
+            "tree": _identity(given.tree) if given.tree else None,
+            "host": {name: given.host[name] for name in HOST if name in given.host},
+            "reproduce": REPRODUCE,
+        }
+    )
+    scrubbed = CellResult.model_validate_json(json.dumps(_walk(bare.model_dump(mode="json"), hidden)))
+    after = consistency.definition(scrubbed)
+    now = {
+        "make": after.make,
+        "environment": plan.environments(after)["first"],
+        "steps": tuple(_steps(given, scrubbed, before, after)),
+    }
+    return scrubbed.model_copy(update=now)
+
+
+def private(given: CellResult) -> tuple[str, ...]:
+    """Return the places on its machine that a result names: its tree's, its repository's, the configuration's."""
+    definition = consistency.definition(given)
+    found = [_path(definition.tree.source)]
+    if given.tree:
+        found.append(_path(given.tree.source))
+    if definition.tree.delta:
+        found.append(definition.tree.delta.repository)
+    try:
+        words = shlex.split(given.reproduce)
+    except ValueError:  # an unclosed quote: whoever wrote it, it is no command of ours
+        words = []
+    found += [word for option, word in itertools.pairwise(words) if option == "--configs"]
+    return tuple(place for place in found if place)
+
+
+def _path(source: str) -> str:
+    scheme, _, rest = source.partition(":")
+    if _PUBLIC.fullmatch(source):
+        return ""
+    if scheme == "git":
+        return rest.rpartition("@")[0] or rest
+    return rest if scheme in ("dir", "tar") else ""
+
+
+def _source(source: str) -> str:
+    """Return a source without its place: the scheme and a revision say what to look for."""
+    scheme, _, rest = source.partition(":")
+    if scheme == "deb" or _PUBLIC.fullmatch(source):
+        return source
+    revision = rest.rpartition("@")[2] if scheme == "git" and "@" in rest else ""
+    return f"{scheme}:private@{revision}" if re.fullmatch(r"[\w.^~/-]+", revision) else f"{scheme}:private"
+
+
+def _tree(cell: Cell) -> Any:
+    tree = cell.tree
+    source = _source(tree.source)
+    update: dict[str, Any] = {"source": source}
+    if tree.summary == tree.source or tree.summary.partition(":")[0] in ("git", "dir", "tar"):
+        update["summary"] = source
+    if tree.delta:
+        update["delta"] = tree.delta.model_copy(update={"repository": "private"})
+    return tree.model_copy(update=update)
+
+
+def _identity(tree: TreeIdentity) -> TreeIdentity:
+    source = _source(tree.source)
+    origin, edited, names = tree.origin.partition(", edited: ")
+    if source != tree.source:
+        revision = _ORIGIN.search(origin)
+        origin = f"{revision[1]} ({revision[2]})" if revision else "private"
+    return tree.model_copy(update={"source": source, "origin": f"{origin}{edited}{names}"})
+
+
+def _walk(value: Any, places: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+        return text(value, places)
+    if isinstance(value, list):
+        return [_walk(one, places) for one in value]
+    return {text(key, places): _walk(one, places) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _steps(given: CellResult, scrubbed: CellResult, before: Cell, after: Cell) -> Iterator[StepResult]:
+    """Yield the steps with the commands that the redacted definition gives, in place of the ones it gave before."""
+    old, new = consistency.commands(before, given), consistency.commands(after, scrubbed)
+    for was, step in zip(given.steps, scrubbed.steps, strict=True):
+        known = was.command == old.get(was.name)
+        yield step.model_copy(update={"command": new[was.name] if known else step.command})

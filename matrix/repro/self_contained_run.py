@@ -1,0 +1,61 @@
+"""Begins a run of one cell that is defined, whole, in the run's own folder, whatever the configuration says today."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from matrix import files
+from matrix.config import load, selection
+from matrix.errors import MatrixError, UsageError
+from matrix.runs import store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.model.base import Frozen
+    from matrix.model.cell import Cell, Limits
+    from matrix.runs.store import Run
+
+FOLDER = "configs"
+
+
+def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> Run:
+    """Return a new run of a cell, whose image, build and tree are written beside it; `folders` are the user's.
+
+    Raises:
+        UsageError: what was written is not read as the same cell, which is then not run.
+
+    """
+    cell = cell.model_copy(update={"build": cell.build.model_copy(update={"extends": ""})})
+    run = store.begin([cell], [cell.tree.name], folders, jobs, limits)
+    try:
+        own = run.folder / FOLDER
+        write(own, cell)
+        settings = run.settings().model_copy(update={"configs": (*folders, str(own))})
+        run.save_settings(settings)
+        loaded = load.load([Path(folder) for folder in settings.configs])
+        read = selection.every(loaded, [selection.tree(loaded, cell.tree.name)])
+        if cell not in read:
+            raise UsageError(
+                f"{cell.id} cannot be written as configuration and read again", "A value in it is not what it seems."
+            )
+    except MatrixError:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+    return run
+
+
+def write(folder: Path, cell: Cell) -> None:
+    """Write a cell's image, build and tree as a folder of configuration."""
+    parts: dict[str, Frozen] = {
+        f"containers/{cell.image.name}": cell.image,
+        f"{FOLDER}/builds/{cell.build.name}": cell.build,
+        f"{FOLDER}/trees/{cell.tree.name}": cell.tree,
+    }
+    for name, part in parts.items():
+        text = yaml.safe_dump(part.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        files.write(folder / f"{name}.yaml", text)

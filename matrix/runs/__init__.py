@@ -1,0 +1,1 @@
+"""The run directory, and one cell from its begin to its result."""

@@ -1,0 +1,73 @@
+"""A shell in a cell's container, as it was after a step."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix.engine import agent_volume, images, private_engine
+from matrix.errors import UsageError, did_you_mean
+from matrix.runs import execution, ownership, store
+from matrix.scenario import plan
+from matrix.trees import volumes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from matrix.model.cell import Cell, Limits
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """How a run did it: make's jobs, the limits, and the folder that notes which content its trees had."""
+
+    jobs: int = 2
+    limits: Limits | None = None
+    pins: Path | None = None
+
+
+USUAL = Circumstances()
+
+
+def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circumstances = USUAL) -> int:
+    """Run the cell's steps up to `after` and give the terminal to a shell there; return its exit status.
+
+    Raises:
+        UsageError: the cell has no such step.
+
+    """
+    scenario = plan.scenario(cell, how.jobs, how.limits)
+    names = [step.name for step in scenario.steps]
+    if after and after not in names:
+        raise UsageError(f"no step {after!r}{did_you_mean(after, names)}")
+    with ownership.busy() if after else contextlib.nullcontext():
+        engine = private_engine.ensure(host, ownership.label(), console.print)
+        image = images.prepare(cell.image, engine, console.print)
+        tree = volumes.prepare(cell.tree, engine, console.print, how.pins)
+    with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
+        cell_run = execution.Execution(
+            engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine)
+        )
+        return _shell(cell_run, after, console)
+
+
+def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
+    scenario, run = cell_run.scenario, cell_run.run
+    cell = scenario.cell
+    wanted = [step for step in scenario.steps if step.name == after]
+    place = wanted[0].place if wanted else "first"
+    with execution.closing(cell_run):
+        with ownership.busy() if after else contextlib.nullcontext():
+            for step in scenario.steps if after else ():
+                if step.place == place or step.name == "build":
+                    with console.status(f"{step.name}: {step.summary}"):
+                        facts = cell_run.take(step)
+                    console.print(f"{step.name}: {facts.failure or 'done'}")
+                if step.name == after:
+                    break
+        console.print(f"{cell.id}, the tree at /src, as uid 1000 without network; its logs are in {run.cell(cell.id)}")
+        environment = wanted[0].environment if wanted else scenario.steps[0].environment
+        return cell_run.container(place).interactive(environment, "/src/tools/perf")

@@ -1,0 +1,39 @@
+"""Asks diffoscope, in a container without network, why two files differ."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from matrix.config import load
+from matrix.engine import images
+from matrix.engine.api import Resource
+from matrix.errors import MatrixError
+from matrix.files import tar_of
+
+if TYPE_CHECKING:
+    from matrix.engine.api import Engine
+
+MAX_BYTES = 64 << 20
+_SCRIPT = (
+    "timeout 300 diffoscope --no-progress --max-text-report-size 200000 --text - /volume/first /volume/second || true"
+)
+
+
+def difference(engine: Engine, path: str, first: bytes, second: bytes) -> str:
+    """Return diffoscope's text for two contents of one file; where it cannot be had, a line that says so."""
+    if max(len(first), len(second)) > MAX_BYTES:
+        return f"{path} is too large for diffoscope: {len(first)} and {len(second)} bytes\n"
+    try:
+        image = images.prepare(load.load().images["diffoscope"], engine, lambda _: None)
+        suffix = path.rpartition("/")[2]
+        volume = f"pbm-diff-{uuid.uuid4().hex[:12]}"
+        files = {f"first/{suffix}": first, f"second/{suffix}": second}
+        try:
+            engine.provide(volume, "script", lambda: iter([tar_of(files)]))
+            _, output = engine.script(image.tag, _SCRIPT, network=False, volume=volume)
+        finally:
+            engine.remove(Resource("volume", volume, "", ""))
+    except MatrixError as error:
+        return f"diffoscope could not be run on {path}: {error}\n"
+    return f"diffoscope of {path}\n{output.decode(errors='replace')}"

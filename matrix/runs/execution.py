@@ -1,0 +1,307 @@
+"""Runs one cell: the scenario's steps in its containers, into a transcript. The effects are here and in engines/."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from matrix.checks import reproducible
+from matrix.engine.api import AGENT, CellSpec
+from matrix.errors import InfrastructureError
+from matrix.runs import diffoscope
+from matrix.scenario import elf, make_database, plan
+from matrix.scenario.observations import children, gone
+from matrix.scenario.transcript import StepRecord, Transcript, records, stacked, trouble
+from matrix.trace import command_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from matrix.engine.api import Container, Engine
+    from matrix.model.result import ImageIdentity
+    from matrix.runs.store import Run
+    from matrix.scenario.make_database import Database
+    from matrix.scenario.observations import StepFacts
+    from matrix.scenario.plan import Command, Scenario, Step
+    from matrix.trees.volumes import PreparedTree
+
+MAX_READ_BYTES = 512 << 20
+SCAN_S = 300
+TAIL_BYTES = 1 << 20
+ELF_FILES = ("perf", "pmu-events/pmu-events.o", "pmu-events/pmu-events-string.o")
+
+
+@dataclass(frozen=True)
+class KeptBuild:
+    """A cell that was built and whose container is still there: others begin as copies of its `state`.
+
+    `touched` are the files that whoever goes on with it has otherwise.
+    """
+
+    state: tuple[str, str]
+    record: StepRecord
+    touched: tuple[str, ...] = ()
+
+
+@dataclass
+class Execution:
+    """A cell that is being run: its containers by place, its transcript so far.
+
+    Where it is `built` it does not begin with the bare tree but as a copy of a cell that was built already. `cpus` are
+    the processors that it is pinned to, as `0-3`.
+    """
+
+    engine: Engine
+    run: Run
+    scenario: Scenario
+    image: ImageIdentity
+    tree: PreparedTree
+    agent_volume: str
+    built: KeptBuild | None = None
+    cpus: str = ""
+    containers: dict[str, Container] = field(default_factory=dict)
+    facts: dict[str, StepFacts] = field(default_factory=dict)
+    records: list[StepRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.children = children(self.tree.index)
+        self.lower: dict[str, tuple[int, str]] = {}
+        self.elf: dict[str, elf.ElfFacts] = {}
+        self.compact: tuple[str, ...] = ()
+        self.differences: tuple[str, ...] = ()
+        self.databases: tuple[Database, ...] = ()
+
+    def transcript(self) -> Transcript:
+        """Return all that is known so far."""
+        return Transcript(
+            scenario=self.scenario,
+            ignore=self.tree.ignore,
+            generator_has_pool=self.tree.generator_has_pool,
+            tree_version=self.tree.identity.version,
+            steps=self.records,
+            lower=self.lower,
+            elf=self.elf,
+            compact_tables=self.compact,
+            differences=self.differences,
+            databases=self.databases,
+        )
+
+    def container(self, place: str) -> Container:
+        """Return the container of a place, started now if it was not yet."""
+        if place not in self.containers:
+            self.containers[place] = self._start(place, self._begun_with(place))
+        return self.containers[place]
+
+    def copy(self) -> Container:
+        """Return another container that begins as the first one is now; who asked for it removes it."""
+        return self._start("first", self.container("first").state)
+
+    def _start(self, place: str, state: tuple[str, ...]) -> Container:
+        spec = CellSpec(
+            image=self.image.tag,
+            tree_volumes=self.tree.volumes,
+            agent_volume=self.agent_volume,
+            hostname=self.scenario.hostnames[place],
+            limits=self.scenario.limits,
+            state=state,
+            cpus=self.cpus,
+        )
+        return self.engine.cell(spec)
+
+    def _begun_with(self, place: str) -> tuple[str, ...]:
+        """Return the state that a place begins as a copy of; with nothing touched the second build is a whole one."""
+        return self.built.state if self.built and (place == "first" or self.built.touched) else ()
+
+    def close(self) -> None:
+        """Remove the containers."""
+        containers, self.containers = list(self.containers.values()), {}
+        with contextlib.ExitStack() as stack:
+            for container in containers:
+                stack.callback(container.remove)
+
+    def blocked(self, step: Step) -> str:
+        """Return why a step cannot be run, or nothing: the build, or an earlier step at its place, failed."""
+        for name, facts in self.facts.items():
+            if facts.failure and not facts.step.declares and (name == "build" or facts.step.place == step.place):
+                return f"step {name} failed: {facts.failure}"
+        return ""
+
+    def log(self, step: str) -> Path:
+        """Return where a step's log is kept."""
+        return self.run.cell(self.scenario.cell.id) / "logs" / f"{step}.log"
+
+    def take(self, step: Step) -> StepFacts:
+        """Run one step and keep its facts."""
+        log = f"logs/{step.name}.log"
+        path = self.log(step.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(f"# {step.name}: {step.text}\n".encode())
+            found, error = self._execute(step, file)
+        missing = tuple(gone(found, self.children))
+        if step.declares and not error:
+            error = self._note_databases(path)
+        record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)
+        if record.facts().failure:
+            record = record.model_copy(update={"evidence": trouble(_tail(path))})
+        self.records.append(record)
+        facts = self.facts[step.name] = record.facts()
+        self._note_lower(facts)
+        if self.built and step.touch and step.name == "build":
+            self._check_touched(self.built.touched, facts)
+        return facts
+
+    def _check_touched(self, touched: Sequence[str], facts: StepFacts) -> None:
+        """See that what was touched is what the tree has: a copy of what was built could have hidden it.
+
+        Raises:
+            InfrastructureError: it is something else.
+
+        """
+        for path in touched:
+            file = facts.files.get(f"/src/{path}")
+            if not facts.failure and (file is None or file.content != self.tree.index[path][1]):
+                raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")
+
+    def _note_databases(self, log: Path) -> str:
+        """Keep the rules that a step's log holds, in place of the log (24 MB for perf); return what is wrong."""
+        with log.open(encoding="utf-8", errors="replace") as file:
+            head = file.readline()
+            try:
+                self.databases = make_database.parse(file)
+            except ValueError as error:
+                return str(error)
+        if not self.databases:
+            return ""
+        log.write_text(f"{head}{len(self.databases)} data bases: their rules are in the transcript\n", encoding="utf-8")
+        return ""
+
+    def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
+        container = self.container(step.place)
+        text = json.dumps(spec(step, self._commands(step)))
+        deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
+        argv = [*AGENT, text]
+        status, output = container.run(argv, lambda block: _write(log, block), deadline_s)
+        found, error = records(output)
+        if not error and (not found or found[-1][0] != "end"):
+            error = f"the step's facts end early (its container or the agent ended, status {status})"
+        if self.built and step.name == "build" and not error:
+            try:
+                found = stacked(self.built.record.records, found)
+            except ValueError as problem:
+                error = str(problem)
+        return found, error
+
+    def _commands(self, step: Step) -> list[tuple[Command, dict[str, str], str]]:
+        if not step.replays:
+            return [(command, step.environment, "") for command in step.commands]
+        seen = command_lines.generator_argv(self.facts["build"], step.replays)
+        return plan.replays(step, seen) if seen else []
+
+    def _note_lower(self, facts: StepFacts) -> None:
+        for path in facts.files:
+            relative = path.removeprefix("/src/")
+            if relative in self.tree.index:
+                mode, content = self.tree.index[relative]
+                self.lower[path] = (mode, content)
+            elif relative in self.children:
+                self.lower[path] = (0o755, "")
+
+    def inspect(self) -> None:
+        """Read the built program and the event tables' objects, and keep their ELF facts."""
+        container = self.container("first")
+        output = plan.output_folder(self.scenario.cell)
+        for name in ELF_FILES:
+            path = f"{output}/{name}"
+            if path in self.facts["build"].files:
+                content = container.read(path, MAX_READ_BYTES) or b""
+                self.elf[path] = elf.facts(path, content)
+        source = container.read(f"{output}/pmu-events/pmu-events.c", MAX_READ_BYTES) or b""
+        pattern = rb"^(?:static )?const struct compact_pmu_event (pmu_(?:events|metrics)__\w+)\[\]"
+        self.compact = tuple(sorted({name.decode() for name in re.findall(pattern, source, re.M)}))
+
+    def explain(self) -> None:
+        """Where the second build differs, keep what diffoscope says of the first file that does."""
+        path = reproducible.first_difference(self.transcript().observations(self.facts))
+        if path is None:
+            return
+        contents = {place: self.container(place).read(path, MAX_READ_BYTES) for place in ("first", "second")}
+        target = self.run.cell(self.scenario.cell.id) / "logs" / "diffoscope.txt"
+        text = diffoscope.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
+        target.write_text(text, encoding="utf-8", errors="replace")
+        self.differences = tuple(text.splitlines()[:40])
+
+
+def spec(
+    step: Step, commands: list[tuple[Command, dict[str, str], str]], roots: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return what the agent is told of a step; `roots` are the folders that it looks through, without it the usual."""
+    if roots is None:
+        roots = {"generated": plan.GENERATED} if step.replays else {"source": "/layer/upper", "output": "/out"}
+    homes = {environment["HOME"] for _, environment, _ in commands}
+    return {
+        "folders": sorted(
+            homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - {"/out", "/layer/upper"}
+        ),
+        "touch": list(step.touch),
+        "roots": dict(roots),
+        "merged": "/src",
+        "keep_going": step.keep_going,
+        "commands": [
+            {
+                "label": command.label,
+                "argv": list(command.argv),
+                "cwd": "/src/tools/perf" if step.replays else "/src",
+                "env": environment,
+                "umask": step.umask,
+                "timeout_s": step.timeout_s,
+                "trace": command.traced,
+                "capture": command.captured,
+                "log_bytes": plan.DATABASE_BYTES if step.declares else plan.LOG_BYTES,
+            }
+            for command, environment, _ in commands
+        ],
+    }
+
+
+def _tail(log: Path) -> str:
+    """Return a log's end, which is all that is looked at of a long one."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        return file.read().decode(errors="replace")
+
+
+def _write(file: IO[bytes], block: bytes) -> None:
+    file.write(block)
+    file.flush()
+
+
+def execute(cell: Execution, until: str = "") -> Iterator[StepFacts]:
+    """Run the scenario's steps in order, yielding each one's facts as it ends; stop after the step `until`."""
+    for step in cell.scenario.steps:
+        if not cell.blocked(step):
+            cell.run.progress(cell.scenario.cell.id, step.name)
+            facts = cell.take(step)
+            if step.name == "self-test" and not until:
+                cell.inspect()
+            if step.name == "build-again" and not facts.failure and not until:
+                if not cell.built:
+                    cell.explain()
+                cell.containers.pop(step.place).remove()
+            yield facts
+        if step.name == until:
+            return
+
+
+@contextlib.contextmanager
+def closing(cell: Execution) -> Iterator[Execution]:
+    """Remove the cell's containers at the end, whatever happens."""
+    try:
+        yield cell
+    finally:
+        with contextlib.suppress(InfrastructureError):  # what could not be removed is swept at the run's end
+            cell.close()

@@ -1,0 +1,32 @@
+"""The report of a run directory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matrix.model.result import Verdict
+from matrix.reports import Report, build
+from matrix.verdicts import regressions, series
+from matrix.verdicts.regressions import Gate
+
+if TYPE_CHECKING:
+    from matrix.runs.store import Run
+
+
+def of_run(run: Run) -> Report:
+    """Return the report of a run as it stands."""
+    settings = run.settings()
+    results = list(run.results())
+    report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
+    if settings.series:
+        rows = series.rows(settings.series, settings.cells, {result.id: result for result in results})
+        subjects = {step.tree: step.subject for step in settings.series}
+        held = tuple(one for row in rows for one in row.held)
+        found = Gate(base=settings.base, head=f"{len(rows)} patches", held=held, subjects=subjects)
+    elif settings.head:
+        held = regressions.against(results, settings.cells, settings.base, settings.head)
+        required = dict.fromkeys(settings.require, (Verdict.ERROR, "it was not measured")) | run.required()
+        found = Gate(base=settings.base, head=settings.head, held=held, required=required)
+    else:
+        return report
+    return report.model_copy(update={"gate": found, "verdict": found.verdict})

@@ -1,0 +1,273 @@
+"""The run directory: a result per cell, its transcript and logs. Every write is atomic."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import secrets
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from matrix import __version__, paths
+from matrix.errors import UsageError
+from matrix.files import write
+from matrix.model.base import Frozen
+from matrix.model.cell_id import CellId
+from matrix.model.result import CellResult, Verdict
+from matrix.verdicts.comparison import ComparisonRun
+from matrix.verdicts.series import PatchTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.model.cell import Cell, Limits
+
+
+COMPARISONS = "comparisons"
+_REQUIRED = TypeAdapter(dict[str, tuple[Verdict, str]])
+
+
+class RunSettings(Frozen):
+    """What was asked for, and so what is needed to do it again or to go on with it.
+
+    `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
+    of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest. `base`
+    names the tree, one of them, that the others are held against; a gate's run has a `head`, too, whose name it is,
+    and what its profile may `require` of times, measured in so many `pairs`; that of a series has a step per patch.
+    """
+
+    run: str
+    started: str
+    tool_version: str
+    configs: tuple[str, ...] = ()
+    trees: tuple[str, ...]
+    cells: tuple[CellId, ...]
+    jobs: int
+    limits: dict[str, int] = Field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+    planted: dict[str, str] = Field(default_factory=dict)
+    base: str = ""
+    head: str = ""
+    require: tuple[str, ...] = ()
+    pairs: int = 20
+    series: tuple[PatchTree, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The command that began the run, and that goes on with it."""
+        names = {"mutants": self.planted, "claims": self.checks, "series": self.series, "gate": self.head}
+        return next((name for name, has in names.items() if has), "run")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's directory."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name, which its containers carry as a label."""
+        return self.folder.name
+
+    @property
+    def pins(self) -> Path:
+        """The folder that notes which content each tree of the run had."""
+        return self.folder / "trees"
+
+    def save_settings(self, settings: RunSettings) -> None:
+        """Keep what was asked for."""
+        write(self.folder / "run.json", settings.model_dump_json(indent=1))
+
+    def settings(self) -> RunSettings:
+        """Return what was asked for.
+
+        Raises:
+            UsageError: the folder holds no run.
+
+        """
+        path = self.folder / "run.json"
+        try:
+            return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError, ValueError) as error:
+            raise UsageError(f"{self.folder} holds no run: {error}", "`perf-matrix report` names the runs.") from error
+
+    def extend(self, cells: Sequence[str], trees: Sequence[str] = ()) -> None:
+        """Add cells to those that were asked for, and trees."""
+        settings = self.settings()
+        more = {
+            "cells": tuple(dict.fromkeys((*settings.cells, *cells))),
+            "trees": tuple(dict.fromkeys((*settings.trees, *trees))),
+        }
+        self.save_settings(settings.model_copy(update=more))
+
+    def forget(self, cell_id: str) -> None:
+        """Take a cell's result back, and what goes with it, so that the cell is lacking again."""
+        for name in ("result.json", "transcript.json.gz", "progress.json"):
+            (self.cell(cell_id) / name).unlink(missing_ok=True)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of its cells was begun."""
+        return (self.folder / "cells").is_dir()
+
+    def save_required(self, required: dict[str, tuple[Verdict, str]]) -> None:
+        """Keep what became of each requirement on time: its verdict, and why."""
+        write(self.folder / "required.json", _REQUIRED.dump_json(required, indent=1).decode())
+
+    def required(self) -> dict[str, tuple[Verdict, str]]:
+        """Return what became of each requirement on time.
+
+        Raises:
+            UsageError: the file is none of ours.
+
+        """
+        path = self.folder / "required.json"
+        try:
+            return _REQUIRED.validate_json(path.read_bytes()) if path.is_file() else {}
+        except ValidationError as error:
+            raise UsageError(f"{path} is not what a gate wrote: {error}") from error
+
+    def cell(self, cell_id: str) -> Path:
+        """Return a cell's folder."""
+        return self.folder / "cells" / cell_id
+
+    def save(self, result: CellResult) -> None:
+        """Keep a cell's result."""
+        write(self.cell(result.id) / "result.json", result.model_dump_json(indent=1))
+
+    def result(self, cell_id: str) -> CellResult | None:
+        """Return a cell's result, or nothing where there is none yet.
+
+        Raises:
+            UsageError: the file is not a result of ours.
+
+        """
+        path = self.cell(cell_id) / "result.json"
+        if not path.is_file():
+            return None
+        try:
+            return CellResult.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, ValueError) as error:
+            raise UsageError(f"{path} is no result: {error}") from error
+
+    def results(self) -> Iterator[CellResult]:
+        """Yield the results that there are, in the order of the run's cells."""
+        for cell_id in self.settings().cells:
+            result = self.result(cell_id)
+            if result is not None:
+                yield result
+
+    def save_transcript(self, cell_id: str, transcript: dict[str, Any]) -> None:
+        """Keep all that a cell's containers said, for checks made later."""
+        path = self.cell(cell_id) / "transcript.json.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        try:
+            with gzip.open(part, "wt", encoding="utf-8", compresslevel=3) as file:
+                json.dump(transcript, file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def transcript(self, cell_id: str) -> Any:
+        """Return what was kept by `save_transcript`, or nothing."""
+        path = self.cell(cell_id) / "transcript.json.gz"
+        if not path.is_file():
+            return None
+        try:
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                return json.load(file)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise UsageError(f"{path} is no transcript: {error}", "Run the cell again.") from error
+
+    def progress(self, cell_id: str, step: str) -> None:
+        """Say which step a cell is at; an empty step means that it has ended."""
+        write(self.cell(cell_id) / "progress.json", json.dumps({"step": step, "since": time.time()}))
+
+    def at(self, cell_id: str) -> tuple[str, float] | None:
+        """Return the step that a cell is at and since when, or nothing."""
+        path = self.cell(cell_id) / "progress.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return str(found["step"]), float(found["since"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+def runs() -> list[Run]:
+    """Return the runs that there are, newest first."""
+    folder = paths.state() / "runs"
+    found = [path.parent for path in folder.glob("*/run.json")] if folder.is_dir() else []
+    return [Run(path) for path in sorted(found, reverse=True)]
+
+
+def comparisons() -> Iterator[ComparisonRun]:
+    """Yield the sessions of `perf-matrix compare` that there are, newest first; what is none of ours is left out."""
+    folder = paths.state() / COMPARISONS
+    for path in sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else ():
+        with contextlib.suppress(OSError, ValueError):
+            yield ComparisonRun.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def save_comparison(session: ComparisonRun) -> Path:
+    """Keep a session of `perf-matrix compare`, and return where."""
+    path = paths.state() / COMPARISONS / f"{session.name}.json"
+    write(path, session.model_dump_json(indent=1))
+    return path
+
+
+def find(name: str | None) -> Run:
+    """Return the run of this name or folder; the newest without one.
+
+    Raises:
+        UsageError: there is no such run.
+
+    """
+    if name and (Path(name) / "run.json").is_file():
+        return Run(Path(name))
+    matching = [run for run in runs() if name in (None, run.name)]
+    if not matching:
+        known = ", ".join(run.name for run in runs()[:5]) or "none yet"
+        raise UsageError(f"no run {name or 'at all'}", f"The newest are: {known}.")
+    return matching[0]
+
+
+def new_run() -> Run:
+    """Return a new run, its directory made; names sort by time."""
+    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    folder = paths.state() / "runs" / name
+    folder.mkdir(parents=True)
+    return Run(folder)
+
+
+def begin(
+    cells: Sequence[Cell],
+    trees: Sequence[str],
+    configs: Sequence[str],
+    jobs: int,
+    limits: Limits | None = None,
+    **more: Any,
+) -> Run:
+    """Return a new run of these cells, its settings kept; `more` are further ones of RunSettings."""
+    run = new_run()
+    run.save_settings(
+        RunSettings(
+            run=run.name,
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            tool_version=__version__,
+            configs=tuple(configs),
+            trees=tuple(trees),
+            cells=tuple(cell.id for cell in cells),
+            jobs=jobs,
+            limits=limits.model_dump() if limits else {},
+            **more,
+        )
+    )
+    return run

@@ -1,0 +1,319 @@
+"""From a cell's transcript to observations: what each step ran, left, changed. Pure; works on a saved transcript."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, FiniteFloat, NonNegativeInt, StrictInt, TypeAdapter
+
+from matrix.scenario.plan import GENERATED, Scenario, Step, output_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matrix.scenario.elf import ElfFacts
+    from matrix.scenario.make_database import Database
+
+ROOTS = {"source": "/src", "output": "/out", "generated": GENERATED}
+FREE_FLOOR_BYTES = 4 << 20
+Words = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Record:
+    """Something that the agent writes, which is untrusted: no other keys than these."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class _End(_Record):
+    oom_kills: NonNegativeInt
+    fork_failures: NonNegativeInt
+
+
+@dataclass(frozen=True)
+class File(_Record):
+    """One directory entry; `content` is a sha256 or a link's target."""
+
+    type: str
+    mode: int
+    size: int
+    mtime_ns: int
+    ino: int
+    content: str
+
+
+@dataclass(frozen=True)
+class Process(_Record):
+    """One process, from fork to exit; times in seconds since the epoch, `argvs` and `stdouts` one per exec.
+
+    `stdouts` says what its standard output was at each exec, as /proc names it (`pipe:[4711]`).
+    """
+
+    index: int
+    parent: int | None
+    start: FiniteFloat
+    end: FiniteFloat | None
+    argvs: tuple[Words, ...]
+    cwd: str
+    cpu_ns: int
+    rss_kib: int
+    status: int | None
+    threads: int
+    stdouts: tuple[str, ...] = ()
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The last program's words; none for a fork that stayed what its parent was."""
+        return self.argvs[-1] if self.argvs else ()
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The first program's words: what its parent started, before that became something else."""
+        return self.argvs[0] if self.argvs else ()
+
+    @property
+    def program(self) -> str:
+        """The last program's name without its folder."""
+        return posixpath.basename(self.argv[0]) if self.argv else ""
+
+
+@dataclass(frozen=True)
+class Ran(_Record):
+    """One command of a step as it went; see the agent's `command` record."""
+
+    label: str
+    argv: Words
+    exit_status: StrictInt
+    began: float
+    wall_s: float
+    user_s: float
+    system_s: float
+    rss_bytes: int
+    traced: bool
+    timed_out: bool
+    free_bytes: int | None
+    left_running: tuple[Words, ...]
+    log_dropped_bytes: int
+    output: str | None
+    processes: tuple[Process, ...]
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """One step as it went. `files` maps paths inside the cell; `missing` are the tree's paths that have gone."""
+
+    step: Step
+    log: str
+    error: str = ""
+    evidence: tuple[str, ...] = ()
+    commands: tuple[Ran, ...] = ()
+    files: dict[str, File] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    mentions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    oom_kills: int = 0
+    fork_failures: int = 0
+    ended: bool = False
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """The processes of the step's first traced command."""
+        return next((ran.processes for ran in self.commands if ran.traced), ())
+
+    @property
+    def traced(self) -> bool:
+        """Whether the step's processes are known."""
+        return any(ran.traced for ran in self.commands)
+
+    @property
+    def failure(self) -> str:
+        """Why the step did not do what it was to do, or nothing; the limits come first, as they explain the rest."""
+        free = [ran.free_bytes for ran in self.commands if ran.free_bytes is not None]
+        bad = [ran for ran in self.commands if ran.exit_status and not self.step.keep_going]
+        reasons = (
+            (bool(self.error), self.error),
+            (any(ran.timed_out for ran in self.commands), f"ended after {self.step.timeout_s} s, the limit on a step"),
+            (self.oom_kills > 0, f"hit the limit on memory ({self.oom_kills} processes killed)"),
+            (self.fork_failures > 0, f"hit the limit on processes ({self.fork_failures} forks refused)"),
+            (min(free, default=FREE_FLOOR_BYTES) < FREE_FLOOR_BYTES, "filled the disk space that a cell may use"),
+            (bool(bad), f"exit status {bad[0].exit_status} of {bad[0].argv[0]}" if bad else ""),
+            (not self.ended, "the step's facts end early"),
+            (bool(self.unreadable), f"left what cannot be read: {'; '.join(self.unreadable[:3])}"),
+        )
+        return next((reason for failed, reason in reasons if failed), "")
+
+
+@dataclass(frozen=True)
+class Observations:
+    """All that is known of one cell. `lower` maps each of the tree's paths that a step wrote to [mode, digest].
+
+    `base` is what is known of the same cell on the tree that this one is held against, if there is one.
+    """
+
+    scenario: Scenario
+    steps: dict[str, StepFacts]
+    lower: dict[str, tuple[int, str]]
+    ignore: dict[str, str]
+    elf: dict[str, ElfFacts]
+    compact_tables: tuple[str, ...]
+    generator_has_pool: bool
+    differences: tuple[str, ...] = ()
+    tree_version: str = ""
+    databases: tuple[Database, ...] = ()
+    base: Observations | None = None
+
+    @property
+    def output(self) -> str:
+        """Where the build leaves perf."""
+        return output_folder(self.scenario.cell)
+
+    def done(self, name: str) -> StepFacts | None:
+        """Return a step that ran and did what it was to do."""
+        step = self.steps.get(name)
+        return step if step and not step.failure else None
+
+    def made(self, name: str) -> dict[str, File]:
+        """Return the files that are there after a step and not in the tree as it was: new, or with other bytes."""
+        step = self.steps[name]
+        return {
+            path: file
+            for path, file in step.files.items()
+            if not (path in self.lower and file.type != "whiteout" and self.lower[path][1] == file.content)
+            and not (file.type == "directory" and path in self.lower)
+        }
+
+    @cached_property
+    def previous(self) -> dict[str, str]:
+        """Map each step to the one before it in the same container that looked at the same folders."""
+        before: dict[str, str] = {}
+        last: dict[tuple[str, bool], str] = {}
+        for name, facts in self.steps.items():
+            seen = (facts.step.place, bool(facts.step.replays))
+            if seen in last:
+                before[name] = last[seen]
+            last[seen] = name
+        return before
+
+    def changed(self, name: str) -> dict[str, str]:
+        """Return how each file (no folder) differs after a step from before it, as `created` or `content changed`."""
+        after = self.steps[name].files
+        before = self.steps[self.previous[name]].files
+        ways = {path: way for path in sorted(after.keys() | before.keys()) if (way := _way(before, after, path))}
+        return {path: way for path, way in ways.items() if path not in self.steps[name].step.touch}
+
+
+def _way(before: dict[str, File], after: dict[str, File], path: str) -> str:
+    old, new = before.get(path), after.get(path)
+    present = new or old
+    if present is None or present.type == "directory":
+        return ""
+    if new is None or (new.type == "whiteout" and (old is None or old.type != "whiteout")):
+        return "removed"
+    if old is None:
+        return "created"
+    ways = (
+        ((old.type, old.content) != (new.type, new.content), "content changed"),
+        (old.ino != new.ino, "replaced by an equal file"),
+        (old.mtime_ns != new.mtime_ns, "written again with equal content"),
+        (old.mode != new.mode, "mode changed"),
+    )
+    return next((way for so, way in ways if so), "")
+
+
+def absolute(root: str, path: str) -> str:
+    """Return a scanned path as it is inside the cell."""
+    return posixpath.normpath(posixpath.join(ROOTS[root], path))
+
+
+def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing: Iterable[str]) -> StepFacts:
+    """Return one step's facts from the agent's records, which are untrusted: what is no record of ours is an error.
+
+    Raises:
+        ValueError: a record is not as the agent writes it.
+
+    """
+    processes: list[Process] = []
+    commands: list[Ran] = []
+    files: dict[str, File] = {}
+    mentions: dict[str, tuple[str, ...]] = {}
+    unreadable: list[str] = []
+    end: _End | None = None
+    try:
+        for kind, *rest in records:
+            if kind == "process":
+                processes.append(_process(rest[0], rest[1]))
+            elif kind == "command":
+                commands.append(_RAN.validate_python({**rest[0], "processes": processes}))
+                processes = []
+            elif kind == "file":
+                files[absolute(rest[0], rest[1])] = _FILE.validate_python(rest[2])
+            elif kind == "mention":
+                path = absolute(rest[0], rest[1])
+                mentions[path] = (*mentions.get(path, ()), *_WORDS.validate_python(rest[2]))
+            elif kind == "unreadable":
+                unreadable.append(f"{rest[0]}: {rest[1]}")
+            elif kind == "end":
+                end = _END.validate_python(rest[0])
+    except (TypeError, KeyError, IndexError, AttributeError, ValueError, OverflowError) as problem:
+        raise ValueError(f"a record of step {step.name} is not as the agent writes it: {problem!r}") from problem
+    return StepFacts(
+        step=step,
+        log=log,
+        error=error,
+        commands=tuple(commands),
+        files=files,
+        missing=tuple(missing),
+        unreadable=tuple(unreadable),
+        mentions=mentions,
+        ended=end is not None,
+        oom_kills=end.oom_kills if end else 0,
+        fork_failures=end.fork_failures if end else 0,
+    )
+
+
+def _process(index: Any, facts: Any) -> Process:
+    """Return a process; the agent numbers them as they start, so a parent comes before what it started."""
+    process: Process = _PROCESS.validate_python({"index": index, **facts})
+    if process.parent is not None and not 0 <= process.parent < process.index:
+        raise ValueError("a process started before its parent")
+    return process
+
+
+_FILE = TypeAdapter(File)
+_PROCESS = TypeAdapter(Process)
+_RAN = TypeAdapter(Ran)
+_WORDS = TypeAdapter(tuple[str, ...])
+_END = TypeAdapter(_End)
+
+
+def gone(records: Iterable[Any], children: dict[str, set[str]]) -> list[str]:
+    """Return the tree's paths that a step's listings no longer show; `children` maps the tree's folders to names.
+
+    Only folders that a step wrote to can have lost something, and just those are listed.
+    """
+    missing = []
+    for record in records:
+        if record[0] == "listing":
+            folder = "" if record[1] == "." else record[1]
+            there = set(record[2])
+            missing += [posixpath.join(folder, name) for name in sorted(children.get(folder, set()) - there)]
+    return missing
+
+
+def children(paths: Iterable[str]) -> dict[str, set[str]]:
+    """Return the names in each folder of a tree, from its paths; the top is the empty string."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        child = path
+        while child:
+            folder, _, name = child.rpartition("/")
+            names = found.setdefault(folder, set())
+            if name in names:
+                break
+            names.add(name)
+            child = folder
+    return found

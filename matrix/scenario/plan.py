@@ -1,0 +1,208 @@
+"""From a cell to its scenario: which commands run where, in which order. Pure; `perf-matrix plan` prints it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Literal
+
+from matrix.model.base import Frozen
+from matrix.model.cell import Cell, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+START_METHODS = ("serial", "fork", "forkserver", "spawn")
+GENERATOR = "jevents.py"
+GENERATED = "/tmp/generated"  # noqa: S108 - a folder inside the cell
+LOG_BYTES = 32 << 20
+DATABASE_BYTES = 64 << 20
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Command(Frozen):
+    """One program of a step; `traced`: its processes are followed; `captured`: its output is a fact."""
+
+    label: str
+    argv: tuple[str, ...]
+    traced: bool = False
+    captured: bool = False
+
+
+class Step(Frozen):
+    """One step of a scenario. `place` says in which of the cell's two containers it runs.
+
+    `replays` names a generator whose own command line, as seen in the step `build`, is run again under each
+    start method, into a folder per method below GENERATED. What a step prints that `declares` is make's data bases,
+    which are kept in place of it.
+    """
+
+    name: str
+    summary: str
+    place: Literal["first", "second"] = "first"
+    commands: tuple[Command, ...] = ()
+    touch: tuple[str, ...] = ()
+    replays: str = ""
+    environment: dict[str, str]
+    umask: int = 0o022
+    keep_going: bool = False
+    timeout_s: int
+    declares: bool = False
+
+    @property
+    def text(self) -> str:
+        """The commands as one would type them."""
+        touched = [f"touch {path}" for path in self.touch]
+        replayed = [f"{self.replays} under {', '.join(START_METHODS)}"] if self.replays else []
+        return "; ".join([*touched, *replayed, *(shlex.join(command.argv) for command in self.commands)])
+
+
+class Scenario(Frozen):
+    """All that is done to one cell, in order."""
+
+    cell: Cell
+    hostnames: dict[str, str]
+    limits: Limits
+    steps: tuple[Step, ...]
+
+
+def output_folder(cell: Cell) -> str:
+    """Return where the cell's build leaves perf, inside the cell."""
+    return "/out" if cell.build.out_of_tree else "/src/tools/perf"
+
+
+def make_argv(cell: Cell, jobs: int, *goals: str) -> tuple[str, ...]:
+    """Return the make command line: plain make as a developer runs it, with the cell's variables."""
+    variables = [f"{name}={value}" for name, value in cell.make.items()]
+    output = ["O=/out"] if cell.build.out_of_tree else []
+    return ("make", "-C", "/src/tools/perf", f"JOBS={jobs}", *variables, *output, *goals)
+
+
+def database_argv(cell: Cell) -> tuple[str, ...]:
+    """Return the command line that prints make's data base: of Makefile.perf, as Makefile hides what it runs from `-n`.
+
+    One job at a time keeps each make's data base in one piece.
+    """
+    first, folder, place, _, *rest = make_argv(cell, 1, *(cell.build.goals or ("all",)))
+    return (first, folder, place, "-f", "Makefile.perf", "--no-print-directory", "-j1", "-pn", *rest)
+
+
+def environments(cell: Cell) -> dict[str, dict[str, str]]:
+    """Return the environment of the first build and that of the second, which differs in all it may."""
+    first = {
+        "PATH": PATH,
+        "HOME": "/tmp/home",  # noqa: S108 - inside the cell
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+    }
+    if cell.build.start_method:
+        first |= {"PYTHONPATH": "/agent/start-method", "PERF_MATRIX_START_METHOD": cell.build.start_method}
+    second = {
+        **first,
+        "HOME": "/tmp/elsewhere",  # noqa: S108 - inside the cell
+        "LC_ALL": "fr_FR.UTF-8",
+        "TZ": "XST-13:45",
+        "PYTHONHASHSEED": "4711",
+    }
+    if "faketime" in cell.image.packages:
+        second |= {
+            "LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1",
+            "FAKETIME": "+400d",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+    return {name: {**env, **cell.build.environment} for name, env in (("first", first), ("second", second))}
+
+
+def scenario(
+    cell: Cell,
+    jobs: int = 2,
+    limits: Limits | None = None,
+    only: Container[str] | None = None,
+    planted: Iterable[str] = (),
+) -> Scenario:
+    """Return what is to be done to `cell` with `jobs` parallel jobs.
+
+    The second build comes right after the first, so that both can still be compared byte by byte. `only` names the
+    steps to keep; `planted` are the tree's files that were edited after it was built, so both builds find them newer.
+    """
+    edited = tuple(f"/src/{path}" for path in planted)
+    limits = limits or Limits()
+    first, second = environments(cell)["first"], environments(cell)["second"]
+    make = Command(label="make", argv=make_argv(cell, jobs, *cell.build.goals), traced=True)
+    again = Command(label="make", argv=make_argv(cell, jobs + 1, *cell.build.goals), traced=True)
+    clean = Command(label="make", argv=make_argv(cell, jobs, "clean"), traced=True)
+    clock = Command(label="clock", argv=("date", "+%s"), captured=True)
+
+    def step(name: str, summary: str, commands: Iterable[Command], **more: object) -> Step:
+        values = {"environment": first, "timeout_s": limits.step_s, **more}
+        return Step(name=name, summary=summary, commands=tuple(commands), **values)  # type: ignore[arg-type]
+
+    steps = [
+        step("build", "build from scratch", [make, clock], touch=edited),
+        step("self-test", "run the program and its own tests", _self_test(cell), keep_going=True),
+    ]
+    if cell.build.start_method:
+        summary = "repeat the generator's own command under every start method"
+        steps.append(step("generate", summary, [], replays=GENERATOR, keep_going=True))
+    steps += [
+        step(
+            "build-again",
+            "build from scratch under other circumstances",
+            [again, clock],
+            place="second",
+            touch=edited,
+            environment=second,
+            umask=0o002,
+        ),
+        step("rebuild", "make again, nothing changed", [make]),
+        step(
+            "touch-source",
+            "make after one source file was touched",
+            [make],
+            touch=(f"/src/{cell.tree.touch_source}",),
+        ),
+        step(
+            "touch-header",
+            "make after one header was touched",
+            [make],
+            touch=(f"/src/{cell.tree.touch_header}",),
+        ),
+        step(
+            "database",
+            "print the rules that every make knows, and run none of them",
+            [Command(label="make", argv=database_argv(cell))],
+            declares=True,
+        ),
+        step("clean", "make clean", [clean]),
+    ]
+    hostnames = {"first": "matrix", "second": "elsewhere"}
+    kept = tuple(step for step in steps if only is None or step.name in only)
+    return Scenario(cell=cell, hostnames=hostnames, limits=limits, steps=kept)
+
+
+def _self_test(cell: Cell) -> list[Command]:
+    output = output_folder(cell)
+    perf = f"{output}/perf"
+    commands = [
+        Command(label="options", argv=(perf, "version", "--build-options"), captured=True),
+        Command(label="features", argv=("cat", f"{output}/FEATURE-DUMP"), captured=True),
+    ]
+    if cell.perf_tests:
+        commands.append(Command(label="tests", argv=(perf, "test", *cell.perf_tests), captured=True))
+    return commands
+
+
+def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, str], str]]:
+    """Return the generator's command for each start method, with its environment and the folder it writes to."""
+    planned = []
+    for method in START_METHODS:
+        folder = f"{GENERATED}/{method}"
+        command = Command(label=method, argv=into(folder, argv), traced=True)
+        planned.append((command, {**step.environment, "PERF_MATRIX_START_METHOD": method}, folder))
+    return planned
+
+
+def into(folder: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a generator's command line with what it writes, the words that end in `.c`, in another folder."""
+    return tuple(f"{folder}/{word.rpartition('/')[2]}" if word.endswith(".c") else word for word in argv)

@@ -1,0 +1,146 @@
+"""A cell's transcript: what its containers said, as saved, and the observations it stands for. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from matrix.model.base import Frozen
+from matrix.scenario.elf import ElfFacts
+from matrix.scenario.make_database import Database
+from matrix.scenario.observations import Observations, StepFacts, step_facts
+from matrix.scenario.plan import Scenario, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matrix.model.cell import Cell
+
+
+class StepRecord(Frozen):
+    """One step: what was planned, and what the agent wrote (see agent.py for the records)."""
+
+    step: Step
+    log: str
+    error: str = ""
+    records: list[list[Any]] = Field(default_factory=list)
+    missing: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+    def facts(self) -> StepFacts:
+        """Return the step's facts; records that are not as the agent writes them are the step's error."""
+        try:
+            facts = step_facts(self.step, self.log, self.records, self.error, self.missing)
+        except ValueError as error:
+            return StepFacts(self.step, self.log, error=str(error))
+        return replace(facts, evidence=self.evidence)
+
+
+class Transcript(Frozen):
+    """All that is kept of a cell for checks made later."""
+
+    version: Literal[1] = 1
+    scenario: Scenario
+    ignore: dict[str, str]
+    generator_has_pool: bool
+    tree_version: str = ""
+    steps: list[StepRecord] = Field(default_factory=list)
+    lower: dict[str, tuple[int, str]] = Field(default_factory=dict)
+    elf: dict[str, ElfFacts] = Field(default_factory=dict)
+    compact_tables: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+    databases: tuple[Database, ...] = ()
+
+    def with_cell(self, cell: Cell) -> Transcript:
+        """Return this transcript as one of `cell`, which may expect something else of what was recorded."""
+        return self.model_copy(update={"scenario": self.scenario.model_copy(update={"cell": cell})})
+
+    def observations(
+        self, parsed: Mapping[str, StepFacts] | None = None, base: Observations | None = None
+    ) -> Observations:
+        """Return what the transcript stands for; `parsed` holds steps whose facts are at hand already.
+
+        `base` is the same cell on the tree that this one is held against.
+        """
+        steps = {record.step.name: (parsed or {}).get(record.step.name) or record.facts() for record in self.steps}
+        return Observations(
+            scenario=self.scenario,
+            steps=steps,
+            lower=self.lower,
+            ignore=self.ignore,
+            elf=self.elf,
+            compact_tables=self.compact_tables,
+            generator_has_pool=self.generator_has_pool,
+            tree_version=self.tree_version,
+            differences=self.differences,
+            databases=self.databases,
+            base=base,
+        )
+
+
+def stacked(below: list[list[Any]], above: list[list[Any]]) -> list[list[Any]]:
+    """Return the records of a build that was gone on with: `above`'s, with the processes of both, `below`'s first.
+
+    Where `below` has more than one traced command only the first one's processes are taken, as its step's are.
+
+    Raises:
+        ValueError: a process's record is not as the agent writes it.
+
+    """
+    end = next((number for number, record in enumerate(below) if record[0] == "command"), len(below))
+    earlier = [record for record in below[:end] if record[0] == "process"]
+    try:
+        shift = 1 + max((record[1] for record in earlier), default=-1)
+        return earlier + [_shifted(record, shift) if record[0] == "process" else record for record in above]
+    except (TypeError, KeyError, ValueError) as problem:
+        raise ValueError(f"a process's record is not as the agent writes it: {problem!r}") from problem
+
+
+def _shifted(record: list[Any], by: int) -> list[Any]:
+    kind, index, facts = record
+    parent = facts["parent"]
+    return [kind, index + by, {**facts, "parent": None if parent is None else parent + by}]
+
+
+_TROUBLE = re.compile(
+    r"\b\w*error\b|\*\*\*|undefined reference|No such file|not found|No space left|Cannot|Killed", re.I
+)
+EVIDENCE_LINES = 5
+
+
+def trouble(log: str) -> tuple[str, ...]:
+    """Return the lines of a log that most likely say what went wrong: the first that speak of it, and the last."""
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    speaking = [line for line in lines if _TROUBLE.search(line)][:EVIDENCE_LINES]
+    return tuple(dict.fromkeys([*speaking, *lines[-EVIDENCE_LINES:]]))
+
+
+def _tame(value: Any) -> Any:
+    r"""Return a value whose strings can be written as UTF-8: a name's other bytes become `\x` and their digits."""
+    if isinstance(value, str):
+        return re.sub("[\ud800-\udfff]", lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", value)
+    if isinstance(value, list):
+        return [_tame(one) for one in value]
+    if isinstance(value, dict):
+        return {_tame(key): _tame(one) for key, one in value.items()}
+    return value
+
+
+def records(output: bytes) -> tuple[list[list[Any]], str]:
+    """Return the agent's records and, where a line is none, why; all that is not of ours is left out."""
+    found: list[list[Any]] = []
+    for number, line in enumerate(output.splitlines(), 1):
+        try:
+            record = json.loads(line.decode("utf-8"))
+            if b"\\ud" in line.lower():
+                record = _tame(record)
+        except (ValueError, RecursionError):
+            return found, f"line {number} of the step's facts is no JSON"
+        if not isinstance(record, list) or not record or not isinstance(record[0], str):
+            return found, f"line {number} of the step's facts is no record"
+        found.append(record)
+    return found, ""

@@ -1,0 +1,1 @@
+"""Measurements of two trees side by side, and recorded traces."""

@@ -1,0 +1,295 @@
+"""Measures two trees in turn: one command at a time, never traced, the machine to itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import Timeout
+
+from matrix import __version__
+from matrix.engine import agent_volume, images
+from matrix.engine.api import AGENT, CellSpec
+from matrix.errors import UsageError
+from matrix.model.cell import Limits
+from matrix.runs import execution, ownership, store
+from matrix.scenario import plan
+from matrix.scenario.transcript import StepRecord, records
+from matrix.timing import measures
+from matrix.trees import volumes
+from matrix.verdicts import comparison, requirement
+from matrix.verdicts.comparison import ComparisonRun, Counted, MeasureResult, Sample, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from matrix.engine.api import Container, Engine
+    from matrix.model.cell import Cell
+    from matrix.model.result import ImageIdentity
+    from matrix.scenario.observations import StepFacts
+    from matrix.scenario.plan import Step
+    from matrix.trees.volumes import PreparedTree
+    from matrix.verdicts.comparison import Arm
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be compared: the same cell on two trees, `pairs` times each measure, in an order by `seed`.
+
+    `pins` is the folder of a run that notes what the trees were.
+    """
+
+    base: Cell
+    head: Cell
+    measures: tuple[str, ...]
+    pairs: int
+    jobs: int
+    seed: int
+    required: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    pins: Path | None = None
+
+
+@dataclass
+class _Tree:
+    """A tree that was built once, traced, and whose container is kept; `steps` are what to measure in it."""
+
+    cell: Cell
+    prepared: PreparedTree
+    container: Container
+    counted: dict[str, Counted]
+    steps: dict[str, Step]
+
+
+@dataclass
+class Bench:
+    """What all measurements share: the engine, the image, what is to be done, and who is told of it."""
+
+    asked: Asked
+    engine: Engine
+    image: ImageIdentity
+    agent: str
+    cpus: str
+    say: Callable[[str], None]
+    stack: contextlib.ExitStack
+
+    def container(self, prepared: PreparedTree, state: tuple[str, ...] = ()) -> Container:
+        """Return a container on a tree, as a copy of `state` if there is one; it is removed at the end."""
+        limits = self.asked.limits
+        spec = CellSpec(self.image.tag, prepared.volumes, self.agent, "matrix", limits, state, self.cpus)
+        made = self.engine.cell(spec)
+        self.stack.callback(made.remove)
+        return made
+
+    def tree(self, cell: Cell, prepared: PreparedTree, folder: Path) -> _Tree:
+        """Build a tree once, traced, and return it with what it takes to measure it.
+
+        Raises:
+            UsageError: it cannot be built, so there is nothing to measure.
+
+        """
+        scenario = plan.scenario(cell, self.asked.jobs, self.asked.limits, only=("build", "rebuild", "touch-source"))
+        cell_run = execution.Execution(
+            self.engine, store.Run(folder), scenario, self.image, prepared, self.agent, cpus=self.cpus
+        )
+        self.stack.callback(cell_run.close)
+        self.say(f"{cell.id}: build it once, traced, to count")
+        facts: dict[str, StepFacts] = {}
+        for step in scenario.steps:
+            facts[step.name] = cell_run.take(step)
+            if facts[step.name].failure:
+                hint = f"perf-matrix run --tree {cell.tree.asked} --select {cell.id.partition('@')[0]} says more."
+                raise UsageError(f"{cell.id}: step {step.name} failed: {facts[step.name].failure}", hint)
+        if not facts["build"].traced:
+            self.say("ptrace is forbidden here: nothing is counted, and generate and tables cannot be timed")
+        counted = {
+            measure: measures.counted(facts[name]) for measure, name in measures.TRACED.items() if facts[name].traced
+        }
+        steps = measures.steps(scenario.steps[0], cell, facts["build"])
+        return _Tree(cell, prepared, cell_run.container("first"), counted, steps)
+
+    def sample(self, step: Step, container: Container, measure: str, number: int, arm: Arm) -> Sample:
+        """Run a measure once and return what it took.
+
+        Raises:
+            UsageError: it failed.
+
+        """
+        load = os.getloadavg()[0]
+        argv = [*AGENT, json.dumps(execution.spec(step, [(one, step.environment, "") for one in step.commands], {}))]
+        log = bytearray()
+        status, output = container.run(argv, log.extend, step.timeout_s + execution.SCAN_S)
+        found, error = records(output)
+        facts = StepRecord(step=step, log="", error=error, records=found).facts()
+        if facts.failure or len(facts.commands) != 1:
+            tail = log[-2000:].decode(errors="replace")
+            raise UsageError(f"{measure} of the {arm} failed (status {status}): {facts.failure}", f"It said:\n{tail}")
+        [ran] = facts.commands
+        return Sample(
+            measure=measure, round=number, arm=arm, wall_s=ran.wall_s, user_s=ran.user_s, system_s=ran.system_s,
+            load=round(load, 2),
+        )  # fmt: skip
+
+
+def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[ComparisonRun, Path]:
+    """Measure two trees in turn; return what it came to, and the file that holds it.
+
+    Raises:
+        UsageError: a tree cannot be built, a measure failed, or other cells are being run.
+
+    """
+    from matrix.verdicts import paired_ratios  # noqa: PLC0415 - scipy is slow to import, and only this needs it
+
+    with _alone(), contextlib.ExitStack() as stack:
+        image = images.prepare(asked.base.image, engine, say)
+        host = engine.describe()
+        cpus = f"0-{asked.jobs - 1}" if int(host["cpus"]) > asked.jobs else ""
+        bench = Bench(asked, engine, image, agent_volume.provide(engine), cpus, say, stack)
+        sides = _sides(bench)
+        found = ComparisonRun(
+            name=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), tool_version=__version__,
+            place=asked.base.place, jobs=asked.jobs, pairs=asked.pairs, seed=asked.seed,
+            limits=asked.limits, pinned=cpus, host=host, image=image,
+            base=_side(sides["base"]), head=_side(sides["head"]), left_out=_left_out(asked.measures, sides),
+        )  # fmt: skip
+        for number, measure in enumerate(one for one in asked.measures if one not in found.left_out):
+            order = paired_ratios.schedule(asked.pairs, asked.seed + number)
+            samples = tuple(_measured(bench, sides, measure, order))
+            found = found.model_copy(update={"samples": (*found.samples, *samples)})
+            found = found.model_copy(update={"measured": (*found.measured, _came_to(found, measure))})
+            store.save_comparison(found)
+        found = found.model_copy(update={"required": _required(found, asked.required)})
+        return found, store.save_comparison(found)
+
+
+def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Callable[[str], None]) -> dict[int, float]:
+    """Return the median wall time, in seconds, of a build from scratch with each number of jobs, in turn, untraced.
+
+    Each is pinned to as many processors.
+
+    Raises:
+        UsageError: a build failed, or other cells are being run.
+
+    """
+    asked = Asked(base=cell, head=cell, measures=("build",), pairs=times, jobs=max(jobs), seed=0)
+    took: dict[int, list[float]] = {number: [] for number in jobs}
+    with _alone(), contextlib.ExitStack() as stack:
+        image = images.prepare(cell.image, engine, say)
+        agent = agent_volume.provide(engine)
+        tree = volumes.prepare(cell.tree, engine, say)
+        for turn in range(times):
+            for number in jobs if turn % 2 == 0 else tuple(reversed(jobs)):
+                [build] = plan.scenario(cell, number, asked.limits, only=("build",)).steps
+                make = build.commands[0].model_copy(update={"traced": False})
+                bench = Bench(asked, engine, image, agent, f"0-{number - 1}", say, stack)
+                container = bench.container(tree)
+                step = build.model_copy(update={"commands": (make,)})
+                took[number].append(bench.sample(step, container, "build", turn, "base").wall_s)
+                container.remove()
+                say(f"{cell.id} -j{number}: {took[number][-1]:.1f} s")
+    return {number: round(statistics.median(times_s), 3) for number, times_s in took.items()}
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Have the machine for this, as far as the matrix goes.
+
+    Raises:
+        UsageError: cells are being run, or another comparison is being measured.
+
+    """
+    hint = "Timing needs the machine for itself: wait until it has ended."
+    try:
+        lock = ownership.measuring().acquire(timeout=1)
+    except Timeout as error:
+        raise UsageError("another comparison is going on", hint) from error
+    with lock:
+        for run in store.runs():
+            if ownership.going_on(run):
+                raise UsageError(f"{run.name} is going on", hint)
+        if ownership.others_busy():
+            raise UsageError("a trace, a prediction or a shell is being built", hint)
+        yield
+
+
+def _sides(bench: Bench) -> dict[Arm, _Tree]:
+    """Return what each arm is measured in; a measure of the base again has a container of its own, as the head has."""
+    folder = Path(bench.stack.enter_context(tempfile.TemporaryDirectory(prefix="perf-matrix-compare-")))
+    base, head = (
+        bench.tree(cell, volumes.prepare(cell.tree, bench.engine, bench.say, bench.asked.pins), folder / name)
+        for name, cell in (("base", bench.asked.base), ("head", bench.asked.head))
+    )
+    again = _Tree(base.cell, base.prepared, bench.container(base.prepared, base.container.state), {}, base.steps)
+    return {"base": base, "again": again, "head": head}
+
+
+def _side(tree: _Tree) -> Side:
+    return Side(tree=tree.prepared.identity, counted=tree.counted)
+
+
+def _left_out(measures: Sequence[str], sides: Mapping[Arm, _Tree]) -> dict[str, str]:
+    lacking = {
+        measure: [side.cell.tree.name for side in (sides["base"], sides["head"]) if measure not in side.steps]
+        for measure in measures
+    }
+    return {measure: f"not part of this build on {', '.join(names)}" for measure, names in lacking.items() if names}
+
+
+def _measured(
+    bench: Bench, sides: Mapping[Arm, _Tree], measure: str, order: Sequence[tuple[Arm, ...]]
+) -> Iterator[Sample]:
+    """Yield each run's sample; before the first one counts, each arm has run once where it is run in place."""
+    if measure != "build":
+        for arm, side in sides.items():
+            bench.sample(side.steps[measure], side.container, measure, 0, arm)
+    for number, arms in enumerate(order):
+        took = {}
+        for arm in arms:
+            sample = _one(bench, sides[arm], measure, number, arm)
+            took[arm] = sample.wall_s
+            yield sample
+        words = ", ".join(f"{arm} {took[arm]:.2f} s" for arm in comparison.ARMS)
+        bench.say(f"{measure} {number + 1}/{len(order)}: {words}")
+
+
+def _one(bench: Bench, side: _Tree, measure: str, number: int, arm: Arm) -> Sample:
+    if measure != "build":
+        return bench.sample(side.steps[measure], side.container, measure, number, arm)
+    container = bench.container(side.prepared)
+    try:
+        return bench.sample(side.steps[measure], container, measure, number, arm)
+    finally:
+        container.remove()
+
+
+def _came_to(found: ComparisonRun, measure: str) -> MeasureResult:
+    from matrix.verdicts import paired_ratios  # noqa: PLC0415 - as above
+
+    base, again, head = (found.times(measure, arm) for arm in comparison.ARMS)
+    return MeasureResult(
+        comparison=paired_ratios.compare(measure, base, again, head),
+        base_cpu_s=round(statistics.median(found.cpu(measure, ("base", "again"))), 3),
+        head_cpu_s=round(statistics.median(found.cpu(measure, ("head",))), 3),
+    )
+
+
+def _required(found: ComparisonRun, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
+    came_to = {one.comparison.measure: one.comparison for one in found.measured}
+    verdicts = {}
+    for text in wanted:
+        needed = requirement.parse(text)
+        if needed.measure not in came_to:
+            why = found.left_out.get(needed.measure, "it was not measured")
+            verdicts[text] = ("INCONCLUSIVE", f"{needed.measure}: {why}")
+        else:
+            verdict, why = requirement.judge(needed, came_to[needed.measure])
+            verdicts[text] = (str(verdict), why)
+    return verdicts

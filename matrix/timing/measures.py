@@ -1,0 +1,85 @@
+"""What is timed of a tree: a step for each measure, as the build itself shows it, and what is counted beside. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from typing import TYPE_CHECKING
+
+from matrix.scenario import plan
+from matrix.trace import cost
+from matrix.trace.command_lines import generator_argv
+from matrix.trace.timeline import of_step
+from matrix.verdicts.comparison import Counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.model.cell import Cell
+    from matrix.scenario.observations import Process, StepFacts
+    from matrix.scenario.plan import Step
+
+FOLDER = "/tmp/measured"  # noqa: S108 - inside the cell
+TRACED = {"build": "build", "no-op": "rebuild", "one-file": "touch-source"}
+"""The step that is traced once to count what a measure runs."""
+
+TABLE_OBJECTS = ("pmu-events.o", "pmu-events-string.o")
+
+
+def counted(facts: StepFacts) -> Counted:
+    """Return what a traced step counted: what does not vary from run to run."""
+    found = cost.account(of_step(facts))
+    return Counted(
+        processes=found.processes,
+        shell_processes=found.shell_processes,
+        compiler_runs=found.compiler_runs,
+        parses=found.parses,
+    )
+
+
+def table_compilers(processes: Sequence[Process]) -> list[tuple[str, ...]]:
+    """Return the command lines, one a unit, that compiled the event tables in a build."""
+    found: dict[str, tuple[str, ...]] = {}
+    for process in processes:
+        words = process.argv
+        if "-c" in words and "-o" in words[:-1] and "-cc1" not in words:
+            target = words[words.index("-o") + 1]
+            if posixpath.basename(target) in TABLE_OBJECTS:
+                found.setdefault(target, words)
+    return list(found.values())
+
+
+def steps(build: Step, cell: Cell, facts: StepFacts) -> dict[str, Step]:
+    """Return a step for each measure that this tree has, by what the step `build`, whose facts these are, showed."""
+    make = build.commands[0].model_copy(update={"traced": False})
+    generator = generator_argv(facts, plan.GENERATOR)
+    compilers = table_compilers(facts.processes)
+    scripts = {
+        "generate": shlex.join(plan.into(FOLDER, generator)) if generator else "",
+        "tables": _at_once([_into(words) for words in compilers]) if compilers else "",
+    }
+    planned: dict[str, tuple[plan.Command, tuple[str, ...]]] = {
+        "build": (make, ()),
+        "no-op": (make, ()),
+        "one-file": (make, (f"/src/{cell.tree.touch_source}",)),
+    }
+    for name, script in scripts.items():
+        argv = ("sh", "-c", f"mkdir -p {FOLDER} && cd /src/tools/perf && {script}")
+        if script:
+            planned[name] = (plan.Command(label=name, argv=argv), ())
+    return {
+        name: build.model_copy(update={"name": name, "commands": (command,), "touch": touched})
+        for name, (command, touched) in planned.items()
+    }
+
+
+def _into(words: tuple[str, ...]) -> tuple[str, ...]:
+    place = words.index("-o") + 1
+    return (*words[:place], f"{FOLDER}/{posixpath.basename(words[place])}", *words[place + 1 :])
+
+
+def _at_once(commands: Sequence[tuple[str, ...]]) -> str:
+    """Return a script that runs commands at the same time, as make with enough jobs does, and fails if one does."""
+    starts = " ".join(f"{shlex.join(words)} & p{number}=$!;" for number, words in enumerate(commands))
+    waits = " && ".join(f"wait $p{number}" for number in range(len(commands)))
+    return f"{{ {starts} {waits}; }}"

@@ -1,0 +1,93 @@
+"""Records a step of a cell for its own sake: traced, with the rules that its makes know."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix.engine import agent_volume, images
+from matrix.errors import InfrastructureError, UsageError
+from matrix.runs import execution, store
+from matrix.scenario import plan
+from matrix.scenario.transcript import Transcript
+from matrix.trees import volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matrix.engine.api import Engine
+    from matrix.model.cell import Cell
+    from matrix.runs.store import Run
+    from matrix.scenario.make_database import Database
+    from matrix.scenario.observations import StepFacts
+
+DATABASE = "database"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A traced step, and what its makes declare."""
+
+    cell: str
+    facts: StepFacts
+    databases: tuple[Database, ...]
+
+
+def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str], None]) -> Recorded:
+    """Run a cell up to a step, which is traced, and return it.
+
+    Raises:
+        UsageError: a step failed.
+        InfrastructureError: ptrace is forbidden here.
+
+    """
+    image = images.prepare(cell.image, engine, say)
+    tree = volumes.prepare(cell.tree, engine, say)
+    scenario = plan.scenario(cell, jobs, only=("build", step, DATABASE))
+    with tempfile.TemporaryDirectory(prefix="perf-matrix-trace-") as folder:
+        cell_run = execution.Execution(
+            engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine)
+        )
+        with execution.closing(cell_run):
+            for planned in scenario.steps:
+                say(f"{cell.id}: {planned.name}")
+                facts = cell_run.take(planned)
+                if facts.failure:
+                    hint = f"perf-matrix shell {cell.id} --after {planned.name} looks at it."
+                    raise UsageError(f"{cell.id}: step {planned.name} failed: {facts.failure}", hint)
+    return _checked(Recorded(cell.id, cell_run.facts[step], cell_run.databases))
+
+
+def of_run(run: Run, cell_id: str, step: str) -> Recorded:
+    """Return a step that a run recorded.
+
+    Raises:
+        UsageError: it did not, or not with all that is needed.
+
+    """
+    kept = run.transcript(cell_id)
+    if kept is None:
+        raise UsageError(f"{run.name} has no transcript of {cell_id}", "`perf-matrix report` names its cells.")
+    try:
+        transcript = Transcript.model_validate_json(json.dumps(kept))
+    except ValueError as error:
+        raise UsageError(
+            f"the transcript of {cell_id} in {run.name} is of another version", "Trace it anew."
+        ) from error
+    facts = next((record.facts() for record in transcript.steps if record.step.name == step), None)
+    if facts is None or facts.failure:
+        raise UsageError(f"{cell_id} has no finished step {step} in {run.name}")
+    if facts.step.touch and step == "build":
+        raise UsageError(f"{cell_id} in {run.name} was planted on what another build left", "Trace it by itself.")
+    return _checked(Recorded(cell_id, facts, transcript.databases))
+
+
+def _checked(found: Recorded) -> Recorded:
+    if not found.facts.traced:
+        raise InfrastructureError("ptrace is forbidden here, so there is no trace", "Allow it: seccomp, Yama's scope.")
+    if not any(process.stdouts for process in found.facts.processes):
+        raise UsageError(f"{found.cell} was recorded by an older version, which noted less", "Trace it anew.")
+    return found

@@ -1,0 +1,108 @@
+"""What a traced step cost: processes by program and by make, what ran at once, what ran alone. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from matrix.model.base import Frozen
+from matrix.trace.command_lines import work
+from matrix.trace.timeline import Origin
+
+if TYPE_CHECKING:
+    from matrix.trace.timeline import Timeline
+
+FORK = "(fork)"
+"""What a process is counted as that stayed the program that its parent was."""
+
+
+class MakeAccount(Frozen):
+    """What one make started itself, and how long it was there (seconds); `goal` is what it was told to make."""
+
+    goal: str
+    start_s: float
+    wall_s: float
+    recipe_processes: int
+    shell_functions: int
+
+
+class Serial(Frozen):
+    """Seconds in which at most one leaf process ran, and what it ran for."""
+
+    name: str
+    wall_s: float
+
+
+class Account(Frozen):
+    """A step's account: `work_s` is CPU time, `parallelism` that over the wall time.
+
+    `leaves_s` maps how many leaf processes ran at once to the seconds in which they did; `parses` counts the readings
+    of makefiles; `shell_functions` the uses of `$(shell)`, with all that they ran in `shell_processes`.
+    """
+
+    wall_s: float
+    work_s: float
+    parallelism: float
+    processes: int
+    programs: dict[str, int]
+    makes: tuple[MakeAccount, ...]
+    parses: int
+    shell_functions: int
+    shell_processes: int
+    compiler_runs: int
+    failed: int
+    rss_bytes: int
+    serial_s: float
+    serial: tuple[Serial, ...]
+    leaves_s: dict[int, float]
+
+
+def account(timeline: Timeline) -> Account:
+    """Return what a traced step cost."""
+    processes = timeline.processes.values()
+    leaves, serial = _at_once(timeline)
+    shells = [job for job in timeline.jobs if job.origin == Origin.SHELL]
+    longest = sorted(serial.items(), key=lambda item: -item[1])
+    wall_s = timeline.wall_s
+    return Account(
+        wall_s=round(wall_s, 3),
+        work_s=round(timeline.work_s, 3),
+        parallelism=round(timeline.work_s / wall_s, 3) if wall_s else 0.0,
+        processes=len(processes),
+        programs=dict(Counter(process.program or FORK for process in processes).most_common()),
+        makes=_makes(timeline),
+        parses=timeline.parses,
+        shell_functions=len(shells),
+        shell_processes=len({one.index for job in shells for one in timeline.below(job.process)}),
+        compiler_runs=sum((work(process) or ("",))[0] == "compiler" for process in processes),
+        failed=sum(process.status not in (0, None) for process in processes),
+        rss_bytes=max((process.rss_kib for process in processes), default=0) << 10,
+        serial_s=round(sum(serial.values()), 3),
+        serial=tuple(Serial(name=name, wall_s=round(seconds, 3)) for name, seconds in longest),
+        leaves_s={count: round(seconds, 3) for count, seconds in sorted(leaves.items())},
+    )
+
+
+def _at_once(timeline: Timeline) -> tuple[dict[int, float], dict[str, float]]:
+    leaves: dict[int, float] = defaultdict(float)
+    serial: dict[str, float] = defaultdict(float)
+    for span in timeline.spans():
+        leaves[len(span.leaves)] += span.wall_s
+        if len(span.leaves) <= 1:
+            name = timeline.name(timeline.processes[span.leaves[0]]) if span.leaves else "(nothing ran)"
+            serial[name] += span.wall_s
+    return leaves, serial
+
+
+def _makes(timeline: Timeline) -> tuple[MakeAccount, ...]:
+    counts = Counter((job.make.index, job.origin) for job in timeline.jobs)
+    return tuple(
+        MakeAccount(
+            goal=timeline.goal(make),
+            start_s=round(make.start - timeline.began, 3),
+            wall_s=round(timeline.end(make) - make.start, 3),
+            recipe_processes=counts[make.index, Origin.RECIPE],
+            shell_functions=counts[make.index, Origin.SHELL],
+        )
+        for make in timeline.makes
+    )

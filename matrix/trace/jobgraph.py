@@ -1,0 +1,215 @@
+"""A traced build as the jobs of its makes, each with the work it was and the jobs that it needs. Pure.
+
+What a job needs is what its make declares (its data base) and what its own words name. When a job started tells only
+the order in which make would start what is ready: a start that waited for a free slot looks like a dependency.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from matrix.trace.timeline import Origin, command_line, directory, is_make
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from matrix.scenario.make_database import Database
+    from matrix.scenario.observations import Process
+    from matrix.trace.timeline import Job, Timeline
+
+_WORDS = re.compile(r"[\s;()'\"]+")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A line of a recipe, in CPU seconds: `serial_s` on one core, `pool_s` that a pool of processes splits.
+
+    `needs` are positions in its make's tasks; `nested` is the make that it is, if it is one.
+    """
+
+    process: int
+    name: str
+    serial_s: float
+    pool_s: float
+    needs: frozenset[int]
+    nested: Make | None
+
+
+@dataclass(frozen=True)
+class Make:
+    """One make: `parse_s` CPU seconds until it starts the first of its tasks, which are in the order they started."""
+
+    process: int
+    name: str
+    parse_s: float
+    tasks: tuple[Task, ...]
+    declared: bool
+
+
+@dataclass
+class _Reader:
+    timeline: Timeline
+    databases: Mapping[tuple[str, ...], Database]
+    jobs: Mapping[int, Sequence[Job]]
+    paths: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+
+    def cpu_s(self, process: Process) -> float:
+        """Return the CPU time of a process and all below it."""
+        return sum(one.cpu_ns for one in self.timeline.below(process)) / 1e9
+
+    def make(self, process: Process) -> Make:
+        """Return a make with all that it started."""
+        jobs = self.jobs.get(process.index, ())
+        first = next((number for number, job in enumerate(jobs) if job.origin == Origin.RECIPE), len(jobs))
+        parse_s = process.cpu_ns / 1e9 + sum(self.cpu_s(job.process) for job in jobs[:first])
+        recipes: list[Job] = []
+        before: dict[int, float] = defaultdict(float)
+        for job in jobs[first:]:
+            if job.origin == Origin.RECIPE:
+                recipes.append(job)
+            else:
+                before[len(recipes)] += self.cpu_s(job.process)
+        database = self.databases.get(_key(process))
+        needs = self._needs(recipes, database)
+        tasks = [self._task(job, before[number], needs[number]) for number, job in enumerate(recipes)]
+        return Make(process.index, self.timeline.goal(process), parse_s, tuple(tasks), database is not None)
+
+    def _task(self, job: Job, before_s: float, needs: frozenset[int]) -> Task:
+        nested = self._nested(job.process)
+        pool_s = 0.0
+        serial_s = before_s + self.cpu_s(job.process)
+        if nested:
+            serial_s -= self.cpu_s(nested)
+        else:
+            pool_s = sum(self.cpu_s(worker) for worker in self._workers(job.process))
+            serial_s -= pool_s
+        name = job.target or self.timeline.name(job.process)
+        inner = self.make(nested) if nested else None
+        return Task(job.process.index, name, max(serial_s, 0.0), pool_s, needs, inner)
+
+    def _nested(self, process: Process) -> Process | None:
+        """Return the one make that a job is, by itself or through a shell; more than one are its serial work."""
+        if is_make(process):
+            return process
+        below = [child for child in self.timeline.children.get(process.index, ()) if is_make(child)]
+        return below[0] if len(below) == 1 else None
+
+    def _workers(self, process: Process) -> Iterator[Process]:
+        """Yield the workers of process pools of Python at or below a process: forks without a program, or spawned ones.
+
+        A fork server, whose children are the workers, counts as one with all below it.
+        """
+        for child in self.timeline.children.get(process.index, ()):
+            spawned = not child.argvs or any("multiprocessing" in word for word in child.argv)
+            if spawned and process.program.startswith("python"):
+                yield child
+            else:
+                yield from self._workers(child)
+
+    def _needs(self, jobs: Sequence[Job], database: Database | None) -> list[frozenset[int]]:
+        by_target: dict[str, list[int]] = defaultdict(list)
+        for number, job in enumerate(jobs):
+            if job.target:
+                by_target[job.target].append(number)
+        writers = _writers(jobs)
+        last = {**writers, **{target: numbers[-1] for target, numbers in by_target.items()}}
+        found = []
+        for number, job in enumerate(jobs):
+            earlier = [one for one in by_target.get(job.target, ()) if one < number][-1:]
+            targets = self._declared(job, database) if database else self._seen(job, jobs)
+            needed = {last[target] for target in (*targets, *_named(job)) if target in last and target != job.target}
+            found.append(frozenset({*earlier, *needed} - {number}))
+        return _without_cycles(found)
+
+    def _declared(self, job: Job, database: Database) -> Iterable[str]:
+        """Return the paths of all that a job's target waits for, as its make declares it."""
+        folder = database.folder
+        key = _of(database)
+        if key not in self.paths:
+            self.paths[key] = {posixpath.normpath(posixpath.join(folder, name)): name for name in database.rules}
+        name = next((self.paths[key][path] for path in (job.target, *job.outputs) if path in self.paths[key]), "")
+        return [posixpath.normpath(posixpath.join(folder, one)) for one in database.below(name)] if name else ()
+
+    def _seen(self, job: Job, jobs: Sequence[Job]) -> Iterable[str]:
+        """Return nested makes that had ended before a job started, of a make whose rules are not known."""
+        return [
+            other.target
+            for other in jobs
+            if self._nested(other.process) and self.timeline.end(other.process) <= job.process.start
+        ]
+
+
+def _writers(jobs: Sequence[Job]) -> dict[str, int]:
+    """Map each file that was written to the first job that can have been it: the next ones read it at once."""
+    found: dict[str, int] = {}
+    for number, job in enumerate(jobs):
+        for path in job.outputs:
+            found.setdefault(path, number)
+    return found
+
+
+def _named(job: Job) -> set[str]:
+    folder = job.process.cwd or "/"
+    words = {word for text in job.process.first for word in _WORDS.split(text) if word}
+    return {posixpath.normpath(posixpath.join(folder, word)) for word in words}
+
+
+def _without_cycles(needs: Sequence[frozenset[int]]) -> list[frozenset[int]]:
+    """Return what each needs without what cannot be: the order in which they were really run is one without cycles."""
+    return [frozenset(one for one in needed if one < number) for number, needed in enumerate(needs)]
+
+
+def _key(process: Process) -> tuple[str, ...]:
+    goals, variables = command_line(process.argv)
+    folder = posixpath.normpath(posixpath.join(process.cwd or "/", directory(process.argv)))
+    return (folder, variables.get("dir", ""), variables.get("obj", ""), " ".join(goals))
+
+
+def _of(database: Database) -> tuple[str, ...]:
+    names = ("CURDIR", "dir", "obj", "MAKECMDGOALS")
+    return tuple(database.variables.get(name, "") for name in names)
+
+
+def graph(timeline: Timeline, databases: Sequence[Database]) -> Make:
+    """Return the first make of a traced build, with all below it.
+
+    Raises:
+        ValueError: no make was traced, or they are nested too deep.
+
+    """
+    if not timeline.makes:
+        raise ValueError("no make was traced, so there is nothing to replay")
+    jobs: dict[int, list[Job]] = defaultdict(list)
+    for job in timeline.jobs:
+        jobs[job.make.index].append(job)
+    try:
+        return _Reader(timeline, _merged(databases), jobs).make(timeline.makes[0])
+    except RecursionError as error:
+        raise ValueError("its makes are nested too deep to replay") from error
+
+
+def _merged(databases: Sequence[Database]) -> dict[tuple[str, ...], Database]:
+    """Return the data bases by what tells makes apart; those of makes that are alike hold the rules of all."""
+    found: dict[tuple[str, ...], Database] = {}
+    for one in databases:
+        before = found.get(_of(one))
+        found[_of(one)] = one.model_copy(update={"rules": {**before.rules, **one.rules}}) if before else one
+    return found
+
+
+def undeclared(make: Make) -> tuple[int, int]:
+    """Return of how many makes that started anything the rules are not known, and how many there are."""
+    below = [undeclared(task.nested) for task in make.tasks if task.nested]
+    own = bool(make.tasks)
+    return (own and not make.declared) + sum(one for one, _ in below), own + sum(of for _, of in below)
+
+
+def work_s(make: Make) -> float:
+    """Return the CPU seconds of a make and all below it."""
+    return make.parse_s + sum(
+        task.serial_s + task.pool_s + (work_s(task.nested) if task.nested else 0.0) for task in make.tasks
+    )

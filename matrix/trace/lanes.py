@@ -1,0 +1,124 @@
+"""How a traced step is laid out to be drawn: its jobs on as few rows as ran at once, its makes by depth. Pure."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from bisect import bisect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matrix.scenario.observations import ROOTS
+from matrix.trace.timeline import Origin, is_make
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.scenario.observations import Process
+    from matrix.trace.timeline import Job, Timeline
+
+NAME_CHARS = 80
+_FOLDERS = re.compile("(?:^|(?<= ))(?:{})/".format("|".join(["/src/tools/perf", *map(re.escape, ROOTS.values())])))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A process as it is drawn: on a row, counted from 0, between two times in seconds since the step began."""
+
+    process: Process
+    name: str
+    kind: str
+    row: int
+    start_s: float
+    end_s: float
+
+    @property
+    def wall_s(self) -> float:
+        """How long the process was there."""
+        return self.end_s - self.start_s
+
+
+def rows(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Return each span's row: the lowest that is free when it starts. The spans are in the order of their starts."""
+    found: list[int] = []
+    free: list[int] = []
+    taken: list[tuple[float, int]] = []
+    for start, end in spans:
+        while taken and taken[0][0] <= start:
+            heapq.heappush(free, heapq.heappop(taken)[1])
+        row = heapq.heappop(free) if free else len(taken)
+        heapq.heappush(taken, (end, row))
+        found.append(row)
+    return tuple(found)
+
+
+def apart(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Return which spans can share a row, in the order of time: of those that overlap, the longest."""
+    kept: list[tuple[float, float, int]] = []
+    for index in sorted(range(len(spans)), key=lambda index: (spans[index][0] - spans[index][1], index)):
+        start, end = spans[index]
+        place = bisect(kept, (start, end, index))
+        if (place == 0 or kept[place - 1][1] <= start) and (place == len(kept) or end <= kept[place][0]):
+            kept.insert(place, (start, end, index))
+    return tuple(index for _, _, index in kept)
+
+
+def span(timeline: Timeline, process: Process) -> tuple[float, float]:
+    """Return when a process was there, in seconds since the step began; never a negative time."""
+    start = process.start - timeline.began
+    return start, max(start, timeline.end(process) - timeline.began)
+
+
+def jobs(timeline: Timeline) -> tuple[Bar, ...]:
+    """Return the leaf jobs, those that no make runs below, in the order of their starts."""
+    leaves = [job for job in timeline.jobs if job.kind != "make"]
+    spans = [span(timeline, job.process) for job in leaves]
+    return tuple(
+        Bar(job.process, _name(timeline, job), job.kind, row, *times)
+        for job, times, row in zip(leaves, spans, rows(spans), strict=True)
+    )
+
+
+def _name(timeline: Timeline, job: Job) -> str:
+    """Return what tells a job from the others: what it is for, or the command of a `$(shell)`, which is for nothing."""
+    if job.origin == Origin.RECIPE:
+        return short(timeline.name(job.process))
+    words = job.process.first
+    text = " ".join(words[2:] if words[1:2] == ("-c",) else words)
+    return f"$(shell {text})" if len(text) <= NAME_CHARS else f"$(shell {text[: NAME_CHARS - 1]}…)"
+
+
+def makes(timeline: Timeline) -> tuple[tuple[Bar, ...], ...]:
+    """Return the makes by how many makes they have above them; the rows of each depth are counted from 0."""
+    depths: list[list[Process]] = []
+    for make in timeline.makes:
+        depth = _depth(timeline, make)
+        depths += [[] for _ in range(len(depths), depth + 1)]
+        depths[depth].append(make)
+    return tuple(tuple(_lifetimes(timeline, makes)) for makes in depths)
+
+
+def _lifetimes(timeline: Timeline, makes: Sequence[Process]) -> list[Bar]:
+    spans = [span(timeline, make) for make in makes]
+    return [
+        Bar(make, short(timeline.goal(make)), "make", row, *times)
+        for make, times, row in zip(makes, spans, rows(spans), strict=True)
+    ]
+
+
+def _depth(timeline: Timeline, make: Process) -> int:
+    depth, above = 0, make.parent
+    while above is not None and above in timeline.processes:
+        depth += is_make(timeline.processes[above])
+        above = timeline.processes[above].parent
+    return depth
+
+
+def short(name: str) -> str:
+    """Return the name of what a process ran for without the folders that every path in a cell begins with."""
+    return _FOLDERS.sub("", name)
+
+
+def cpu_s(timeline: Timeline, process: Process) -> float:
+    """Return the CPU time of a process and all below it."""
+    return sum(one.cpu_ns for one in timeline.below(process)) / 1e9

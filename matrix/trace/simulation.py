@@ -1,0 +1,221 @@
+"""Replays a recorded build on any number of simulated cores: GNU make's job server, and cores that are shared. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from matrix.model.base import Frozen
+from matrix.trace.jobgraph import Make, Task, work_s
+from matrix.trace.lanes import short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNLIMITED = 1 << 20
+"""As many cores and jobs as there can be uses for: what is left then is the span."""
+
+NOTHING_S = 1e-9
+BUSY = 0.85
+"""From this part on the cores are what limits a build: the rest is lost to the ends of long jobs."""
+
+
+class PathItem(Frozen):
+    """A stretch of the critical path: what it was, which process began it, its seconds, and what it had waited for."""
+
+    name: str
+    process: int
+    wall_s: float
+    waited_for: str
+
+
+class Prediction(Frozen):
+    """What a build takes on `jobs` cores with -j`jobs`, in seconds; `work_s` is its CPU time, `use` its part of all."""
+
+    jobs: int
+    wall_s: float
+    work_s: float
+    use: float
+    path: tuple[PathItem, ...]
+
+
+@dataclass
+class _Running:
+    """Something that a core works at. `width` is how many cores it can use at once."""
+
+    left_s: float
+    width: int
+    began_s: float
+    name: str
+    process: int
+    because: _Running | None
+    why: str
+    ended_s: float = 0.0
+    task: _TaskState | None = None
+    make: _MakeState | None = None
+
+
+@dataclass
+class _TaskState:
+    task: Task
+    make: _MakeState
+    number: int
+    pool_done: bool = False
+
+
+@dataclass
+class _MakeState:
+    make: Make
+    owner: _TaskState | None
+    parsed: _Running | None = None
+    running: int = 0
+    left: int = 0
+    unmet: list[int] = field(default_factory=list)
+    ready: list[int] = field(default_factory=list)
+    freed: dict[int, _Running] = field(default_factory=dict)
+    dependents: dict[int, list[int]] = field(default_factory=dict)
+
+
+class _Machine:
+    def __init__(self, root: Make, jobs: int, cores: int, pool: int) -> None:
+        self.tokens = jobs - 1
+        self.cores = cores
+        self.pool = pool
+        self.now = 0.0
+        self.running: list[_Running] = []
+        self.makes: list[_MakeState] = []
+        self.last: _Running | None = None
+        self.freed_token: _Running | None = None
+        self._begin(root, None, None, "")
+
+    def _begin(self, make: Make, owner: _TaskState | None, because: _Running | None, why: str) -> None:
+        state = _MakeState(make, owner, left=len(make.tasks))
+        state.unmet = [len(task.needs) for task in make.tasks]
+        for number, task in enumerate(make.tasks):
+            for need in task.needs:
+                state.dependents.setdefault(need, []).append(number)
+        name = f"make: {make.name}"
+        item = _Running(max(make.parse_s, NOTHING_S), 1, self.now, name, make.process, because, why, make=state)
+        self.running.append(item)
+
+    def run(self) -> tuple[float, _Running | None]:
+        """Return when all has ended, and what ended last."""
+        while self.running:
+            rate = min(1.0, self.cores / sum(item.width for item in self.running))
+            step = min(item.left_s / (rate * item.width) for item in self.running)
+            self.now += step
+            ended = []
+            for item in self.running:
+                item.left_s -= step * rate * item.width
+                if item.left_s <= NOTHING_S / 2:
+                    ended.append(item)
+            self.running = [item for item in self.running if item.left_s > NOTHING_S / 2]
+            for item in ended:
+                item.ended_s = self.now
+                self.last = item
+                self._ended(item)
+            self._dispatch()
+        return self.now, self.last
+
+    def _ended(self, item: _Running) -> None:
+        if item.make is not None:
+            self._parsed(item, item.make)
+        else:
+            self._worked(item)
+
+    def _worked(self, item: _Running) -> None:
+        assert item.task is not None
+        task = item.task.task
+        if task.pool_s and not item.task.pool_done:
+            item.task.pool_done = True
+            self._start(item.task, task.pool_s, min(self.pool, self.cores), item, "its own beginning")
+        elif task.nested is not None:
+            self._begin(task.nested, item.task, item, "the recipe that runs it")
+        else:
+            self._done(item.task, item)
+
+    def _parsed(self, item: _Running, state: _MakeState) -> None:
+        state.parsed = item
+        state.ready = [number for number, unmet in enumerate(state.unmet) if not unmet]
+        heapq.heapify(state.ready)
+        if state.left:
+            self.makes.append(state)
+        else:
+            self._make_done(state, item)
+
+    def _done(self, task: _TaskState, item: _Running) -> None:
+        state = task.make
+        state.left -= 1
+        self.tokens += state.running > 1
+        state.running -= 1
+        self.freed_token = item
+        for number in state.dependents.get(task.number, ()):
+            state.unmet[number] -= 1
+            if not state.unmet[number]:
+                state.freed[number] = item
+                heapq.heappush(state.ready, number)
+        if not state.left:
+            self.makes.remove(state)
+            self._make_done(state, item)
+
+    def _make_done(self, state: _MakeState, item: _Running) -> None:
+        if state.owner is not None:
+            self._done(state.owner, item)
+
+    def _dispatch(self) -> None:
+        """Start what is ready: each make has a slot of its own, and takes one of the shared for each job more.
+
+        It gives one back with each job that ends while others of its own run (job.c, free_child, in GNU make).
+        """
+        for state in list(self.makes):
+            while state.ready and (not state.running or self.tokens):
+                number = heapq.heappop(state.ready)
+                task = _TaskState(state.make.tasks[number], state, number)
+                self.tokens -= bool(state.running)
+                state.running += 1
+                freed = state.freed.get(number, state.parsed)
+                because, why = freed, "what it needs" if number in state.freed else "its make's makefiles"
+                if freed is not None and freed.ended_s < self.now - NOTHING_S and self.freed_token is not None:
+                    because, why = self.freed_token, "a free job slot"
+                self._start(task, max(task.task.serial_s, NOTHING_S), 1, because, why)
+
+    def _start(self, task: _TaskState, left_s: float, width: int, because: _Running | None, why: str) -> None:
+        item = _Running(left_s, width, self.now, task.task.name, task.task.process, because, why, task=task)
+        self.running.append(item)
+
+
+def predict(root: Make, jobs: int, *, cores: int | None = None, pool: int | None = None) -> Prediction:
+    """Return what a build would take with `jobs` jobs on as many cores, or on `cores`.
+
+    A process pool splits its work into as many pieces as there are cores, at most `pool`. Each process takes the CPU
+    time that was recorded; where more run than there are cores, they share them equally.
+    """
+    cores = cores or jobs
+    wall_s, last = _Machine(root, jobs, cores, pool or cores).run()
+    total_s = work_s(root)
+    path = tuple(reversed(list(_back(last))))
+    use = total_s / (wall_s * cores) if wall_s else 0.0
+    return Prediction(jobs=jobs, wall_s=round(wall_s, 3), work_s=round(total_s, 3), use=round(use, 4), path=path)
+
+
+def span(root: Make, pool: int) -> Prediction:
+    """Return what a build would take if there were a core and a slot for everything, its pools split into `pool`."""
+    return predict(root, UNLIMITED, cores=UNLIMITED, pool=pool)
+
+
+def _back(item: _Running | None) -> Iterator[PathItem]:
+    """Yield the critical path from its end: what ended last, what that had waited for, and so on."""
+    while item is not None:
+        wall_s = item.ended_s - item.began_s
+        if wall_s > NOTHING_S * 10:
+            yield PathItem(name=item.name, process=item.process, wall_s=round(wall_s, 4), waited_for=item.why)
+        item = item.because
+
+
+def limit(found: Prediction) -> str:
+    """Return what a prediction is limited by: the cores, where they are busy, or else the longest of its path."""
+    if found.use >= BUSY:
+        return f"cores ({found.use:.0%} busy)"
+    longest = sorted(found.path, key=lambda item: -item.wall_s)[:3]
+    return f"path ({found.use:.0%} busy): " + ", ".join(f"{short(item.name)} {item.wall_s:.1f} s" for item in longest)

@@ -1,0 +1,150 @@
+"""The view for https://ui.perfetto.dev and chrome://tracing: JSON in Chrome's Trace Event Format.
+
+The format is described in "Trace Event Format" (D. Sinclair, N. Duca; Google document
+1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU, linked from docs/trace-event-format.md of catapult). Used of it: `X`, a
+complete event, from `ts` for `dur`, both in microseconds; `C`, a counter; `M`, the metadata that name and order the
+"processes" (`pid`) and "threads" (`tid`), which are groups and rows here. Events of one thread must nest: Perfetto
+drops what overlaps. Of two that start at once the first in the file is the outer one. Times are whole microseconds,
+as Perfetto reads 1e+15 inexactly. `cname` is one of the names that catapult reserves
+(tracing/tracing/base/color_scheme.html); chrome://tracing colours by it, Perfetto ignores it and colours by `name`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from matrix.trace import lanes
+from matrix.trace.command_lines import text as command
+from matrix.trace.cost import FORK
+from matrix.trace.lanes import Bar
+from matrix.untrusted import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.scenario.observations import Process
+    from matrix.trace.cost import Account
+    from matrix.trace.simulation import PathItem
+    from matrix.trace.timeline import Timeline
+
+SUFFIX = ".json"
+COLOURS = {
+    "compiler": "rail_response",
+    "linker": "rail_animation",
+    "generator": "rail_load",
+    "install": "rail_idle",
+    "other": "cq_build_abandoned",
+    "make": "thread_state_uninterruptible",
+}
+JOBS_PID = 1
+MAKES_PID = 2
+FIRST_TID = 10
+"""A thread whose number is its process's counts as that process's main thread, which a row is not."""
+
+Event = dict[str, Any]
+
+
+def render(cell: str, step: str, timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()) -> str:
+    """Return the step's jobs, makes and running leaves as trace events, an event a line."""
+    title = plain(f"{cell}: {step}", lines=False)
+    bars = lanes.jobs(timeline)
+    job_rows = 1 + max((bar.row for bar in bars), default=-1)
+    named = _group(JOBS_PID, f"jobs of {title}", [f"slot {row + 1}" for row in range(job_rows)], FIRST_TID)
+    labels, lifetimes = _makes(timeline, account, FIRST_TID + job_rows)
+    named += _group(MAKES_PID, f"makes of {title}", labels, FIRST_TID + job_rows)
+    drawn = [*lifetimes, *_jobs(timeline, bars, frozenset(item.process for item in critical))]
+    events = [*named, *sorted(drawn, key=lambda event: int(event["ts"])), *_counter(timeline)]
+    lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
+    more = json.dumps({"cell": plain(cell, lines=False), "step": plain(step, lines=False)})
+    return f'{{"displayTimeUnit":"ms","otherData":{more},"traceEvents":[\n{lines}\n]}}\n'
+
+
+def _group(pid: int, name: str, labels: Sequence[str], first_tid: int) -> list[Event]:
+    """Return the metadata of a group of rows."""
+    found: list[Event] = [
+        {"ph": "M", "pid": pid, "tid": first_tid, "name": "process_name", "args": {"name": name}},
+        {"ph": "M", "pid": pid, "tid": first_tid, "name": "process_sort_index", "args": {"sort_index": pid}},
+    ]
+    for tid, label in enumerate(labels, first_tid):
+        found += [
+            {"ph": "M", "pid": pid, "tid": tid, "name": "thread_name", "args": {"name": label}},
+            {"ph": "M", "pid": pid, "tid": tid, "name": "thread_sort_index", "args": {"sort_index": tid}},
+        ]
+    return found
+
+
+def _makes(timeline: Timeline, account: Account, first_tid: int) -> tuple[list[str], list[Event]]:
+    """Return the labels of the rows, and the events on them: a row per depth, and more where makes ran at once."""
+    counts = {make.index: counted for make, counted in zip(timeline.makes, account.makes, strict=True)}
+    labels: list[str] = []
+    events: list[Event] = []
+    for depth, bars in enumerate(lanes.makes(timeline)):
+        first = first_tid + len(labels)
+        for bar in bars:
+            counted = counts[bar.process.index]
+            args = {
+                **_facts(bar.process),
+                "recipe processes": counted.recipe_processes,
+                "$(shell) functions": counted.shell_functions,
+            }
+            events.append(_complete(bar, (MAKES_PID, first + bar.row), bar.kind, args))
+        wide = 1 + max((bar.row for bar in bars), default=-1)
+        labels += [f"depth {depth}" + (f", row {row + 1}" if row else "") for row in range(wide)]
+    return labels, events
+
+
+def _jobs(timeline: Timeline, bars: Sequence[Bar], critical: frozenset[int]) -> Iterator[Event]:
+    for bar, job in zip(bars, (job for job in timeline.jobs if job.kind != "make"), strict=True):
+        place = JOBS_PID, FIRST_TID + bar.row
+        within = list(_within(timeline, bar.process))
+        args = {
+            **_facts(bar.process),
+            "target": plain(job.target, lines=False),
+            "origin": str(job.origin),
+            "make": plain(lanes.short(timeline.goal(job.make)), lines=False),
+            "cpu_s": round(lanes.cpu_s(timeline, bar.process), 3),
+            "processes": sum(1 for _ in timeline.below(bar.process)),
+            "processes_drawn": 1 + len(within),
+        }
+        if bar.process.index in critical:
+            args["critical"] = True
+        yield _complete(bar, place, bar.kind, args)
+        for one in within:
+            nested = Bar(one, one.program or FORK, bar.kind, bar.row, *lanes.span(timeline, one))
+            yield _complete(nested, place, "process", {**_facts(one), "cpu_s": round(one.cpu_ns / 1e9, 3)})
+
+
+def _within(timeline: Timeline, process: Process) -> Iterator[Process]:
+    """Yield the processes below one that nest on its row, parents first: inside of their parent, beside each other."""
+    waiting = [process]
+    while waiting:
+        parent = waiting.pop()
+        if parent is not process:
+            yield parent
+        start, end = lanes.span(timeline, parent)
+        spans = [(lanes.span(timeline, child), child) for child in timeline.children.get(parent.index, ())]
+        inside = [(times, child) for times, child in spans if start <= times[0] and times[1] <= end]
+        waiting += [inside[index][1] for index in reversed(lanes.apart([times for times, _ in inside]))]
+
+
+def _complete(bar: Bar, place: tuple[int, int], category: str, args: Event) -> Event:
+    start, end = round(1e6 * bar.start_s), round(1e6 * bar.end_s)
+    event: Event = {"ph": "X", "pid": place[0], "tid": place[1], "ts": start, "dur": end - start}
+    return {**event, "name": plain(bar.name, lines=False), "cat": category, "cname": COLOURS[bar.kind], "args": args}
+
+
+def _facts(process: Process) -> Event:
+    return {"command": plain(command(process) or FORK), "exit status": process.status}
+
+
+def _counter(timeline: Timeline) -> Iterator[Event]:
+    """Yield how many leaves run, whenever that changes, and none at the end."""
+    spans = timeline.spans()
+    points = [(span.start_s, len(span.leaves)) for span in spans] + [(span.end_s, 0) for span in spans[-1:]]
+    before = -1
+    for at, count in points:
+        if count != before:
+            place = {"ph": "C", "pid": JOBS_PID, "ts": round(1e6 * at)}
+            yield {**place, "name": "leaves running", "args": {"leaves": count}}
+            before = count

@@ -1,0 +1,1 @@
+"""From a source to a tree: sources, archives, edits, patches and volumes."""

@@ -1,0 +1,236 @@
+"""A scratch repository of our own, where patches are applied: to an index, without a work tree or hooks.
+
+It borrows the objects of the user's repository, which is never written to; or it holds a tree that came as an archive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from filelock import FileLock
+
+from matrix import paths
+from matrix.errors import InfrastructureError, UsageError
+from matrix.trees import git
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matrix.model.tree import Delta
+    from matrix.trees.patches import Patch
+
+EMPTY_DATE = "946684800 +0000"
+MAX_BYTES = 256 << 20
+LINK, GITLINK = 0o120000, 0o160000
+_FAILED = re.compile(r"^error: patch failed: (.+):(\d+)$", re.M)
+_ERROR = re.compile(r"^error: (.+)$", re.M)
+
+
+@dataclass(frozen=True)
+class CommitFile:
+    """A file of a commit: its permission bits and content, or with `link` what it points to."""
+
+    mode: int
+    content: bytes
+    link: bool = False
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A patch that does not apply, and for each file why not."""
+
+    patch: Patch
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A bare repository in the cache."""
+
+    folder: Path
+
+    def apply(self, base: str, patches: Sequence[Patch]) -> tuple[tuple[str, ...], Refused | None]:
+        """Apply patches one after the other; return the commits made, and the patch that could not be, if any.
+
+        The same patches on the same base make the same commits.
+        """
+        made: list[str] = []
+        with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
+            env = {**git.OURS, "GIT_INDEX_FILE": f"{name}/index"}
+            git.run(self.folder, "read-tree", base, env=env)
+            for patch in patches:
+                words = ("apply", "--cached", "--whitespace=nowarn", "-v", "-")
+                done = git.bounded(self.folder, *words, stdin=patch.diff, env=env)
+                if done.returncode:
+                    return tuple(made), Refused(patch, _reasons(patch, done.stderr.decode(errors="replace")))
+                made.append(self._commit(patch, made[-1] if made else base, env))
+        return tuple(made), None
+
+    def changed(self, before: str, after: str) -> dict[str, str]:
+        """Map the paths that two commits differ in to git's letter for how: `A`, `D`, `M`, or `T` for type and mode."""
+        words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", before, after)
+        fields = git.run(self.folder, *words, env=git.OURS).split(b"\0")
+        found = {}
+        for facts, name in zip(fields[::2], fields[1::2], strict=False):
+            then, now, _, _, letter = facts.decode().removeprefix(":").split()
+            path = name.decode("utf-8", "surrogateescape")
+            found[path] = "T" if letter == "M" and then != now else letter
+        return found
+
+    def read(self, commit: str, path: str) -> str:
+        """Return a file of a commit as text, whatever bytes it holds."""
+        return git.run(self.folder, "show", f"{commit}:{path}", env=git.OURS).decode("utf-8", "surrogateescape")
+
+    def _commit(self, patch: Patch, parent: str, env: Mapping[str, str]) -> str:
+        tree = git.run(self.folder, "write-tree", env=env).decode().strip()
+        date = {"GIT_AUTHOR_DATE": EMPTY_DATE, "GIT_COMMITTER_DATE": EMPTY_DATE}
+        message = f"{patch.subject}\n\n{patch.message}"
+        return git.run(
+            self.folder, "commit-tree", tree, "-p", parent, stdin=message.encode(errors="replace"), env={**env, **date}
+        ).decode().strip()  # fmt: skip
+
+
+def of_repository(repository: Path, revision: str) -> tuple[Scratch, str]:
+    """Return a scratch repository that borrows the objects of another one, and the commit that a revision means there.
+
+    Raises:
+        UsageError: there is no such repository or revision.
+
+    """
+    commit = git.commit(repository, revision)
+    common = git.run(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").decode().rstrip("\n")
+    objects = Path(common) / "objects"
+    scratch = Scratch(paths.cache() / "scratch" / f"{hashlib.sha256(str(objects).encode()).hexdigest()[:16]}.git")
+    with _made(scratch):
+        (scratch.folder / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
+    return scratch, commit
+
+
+def bisecting(scratch: Scratch, folder: Path) -> Path:
+    """Return a new repository for one `git bisect`, with the commits of another, which so has no state of it."""
+    git.run(folder.parent, "init", "-q", "--bare", "--template=", str(folder), env=git.OURS)
+    (folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
+    (folder / "objects" / "info" / "alternates").write_text(f"{scratch.folder / 'objects'}\n", encoding="utf-8")
+    return folder
+
+
+def of_archive(archive: Path) -> tuple[Scratch, str]:
+    """Return a scratch repository that holds a tree of the cache, and the commit that it is; made once.
+
+    Raises:
+        InfrastructureError: git could not take it in.
+
+    """
+    scratch = Scratch(paths.cache() / "scratch" / f"{archive.stem[:16]}.git")
+    with _made(scratch):
+        if git.attempt(scratch.folder, "rev-parse", "--verify", "refs/heads/base", env=git.OURS).returncode:
+            _import(scratch, archive)
+    return scratch, git.commit(scratch.folder, "refs/heads/base")
+
+
+def _made(scratch: Scratch) -> FileLock:
+    """Return the lock on a repository, which is there by then."""
+    scratch.folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(scratch.folder.with_suffix(".lock"))
+    with lock:
+        if not (scratch.folder / "HEAD").is_file():
+            git.run(scratch.folder.parent, "init", "-q", "--bare", "--template=", str(scratch.folder), env=git.OURS)
+            (scratch.folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
+    return lock
+
+
+def _import(scratch: Scratch, archive: Path) -> None:
+    with subprocess.Popen(
+        ["git", "-C", str(scratch.folder), "-c", "core.compression=1", "fast-import", "--quiet"],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": "/usr/local/bin:/usr/bin:/bin", **git.OURS},
+    ) as process, tarfile.open(archive, "r:") as opened:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stderr is not None
+        with contextlib.suppress(BrokenPipeError):  # what git says of it comes below
+            _feed(process.stdin, opened)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        said = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode:
+        raise InfrastructureError(f"git fast-import of {archive.name} failed: {said}", "Is there space left?")
+
+
+def _feed(stream: IO[bytes], archive: tarfile.TarFile) -> None:
+    """Write an archive as one commit, in the form that git-fast-import(1) describes."""
+    stream.write(f"commit refs/heads/base\ncommitter perf-matrix <perf-matrix> {EMPTY_DATE}\ndata 5\nbase\n\n".encode())
+    for entry in archive:
+        if entry.isdir():
+            continue
+        file = archive.extractfile(entry) if entry.isreg() else None
+        content = file.read() if file else entry.linkname.encode("utf-8", "surrogateescape")
+        mode = "120000" if file is None else "100755" if entry.mode & 0o100 else "100644"
+        path = _quoted(entry.name.removeprefix("tree/"))
+        stream.write(f"M {mode} inline {path}\ndata {len(content)}\n".encode("utf-8", "surrogateescape"))
+        stream.write(content + b"\n")
+
+
+def _quoted(path: str) -> str:
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _reasons(patch: Patch, said: str) -> tuple[str, ...]:
+    """Return for each file that git could not change why, its hunk named."""
+    hunks = {path: patch.hunk(path, int(line)) for path, line in _FAILED.findall(said)}
+    reasons = [f"{path}: {hunk} does not apply" for path, hunk in hunks.items()]
+    for text in _ERROR.findall(said):
+        known = text.startswith(("patch failed: ", "while searching for:")) or text.endswith(": patch does not apply")
+        if not known:
+            reasons.append(text)
+    return tuple(dict.fromkeys(reasons)) or (said.strip()[:200] or "git apply failed",)
+
+
+def difference(delta: Delta) -> dict[str, CommitFile | None]:
+    """Return what two commits differ by: each path with the file that it has after it, or nothing.
+
+    Raises:
+        UsageError: the repository or a commit is no longer there, or the difference holds a submodule.
+
+    """
+    folder = Path(delta.repository)
+    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", delta.base, delta.commit)
+    fields = git.run(folder, *words, env=git.OURS).split(b"\0")
+    found: dict[str, CommitFile | None] = {}
+    wanted: dict[str, tuple[int, str]] = {}
+    for facts, name in zip(fields[::2], fields[1::2], strict=False):
+        _, octal, _, blob, status = facts.decode().removeprefix(":").split()
+        path = name.decode("utf-8", "surrogateescape")
+        if int(octal, 8) == GITLINK:
+            raise UsageError(f"{path} is a submodule", "A kernel has none.")
+        found[path] = None
+        if status != "D":
+            wanted[path] = int(octal, 8), blob
+    contents = _blobs(folder, [blob for _, blob in wanted.values()])
+    for (path, (mode, _)), content in zip(wanted.items(), contents, strict=True):
+        found[path] = CommitFile(0o777, content, link=True) if mode == LINK else CommitFile(mode & 0o777, content)
+    return found
+
+
+def _blobs(folder: Path, names: Sequence[str]) -> list[bytes]:
+    """Return the contents of objects, in order."""
+    asked = "".join(f"{name}\n" for name in names).encode()
+    sizes = git.run(folder, "cat-file", "--batch-check=%(objectsize)", stdin=asked, env=git.OURS).split()
+    if sum(map(int, sizes)) > MAX_BYTES:
+        raise UsageError(
+            "what the patches change is larger than any series", f"At most {MAX_BYTES >> 20} MiB of files."
+        )
+    output = git.run(folder, "cat-file", "--batch", stdin=asked, env=git.OURS)
+    contents, at = [], 0
+    for _ in names:
+        end = output.index(b"\n", at)
+        size = int(output[at:end].split()[2])
+        contents.append(output[end + 1 : end + 1 + size])
+        at = end + size + 2
+    return contents

@@ -1,0 +1,151 @@
+"""Two trees' times side by side: what is measured, what was, and what it came to. Pure."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from matrix.model.base import Frozen
+from matrix.model.cell import Limits
+from matrix.model.result import ImageIdentity, TreeIdentity
+
+Arm = Literal["base", "again", "head"]
+ARMS: tuple[Arm, ...] = ("base", "again", "head")
+
+MEASURES = {
+    "build": "make from scratch",
+    "no-op": "make with nothing to do",
+    "one-file": "make after one source file was touched",
+    "generate": "jevents alone, by the build's own command",
+    "tables": "the compilation of the event tables alone, all units at once",
+}
+"""What can be measured, in the order in which it is."""
+
+FEWEST_PAIRS = 6
+"""With five, 2 of 2**5 flips are as extreme as all signs the same: p is 0.0625, and the range covers 94 % only."""
+MOST_PAIRS = 1000
+
+_Z = 1.96 + 0.84
+
+
+class Difference(StrEnum):
+    """What the head is, compared with the base."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Comparison(Frozen):
+    """What one measure came to; `base_s` and `head_s` are medians in seconds, `pairs` is the number of rounds.
+
+    `ratio` is head by base: exp of the median of the log ratios, with `low` and `high` as its 95 % interval. `aa_ratio`
+    is the same of the base by itself, and `floor` (1 or more) how far from 1 the interval of that reaches. `low`,
+    `high` and `floor` are None below FEWEST_PAIRS, which have no such interval. `p_value` is two-sided. `spread` is the
+    standard deviation of one log ratio, robustly, head's or A/A's, the larger. `pairs_needed` is about how
+    many pairs it takes to claim the difference that was seen, more than there were where it is not claimed; None where
+    that is beyond MOST_PAIRS.
+    """
+
+    measure: str
+    pairs: int
+    base_s: float
+    head_s: float
+    ratio: float
+    low: float | None
+    high: float | None
+    p_value: float
+    aa_ratio: float
+    floor: float | None
+    spread: float
+    answer: Difference
+    pairs_needed: int | None
+
+
+class Counted(Frozen):
+    """What does not vary from run to run, counted in one traced run of a measure."""
+
+    processes: int
+    shell_processes: int
+    compiler_runs: int
+    parses: int
+
+
+class Sample(Frozen):
+    """One measured run. `round` counts from 0; times are seconds, `user_s` and `system_s` CPU time."""
+
+    measure: str
+    round: int
+    arm: Arm
+    wall_s: float
+    user_s: float
+    system_s: float
+    load: float
+
+
+class Side(Frozen):
+    """One of the two trees, with what was counted of each measure that processes are counted of."""
+
+    tree: TreeIdentity
+    counted: dict[str, Counted] = Field(default_factory=dict)
+
+
+class MeasureResult(Frozen):
+    """What a measure came to: the comparison, and the medians of user and system time, in seconds."""
+
+    comparison: Comparison
+    base_cpu_s: float
+    head_cpu_s: float
+
+
+class ComparisonRun(Frozen):
+    """One invocation of `perf-matrix compare`: all that was measured, where and of what.
+
+    `left_out` maps measures that one of the trees does not have to the reason; `required` each requirement to its
+    verdict and the reason.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    started: str
+    tool_version: str
+    place: str
+    jobs: int
+    pairs: int
+    seed: int
+    limits: Limits
+    pinned: str
+    host: dict[str, str]
+    image: ImageIdentity
+    base: Side
+    head: Side
+    samples: tuple[Sample, ...] = ()
+    left_out: dict[str, str] = Field(default_factory=dict)
+    measured: tuple[MeasureResult, ...] = ()
+    required: dict[str, tuple[str, str]] = Field(default_factory=dict)
+
+    def times(self, measure: str, arm: Arm) -> tuple[float, ...]:
+        """Return the wall times of an arm in the order of the rounds, in seconds."""
+        found = [sample for sample in self.samples if (sample.measure, sample.arm) == (measure, arm)]
+        return tuple(sample.wall_s for sample in sorted(found, key=lambda sample: sample.round))
+
+    def cpu(self, measure: str, arms: tuple[Arm, ...]) -> tuple[float, ...]:
+        """Return the CPU times of arms, in seconds."""
+        found = [sample for sample in self.samples if sample.measure == measure and sample.arm in arms]
+        return tuple(sample.user_s + sample.system_s for sample in found)
+
+
+def pairs_to_decide(effect: float, spread: float, more_than: int = 0) -> int | None:
+    """Return about how many pairs tell `effect` from 0, both as logarithms; None where that is beyond MOST_PAIRS.
+
+    pi / 2 * (z * spread / effect)**2, from the variance of a normal sample's median, pi / 2 * spread**2 / n (Kendall
+    and Stuart, The Advanced Theory of Statistics, volume 1). z is 1.96 for the interval and 0.84 for four sessions of
+    five, were effect and spread exact (two of three simulated ones). Never fewer than FEWEST_PAIRS, and more than
+    `more_than`, those that did not decide.
+    """
+    if not effect or abs(effect) < _Z * spread * math.sqrt(math.pi / 2 / MOST_PAIRS) or more_than >= MOST_PAIRS:
+        return None
+    return max(math.ceil(math.pi / 2 * (_Z * spread / effect) ** 2), FEWEST_PAIRS, more_than + 1)

@@ -1,0 +1,142 @@
+"""The statistics of paired timings of builds: when to measure what, whether a difference is real, is it enough. Pure.
+
+A session measures in each round the base, the base again (the A/A pair) and the head. What is compared are the natural
+logarithms of ratios of times of one round, so that drift over the session cancels and half is as far from 1 as double.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from matrix.verdicts.comparison import ARMS, FEWEST_PAIRS, Comparison, Difference, pairs_to_decide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from matrix.verdicts.comparison import Arm
+
+LEVEL = 0.05
+RESAMPLES = 9_999
+SEED = 0
+
+
+def schedule(pairs: int, seed: int) -> tuple[tuple[Arm, ...], ...]:
+    """Return the order of the arms in each of `pairs` rounds, the same for the same seed.
+
+    It is random in blocks: after every three rounds each arm was first, second and third equally often, after every six
+    each of the six orders was there once.
+
+    Raises:
+        ValueError: there is no round.
+
+    """
+    if pairs < 1:
+        raise ValueError(f"a session has at least one round, not {pairs}")
+    chance = random.Random(seed)  # noqa: S311 - an order of measurements, no secret
+    squares = [[ARMS[turn:] + ARMS[:turn] for turn in range(3)]]
+    squares.append([order[::-1] for order in squares[0]])
+    rounds: list[tuple[Arm, ...]] = []
+    while len(rounds) < pairs:
+        for square in chance.sample(squares, len(squares)):
+            rounds += chance.sample(square, len(square))
+    return tuple(rounds[:pairs])
+
+
+def compare(measure: str, base: Sequence[float], again: Sequence[float], head: Sequence[float]) -> Comparison:
+    """Return what the times of a session say of the head; each is in seconds, one per round, in the order of rounds.
+
+    A difference is claimed where the interval excludes 1, the effect exceeds the A/A floor and p is at most LEVEL.
+
+    Raises:
+        ValueError: there is no time, not as many of each, or one that is not a positive number.
+
+    """
+    if not len(base) == len(again) == len(head) > 0:
+        raise ValueError(f"{measure}: {len(base)}, {len(again)} and {len(head)} times are not the same number of each")
+    if not all(0 < time_s < math.inf for time_s in itertools.chain(base, again, head)):
+        raise ValueError(f"{measure}: a time is not a positive number of seconds")
+    ratios, aa_ratios = _log_ratios(head, base), _log_ratios(again, base)
+    effect, interval, aa_interval = float(np.median(ratios)), _interval(ratios), _interval(aa_ratios)
+    floor = max(abs(limit) for limit in aa_interval) if aa_interval else None
+    p_value = _sign_flip(ratios)
+    answer = _answer(effect, interval, floor, p_value)
+    spread = max(_spread(ratios), _spread(aa_ratios))
+    return Comparison(
+        measure=measure,
+        pairs=len(base),
+        base_s=float(np.median(base)),
+        head_s=float(np.median(head)),
+        ratio=math.exp(effect),
+        low=math.exp(interval[0]) if interval else None,
+        high=math.exp(interval[1]) if interval else None,
+        p_value=p_value,
+        aa_ratio=math.exp(np.median(aa_ratios)),
+        floor=math.exp(floor) if floor is not None else None,
+        spread=spread,
+        answer=answer,
+        pairs_needed=pairs_to_decide(effect, spread, more_than=len(base) if answer == Difference.INCONCLUSIVE else 0),
+    )
+
+
+def _log_ratios(times_s: Sequence[float], base_s: Sequence[float]) -> NDArray[np.float64]:
+    """Return one logarithm per pair, to 12 digits, so that ratios that are equal but for their last bit are equal."""
+    return np.round(np.log(np.asarray(times_s, np.float64)) - np.log(np.asarray(base_s, np.float64)), 12)
+
+
+def _interval(ratios: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return the 95 % bootstrap interval of the median of `ratios`, one per pair; None below FEWEST_PAIRS.
+
+    It is BCa, or the percentiles of the same resamples where the middle values are equal, which leaves BCa's
+    acceleration without a value, as the median is the same whichever pair is left out. All equal give that very value.
+    """
+    pairs = len(ratios)
+    if pairs < FEWEST_PAIRS:
+        return None
+    middle = np.sort(ratios)[(pairs - 2) // 2 : (pairs + 3) // 2]
+    found = stats.bootstrap(
+        (ratios,),
+        np.median,
+        n_resamples=RESAMPLES,
+        confidence_level=1 - LEVEL,
+        method="BCa" if middle[0] < middle[-1] else "percentile",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _sign_flip(ratios: NDArray[np.float64]) -> float:
+    """Return the two-sided p of the `ratios`, one per pair, being as likely to have the other sign.
+
+    The statistic is their sum, each cut off at the median of their sizes, which no flip changes. So a build that was
+    disturbed says no more than another; in a plain sum, or one of ranks, it outweighs several that agree. Every flip is
+    made where there are at most RESAMPLES, up to 13 pairs; then as many random ones, to which what was seen is added.
+    """
+    if len(ratios) == 1:
+        return 1.0
+    size = np.median(np.abs(ratios))
+    found = stats.permutation_test(
+        (np.clip(ratios, -size, size),),
+        np.sum,
+        permutation_type="samples",
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(SEED),
+    )
+    return float(found.pvalue)
+
+
+def _spread(ratios: NDArray[np.float64]) -> float:
+    return float(stats.median_abs_deviation(ratios, scale="normal"))
+
+
+def _answer(effect: float, interval: tuple[float, float] | None, floor: float | None, p_value: float) -> Difference:
+    if interval is None or floor is None or interval[0] <= 0 <= interval[1] or abs(effect) <= floor or p_value > LEVEL:
+        return Difference.INCONCLUSIVE
+    return Difference.FASTER if effect < 0 else Difference.SLOWER

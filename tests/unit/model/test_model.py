@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+from pydantic import ValidationError
+
+from matrix.model.build import Build
+from matrix.model.known_failure import KnownFailure
+from matrix.model.result import Finding, Verdict, worst
+from matrix.model.tree import Tree
+from tests.unit.conftest import build, cell, image, known, tree
+
+
+def test_a_cell_is_known_by_image_toolchain_build_and_tree() -> None:
+    of = cell(of=image("debian-sid", toolchains={"clang": {}}), toolchain="clang", what=build("static"), on=tree("7.3"))
+    assert of.id == "debian-sid/clang/static@7.3"
+    assert of.path.parts == ("debian-sid", "clang", "static@7.3")
+
+
+def test_a_tree_is_asked_for_by_its_name_or_by_its_source() -> None:
+    assert tree("7.3").asked == "7.3"
+    assert Tree(name="dir-1", summary="dir:/x", source="dir:/x").asked == "dir:/x"
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "-first", "a b", "a/b", "a@b", "../x", "a\n"])
+def test_a_name_that_would_not_do_in_an_id_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        build(name)
+
+
+@pytest.mark.parametrize("name", ["NO-X", "1A", "A B", "A=B", ""])
+def test_a_make_variable_that_make_could_not_take_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        build(make={name: "1"})
+
+
+def test_a_noun_does_not_change() -> None:
+    with pytest.raises(ValidationError):
+        build().name = "other"  # type: ignore[misc]
+
+
+def test_a_build_states_only_linkages_and_start_methods_that_there_are() -> None:
+    with pytest.raises(ValidationError):
+        Build.model_validate_json('{"name": "b", "summary": "", "expect": {"linkage": "both"}}')
+    with pytest.raises(ValidationError):
+        Build.model_validate_json('{"name": "b", "summary": "", "start_method": "thread"}')
+
+
+def test_a_findings_key_is_its_kind_and_subject() -> None:
+    assert Finding(kind="left", subject="/src/a:b", expected="", actual="").key == "left:/src/a:b"
+
+
+def test_a_known_failure_says_which_findings_and_why() -> None:
+    with pytest.raises(ValidationError):
+        known("clean")
+    with pytest.raises(ValidationError):
+        known("clean", "left:*", why="")
+    assert isinstance(known("clean", "left:*"), KnownFailure)
+
+
+def test_no_verdict_at_all_is_an_error() -> None:
+    assert worst([]) is Verdict.ERROR
+
+
+def test_the_worst_verdict_is_the_same_in_any_order() -> None:
+    ranked = [Verdict.SKIP, Verdict.PASS, Verdict.XFAIL, Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.FAIL]
+    for length in (1, 2, 3):
+        for chosen in permutations(ranked, length):
+            assert worst(list(chosen)) is max(chosen, key=ranked.index)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.engine import cache
+from matrix.errors import UsageError
+from matrix.runs import ownership, store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("places")
+
+
+def test_an_owner_is_the_same_every_time_and_another_for_another_state_folder(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = ownership.owner()
+    assert ownership.owner() == mine
+    monkeypatch.setenv("PERF_MATRIX_STATE", str(places / "other"))
+    assert ownership.owner() != mine
+
+
+def test_a_label_names_the_run_or_else_the_process() -> None:
+    assert ownership.label("r1") == f"{ownership.owner()}.r1"
+    assert ownership.label() == f"{ownership.owner()}.pid-{os.getpid()}"
+
+
+def test_what_belongs_to_this_process_is_not_gone() -> None:
+    assert not ownership.gone(ownership.label())
+
+
+def test_what_belonged_to_a_process_that_has_ended_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert ownership.gone(f"{ownership.owner()}.pid-{process.pid}")
+
+
+@pytest.mark.parametrize("label", ["", "somebody", "somebody.r1", "somebody.pid-1", "{owner}", "{owner}."])
+def test_what_is_not_ours_is_never_gone(label: str) -> None:
+    assert not ownership.gone(label.format(owner=ownership.owner()))
+
+
+def test_a_run_whose_folder_was_removed_is_gone() -> None:
+    assert ownership.gone(ownership.label("20260101T000000Z-0000"))
+
+
+def test_a_run_is_gone_when_its_first_process_no_longer_holds_its_lock() -> None:
+    run = store.new_run()
+    with ownership.lock(run):
+        assert not ownership.gone(ownership.label(run.name))
+    assert ownership.gone(ownership.label(run.name))
+
+
+def test_cached_files_are_downloads_images_repositories_and_trees_without_locks(places: Path) -> None:
+    assert cache.files() == []
+    names = ["downloads/a/b.tar", "images/x.json", "scratch/a.git/HEAD", "trees/1.tar"]
+    names += ["trees/1.lock", "engine/data/keep", "locks/agent"]
+    for name in names:
+        path = places / "cache" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert cache.files() == [places / "cache" / name for name in names[:4]]
+
+
+def test_a_run_is_going_on_while_its_lock_is_held(places: Path) -> None:
+    run = store.Run(places / "state" / "runs" / "r1")
+    run.folder.mkdir(parents=True)
+    assert not ownership.going_on(run)
+    with ownership.lock(run):
+        assert ownership.going_on(run)
+    assert not ownership.going_on(run)
+
+
+def test_what_builds_outside_of_a_run_is_seen_while_it_does() -> None:
+    assert not ownership.others_busy()
+    with ownership.busy():
+        assert ownership.others_busy()
+    assert not ownership.others_busy()
+
+
+def test_nothing_is_built_beside_a_measurement() -> None:
+    with ownership.measuring(), pytest.raises(UsageError, match="a comparison is being measured"), ownership.busy():
+        pass
+    assert not ownership.others_busy()

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from matrix import files
+from matrix.errors import UsageError
+from matrix.model.cell import Limits
+from matrix.model.result import Verdict
+from matrix.runs import store
+from tests.unit.conftest import build, cell, result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ID = "debian-trixie/gcc/default@7.3"
+
+
+@pytest.fixture
+def run(places: Path) -> store.Run:
+    assert places
+    return store.begin([cell(), cell(what=build("static"))], ["7.3"], ["/my/configs"], 3, Limits(step_s=7))
+
+
+def test_a_run_keeps_what_was_asked_for(run: store.Run) -> None:
+    settings = run.settings()
+    assert settings.run == run.name
+    assert settings.cells == (ID, "debian-trixie/gcc/static@7.3")
+    assert (settings.trees, settings.configs, settings.jobs) == (("7.3",), ("/my/configs",), 3)
+    assert settings.limits["step_s"] == 7
+
+
+@pytest.mark.usefixtures("places")
+def test_limits_need_not_be_given() -> None:
+    assert store.begin([cell()], ["7.3"], [], 1).settings().limits == {}
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a/b/file.json"
+    files.write(path, "one")
+    with pytest.raises(UnicodeEncodeError):
+        files.write(path, "two \udcff")
+    assert path.read_text() == "one"
+    files.write(path, "three")
+    assert path.read_text() == "three"
+
+
+def test_a_write_that_fails_leaves_nothing_beside(tmp_path: Path) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        files.write(tmp_path / "file.json", "\udcff")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_is_what_was_kept(run: store.Run) -> None:
+    assert run.result(ID) is None
+    kept = result(ID, Verdict.FAIL, reason="ä", limits=Limits(step_s=1))
+    run.save(kept)
+    assert run.result(ID) == kept
+
+
+def test_a_result_that_is_taken_back_is_lacking_again(run: store.Run) -> None:
+    for _ in range(2):
+        run.save(result(ID))
+        run.progress(ID, "")
+        run.save_transcript(ID, {})
+        run.forget(ID)
+        run.forget(ID)
+        assert (run.result(ID), run.at(ID), run.transcript(ID)) == (None, None, None)
+
+
+def test_results_come_in_the_order_of_the_runs_cells(run: store.Run) -> None:
+    run.save(result("debian-trixie/gcc/static@7.3"))
+    run.save(result("debian-trixie/gcc/other@7.3"))
+    assert [one.id for one in run.results()] == ["debian-trixie/gcc/static@7.3"]
+    run.save(result(ID))
+    assert [one.id for one in run.results()] == [ID, "debian-trixie/gcc/static@7.3"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"schema_version": 2}',
+        "\ud7ff",
+        '{"id": 1, "run": "r", "tool_version": "0", "verdict": "OK"}',
+    ],
+)
+def test_a_file_that_is_no_result_is_refused_by_its_name(run: store.Run, text: str) -> None:
+    files.write(run.cell(ID) / "result.json", text)
+    with pytest.raises(UsageError, match=r"result\.json is no result"):
+        run.result(ID)
+
+
+def test_a_result_that_is_no_text_is_refused(run: store.Run) -> None:
+    run.save(result(ID))
+    (run.cell(ID) / "result.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="is no result"):
+        run.result(ID)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"run": 1}'])
+def test_a_folder_without_settings_is_no_run(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="holds no run"):
+        store.Run(tmp_path).settings()
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UsageError, match="holds no run"):
+        store.Run(tmp_path).settings()
+
+
+def test_a_transcript_is_what_was_kept(run: store.Run) -> None:
+    transcript: dict[str, Any] = {"steps": [1, {"a": "ä\udcff"}]}
+    assert run.transcript(ID) is None
+    run.save_transcript(ID, transcript)
+    assert run.transcript(ID) == transcript
+
+
+@pytest.mark.parametrize("cut", [0, 5, -5])
+def test_a_damaged_transcript_is_refused(run: store.Run, cut: int) -> None:
+    run.save_transcript(ID, {"steps": list(range(1000))})
+    path = run.cell(ID) / "transcript.json.gz"
+    data = path.read_bytes()
+    path.write_bytes(data[:cut])
+    with pytest.raises(UsageError, match=r"transcript\.json\.gz"):
+        run.transcript(ID)
+
+
+def test_a_transcript_that_is_no_gzip_file_is_refused(run: store.Run) -> None:
+    files.write(run.cell(ID) / "transcript.json.gz", "{}")
+    with pytest.raises(UsageError, match=r"transcript\.json\.gz"):
+        run.transcript(ID)
+
+
+def test_a_cell_says_at_which_step_it_is(run: store.Run) -> None:
+    assert run.at(ID) is None
+    run.progress(ID, "build")
+    at = run.at(ID)
+    assert at is not None
+    assert at[0] == "build"
+    assert at[1] > 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
+def test_a_damaged_progress_file_says_nothing(run: store.Run, text: str) -> None:
+    files.write(run.cell(ID) / "progress.json", text)
+    assert run.at(ID) is None
+
+
+def named(name: str) -> store.Run:
+    run = store.new_run()
+    return store.Run(run.folder.rename(run.folder.with_name(name)))
+
+
+@pytest.fixture
+def three(places: Path) -> list[store.Run]:
+    settings = store.RunSettings(run="r", started="", tool_version="0", trees=(), cells=(), jobs=1)
+    found = [named(name) for name in ("20260101T000000Z-ffff", "20260102T000000Z-0000", "20251231T000000Z-aaaa")]
+    for run in found:
+        run.save_settings(settings)
+    (places / "state/runs/not-a-run").mkdir()
+    return found
+
+
+def test_runs_come_newest_first(three: list[store.Run]) -> None:
+    assert store.runs() == [three[1], three[0], three[2]]
+
+
+def test_a_run_is_found_by_name_or_folder_or_is_the_newest(three: list[store.Run]) -> None:
+    assert store.find(None) == three[1]
+    assert store.find(three[2].name) == three[2]
+    assert store.find(str(three[0].folder)) == three[0]
+
+
+def test_a_run_that_is_not_there_is_refused_naming_those_that_are(three: list[store.Run]) -> None:
+    with pytest.raises(UsageError, match=f"(?s)no run nope.*{three[1].name}"):
+        store.find("nope")
+
+
+@pytest.mark.usefixtures("places")
+def test_without_any_run_that_is_said() -> None:
+    assert store.runs() == []
+    with pytest.raises(UsageError, match=r"(?s)no run at all.*none yet"):
+        store.find(None)
+
+
+@pytest.mark.usefixtures("places")
+def test_new_runs_have_names_of_their_own() -> None:
+    assert len({store.new_run().name for _ in range(3)}) == 3
+
+
+def test_results_are_readable_json(run: store.Run) -> None:
+    run.save(result(ID))
+    assert json.loads((run.cell(ID) / "result.json").read_text())["verdict"] == "PASS"
+
+
+def test_a_run_notes_what_its_trees_were_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    assert store.Run(tmp_path).pins == tmp_path / "trees"
+
+
+@pytest.mark.parametrize(
+    ("more", "command"), [({}, "run"), ({"checks": ("no-op",)}, "claims"), ({"planted": {"a": "1"}}, "mutants")]
+)
+@pytest.mark.usefixtures("places")
+def test_a_run_knows_the_command_that_began_it(more: dict[str, Any], command: str) -> None:
+    assert store.begin([cell()], ["7.3"], [], 1, **more).settings().command == command
+
+
+def test_a_run_is_begun_with_its_first_cell(run: store.Run) -> None:
+    assert not run.begun
+    run.progress(ID, "prepare")
+    assert run.begun

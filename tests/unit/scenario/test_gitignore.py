@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.scenario.gitignore import covered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IGNORE = {
+    "": "*.o\n*.a\n!keep.o\n/top\n.*\n!.gitignore\nbuild/\n# comment\n\\#hash\n*.d[0-9]\nspace\\ \n",
+    "tools": "!*.a\n/only-here\ndocs/**/gen\n*.log  \n",
+    "tools/perf": "perf\nPERF-VERSION-FILE\n!important.log\n/util/*.c\n!/util/real.c\nsub/\n!sub/x\n**/deep\n",
+    "tools/perf/arch": "*\n!*/\n!*.h\n",
+}
+PATHS = [
+    "a.o", "keep.o", "tools/keep.o", "top", "tools/top", ".hidden", "tools/.hidden/x", ".gitignore",
+    "build", "build/x", "tools/build/x/y", "#hash", "# comment", "x.d7", "x.dx", "space ", "space", "lib.a",
+    "tools/lib.a", "only-here", "tools/only-here", "tools/x/only-here", "tools/docs/gen", "tools/docs/a/b/gen",
+    "tools/x.log", "tools/perf/x.log", "tools/perf/important.log", "tools/perf/perf", "tools/perf/perf/x",
+    "tools/perf/a/perf", "perf", "tools/perf/util/gen.c", "tools/perf/util/real.c", "tools/perf/util/a/gen.c",
+    "tools/perf/sub/x", "tools/perf/a/b/deep", "tools/perf/arch/x.c", "tools/perf/arch/x.h",
+    "tools/perf/arch/x86/y.h", "tools/perf/arch/x86/y.c", "tools/perf/PERF-VERSION-FILE", "other/plain.c",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    top = tmp_path_factory.mktemp("repository")
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    for folder, text in IGNORE.items():
+        path = top / folder / ".gitignore"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return top
+
+
+def git_says(repository: Path, paths: list[str]) -> set[str]:
+    asked = subprocess.run(
+        ["git", "-C", str(repository), "check-ignore", "--no-index", "-z", "--stdin"],
+        input="\0".join(paths),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode in (0, 1), asked.stderr
+    return set(asked.stdout.split("\0")) - {""}
+
+
+def test_git_itself_says_the_same(repository: Path) -> None:
+    assert {path for path in PATHS if covered(path, IGNORE)} == git_says(repository, PATHS)
+
+
+def test_without_any_file_nothing_is_covered() -> None:
+    assert not covered("a/b.o", {})
+
+
+def test_lines_end_as_git_takes_them_to() -> None:
+    assert not covered("b", {"": "a\x0cb\n"})
+    assert covered("a.o", {"": "*.o\r\n"})

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.runs import store
+from matrix.verdicts.comparison import ComparisonRun
+from tests.unit.conftest import session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_times_are_those_of_an_arm_in_the_order_of_the_rounds() -> None:
+    found = session(ratio=0.5)
+    shuffled = found.model_copy(update={"samples": found.samples[::-1]})
+    assert shuffled.times("build", "base")[:2] == pytest.approx((10.0, 10.01))
+    assert len(found.times("build", "head")) == 6
+    assert found.times("no-op", "base") == ()
+    assert len(found.cpu("build", ("base", "again"))) == 12
+    assert found.cpu("build", ("head",))[0] == pytest.approx(6.01)
+
+
+def test_a_session_is_kept_and_found_newest_first_without_what_is_none(places: Path) -> None:
+    assert list(store.comparisons()) == []
+    for name in ("20261123T200000Z", "20261124T200000Z"):
+        path = store.save_comparison(session(name=name))
+        assert ComparisonRun.model_validate(json.loads(path.read_text()), strict=False).name == name
+    path.with_name("3.json").write_text("{}")
+    assert path.is_relative_to(places)
+    assert [one.name for one in store.comparisons()] == ["20261124T200000Z", "20261123T200000Z"]

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.model.cell_id import CellId, Place
+from matrix.model.result import CellResult, CheckResult, Finding, Predecessor, Verdict
+from matrix.verdicts import kept_build, series
+from matrix.verdicts.series import Break, PatchResult, PatchTree, SeriesResult
+from tests.unit.conftest import result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PLACE = Place("debian-trixie/gcc/default")
+
+
+def step(number: int, *, idle: bool = False, alone: bool = False) -> PatchTree:
+    return PatchTree(number=number, subject=f"patch {number}", tree=f"p{number:02}", idle=idle, alone=alone)
+
+
+def on(
+    tree: str, *, bad: bool = False, left: tuple[str, ...] = (), verdict: Verdict | None = None, after: str = ""
+) -> CellResult:
+    names = ("/a",) if bad else left
+    found = tuple(Finding(kind="left", subject=name, expected="none", actual="one") for name in names)
+    check = CheckResult(check="clean", verdict=Verdict.FAIL if found else Verdict.PASS, findings=found, examined=1)
+    checks = () if verdict == Verdict.SKIP else (check,)
+    gone_on = Predecessor(tree=after, touched=("a.c",)) if after else None
+    return result(PLACE.on(tree), verdict or check.verdict, checks=checks, reason="why", gone_on=gone_on)
+
+
+def rows(said: dict[int, bool], count: int = 4) -> tuple[PatchResult, ...]:
+    """Return the rows of a series of which some patches were run: their numbers, and whether they newly fail."""
+    results = [on("base"), *(on(f"p{number:02}", bad=bad) for number, bad in said.items())]
+    steps = [step(number) for number in range(1, count + 1)]
+    return series.rows(steps, [result.id for result in results], {result.id: result for result in results})
+
+
+def verdicts(found: Sequence[PatchResult]) -> list[Verdict]:
+    return [row.verdict for row in found]
+
+
+def test_each_patch_is_held_against_the_base() -> None:
+    assert verdicts(rows({1: False, 2: True})) == [Verdict.PASS, Verdict.FAIL, Verdict.SKIP, Verdict.SKIP]
+
+
+def test_what_the_infrastructure_failed_at_or_left_out_is_an_error() -> None:
+    results = {PLACE.on("base"): on("base"), PLACE.on("p01"): on("p01", verdict=Verdict.ERROR)}
+    found = series.rows([step(1), step(2)], [PLACE.on("p01"), PLACE.on("p02")], results)
+    assert verdicts(found) == [Verdict.ERROR, Verdict.ERROR]
+    assert series.following(found, PLACE) is None
+    assert series.outcome("r", "b", found).exit_status == 3
+
+
+def test_what_is_skipped_on_both_trees_proves_nothing() -> None:
+    skipped = {PLACE.on(name): on(name, verdict=Verdict.SKIP) for name in ("base", "p01")}
+    found = series.rows([step(1)], [PLACE.on("p01")], skipped)
+    assert series.outcome("r", "b", found).exit_status == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "following"),
+    [
+        ({4: True}, 1),
+        ({2: False, 4: True}, 2),
+        ({1: False, 2: False, 3: True, 4: True}, None),
+        ({2: True, 4: False}, None),
+        ({}, None),
+    ],
+)
+def test_the_next_row_to_run_is_halfway_between_right_and_not(said: dict[int, bool], following: int | None) -> None:
+    assert series.following(rows(said), PLACE) == following
+
+
+def test_idle_patches_and_those_that_were_tried_are_not_run() -> None:
+    steps = [step(1), step(2, idle=True), step(3), step(4)]
+    results = {PLACE.on("base"): on("base"), PLACE.on("p04"): on("p04", bad=True)}
+    wanted = [PLACE.on("p04")]
+    assert series.following(series.rows(steps, wanted, results), PLACE) == 2
+    results[PLACE.on("p03")] = on("p03", verdict=Verdict.ERROR)
+    wanted.append(PLACE.on("p03"))
+    assert series.following(series.rows(steps, wanted, results), PLACE) == 0
+    results[PLACE.on("p01")] = on("p01")
+    found = series.rows(steps, [*wanted, PLACE.on("p01")], results)
+    assert series.following(found, PLACE) is None
+    assert series.outcome("r", "b", found).breaks == (Break(cell=PLACE, keys=("clean left:/a",), suspects=(3, 4)),)
+
+
+def test_halving_ends_at_the_first_bad_patch() -> None:
+    for first in range(1, 15):
+        said = {14: True}
+        while (at := series.following(rows(said, 14), PLACE)) is not None:
+            said[at + 1] = at + 1 >= first
+        [broken] = series.outcome("r", "b", rows(said, 14)).breaks
+        assert (broken.suspects, broken.mended) == ((first,), 0)
+        assert len(said) <= 5
+
+
+def test_what_was_mended_does_not_hide_what_broke_after_it() -> None:
+    keys = {2: ("/a",), 10: (), 12: ("/b",), 14: ("/b",)}
+    results = {PLACE.on("base"): on("base")}
+    steps = [step(number) for number in range(1, 15)]
+
+    def run(number: int) -> None:
+        left = next((keys[at] for at in sorted(keys, reverse=True) if at <= number), ())
+        results[PLACE.on(f"p{number:02}")] = on(f"p{number:02}", left=left)
+
+    run(14)
+    while (at := series.following(series.rows(steps, list(results), results), PLACE)) is not None:
+        run(at + 1)
+    breaks = series.outcome("r", "b", series.rows(steps, list(results), results)).breaks
+    assert [(each.keys, each.suspects) for each in breaks if not each.mended] == [(("clean left:/b",), (12,))]
+
+
+def test_a_series_names_the_first_patch_that_breaks_something_and_the_one_that_mends_it() -> None:
+    found = series.outcome("r", "7.3", rows({1: False, 2: True, 3: False, 4: False}))
+    assert found.breaks == (Break(cell=PLACE, keys=("clean left:/a",), suspects=(2,), mended=3),)
+    assert found.exit_status == 1
+
+
+@pytest.mark.parametrize(("said", "status"), [({4: False}, 0), ({4: True}, 1), ({}, 3)])
+def test_the_exit_status_is_0_only_where_something_was_run_and_nothing_newly_fails(
+    said: dict[int, bool], status: int
+) -> None:
+    found: SeriesResult = series.outcome("r", "7.3", rows(said))
+    assert found.exit_status == status
+
+
+LISTED = series.patterns("COPYING\ntools/perf\n\narch/*/include/uapi/asm/x.h\ntools/lib/bpf\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "idle"),
+    [
+        ("tools/perf/Makefile.perf", False),
+        ("tools/perf", False),
+        ("arch/x86/include/uapi/asm/x.h", False),
+        ("tools/lib/bpf/Makefile", False),
+        ("tools/lib/bpfx/Makefile", True),
+        ("Documentation/x.rst", True),
+        ("COPYING2", True),
+    ],
+)
+def test_what_perf_is_not_built_from_is_idle(file: str, *, idle: bool) -> None:
+    assert series.is_idle([file], LISTED) is idle
+    assert not series.is_idle([file, "tools/perf/x"], LISTED)
+    assert not series.is_idle([file], ())
+
+
+def test_what_a_patch_needs_is_what_it_does_not_apply_without() -> None:
+    needs = {4: {1, 3}, 3: {1}}
+
+    def applies(numbers: Sequence[int]) -> bool:
+        return all(needs.get(number, set()) <= set(numbers[:at]) for at, number in enumerate(numbers))
+
+    assert series.needed([1, 2, 3, 4, 5], 4, applies) == (1, 3)
+    assert series.needed([1, 2, 3, 4, 5], 2, applies) == ()
+
+
+def test_a_build_goes_on_with_that_of_the_last_patch_of_another_kind() -> None:
+    steps = [step(number, idle=number == 3) for number in range(1, 9)]
+    found = kept_build.going_on(steps, {1, 3, 4, 6, 7, 8})
+    assert [one.may_go_on_with for one in found] == ["base", "", "", "p02", "", "p05", "p05", ""]
+
+
+def test_the_end_of_a_series_is_built_from_scratch_even_where_idle_patches_follow() -> None:
+    steps = [step(1), step(2), step(3, idle=True)]
+    assert [one.may_go_on_with for one in kept_build.going_on(steps, {1, 2})] == ["base", "", ""]
+
+
+def test_patches_that_are_alone_go_on_with_the_base() -> None:
+    steps = [step(number, alone=True) for number in (1, 2, 3)]
+    assert [one.may_go_on_with for one in kept_build.going_on(steps, {1, 3})] == ["base", "", "base"]
+
+
+def test_a_build_goes_on_with_the_latest_that_differs_by_sources_alone() -> None:
+    steps = kept_build.going_on([step(number) for number in range(1, 7)], {1, 2, 4, 5, 6})
+    assert kept_build.grounds(steps, "p02") == ("p01", "base")
+    assert kept_build.grounds(steps, "p05") == ("p04", "p03")
+    assert (
+        kept_build.grounds(steps, "p03") == kept_build.grounds(steps, "p06") == kept_build.grounds(steps, "base") == ()
+    )
+    alone = kept_build.going_on([step(number, alone=True) for number in (1, 2)], {1, 2})
+    assert kept_build.grounds(alone, "p02") == ("base",)
+
+
+def known(tree: str, *, gone: bool = False, after: str = "") -> CellResult:
+    """Return a result with a finding that is known, or with that of the list where it is gone."""
+    one = on(tree, left=("/a",), after=after)
+    [check] = one.checks
+    kind = "known-failure-gone" if gone else "left"
+    finding = check.findings[0].model_copy(update={"kind": kind, "known": "" if gone else "so it is"})
+    came = CheckResult(check="clean", verdict=Verdict.FAIL if gone else Verdict.XFAIL, findings=(finding,), examined=1)
+    return one.model_copy(update={"checks": (came,)})
+
+
+def doubtful(*results: CellResult) -> tuple[CellId, ...]:
+    return kept_build.doubtful({one.id: one for one in results})
+
+
+@pytest.mark.parametrize("below", ["base", "p01"])
+def test_what_went_on_and_came_to_something_else_is_to_be_done_from_scratch(below: str) -> None:
+    doubt = (PLACE.on("p02"),)
+    assert doubtful(on(below), on("p02", after=below)) == ()
+    assert doubtful(on(below, bad=True), on("p02", bad=True, after=below)) == ()
+    assert doubtful(on(below), on("p02", bad=True, after=below)) == doubt
+    assert doubtful(on(below, bad=True), on("p02", after=below)) == doubt, "a copy may hide it"
+    assert doubtful(known(below), known("p02", after=below)) == ()
+    assert doubtful(known(below), on("p02", after=below)) == doubt
+    assert doubtful(known(below), known("p02", gone=True, after=below)) == doubt
+    assert doubtful(on(below, verdict=Verdict.SKIP), on("p02", after=below)) == doubt
+
+
+def test_what_is_from_scratch_or_failed_for_another_reason_is_not_doubted() -> None:
+    assert doubtful(on("base"), on("p01", bad=True)) == ()
+    assert doubtful(on("base"), on("p01", verdict=Verdict.ERROR, after="base")) == ()
+    assert doubtful(on("p01", bad=True, after="base")) == ()
+
+
+def test_a_row_says_with_what_its_build_went_on() -> None:
+    results = [on("base"), on("p01", bad=True, after="base"), on("p02", bad=True)]
+    found = series.rows([step(1), step(2)], [one.id for one in results], {one.id: one for one in results})
+    assert [held.on for row in found for held in row.held] == ["base", ""]
