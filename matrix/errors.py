@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import difflib
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OK, CELLS_FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
+
+class ExitStatus(IntEnum):
+    """The exit statuses of perf-matrix; INTERRUPTED is 128 and the number of SIGINT, as shells have it."""
+
+    OK = 0
+    CELLS_FAILED = 1
+    USAGE = 2
+    INFRASTRUCTURE = 3
+    INTERRUPTED = 130
 
 
 class MatrixError(Exception):
     """A sentence for what went wrong and, in `hint`, a sentence for what to do about it.
 
-    `status` is the process's exit status (int) when the error ends the program.
+    `status` is the process's exit status when the error ends the program.
     """
 
-    status = INFRASTRUCTURE
+    status = ExitStatus.INFRASTRUCTURE
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -31,7 +40,7 @@ class MatrixError(Exception):
 class UsageError(MatrixError):
     """What was asked for cannot be: a configuration file, an option, a glob or a tree is wrong."""
 
-    status = USAGE
+    status = ExitStatus.USAGE
 
 
 class InfrastructureError(MatrixError):

@@ -9,7 +9,7 @@ import typer
 
 from matrix import __version__
 from matrix.cli import bisect, gate, look, machine, repro, runs, series, timing, trust
-from matrix.errors import INFRASTRUCTURE, INTERRUPTED, MatrixError
+from matrix.errors import ExitStatus, MatrixError
 from matrix.untrusted import plain
 
 app = typer.Typer(
@@ -59,7 +59,7 @@ def main() -> None:
         sys.exit(error.status)
     except KeyboardInterrupt:
         typer.echo("perf-matrix: interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitStatus.INTERRUPTED)
     except OSError as error:
         typer.echo(f"perf-matrix: {error}\n  Check the path, the permissions and the free space.", err=True)
-        sys.exit(INFRASTRUCTURE)
+        sys.exit(ExitStatus.INFRASTRUCTURE)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from matrix.cli.options import Host, Json, NoInstall, forbid_install, print_json
+from matrix.errors import ExitStatus
 
 engine_app = typer.Typer(help="Start, stop or look at a container engine of the matrix's own.", no_args_is_help=True)
 
@@ -27,7 +28,7 @@ def doctor(engine: Host = "", json_output: Json = False) -> None:
         for what, ok, found in rows:
             table.add_row(what, "[green]ok[/]" if ok else "[red]missing[/]", escape(found))
         Console(highlight=False, soft_wrap=True).print(table)
-    raise typer.Exit(0 if all(ok for _, ok, _ in rows) else 3)
+    raise typer.Exit(ExitStatus.OK if all(ok for _, ok, _ in rows) else ExitStatus.INFRASTRUCTURE)
 
 
 def clean(
@@ -87,4 +88,4 @@ def engine_status(json_output: Json = False) -> None:
     else:
         state = f"running (process {now.pid})" if now.pid is not None else "not running"
         typer.echo(f"{state}\nsocket: {now.socket}\ndata: {now.data}\nlog: {now.log}")
-    raise typer.Exit(0 if now.pid is not None else 3)
+    raise typer.Exit(ExitStatus.OK if now.pid is not None else ExitStatus.INFRASTRUCTURE)

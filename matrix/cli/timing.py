@@ -13,7 +13,7 @@ from rich.text import Text
 
 from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, TreeNames, forbid_install, one, print_json
 from matrix.config import load
-from matrix.errors import UsageError
+from matrix.errors import ExitStatus, UsageError
 from matrix.model.cell_id import Place
 from matrix.reports.text import WIDTH
 from matrix.untrusted import plain
@@ -88,7 +88,7 @@ def compare(
         _print(found, console)
         console.print(f"\nsamples and all: {path}")
     met = all(verdict == "PASS" for verdict, _ in found.required.values())
-    raise typer.Exit(0 if met and found.measured else 1)
+    raise typer.Exit(ExitStatus.OK if met and found.measured else ExitStatus.CELLS_FAILED)
 
 
 def _cell(loaded: Config, place: Place, word: str) -> Cell:

@@ -7,6 +7,7 @@ import itertools
 import pkgutil
 from typing import TYPE_CHECKING, Literal
 
+from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import CellResult, Verdict, worst
 from matrix.verdicts.regressions import Gate
@@ -79,13 +80,14 @@ def _place(cell: CellResult) -> tuple[str, str, str]:
     return image, toolchain, f"{rest.partition('@')[2]} {sorted(cell.environment.items())} {cell.out_of_tree}"
 
 
-def exit_status(report: Report) -> int:
+def exit_status(report: Report) -> ExitStatus:
     """Return the process's exit status: 0 all right, 1 cells failed or undecided, 3 the infrastructure."""
     if report.gate:
-        return {Verdict.PASS: 0, Verdict.ERROR: 3}.get(report.verdict, 1)
+        decided = {Verdict.PASS: ExitStatus.OK, Verdict.ERROR: ExitStatus.INFRASTRUCTURE}
+        return decided.get(report.verdict, ExitStatus.CELLS_FAILED)
     verdicts = {cell.verdict for cell in report.cells}
     if verdicts & {Verdict.FAIL, Verdict.INCONCLUSIVE}:
-        return 1
+        return ExitStatus.CELLS_FAILED
     if report.missing or Verdict.ERROR in verdicts or not report.cells:
-        return 3
-    return 0 if verdicts & {Verdict.PASS, Verdict.XFAIL} else 1
+        return ExitStatus.INFRASTRUCTURE
+    return ExitStatus.OK if verdicts & {Verdict.PASS, Verdict.XFAIL} else ExitStatus.CELLS_FAILED

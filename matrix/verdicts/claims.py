@@ -6,6 +6,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import Verdict
 from matrix.verdicts.requirement import Requirement, judge
@@ -198,9 +199,10 @@ def undone(claims: Iterable[Claim], trees: Sequence[str], results: Mapping[CellI
     return tuple(one for one in ids if one not in results or results[one].verdict == Verdict.ERROR)
 
 
-def exit_status(found: Iterable[ClaimRow], undone: Sequence[str]) -> int:
+def exit_status(found: Iterable[ClaimRow], undone: Sequence[str]) -> ExitStatus:
     """Return the process's exit status: 0 where the tree refutes no claim and confirms one, 3 where a cell lacks."""
     if undone:
-        return 3
+        return ExitStatus.INFRASTRUCTURE
     answers = {row.tree.answer for row in found}
-    return 0 if Answer.CONFIRMED in answers and Answer.REFUTED not in answers else 1
+    holds = Answer.CONFIRMED in answers and Answer.REFUTED not in answers
+    return ExitStatus.OK if holds else ExitStatus.CELLS_FAILED

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from matrix.errors import UsageError, did_you_mean
+from matrix.errors import ExitStatus, UsageError, did_you_mean
 from matrix.model.base import Frozen
 from matrix.model.cell_id import Place
 from matrix.model.result import Verdict
@@ -181,9 +181,10 @@ def trust(run: str, base: str, chosen: Sequence[Edit], results: Mapping[CellId, 
     )
 
 
-def exit_status(found: Trust) -> int:
+def exit_status(found: Trust) -> ExitStatus:
     """Return the process's exit status: 0 as it should be, 1 checks that cannot be trusted, 3 the infrastructure."""
     fates = {row.fate for row in found.planted}
     if fates & {Fate.ALARM, Fate.NOT_EQUIVALENT} or (found.score is not None and found.score < WANTED_SCORE):
-        return 1
-    return 3 if Fate.ERROR in fates or found.score is None else 0
+        return ExitStatus.CELLS_FAILED
+    undecided = Fate.ERROR in fates or found.score is None
+    return ExitStatus.INFRASTRUCTURE if undecided else ExitStatus.OK

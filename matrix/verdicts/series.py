@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
+from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import CellResult, Verdict
 from matrix.verdicts import regressions
@@ -74,13 +75,14 @@ class SeriesResult(Frozen):
     breaks: tuple[Break, ...]
 
     @property
-    def exit_status(self) -> int:
+    def exit_status(self) -> ExitStatus:
         """0 where nothing newly fails, 1 where something does, 3 where the infrastructure left something open."""
         verdicts = {row.verdict for row in self.rows}
         if Verdict.FAIL in verdicts:
-            return 1
+            return ExitStatus.CELLS_FAILED
         examined = any(held.examined for row in self.rows for held in row.held)
-        return 0 if examined and Verdict.ERROR not in verdicts else 3
+        decided = examined and Verdict.ERROR not in verdicts
+        return ExitStatus.OK if decided else ExitStatus.INFRASTRUCTURE
 
 
 def patterns(manifest: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from matrix import paths
-from matrix.errors import INFRASTRUCTURE, USAGE, InfrastructureError, MatrixError, UsageError
+from matrix.errors import ExitStatus, InfrastructureError, MatrixError, UsageError
 
 
 def test_an_error_says_what_and_what_to_do() -> None:
@@ -12,8 +12,8 @@ def test_an_error_says_what_and_what_to_do() -> None:
 
 
 def test_an_error_ends_the_program_with_the_status_of_its_kind() -> None:
-    assert (UsageError.status, USAGE) == (2, 2)
-    assert (InfrastructureError.status, INFRASTRUCTURE) == (3, 3)
+    assert (UsageError.status, ExitStatus.USAGE) == (2, 2)
+    assert (InfrastructureError.status, ExitStatus.INFRASTRUCTURE) == (3, 3)
     assert issubclass(UsageError, MatrixError)
 
 
