@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 from matrix.trace import cost, jobgraph, simulation, timeline
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SHARE, FLOOR_S = 0.02, 0.5
 
 def below(observations: Observations, barrier: str) -> frozenset[str] | None:
     """Return what must be made before `barrier`, by paths inside the output folder; nothing where it is no target."""
-    bases = [base for base in observations.databases if base.folder == "/src/tools/perf" and barrier in base.rules]
+    bases = [base for base in observations.databases if base.folder == perf.FOLDER and barrier in base.rules]
     targets = {target for base in bases for target in base.below(barrier)}
     return frozenset(_relative(target, observations.output) for target in targets) if bases else None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ def _test_findings(wanted: tuple[str, ...], ran: Ran, log: str) -> Iterator[Find
 
 def _linkage(observations: Observations) -> Iterator[Finding]:
     expected = observations.scenario.cell.build.expect.linkage
-    facts = observations.elf.get(f"{observations.output}/perf")
+    facts = observations.elf.get(f"{observations.output}/{perf.PROGRAM}")
     if facts is None or facts.error:
         actual = facts.error if facts else "there is no such file"
         yield Finding(kind="linkage", subject="perf", expected=f"a {expected} program", actual=actual)
@@ -101,7 +102,7 @@ def _linkage(observations: Observations) -> Iterator[Finding]:
 
 def _skeletons(observations: Observations) -> Iterator[Finding]:
     expected = observations.scenario.cell.build.expect.bpf_skeletons
-    found = [path for path in observations.made("build") if path.endswith(".skel.h") and "/bootstrap/" not in path]
+    found = [path for path in observations.made("build") if perf.is_skeleton(path)]
     if expected and not found:
         yield Finding(kind="skeletons", subject="*.skel.h", expected="BPF skeletons", actual="none was made")
     if not expected and found:

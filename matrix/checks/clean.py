@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 from matrix.scenario.gitignore import covered
 from matrix.trace.command_lines import maker
 
@@ -67,7 +68,7 @@ def _gone(observations: Observations) -> Iterator[Finding]:
     for path in step.missing:
         yield Finding(
             kind="gone",
-            subject=f"/src/{path}",
+            subject=perf.in_cell(path),
             expected="there, as in the tree",
             actual="it is gone",
             where=step.log,
@@ -77,7 +78,7 @@ def _gone(observations: Observations) -> Iterator[Finding]:
 def _unignored(observations: Observations) -> Iterator[Finding]:
     """Yield what the build made in the source tree and no .gitignore covers, folders whose files say so left out."""
     for path, file in sorted(observations.made("build").items()):
-        inside = path.removeprefix("/src/")
+        inside = path.removeprefix(perf.in_cell(""))
         if file.type in ("directory", "whiteout") or inside == path or path in observations.lower:
             continue
         if not covered(inside, observations.ignore):

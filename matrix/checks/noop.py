@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 from matrix.trace.command_lines import maker, text, work
 
 if TYPE_CHECKING:
@@ -19,22 +19,18 @@ if TYPE_CHECKING:
 LISTED = 12
 
 
-_FEATURE_FILE = re.compile(r"/feature/(test-[\w.-]+?)\.(?:c|cpp|d|bin|make\.output)$")
-_FEATURE_TARGET = re.compile(r"(?:^|/)(test-[\w.-]+?)\.bin\b")
-
-
 def _absent_feature(path: str, step: StepFacts) -> str:
     """Return the feature test that a path belongs to, if the test failed again, as for what is not installed.
 
     tools/build can only cache a detection as a target that is there, so it tries the others again at each make. One
     that succeeds and leaves no target is another matter: the status of the recipe that made the attempt tells.
     """
-    match = _FEATURE_FILE.search(path)
-    if not match or any(other.endswith(f"/{match[1]}.bin") for other in step.files):
+    test = perf.feature_test(path)
+    if not test or any(other.endswith(f"/{test}.bin") for other in step.files):
         return ""
-    tries = [process for process in step.processes if _tries(process, match[1])]
+    tries = [process for process in step.processes if _tries(process, test)]
     indexes = {process.index for process in tries}
-    return "" if any(process.status == 0 for process in tries if process.parent not in indexes) else match[1]
+    return "" if any(process.status == 0 for process in tries if process.parent not in indexes) else test
 
 
 def _tries(process: Process, test: str) -> bool:
@@ -42,7 +38,7 @@ def _tries(process: Process, test: str) -> bool:
 
     The makes that are told to make the test name its target alone.
     """
-    named = re.compile(rf"(?:^|[/\s]){re.escape(test)}\.(?:c|cpp|make\.output)\b")
+    named = perf.feature_inputs(test)
     return any(named.search(word) for word in process.argv)
 
 
@@ -74,8 +70,8 @@ def _changes(observations: Observations) -> Iterator[Finding]:
 
 def _tested(process: Process) -> str:
     """Return the `.bin` that a feature test's compiler works for: one source can be tested in several ways."""
-    found = (_FEATURE_TARGET.search(word) for word in process.argv)
-    return next((f"/feature/{match[1]}.bin" for match in found if match), "")
+    found = map(perf.feature_target, process.argv)
+    return next((f"/feature/{test}.bin" for test in found if test), "")
 
 
 def _work(observations: Observations) -> Iterator[Finding]:

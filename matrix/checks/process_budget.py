@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 from matrix.trace.timeline import Origin, of_step
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def counts(step: StepFacts) -> Counter[str]:
     found = Counter(process.program or "(fork)" for process in step.processes)
     shells = [job.process for job in timeline.jobs if job.origin == Origin.SHELL]
     found[PARSE] = len({one.index for process in shells for one in timeline.below(process)})
-    found[FEATURES] = sum("/feature/test-" in timeline.goal(make) for make in timeline.makes)
+    found[FEATURES] = sum(perf.is_feature_test(timeline.goal(make)) for make in timeline.makes)
     found[TOTAL] = len(step.processes)
     return found
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
-from matrix.scenario.elf import STRING
+from matrix.scenario import perf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matrix.scenario.elf import ElfFacts
     from matrix.scenario.observations import Observations
 
-UNIT = "pmu-events-string.o"
+PROGRAM, TABLES, UNIT = perf.PROGRAM, posixpath.basename(perf.TABLES_OBJECT), posixpath.basename(perf.STRING_OBJECT)
 
 
 def _unit(facts: ElfFacts) -> Iterator[Finding]:
@@ -30,7 +31,7 @@ def _unit(facts: ElfFacts) -> Iterator[Finding]:
 
 def _symbols(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
     for symbol in facts.symbols:
-        if symbol.relocations and (symbol.name in compact or symbol.name == STRING):
+        if symbol.relocations and (symbol.name in compact or symbol.name == perf.STRING_SYMBOL):
             yield Finding(
                 kind="relocated",
                 subject=f"{facts.path.rpartition('/')[2]}:{symbol.name}",
@@ -40,13 +41,12 @@ def _symbols(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
 
 
 def _examine(observations: Observations) -> Examined:
-    folder = f"{observations.output}/pmu-events"
-    program = observations.elf.get(f"{observations.output}/perf")
-    table = observations.elf.get(f"{folder}/pmu-events.o")
-    unit = observations.elf.get(f"{folder}/{UNIT}")
+    program = observations.elf.get(f"{observations.output}/{perf.PROGRAM}")
+    table = observations.elf.get(f"{observations.output}/{perf.TABLES_OBJECT}")
+    unit = observations.elf.get(f"{observations.output}/{perf.STRING_OBJECT}")
     compact = frozenset(observations.compact_tables)
     findings: list[Finding] = []
-    for name, facts in (("perf", program), ("pmu-events.o", table), (UNIT, unit)):
+    for name, facts in ((PROGRAM, program), (TABLES, table), (UNIT, unit)):
         if (facts is None and name != UNIT) or (facts is not None and facts.error):
             actual = facts.error if facts else "it is not there"
             findings.append(Finding(kind="unreadable", subject=name, expected="an ELF file", actual=actual))
@@ -63,9 +63,11 @@ def _examine(observations: Observations) -> Examined:
     for facts in (program, table):
         if facts is not None and not facts.error and (lost := compact - {symbol.name for symbol in facts.symbols}):
             findings.append(_lost(facts, sorted(lost)))
-    if unit is not None and STRING not in names:
+    if unit is not None and perf.STRING_SYMBOL not in names:
         findings.append(
-            Finding(kind="no-symbol", subject=STRING, expected="a symbol of this name", actual="there is none")
+            Finding(
+                kind="no-symbol", subject=perf.STRING_SYMBOL, expected="a symbol of this name", actual="there is none"
+            )
         )
     return Examined(tuple(findings), len(found), _figures(table, program, unit, compact, len(found)))
 
@@ -74,7 +76,7 @@ def _lost(facts: ElfFacts, names: list[str]) -> Finding:
     return Finding(
         kind="no-symbol",
         subject=f"{facts.path.rpartition('/')[2]}: compact tables",
-        expected="a symbol for each table in pmu-events.c",
+        expected=f"a symbol for each table in {posixpath.basename(perf.TABLES_SOURCE)}",
         actual=f"{len(names)} have none: {', '.join(names[:3])}",
     )
 
@@ -88,9 +90,9 @@ def _figures(
 ) -> dict[str, int | float | str]:
     figures: dict[str, int | float | str] = {
         "compact tables": examined,
-        "the string's unit": "its own" if unit else "pmu-events.o, static beside the tables",
+        "the string's unit": "its own" if unit else f"{TABLES}, static beside the tables",
     }
-    for name, facts in (("pmu-events.o", table), ("perf", program)):
+    for name, facts in ((TABLES, table), (PROGRAM, program)):
         if facts:
             figures |= {f"{name} {section}": count for section, count in facts.relocations.items()}
     if table:

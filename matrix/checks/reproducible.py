@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
     from matrix.scenario.observations import Observations
 
-NO_ARTEFACT = re.compile(r"(\.log|\.make\.output|\.d|\.cmd|\.pyc|/FEATURE-DUMP[^/]*|/\.fixdep[^/]*)$")
+NO_ARTEFACT = re.compile(r"(\.log|\.make\.output|\.d|\.cmd|\.pyc|/" + perf.FEATURE_DUMP + r"[^/]*|/\.fixdep[^/]*)$")
 """Logs, dependency files and byte code: they hold the commands and dates of their build, and no artefact is made
 of them. They are compared and counted, but a difference in them is no finding."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def _written(observations: Observations, step: StepFacts, touched: set[str]) -> Iterator[Finding]:
     for path, file in sorted(step.files.items()):
-        if not path.startswith("/src/") or path in touched:
+        if not path.startswith(perf.in_cell("")) or path in touched:
             continue
         if file.type == "directory" and (
             path in observations.lower or any(other.startswith(f"{path}/") for other in step.files)
@@ -42,7 +43,7 @@ def _examine(observations: Observations) -> Examined:
     examined = 0
     for step in observations.steps.values():
         touched |= set(step.step.touch)
-        examined += sum(path.startswith("/out/") for path in step.files)
+        examined += sum(path.startswith(f"{perf.OUTPUT}/") for path in step.files)
         for finding in _written(observations, step, touched):
             findings.setdefault(finding.key, finding)
     return Examined(tuple(findings.values()), examined)

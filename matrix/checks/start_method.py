@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
-from matrix.scenario.plan import GENERATED, GENERATOR, START_METHODS
+from matrix.scenario import perf
+from matrix.scenario.plan import GENERATED, START_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ def methods_seen(processes: tuple[Process, ...]) -> set[str]:
     CPython starts a spawned worker as `-c from multiprocessing.spawn import spawn_main`, the fork server as `-c from
     multiprocessing.forkserver import main`, its workers and those of fork without a new program.
     """
-    generators = {process.index for process in processes if any(w.endswith(GENERATOR) for w in process.argv[:3])}
+    generators = {process.index for process in processes if perf.is_generator(process.argv)}
     servers = {
         process.index
         for process in processes
@@ -76,7 +77,7 @@ def _same(observations: Observations) -> Iterator[Finding]:
             )
     outputs = {path.rpartition("/")[2] for path in step.files if path.endswith(".c")}
     for name in sorted(outputs):
-        reference = built.get(f"{observations.output}/pmu-events/{name}")
+        reference = built.get(f"{observations.output}/{perf.TABLES_FOLDER}/{name}")
         for method in START_METHODS:
             made = step.files.get(f"{GENERATED}/{method}/{name}")
             if made is None or reference is None or made.content != reference.content:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
 from matrix.model.result import Finding
+from matrix.scenario import perf
 from matrix.trace.command_lines import maker
 from matrix.trace.products import dependents, graph, reachable
 
@@ -37,7 +38,7 @@ def _judge(observations: Observations, name: str) -> Iterator[Finding]:
             where=step.log,
         )
     build = observations.steps["build"]
-    program = f"{observations.output}/perf"
+    program = f"{observations.output}/{perf.PROGRAM}"
     products = reachable(graph(build, shells=False), expected) & step.files.keys()
     for path in sorted((products | {program}) - changed.keys()):
         yield Finding(

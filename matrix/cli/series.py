@@ -30,6 +30,7 @@ from matrix.cli.options import (
 )
 from matrix.errors import UsageError
 from matrix.reports.text import WIDTH
+from matrix.scenario import perf
 from matrix.untrusted import plain
 from matrix.verdicts import kept_build
 from matrix.verdicts import series as judge
@@ -158,7 +159,7 @@ def _places(
     busy = [step.tree for step in applied.steps if everywhere or not step.idle]
     if not busy:
         raise UsageError(
-            "no patch changes anything that perf is built from", f"That is what {judge.MANIFEST} lists, and there is"
+            "no patch changes anything that perf is built from", f"That is what {perf.MANIFEST} lists, and there is"
             " nothing to build; --exhaustive builds all the same.",
         )  # fmt: skip
     alone = last.alone

@@ -18,7 +18,7 @@ from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model.result import CellResult, Predecessor, Verdict
 from matrix.runs import execution, kept_builds
-from matrix.scenario import plan
+from matrix.scenario import perf, plan
 from matrix.scenario.transcript import Transcript
 from matrix.trees import volumes
 from matrix.verdicts import judge, kept_build
@@ -136,7 +136,7 @@ def _going_on(
     context.run.progress(cell.id, "build what to go on with")
     built = context.ground.of(cell.model_copy(update={"tree": context.below}), image, below)
     differing = kept_build.differing(below.index, tree.index)
-    touched = differing if cell.tree.edits else tuple(filter(kept_build.is_source, differing))
+    touched = differing if cell.tree.edits else tuple(filter(perf.is_source, differing))
     gone_on = Predecessor(tree=context.below.name, touched=touched)
     return _cell_run(cell, context, image, tree, replace(built, touched=touched)), gone_on
 
@@ -162,7 +162,7 @@ def _after_build(cell_run: execution.Execution, facts: StepFacts, context: Conte
         if context.kept:
             context.ground.keep(cell_run)
     elif not cell.tree.edits:
-        sources = [f"/src/{path}" for path in built.touched]
+        sources = [perf.in_cell(path) for path in built.touched]
         missed = kept_build.missed(built.record.facts(), facts, sources, plan.output_folder(cell))
         if missed:
             raise _MissedError(missed)

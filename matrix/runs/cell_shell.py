@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from matrix.engine import agent_volume, images, private_engine
 from matrix.errors import UsageError, did_you_mean
 from matrix.runs import execution, ownership, store
-from matrix.scenario import plan
+from matrix.scenario import perf, plan
 from matrix.trees import volumes
 
 if TYPE_CHECKING:
@@ -70,4 +70,4 @@ def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
                     break
         console.print(f"{cell.id}, the tree at /src, as uid 1000 without network; its logs are in {run.cell(cell.id)}")
         environment = wanted[0].environment if wanted else scenario.steps[0].environment
-        return cell_run.container(place).interactive(environment, "/src/tools/perf")
+        return cell_run.container(place).interactive(environment, perf.FOLDER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from matrix.checks import reproducible
 from matrix.engine.api import AGENT, CellSpec
 from matrix.errors import InfrastructureError
 from matrix.runs import diffoscope
-from matrix.scenario import elf, make_database, plan
+from matrix.scenario import elf, make_database, perf, plan
 from matrix.scenario.observations import children, gone
 from matrix.scenario.transcript import StepRecord, Transcript, records, stacked, trouble
 from matrix.trace import command_lines
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 MAX_READ_BYTES = 512 << 20
 SCAN_S = 300
 TAIL_BYTES = 1 << 20
-ELF_FILES = ("perf", "pmu-events/pmu-events.o", "pmu-events/pmu-events-string.o")
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ class Execution:
 
         """
         for path in touched:
-            file = facts.files.get(f"/src/{path}")
+            file = facts.files.get(perf.in_cell(path))
             if not facts.failure and (file is None or file.content != self.tree.index[path][1]):
                 raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")
 
@@ -215,14 +213,13 @@ class Execution:
         """Read the built program and the event tables' objects, and keep their ELF facts."""
         container = self.container("first")
         output = plan.output_folder(self.scenario.cell)
-        for name in ELF_FILES:
+        for name in perf.ELF_FILES:
             path = f"{output}/{name}"
             if path in self.facts["build"].files:
                 content = container.read(path, MAX_READ_BYTES) or b""
                 self.elf[path] = elf.facts(path, content)
-        source = container.read(f"{output}/pmu-events/pmu-events.c", MAX_READ_BYTES) or b""
-        pattern = rb"^(?:static )?const struct compact_pmu_event (pmu_(?:events|metrics)__\w+)\[\]"
-        self.compact = tuple(sorted({name.decode() for name in re.findall(pattern, source, re.M)}))
+        source = container.read(f"{output}/{perf.TABLES_SOURCE}", MAX_READ_BYTES) or b""
+        self.compact = perf.compact_tables(source)
 
     def explain(self) -> None:
         """Where the second build differs, keep what diffoscope says of the first file that does."""
@@ -241,21 +238,20 @@ def spec(
 ) -> dict[str, Any]:
     """Return what the agent is told of a step; `roots` are the folders that it looks through, without it the usual."""
     if roots is None:
-        roots = {"generated": plan.GENERATED} if step.replays else {"source": "/layer/upper", "output": "/out"}
+        roots = {"generated": plan.GENERATED} if step.replays else {"source": "/layer/upper", "output": perf.OUTPUT}
+    mounted = {perf.OUTPUT, "/layer/upper"}
     homes = {environment["HOME"] for _, environment, _ in commands}
     return {
-        "folders": sorted(
-            homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - {"/out", "/layer/upper"}
-        ),
+        "folders": sorted(homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - mounted),
         "touch": list(step.touch),
         "roots": dict(roots),
-        "merged": "/src",
+        "merged": perf.SOURCE,
         "keep_going": step.keep_going,
         "commands": [
             {
                 "label": command.label,
                 "argv": list(command.argv),
-                "cwd": "/src/tools/perf" if step.replays else "/src",
+                "cwd": perf.FOLDER if step.replays else perf.SOURCE,
                 "env": environment,
                 "umask": step.umask,
                 "timeout_s": step.timeout_s,

@@ -12,9 +12,7 @@ from elftools.elf.sections import SymbolTableSection
 from pydantic import Field
 
 from matrix.model.base import Frozen
-
-TABLES = ("pmu_events__", "pmu_metrics__")
-STRING = "big_c_string"
+from matrix.scenario import perf
 
 
 class Symbol(Frozen):
@@ -116,7 +114,7 @@ def _symbols(sections: list[Any], by_section: dict[int, list[int]]) -> list[Symb
         offsets = by_section.get(index, [])
         start, size = symbol["st_value"], symbol["st_size"]
         count = bisect.bisect_left(offsets, start + size) - bisect.bisect_left(offsets, start)
-        if count or symbol.name.startswith((*TABLES, STRING)):
+        if count or perf.is_table_symbol(symbol.name):
             fact = Symbol(name=symbol.name, section=sections[index].name, size_bytes=size, relocations=count)
             found[symbol.name, start] = fact
     return [found[key] for key in sorted(found)]

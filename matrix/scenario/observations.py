@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, FiniteFloat, NonNegativeInt, StrictInt, TypeAdapter
 
+from matrix.scenario import perf
 from matrix.scenario.plan import GENERATED, Scenario, Step, output_folder
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matrix.scenario.elf import ElfFacts
     from matrix.scenario.make_database import Database
 
-ROOTS = {"source": "/src", "output": "/out", "generated": GENERATED}
+ROOTS = {"source": perf.SOURCE, "output": perf.OUTPUT, "generated": GENERATED}
 FREE_FLOOR_BYTES = 4 << 20
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from typing import TYPE_CHECKING, Literal
 
 from matrix.model.base import Frozen
 from matrix.model.cell import Cell, Limits
+from matrix.scenario import perf
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
 START_METHODS = ("serial", "fork", "forkserver", "spawn")
-GENERATOR = "jevents.py"
 GENERATED = "/tmp/generated"  # noqa: S108 - a folder inside the cell
 LOG_BYTES = 32 << 20
 DATABASE_BYTES = 64 << 20
@@ -67,14 +68,14 @@ class Scenario(Frozen):
 
 def output_folder(cell: Cell) -> str:
     """Return where the cell's build leaves perf, inside the cell."""
-    return "/out" if cell.build.out_of_tree else "/src/tools/perf"
+    return perf.output_folder(out_of_tree=cell.build.out_of_tree)
 
 
 def make_argv(cell: Cell, jobs: int, *goals: str) -> tuple[str, ...]:
     """Return the make command line: plain make as a developer runs it, with the cell's variables."""
     variables = [f"{name}={value}" for name, value in cell.make.items()]
-    output = ["O=/out"] if cell.build.out_of_tree else []
-    return ("make", "-C", "/src/tools/perf", f"JOBS={jobs}", *variables, *output, *goals)
+    output = [f"O={perf.OUTPUT}"] if cell.build.out_of_tree else []
+    return ("make", "-C", perf.FOLDER, f"JOBS={jobs}", *variables, *output, *goals)
 
 
 def database_argv(cell: Cell) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def database_argv(cell: Cell) -> tuple[str, ...]:
     One job at a time keeps each make's data base in one piece.
     """
     first, folder, place, _, *rest = make_argv(cell, 1, *(cell.build.goals or ("all",)))
-    return (first, folder, place, "-f", "Makefile.perf", "--no-print-directory", "-j1", "-pn", *rest)
+    return (first, folder, place, "-f", posixpath.basename(perf.MAKEFILE), "--no-print-directory", "-j1", "-pn", *rest)
 
 
 def environments(cell: Cell) -> dict[str, dict[str, str]]:
@@ -126,7 +127,7 @@ def scenario(
     The second build comes right after the first, so that both can still be compared byte by byte. `only` names the
     steps to keep; `planted` are the tree's files that were edited after it was built, so both builds find them newer.
     """
-    edited = tuple(f"/src/{path}" for path in planted)
+    edited = tuple(map(perf.in_cell, planted))
     limits = limits or Limits()
     first, second = environments(cell)["first"], environments(cell)["second"]
     make = Command(label="make", argv=make_argv(cell, jobs, *cell.build.goals), traced=True)
@@ -144,7 +145,7 @@ def scenario(
     ]
     if cell.build.start_method:
         summary = "repeat the generator's own command under every start method"
-        steps.append(step("generate", summary, [], replays=GENERATOR, keep_going=True))
+        steps.append(step("generate", summary, [], replays=posixpath.basename(perf.GENERATOR), keep_going=True))
     steps += [
         step(
             "build-again",
@@ -160,13 +161,13 @@ def scenario(
             "touch-source",
             "make after one source file was touched",
             [make],
-            touch=(f"/src/{cell.tree.touch_source}",),
+            touch=(perf.in_cell(cell.tree.touch_source),),
         ),
         step(
             "touch-header",
             "make after one header was touched",
             [make],
-            touch=(f"/src/{cell.tree.touch_header}",),
+            touch=(perf.in_cell(cell.tree.touch_header),),
         ),
         step(
             "database",
@@ -183,13 +184,13 @@ def scenario(
 
 def _self_test(cell: Cell) -> list[Command]:
     output = output_folder(cell)
-    perf = f"{output}/perf"
+    program = f"{output}/{perf.PROGRAM}"
     commands = [
-        Command(label="options", argv=(perf, "version", "--build-options"), captured=True),
-        Command(label="features", argv=("cat", f"{output}/FEATURE-DUMP"), captured=True),
+        Command(label="options", argv=(program, "version", "--build-options"), captured=True),
+        Command(label="features", argv=("cat", f"{output}/{perf.FEATURE_DUMP}"), captured=True),
     ]
     if cell.perf_tests:
-        commands.append(Command(label="tests", argv=(perf, "test", *cell.perf_tests), captured=True))
+        commands.append(Command(label="tests", argv=(program, "test", *cell.perf_tests), captured=True))
     return commands
 
 

@@ -11,6 +11,7 @@ from matrix import files
 from matrix.config import selection
 from matrix.errors import UsageError
 from matrix.model.tree import Delta, Tree
+from matrix.scenario import perf
 from matrix.trees import git, scratch_repository, sources, tree_archive, volumes
 from matrix.verdicts import kept_build, series
 from matrix.verdicts.series import PatchTree
@@ -41,7 +42,7 @@ class PatchBase:
 
     def listed(self, commit: str) -> tuple[str, ...]:
         """Return what a commit's MANIFEST lists, or nothing where it has none."""
-        done = git.attempt(self.scratch.folder, "show", f"{commit}:{series.MANIFEST}", env=git.OURS)
+        done = git.attempt(self.scratch.folder, "show", f"{commit}:{perf.MANIFEST}", env=git.OURS)
         return series.patterns(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
 
 

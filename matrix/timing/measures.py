@@ -6,7 +6,7 @@ import posixpath
 import shlex
 from typing import TYPE_CHECKING
 
-from matrix.scenario import plan
+from matrix.scenario import perf, plan
 from matrix.trace import cost
 from matrix.trace.command_lines import generator_argv
 from matrix.trace.timeline import of_step
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 FOLDER = "/tmp/measured"  # noqa: S108 - inside the cell
 TRACED = {"build": "build", "no-op": "rebuild", "one-file": "touch-source"}
 """The step that is traced once to count what a measure runs."""
-
-TABLE_OBJECTS = ("pmu-events.o", "pmu-events-string.o")
 
 
 def counted(facts: StepFacts) -> Counted:
@@ -44,7 +42,7 @@ def table_compilers(processes: Sequence[Process]) -> list[tuple[str, ...]]:
         words = process.argv
         if "-c" in words and "-o" in words[:-1] and "-cc1" not in words:
             target = words[words.index("-o") + 1]
-            if posixpath.basename(target) in TABLE_OBJECTS:
+            if perf.is_table_object(target):
                 found.setdefault(target, words)
     return list(found.values())
 
@@ -52,7 +50,7 @@ def table_compilers(processes: Sequence[Process]) -> list[tuple[str, ...]]:
 def steps(build: Step, cell: Cell, facts: StepFacts) -> dict[str, Step]:
     """Return a step for each measure that this tree has, by what the step `build`, whose facts these are, showed."""
     make = build.commands[0].model_copy(update={"traced": False})
-    generator = generator_argv(facts, plan.GENERATOR)
+    generator = generator_argv(facts, posixpath.basename(perf.GENERATOR))
     compilers = table_compilers(facts.processes)
     scripts = {
         "generate": shlex.join(plan.into(FOLDER, generator)) if generator else "",
@@ -61,10 +59,10 @@ def steps(build: Step, cell: Cell, facts: StepFacts) -> dict[str, Step]:
     planned: dict[str, tuple[plan.Command, tuple[str, ...]]] = {
         "build": (make, ()),
         "no-op": (make, ()),
-        "one-file": (make, (f"/src/{cell.tree.touch_source}",)),
+        "one-file": (make, (perf.in_cell(cell.tree.touch_source),)),
     }
     for name, script in scripts.items():
-        argv = ("sh", "-c", f"mkdir -p {FOLDER} && cd /src/tools/perf && {script}")
+        argv = ("sh", "-c", f"mkdir -p {FOLDER} && cd {perf.FOLDER} && {script}")
         if script:
             planned[name] = (plan.Command(label=name, argv=argv), ())
     return {

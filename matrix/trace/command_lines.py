@@ -7,6 +7,8 @@ import posixpath
 import shlex
 from typing import TYPE_CHECKING
 
+from matrix.scenario import perf
+
 if TYPE_CHECKING:
     from matrix.scenario.observations import Process, StepFacts
 
@@ -134,7 +136,7 @@ def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
         process.argv
         for process in build.processes
         if any(word.endswith(f"/{generator}") for word in process.argv[:3])
-        and any(word.endswith(".c") and "test-empty" not in word for word in process.argv)
+        and perf.writes_tables(process.argv)
         and not process.program.endswith("sh")
     ]
     return max(runs, key=len, default=())

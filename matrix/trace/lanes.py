@@ -8,6 +8,7 @@ from bisect import bisect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from matrix.scenario import perf
 from matrix.scenario.observations import ROOTS
 from matrix.trace.timeline import Origin, is_make
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matrix.trace.timeline import Job, Timeline
 
 NAME_CHARS = 80
-_FOLDERS = re.compile("(?:^|(?<= ))(?:{})/".format("|".join(["/src/tools/perf", *map(re.escape, ROOTS.values())])))
+_FOLDERS = re.compile("(?:^|(?<= ))(?:{})/".format("|".join([perf.FOLDER, *map(re.escape, ROOTS.values())])))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from matrix.scenario import perf
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -96,7 +98,7 @@ def dependents(step: StepFacts, touched: str, output: str) -> set[str]:
     """Return the objects whose command files say that they depend on a file that a step touched."""
     found = set()
     for command_file, words in step.mentions.items():
-        roots = ("/src/tools/perf", output, posixpath.dirname(command_file))
+        roots = (perf.FOLDER, output, posixpath.dirname(command_file))
         if any(posixpath.normpath(posixpath.join(root, word)) == touched for word in words for root in roots):
             found.add(object_of(command_file))
     return found & step.files.keys()

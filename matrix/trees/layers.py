@@ -11,9 +11,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from matrix import files
+from matrix.scenario import perf
 from matrix.trees import edits
 from matrix.trees.scratch_repository import CommitFile
-from matrix.trees.tree_archive import GENERATOR, POOL, Index, add_folder, digest, owned
+from matrix.trees.tree_archive import Index, add_folder, digest, owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,8 +65,8 @@ def layer(
         for path, file in files.items()
         if path.rpartition("/")[2] == ".gitignore"
     }
-    generator, makefile = files.get(GENERATOR), files.get("Makefile")
-    pool = POOL in generator.content if generator else None
+    generator, makefile = files.get(perf.GENERATOR), files.get("Makefile")
+    pool = perf.has_pool(generator.content) if generator else None
     content = _archive(files)
     key = hashlib.sha256(digest_of_base.encode() + content).hexdigest()[:16]
     top = makefile.content.decode(errors="replace") if makefile else None

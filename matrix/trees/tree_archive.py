@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from matrix import paths
 from matrix.engine.api import UID
 from matrix.errors import UsageError
+from matrix.scenario import perf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 
 MTIME = 946684800  # 2000-01-01: older than anything a build writes
-GENERATOR = "tools/perf/pmu-events/jevents.py"
-POOL = b"ProcessPoolExecutor"
 Index = dict[str, list[Any]]
 
 
@@ -55,14 +54,13 @@ def add_folder(archive: tarfile.TarFile, path: str, folders: set[str]) -> None:
     archive.addfile(info)
 
 
-PARTS = ("tools/", "scripts/", "arch/", "include/", "lib/", "kernel/bpf/", "net/")
 MAX_BYTES = 8 << 30
 MAX_FILES = 1_000_000
 
 
 def wanted(path: str) -> bool:
-    """Return whether a path of a kernel tree is one that tools/perf may need: the top's files and PARTS."""
-    return "/" not in path or path.startswith(PARTS)
+    """Return whether a path of a kernel tree is one that tools/perf may need: the top's files and perf.PARTS."""
+    return "/" not in path or path.startswith(perf.PARTS)
 
 
 def path_of(digest: str) -> Path:
@@ -108,7 +106,7 @@ def write(members: Iterator[sources.Member], archive: tarfile.TarFile) -> dict[s
         "version": kernel_version(kept.get("Makefile", b"").decode(errors="replace")),
         "index": index,
         "ignore": ignore,
-        "generator_has_pool": POOL in kept.get(GENERATOR, b""),
+        "generator_has_pool": perf.has_pool(kept.get(perf.GENERATOR, b"")),
     }
 
 
@@ -127,7 +125,7 @@ def _add(
     content = member.read()
     info.size, info.mode = len(content), 0o755 if member.executable else 0o644
     archive.addfile(info, io.BytesIO(content))
-    if path in ("Makefile", GENERATOR):
+    if path in ("Makefile", perf.GENERATOR):
         kept[path] = content
     if path.rpartition("/")[2] == ".gitignore":
         ignore[path.rpartition("/")[0]] = content.decode(errors="replace")

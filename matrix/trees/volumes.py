@@ -18,6 +18,7 @@ from filelock import FileLock
 from matrix import files, paths
 from matrix.errors import UsageError
 from matrix.model.result import TreeIdentity
+from matrix.scenario import perf
 from matrix.trees import layers, scratch_repository, sources
 from matrix.trees.tree_archive import checked, kernel_version, wanted, write
 
@@ -140,9 +141,9 @@ def _archived(folder: Path, source: sources.Source, say: Callable[[str], None]) 
 
 
 def _check_is_kernel(facts: dict[str, Any], origin: str) -> None:
-    if not facts["version"] or "tools/perf/Makefile.perf" not in facts["index"]:
+    if not facts["version"] or perf.MAKEFILE not in facts["index"]:
         raise UsageError(
-            f"{origin} is no kernel tree: it has no Makefile with a VERSION or no tools/perf/Makefile.perf",
+            f"{origin} is no kernel tree: it has no Makefile with a VERSION or no {perf.MAKEFILE}",
             "Name the top folder of a kernel source tree.",
         )
 

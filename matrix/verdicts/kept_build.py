@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from matrix.model.result import CellResult, Verdict
+from matrix.scenario import perf
 from matrix.trace.command_lines import names, text, work
 from matrix.trace.products import dependents, graph, reachable
 from matrix.verdicts.series import BASE, PatchTree
@@ -24,18 +24,9 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
-SOURCES = "tools/perf/*.c"
-READ_BY_OTHERS = ("*.bpf.c", "*/bpf_skel/*", "tools/perf/pmu-events/*", "tools/perf/tests/shell/*")
-"""Sources that more than a compiler of perf reads: rules of their own, whose prerequisites are not all declared."""
-
 _TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?(?:\*/|\Z)', re.S)
 _DIRECTIVE = re.compile(r"^[ \t]*(?:#|%:).*$", re.M)
 _READS = re.compile(r"\.inc(?:bin|lude)\b|__has_include|_Pragma")
-
-
-def is_source(path: str) -> bool:
-    """Return whether a file of the tree is a C source that becomes one object of perf and nothing else."""
-    return fnmatchcase(path, SOURCES) and not any(fnmatchcase(path, glob) for glob in READ_BY_OTHERS)
 
 
 def may_go_on(changed: Mapping[str, str]) -> bool:
@@ -44,7 +35,7 @@ def may_go_on(changed: Mapping[str, str]) -> bool:
     Whoever includes a header is declared too, but not for the Python extension, skeletons and dlfilters; a makefile or
     a script can change anything.
     """
-    return bool(changed) and all(letter == "M" and is_source(path) for path, letter in changed.items())
+    return bool(changed) and all(letter == "M" and perf.is_source(path) for path, letter in changed.items())
 
 
 def reads_the_same(before: str, after: str) -> bool:
@@ -109,7 +100,7 @@ def missed(below: StepFacts, build: StepFacts, sources: Iterable[str], output: s
             if readers:
                 return f"{source} is read by {readers[0]}"
         made = made or bool(before[source] or objects)
-    program = f"{output}/perf"
+    program = f"{output}/{perf.PROGRAM}"
     return f"{program} was not linked" if made and _same(below, build, program) else ""
 
 

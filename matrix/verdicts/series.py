@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from matrix.model.cell_id import CellId
 
-MANIFEST = "tools/perf/MANIFEST"
 BASE = "base"
 
 

@@ -13,27 +13,6 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("path", "source"),
-    [
-        ("tools/perf/builtin-stat.c", True),
-        ("tools/perf/arch/x86/util/pmu.c", True),
-        ("tools/perf/util/evsel.h", False),
-        ("tools/perf/Makefile.perf", False),
-        ("tools/perf/pmu-events/empty-pmu-events.c", False),
-        ("tools/perf/util/bpf_skel/off_cpu.bpf.c", False),
-        ("tools/perf/util/bpf_skel/vmlinux/vmlinux.c", False),
-        ("tools/perf/examples/x.bpf.c", False),
-        ("tools/perf/tests/shell/coresight/x.c", False),
-        ("tools/build/feature/test-bpf.c", False),
-        ("tools/lib/bpf/libbpf.c", False),
-        ("kernel/fork.c", False),
-    ],
-)
-def test_a_source_is_what_a_compiler_of_perf_alone_reads(path: str, *, source: bool) -> None:
-    assert kept_build.is_source(path) is source
-
-
-@pytest.mark.parametrize(
     ("changed", "may"),
     [
         ({"tools/perf/a.c": "M"}, True),
