@@ -38,6 +38,7 @@ def bisect(
     from matrix.engine import private_engine
     from matrix.errors import did_you_mean
     from matrix.runs import interrupts, ownership, schedule, store
+    from matrix.runs.run_kind import BisectRun
     from matrix.series import apply
     from matrix.trees import git, scratch_repository
 
@@ -57,7 +58,9 @@ def bisect(
     if len(found) > 1:
         raise UsageError(f"{select!r} selects {len(found)} cells", f"Name one, as {found[0].id.partition('@')[0]}.")
     absolute = [str(path.resolve()) for path in configs]
-    this = store.begin(found, [judge.BASE], absolute, schedule.jobs(jobs, 1), base=judge.BASE)
+    this = store.begin(
+        found, [judge.BASE], absolute, schedule.jobs(jobs, 1), base=judge.BASE, kind=BisectRun(check=check)
+    )
     folder = this.folder / "configs"
     apply.configure(folder, [on.tree])
     this.save_settings(this.settings().model_copy(update={"configs": (*absolute, str(folder))}))

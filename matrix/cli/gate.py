@@ -30,6 +30,7 @@ from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
     from matrix.reports import Report
+    from matrix.runs.run_kind import GateRun
     from matrix.runs.store import Run
 
 FILES = {"json": "gate.json", "junit": "gate.xml", "markdown": "gate.md", "mail": "gate.mail", "text": "gate.txt"}
@@ -52,6 +53,7 @@ def gate(
     from matrix.config import load, selection
     from matrix.reports import text
     from matrix.runs import run_report, schedule, store
+    from matrix.runs.run_kind import GateRun
 
     forbid_install(no_install)
     if resume:
@@ -66,15 +68,17 @@ def gate(
         sharing = schedule.jobs(jobs, schedule.workers(number, len(found) // 2))
         tree = selection.tree(loaded, head).name
         this = store.begin(
-            found, words, absolute, sharing, base=against, head=tree,
-            require=selection.profile(loaded, profile).require if timing else (), pairs=pairs,
+            found, words, absolute, sharing, base=against, kind=GateRun(
+                head=tree, require=selection.profile(loaded, profile).require if timing else (), pairs=pairs
+            ),
         )  # fmt: skip
     console = Console(stderr=json_output, highlight=False)
     if output and output.exists() and not output.is_dir():
         raise UsageError(f"{output} is no folder", "--output names the folder for the reports.")
     twice(this, number, engine, console)
-    if this.settings().require and not this.required():
-        _measure(this, engine, console)
+    kind = this.settings().kind
+    if isinstance(kind, GateRun) and kind.require and not this.required():
+        _measure(this, kind, engine, console)
     report = run_report.of_run(this)
     if output:
         _write(report, output, console)
@@ -100,7 +104,7 @@ def twice(this: Run, number: int, engine: str, console: Console) -> None:
         launch.run(this, wanted, schedule.at_once(this, todo, number), engine or None, console)
 
 
-def _measure(this: Run, engine: str, console: Console) -> None:
+def _measure(this: Run, kind: GateRun, engine: str, console: Console) -> None:
     """Measure what is required of times, and keep what it came to with the run; what does not build has no times."""
     from matrix.config import load, selection
     from matrix.engine import private_engine
@@ -115,14 +119,14 @@ def _measure(this: Run, engine: str, console: Console) -> None:
     places = {cell_id.place for cell_id in settings.cells}
     place = USUAL if USUAL in places else min(places)
     both = {cell.id: cell for cell in selection.every(loaded, trees.values())}
-    wanted = {requirement.parse(text).measure for text in settings.require}
+    wanted = {requirement.parse(text).measure for text in kind.require}
     asked = bench.Asked(
-        base=both[place.on(settings.base)], head=both[place.on(settings.head)],
-        measures=tuple(name for name in MEASURES if name in wanted), pairs=settings.pairs, jobs=schedule.jobs(0, 1),
-        seed=0, required=settings.require, pins=this.pins,
+        base=both[place.on(settings.base)], head=both[place.on(kind.head)],
+        measures=tuple(name for name in MEASURES if name in wanted), pairs=kind.pairs, jobs=schedule.jobs(0, 1),
+        seed=0, required=kind.require, pins=this.pins,
     )  # fmt: skip
-    console.print(f"measuring {', '.join(asked.measures)} in {place}: {settings.pairs} rounds", soft_wrap=True)
-    for name in (settings.base, settings.head):
+    console.print(f"measuring {', '.join(asked.measures)} in {place}: {kind.pairs} rounds", soft_wrap=True)
+    for name in (settings.base, kind.head):
         result = this.result(place.on(name))
         failed = result is None or any(step.name == "build" and step.verdict != Verdict.PASS for step in result.steps)
         if failed or result is None or not result.steps:

@@ -59,7 +59,7 @@ def resumed(name: str, command: str) -> Run:
     from matrix.runs import store
 
     found = store.find(name)
-    began = found.settings().command
+    began = found.settings().kind.command
     if began != command:
         raise UsageError(f"{found.name} is a run of `{began}`", f"perf-matrix {began} --resume {found.name}")
     return found

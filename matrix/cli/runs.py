@@ -153,7 +153,7 @@ def _row(run: Run) -> dict[str, Any]:
     if row["going_on"]:
         del verdicts[Verdict.ERROR]  # so a cell reads until it ends
     return {
-        **row, "command": settings.command, "started": settings.started, "trees": list(settings.trees),
+        **row, "command": settings.kind.kind, "started": settings.started, "trees": list(settings.trees),
         "cells": len(settings.cells), "verdicts": {str(verdict): count for verdict, count in verdicts.items()},
         "lacking": len(settings.cells) - sum(verdicts.values()),
     }  # fmt: skip

@@ -75,7 +75,7 @@ def series(
         places = _places(applied, (select, exclude, profile, each), everywhere=exhaustive)
         this = _begin(applied, places, configs, schedule.jobs(jobs, schedule.workers(number, len(set(places)))))
     _run(this, number, engine, console)
-    if not any(step.alone for step in this.settings().series):
+    if not any(step.alone for step in _patches(this)):
         _search(this, number, engine, console)
     found = _outcome(this)
     if json_output:
@@ -172,6 +172,7 @@ def _places(
 def _begin(applied: _Applied, places: dict[Place, tuple[str, ...]], configs: list[Path], jobs: int) -> Run:
     from matrix.config import load, selection
     from matrix.runs import store
+    from matrix.runs.run_kind import SeriesRun
 
     folders = [*configs, applied.folder]
     loaded = load.load(folders)
@@ -180,26 +181,35 @@ def _begin(applied: _Applied, places: dict[Place, tuple[str, ...]], configs: lis
     every = selection.every(loaded, [loaded.trees[name] for name in names])
     picked = [cell for cell in every if cell.id in wanted]
     absolute = [str(folder.resolve()) for folder in folders]
-    return store.begin(picked, names, absolute, jobs, base=judge.BASE, series=applied.steps)
+    return store.begin(picked, names, absolute, jobs, base=judge.BASE, kind=SeriesRun(patches=applied.steps))
 
 
 def _rows(this: Run) -> tuple[PatchResult, ...]:
     settings = this.settings()
-    return judge.rows(settings.series, settings.cells, {result.id: result for result in this.results()})
+    return judge.rows(_patches(this), settings.cells, {result.id: result for result in this.results()})
+
+
+def _patches(this: Run) -> tuple[PatchTree, ...]:
+    from matrix.runs.run_kind import SeriesRun
+
+    kind = this.settings().kind
+    assert isinstance(kind, SeriesRun)
+    return kind.patches
 
 
 def _run(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what a series lacks; and from scratch what went on with another patch's build and fails otherwise."""
+    from matrix.runs.run_kind import SeriesRun
+
     twice(this, number, engine, console)
     doubtful = kept_build.doubtful({result.id: result for result in this.results()})
     if not doubtful:
         return
     names = {cell_id.tree for cell_id in doubtful}
-    settings = this.settings()
     steps = tuple(
-        step.model_copy(update={"may_go_on_with": ""}) if step.tree in names else step for step in settings.series
+        step.model_copy(update={"may_go_on_with": ""}) if step.tree in names else step for step in _patches(this)
     )
-    this.save_settings(settings.model_copy(update={"series": steps}))
+    this.save_settings(this.settings().model_copy(update={"kind": SeriesRun(patches=steps)}))
     for cell_id in doubtful:
         this.forget(cell_id)
     console.print(f"once more, from scratch: {', '.join(doubtful)}")

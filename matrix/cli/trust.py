@@ -33,6 +33,7 @@ def mutants(
 ) -> None:  # fmt: skip
     """Plant faults in a tree, to see each check find what it should, and nothing in the tree as it is."""
     from matrix.config import selection
+    from matrix.runs.run_kind import MutantsRun
     from matrix.verdicts import mutants as judge
 
     forbid_install(no_install)
@@ -40,7 +41,9 @@ def mutants(
     if resume:
         this, loaded = _resumed(resume, bool(select or configs or show), planted=True)
         tree = this.settings().trees[0]
-        chosen = judge.of_run(loaded.edits, this.settings().planted)
+        kind = this.settings().kind
+        assert isinstance(kind, MutantsRun)
+        chosen = judge.of_run(loaded.edits, kind.planted)
     else:
         loaded = load.load(configs)
         selection.tree(loaded, tree)
@@ -54,7 +57,7 @@ def mutants(
             judge.wanted_cells(chosen, tree),
             words,
             (configs, number, jobs),
-            planted=judge.digests(chosen),
+            kind=MutantsRun(planted=judge.digests(chosen)),
             base=selection.tree(loaded, tree).name,
         )
     _do(this, number, engine, console)
@@ -75,6 +78,7 @@ def claims(
     """Say of each claim of the series what decides it, and what the tree and the base say to it."""
     from matrix.config import selection
     from matrix.runs import store
+    from matrix.runs.run_kind import ClaimsRun
     from matrix.verdicts import claims as judge
 
     forbid_install(no_install)
@@ -89,7 +93,12 @@ def claims(
     if not resume:
         ids = [place.on(name) for place in judge.places(known) for name in names]
         this = _begin(
-            loaded, ids, [tree, base], (configs, number, jobs), checks=judge.check_names(known), base=names[1]
+            loaded,
+            ids,
+            [tree, base],
+            (configs, number, jobs),
+            kind=ClaimsRun(checks=judge.check_names(known)),
+            base=names[1],
         )
     _do(this, number, engine, console)
     results = {result.id: result for result in this.results()}

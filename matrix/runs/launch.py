@@ -19,6 +19,7 @@ from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.runs import ownership
 from matrix.runs.interrupts import interruptible
 from matrix.runs.progress import Progress, wait
+from matrix.runs.run_kind import MutantsRun
 from matrix.trees import volumes
 
 if TYPE_CHECKING:
@@ -85,9 +86,10 @@ def _get_trees(run: Run, wanted: tuple[str, ...], engine: Engine, say: Callable[
     settings = run.settings()
     loaded = load.load([Path(folder) for folder in settings.configs])
     asked = [selection.tree(loaded, word) for word in settings.trees]
-    needed = [tree.unedited for tree in asked] if settings.planted else asked
+    plants = isinstance(settings.kind, MutantsRun)
+    needed = [tree.unedited for tree in asked] if plants else asked
     for tree in {tree.name: tree for tree in needed}.values():
-        if settings.planted or any(cell_id.endswith(f"@{tree.name}") for cell_id in wanted):
+        if plants or any(cell_id.endswith(f"@{tree.name}") for cell_id in wanted):
             with contextlib.suppress(InfrastructureError):
                 volumes.prepare(tree, engine, say, run.pins)
 
@@ -113,7 +115,7 @@ def _pytest(run: Run, wanted: tuple[str, ...], number: int, host: str | None, co
             if isinstance(error, KeyboardInterrupt):
                 console.print("interrupted: ending the cells that run")
             _end(process)
-            again = f"perf-matrix {run.settings().command} --resume {run.name}"
+            again = f"perf-matrix {run.settings().kind.command} --resume {run.name}"
             console.print(f"what is done is kept, cell by cell; to go on: {again}", soft_wrap=True)
             raise
     if shutil.disk_usage(run.folder).free < FULL_BYTES:

@@ -22,6 +22,7 @@ from matrix.model.cell import Cell, Limits
 from matrix.model.result import CellResult, CheckResult, Verdict
 from matrix.reports import text
 from matrix.runs import cell_run, kept_builds, launch, ownership, run_report, schedule, store
+from matrix.runs.run_kind import ClaimsRun, MutantsRun, SeriesRun
 from matrix.verdicts import kept_build, mutants
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from matrix.config.load import Config
     from matrix.model.tree import Tree
+    from matrix.verdicts.series import PatchTree
 
 RUN_VARIABLE = "PERF_MATRIX_RUN"
 QUIET_VARIABLE = "PERF_MATRIX_QUIET"
@@ -94,10 +96,11 @@ class Matrix:
     def _context(self, cell: Cell) -> cell_run.Context:
         say = functools.partial(self.run.progress, cell.id)
         engine = private_engine.ensure(None, ownership.label(self.run.name), say)
-        checks = self.settings.checks
+        kind = self.settings.kind
+        checks = kind.checks if isinstance(kind, ClaimsRun) else ()
         self.ground = self.ground or kept_builds.KeptBuilds(engine, self.run, self.jobs, self.limits)
-        if self.settings.planted:
-            chosen = cell.tree.edits or [self.config.edits[name] for name in self.settings.planted]
+        if isinstance(kind, MutantsRun):
+            chosen = cell.tree.edits or [self.config.edits[name] for name in kind.planted]
             checks = mutants.checks_at(_place(cell), chosen)
         return cell_run.Context(
             run=self.run, engine=engine, jobs=self.jobs, limits=self.limits, known=self.config.known, say=say,
@@ -105,12 +108,17 @@ class Matrix:
             base=self.settings.base,
         )  # fmt: skip
 
+    @property
+    def _patches(self) -> tuple[PatchTree, ...]:
+        kind = self.settings.kind
+        return kind.patches if isinstance(kind, SeriesRun) else ()
+
     def _below(self, cell: Cell) -> Tree | None:
         """Return the tree whose built cell this one goes on with: what it is planted on, or an earlier patch's."""
-        if self.settings.planted:
+        if isinstance(self.settings.kind, MutantsRun):
             return None if any(edit.from_scratch for edit in cell.tree.edits) else cell.tree.unedited
         here = {other.tree.name: other for other in self.cells if other.id.startswith(f"{_place(cell)}@")}
-        for name in kept_build.grounds(self.settings.series, cell.tree.name):
+        for name in kept_build.grounds(self._patches, cell.tree.name):
             result = self.run.result(here[name].id) if name in here else None
             if result and result.gone_on is None and kept_build.is_ground(result):
                 return here[name].tree
@@ -123,12 +131,12 @@ class Matrix:
             for other in self.cells
             if other.id != cell.id and _place(other) == _place(cell) and self.run.result(other.id) is None
         }
-        return any(cell.tree.name in kept_build.grounds(self.settings.series, name) for name in waiting)
+        return any(cell.tree.name in kept_build.grounds(self._patches, name) for name in waiting)
 
     def group(self, cell: Cell) -> str:
         """Return what keeps cells in one worker: each by itself, or with those it is planted on or held against."""
         place = _place(cell)
-        return place if self.settings.planted or self.settings.base else f"{place} {cell.tree.name}"
+        return place if self.settings.base else f"{place} {cell.tree.name}"
 
 
 def _place(cell: Cell) -> str:

@@ -55,9 +55,8 @@ class Progress:
         """Return what a cell came to; one that is to be held against a base is not judged by itself."""
         if result is None:
             return "no result"
-        settings = self.run.settings()
-        held = (settings.head or settings.series) and result.verdict != Verdict.ERROR
-        return "done" if held else str(result.verdict)
+        compared = self.run.settings().kind.reports_comparisons and result.verdict != Verdict.ERROR
+        return "done" if compared else str(result.verdict)
 
     def _say(self, cell_id: str, step: str) -> None:
         if self.said.get(cell_id) == step:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.model.result import Verdict
 from matrix.reports import Report, build
+from matrix.runs.run_kind import GateRun, SeriesRun
 from matrix.verdicts import regressions, series
 from matrix.verdicts.regressions import Gate
 
@@ -18,15 +19,16 @@ def of_run(run: Run) -> Report:
     settings = run.settings()
     results = list(run.results())
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
-    if settings.series:
-        rows = series.rows(settings.series, settings.cells, {result.id: result for result in results})
-        subjects = {step.tree: step.subject for step in settings.series}
+    if isinstance(settings.kind, SeriesRun):
+        rows = series.rows(settings.kind.patches, settings.cells, {result.id: result for result in results})
+        subjects = {step.tree: step.subject for step in settings.kind.patches}
         held = tuple(one for row in rows for one in row.held)
         found = Gate(base=settings.base, head=f"{len(rows)} patches", held=held, subjects=subjects)
-    elif settings.head:
-        held = regressions.against(results, settings.cells, settings.base, settings.head)
-        required = dict.fromkeys(settings.require, (Verdict.ERROR, "it was not measured")) | run.required()
-        found = Gate(base=settings.base, head=settings.head, held=held, required=required)
+    elif isinstance(settings.kind, GateRun):
+        head = settings.kind.head
+        held = regressions.against(results, settings.cells, settings.base, head)
+        required = dict.fromkeys(settings.kind.require, (Verdict.ERROR, "it was not measured")) | run.required()
+        found = Gate(base=settings.base, head=head, held=held, required=required)
     else:
         return report
     return report.model_copy(update={"gate": found, "verdict": found.verdict})

@@ -25,7 +25,7 @@ def at_once(run: Run, todo: tuple[CellId, ...], asked: int) -> int:
     """Return how many cells of a run to run at once: those that need each other's results are run by one worker."""
     settings = run.settings()
     places = {cell_id.place for cell_id in todo}
-    return workers(asked, len(places if settings.base or settings.planted else todo) or 1)
+    return workers(asked, len(places if settings.base else todo) or 1)
 
 
 def jobs(asked: int, at_once: int) -> int:

@@ -10,7 +10,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -20,8 +20,8 @@ from matrix.files import write
 from matrix.model.base import Frozen
 from matrix.model.cell_id import CellId
 from matrix.model.result import CellResult, Verdict
+from matrix.runs.run_kind import PlainRun, RunKind
 from matrix.verdicts.comparison import ComparisonRun
-from matrix.verdicts.series import PatchTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 
 COMPARISONS = "comparisons"
+SETTINGS_VERSION = 2
+PLAIN = PlainRun()
 _REQUIRED = TypeAdapter(dict[str, tuple[Verdict, str]])
 
 
 class RunSettings(Frozen):
-    """What was asked for, and so what is needed to do it again or to go on with it.
+    """The settings of a run, in its run.json: all that is needed to do it again or to go on with it.
 
-    `checks` limits each cell's steps to those that these checks need; the cells of a `planted` run are begun as copies
-    of the unedited tree's built cell, with the steps that the faults' checks need; it notes each fault's digest. `base`
-    names the tree, one of them, that the others are held against; a gate's run has a `head`, too, whose name it is,
-    and what its profile may `require` of times, measured in so many `pairs`; that of a series has a step per patch.
+    `base` names the tree, one of `trees`, that cells on the others are compared with.
     """
 
+    schema_version: Literal[2] = 2
     run: str
     started: str
     tool_version: str
@@ -50,19 +50,8 @@ class RunSettings(Frozen):
     cells: tuple[CellId, ...]
     jobs: int
     limits: dict[str, int] = Field(default_factory=dict)
-    checks: tuple[str, ...] = ()
-    planted: dict[str, str] = Field(default_factory=dict)
     base: str = ""
-    head: str = ""
-    require: tuple[str, ...] = ()
-    pairs: int = 20
-    series: tuple[PatchTree, ...] = ()
-
-    @property
-    def command(self) -> str:
-        """The command that began the run, and that goes on with it."""
-        names = {"mutants": self.planted, "claims": self.checks, "series": self.series, "gate": self.head}
-        return next((name for name, has in names.items() if has), "run")
+    kind: RunKind = PLAIN
 
 
 @dataclass(frozen=True)
@@ -89,14 +78,28 @@ class Run:
         """Return what was asked for.
 
         Raises:
-            UsageError: the folder holds no run.
+            UsageError: the folder holds no run, or one of another version.
 
         """
         path = self.folder / "run.json"
         try:
-            return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, ValueError) as error:
-            raise UsageError(f"{self.folder} holds no run: {error}", "`perf-matrix report` names the runs.") from error
+            text = path.read_text(encoding="utf-8")
+            self._refuse_other_versions(json.loads(text))
+            return RunSettings.model_validate_json(text)
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(f"{self.folder} holds no run: {error}", "`perf-matrix runs` names the runs.") from error
+
+    def _refuse_other_versions(self, settings: Any) -> None:
+        """Refuse settings that another version of this program wrote; settings of version 1 had no `schema_version`."""
+        if not isinstance(settings, dict) or "tool_version" not in settings:
+            return
+        version = settings.get("schema_version", 1)
+        if version != SETTINGS_VERSION:
+            raise UsageError(
+                f"run {self.folder} was written by perf-build-matrix {settings['tool_version']} in version {version} of"
+                f" run.json; this one, {__version__}, reads version {SETTINGS_VERSION}",
+                "Read it with the version that wrote it, or begin the run anew.",
+            )
 
     def extend(self, cells: Sequence[str], trees: Sequence[str] = ()) -> None:
         """Add cells to those that were asked for, and trees."""
@@ -247,15 +250,17 @@ def new_run() -> Run:
     return Run(folder)
 
 
-def begin(
+def begin(  # noqa: PLR0913 - a run's settings
     cells: Sequence[Cell],
     trees: Sequence[str],
     configs: Sequence[str],
     jobs: int,
     limits: Limits | None = None,
-    **more: Any,
+    *,
+    base: str = "",
+    kind: RunKind = PLAIN,
 ) -> Run:
-    """Return a new run of these cells, its settings kept; `more` are further ones of RunSettings."""
+    """Return a new run of these cells, its settings kept."""
     run = new_run()
     run.save_settings(
         RunSettings(
@@ -267,7 +272,8 @@ def begin(
             cells=tuple(cell.id for cell in cells),
             jobs=jobs,
             limits=limits.model_dump() if limits else {},
-            **more,
+            base=base,
+            kind=kind,
         )
     )
     return run

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.runs import store
+from matrix.runs.run_kind import SeriesRun
 from matrix.trees import git
 from tests.engine.conftest import FAKE, PLACE, Bench, edit
 
@@ -109,7 +110,9 @@ def test_what_fails_below_still_fails_and_what_newly_fails_was_built_from_scratc
     assert {(tuple(one["keys"]), tuple(one["suspects"]), one["mended"]) for one in found["breaks"]} == {
         ((NEW,), (4,), 9), (("build step-failed:build",), (6,), 7),
     }  # fmt: skip
-    on = {step.tree: step.may_go_on_with for step in store.Run(bench.latest().folder).settings().series}
+    kind = store.Run(bench.latest().folder).settings().kind
+    assert isinstance(kind, SeriesRun)
+    on = {step.tree: step.may_go_on_with for step in kind.patches}
     assert on == {
         "p01": "base", "p02": "base", "p03": "base", "p04": "", "p05": "p04", "p06": "", "p07": "p04", "p08": "",
         "p09": "",

@@ -8,6 +8,7 @@ from matrix.model.result import CheckResult, Finding, Predecessor, StepResult, V
 from matrix.reports import Report, build, exit_status, formats, same_builds
 from matrix.reports.text import EVIDENCE_LINES, SHOWN, render
 from matrix.runs import run_report, store
+from matrix.runs.run_kind import SeriesRun
 from matrix.untrusted import plain
 from matrix.verdicts.series import PatchTree
 from tests.unit.conftest import cell, result, tree
@@ -256,7 +257,7 @@ def test_a_series_is_reported_as_a_gate_patch_by_patch() -> None:
     found = {"base": good, "p01": good, "p02": bad}
     there = [cell(on=tree(name)) for name in found]
     steps = (PatchTree(number=1, subject="one", tree="p01"), PatchTree(number=2, subject="two", tree="p02"))
-    run = store.begin(there, list(found), [], 2, base="base", series=steps)
+    run = store.begin(there, list(found), [], 2, base="base", kind=SeriesRun(patches=steps))
     for one, said in zip(there, found.values(), strict=True):
         run.save(result(one.id, said.verdict, checks=(said,)))
     report = run_report.of_run(run)

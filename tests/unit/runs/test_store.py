@@ -10,10 +10,14 @@ from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
 from matrix.runs import store
+from matrix.runs.run_kind import BisectRun, ClaimsRun, GateRun, MutantsRun, PlainRun, SeriesRun
+from matrix.verdicts.series import PatchTree
 from tests.unit.conftest import build, cell, result
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matrix.runs.run_kind import RunKind
 
 ID = "debian-trixie/gcc/default@7.3"
 
@@ -201,12 +205,47 @@ def test_a_run_notes_what_its_trees_were_in_a_folder_of_its_own(tmp_path: Path) 
     assert store.Run(tmp_path).pins == tmp_path / "trees"
 
 
+PATCH = PatchTree(number=1, subject="one", tree="p01")
+
+
 @pytest.mark.parametrize(
-    ("more", "command"), [({}, "run"), ({"checks": ("no-op",)}, "claims"), ({"planted": {"a": "1"}}, "mutants")]
+    ("kind", "command"),
+    [
+        (PlainRun(), "run"),
+        (GateRun(head="7.3", require=("build no slower than 5 %",), pairs=3), "gate"),
+        (SeriesRun(patches=(PATCH,)), "series"),
+        (MutantsRun(planted={"a": "1"}), "mutants"),
+        (ClaimsRun(checks=("no-op",)), "claims"),
+        (BisectRun(check="no-op"), "run"),
+    ],
 )
 @pytest.mark.usefixtures("places")
-def test_a_run_knows_the_command_that_began_it(more: dict[str, Any], command: str) -> None:
-    assert store.begin([cell()], ["7.3"], [], 1, **more).settings().command == command
+def test_a_run_keeps_its_kind_which_knows_the_command_that_goes_on_with_it(kind: RunKind, command: str) -> None:
+    kept = store.begin([cell()], ["7.3"], [], 1, kind=kind).settings().kind
+    assert kept == kind
+    assert kept.command == command
+
+
+def test_a_run_of_an_older_version_is_refused_in_words(run: store.Run) -> None:
+    """Its run.json is of before the kinds: the command followed from which keys were filled in."""
+    older = {
+        "run": "20261123T205641Z-ea7a", "started": "2026-11-23T20:56:41Z", "tool_version": "0.0.9", "configs": [],
+        "trees": ["7.3"], "cells": [ID], "jobs": 2, "limits": {}, "checks": ["no-op"], "planted": {}, "base": "",
+    }  # fmt: skip
+    files.write(run.folder / "run.json", json.dumps(older))
+    with pytest.raises(
+        UsageError, match=r"was written by perf-build-matrix 0\.0\.9 in version 1 of run\.json"
+    ) as error:
+        run.settings()
+    assert "begin the run anew" in str(error.value)
+
+
+@pytest.mark.parametrize("version", [1, 3, "2", None])
+def test_a_run_of_any_other_version_is_refused(run: store.Run, version: object) -> None:
+    changed = json.loads((run.folder / "run.json").read_text()) | {"schema_version": version}
+    files.write(run.folder / "run.json", json.dumps(changed))
+    with pytest.raises(UsageError, match=f"in version {version} of run.json"):
+        run.settings()
 
 
 def test_a_run_is_begun_with_its_first_cell(run: store.Run) -> None:

@@ -9,6 +9,7 @@ from matrix.errors import UsageError
 from matrix.model.cell_id import CellId, Place
 from matrix.model.result import CellResult, CheckResult, Finding, Verdict
 from matrix.runs import run_report, store
+from matrix.runs.run_kind import GateRun
 from matrix.verdicts import regressions
 from matrix.verdicts.regressions import GONE, CellComparison, Gate
 from tests.unit.conftest import cell, result, tree
@@ -165,8 +166,9 @@ def test_a_gates_exit_status_is_its_verdicts(verdict: Verdict, status: int) -> N
 def test_a_gates_run_keeps_what_it_is_judged_by(places: Path) -> None:
     del places
     head, base = cell(on=tree("head")), cell(on=tree("base"))
-    run = store.begin([base], ["base", "head"], [], 2, base="base", head="head", require=("build no slower than 5 %",))
-    assert (run.settings().command, run.required()) == ("gate", {})
+    kind = GateRun(head="head", require=("build no slower than 5 %",))
+    run = store.begin([base], ["base", "head"], [], 2, base="base", kind=kind)
+    assert (run.settings().kind, run.required()) == (kind, {})
     unmeasured = run_report.of_run(run).gate
     assert unmeasured is not None
     assert unmeasured.required == {"build no slower than 5 %": (Verdict.ERROR, "it was not measured")}
