@@ -51,7 +51,8 @@ def run(
     """Run cells: build, rebuild, touch, clean and build again, and check everything."""
     from matrix import reports
     from matrix.reports import text
-    from matrix.runs import launch, run_report, schedule, store
+    from matrix.runs import completion, run_report, schedule, store
+    from matrix.runs.engine_access import EngineAccess
 
     forbid_install(no_install)
     if resume:
@@ -68,13 +69,8 @@ def run(
         chosen = schedule.jobs(jobs, at_once)
         absolute = tuple(str(folder.resolve()) for folder in configs)
         this = store.begin(found, words, absolute, chosen, limits, base=against)
-    wanted = this.settings().cells
     console = Console(stderr=json_output, highlight=False)
-    todo = schedule.lacking(this, wanted)
-    at_once = schedule.at_once(this, todo, number)
-    console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do, {at_once} at once", soft_wrap=True)
-    if todo:
-        launch.run(this, wanted, at_once, engine or None, console)
+    completion.complete(this, number, EngineAccess(engine or None, console), attempts=1)
     report = run_report.of_run(this)
     if json_output:
         typer.echo(reports.formats()["json"](report), nl=False)

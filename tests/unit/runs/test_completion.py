@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from matrix.model.result import Verdict
+from matrix.runs import completion, launch, store
+from matrix.runs.engine_access import EngineAccess
+from tests.unit import conftest as make
+from tests.unit.results import done
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.runs.store import Run
+
+CELLS = (make.cell(), make.cell(what=make.build("minimal")))
+
+
+class FakeLaunch:
+    """Stands in for `launch.run`: each call gives every lacking cell the next verdict of its list."""
+
+    def __init__(self, verdicts: dict[str, list[Verdict]]) -> None:
+        self.verdicts = verdicts
+        self.numbers: list[int] = []
+
+    def __call__(self, run: Run, wanted: tuple[str, ...], number: int, *_: Any) -> None:
+        self.numbers.append(number)
+        for cell in CELLS:
+            found = run.result(cell.id)
+            if cell.id in wanted and (found is None or found.verdict == Verdict.ERROR):
+                run.save(done(cell, verdict=self.verdicts[cell.id].pop(0)))
+
+
+def completed(
+    monkeypatch: pytest.MonkeyPatch, first: list[Verdict], second: list[Verdict], **more: Any
+) -> tuple[FakeLaunch, Run, str]:
+    fake = FakeLaunch({CELLS[0].id: first, CELLS[1].id: second})
+    monkeypatch.setattr(launch, "run", fake)
+    run = store.begin(CELLS, ["7.3"], [], 2)
+    out = io.StringIO()
+    completion.complete(run, 2, EngineAccess(None, Console(file=out, width=20)), **more)
+    return fake, run, out.getvalue()
+
+
+@pytest.mark.usefixtures("places")
+def test_what_has_a_result_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, run, said = completed(monkeypatch, [Verdict.FAIL], [Verdict.PASS])
+    assert fake.numbers == [2]
+    assert said == f"run {run.name}: 2 of 2 cells to do, 2 at once\n"
+    out = io.StringIO()
+    completion.complete(run, 2, EngineAccess(None, Console(file=out)))
+    assert fake.numbers == [2]
+    assert "0 of 2 cells to do\n" in out.getvalue()
+
+
+@pytest.mark.usefixtures("places")
+def test_what_the_infrastructure_failed_at_is_run_once_more_and_no_third_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, run, said = completed(monkeypatch, [Verdict.ERROR] * 3, [Verdict.PASS])
+    assert fake.numbers == [2, 1]
+    assert f"run {run.name}: 1 again, as the infrastructure failed\n" in said
+    result = run.result(CELLS[0].id)
+    assert result is not None
+    assert result.verdict == Verdict.ERROR
+
+
+@pytest.mark.usefixtures("places")
+def test_one_attempt_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, _, said = completed(monkeypatch, [Verdict.ERROR], [Verdict.ERROR], attempts=1)
+    assert fake.numbers == [2]
+    assert "again" not in said
+
+
+def test_progress_is_printed_as_it_is_whatever_the_width(places: Path) -> None:
+    out = io.StringIO()
+    EngineAccess(None, Console(file=out, width=10)).say("[red]a long line of progress[/]")
+    assert out.getvalue() == "[red]a long line of progress[/]\n"
+    assert not list(places.iterdir())
