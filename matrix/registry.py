@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from typing import TypeVar
 
 Kind = TypeVar("Kind")
+
+
+def names(package: str) -> tuple[str, ...]:
+    """Return the names of a package's modules, sorted; none of them is imported.
+
+    Raises:
+        ModuleNotFoundError: there is no such package.
+
+    """
+    folders = getattr(importlib.util.find_spec(package), "submodule_search_locations", None)
+    if folders is None:
+        raise ModuleNotFoundError(f"there is no package {package}")
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(folders)))
 
 
 def load(package: str, attribute: str, kind: type[Kind]) -> dict[str, Kind]:
@@ -22,8 +36,7 @@ def load(package: str, attribute: str, kind: type[Kind]) -> dict[str, Kind]:
 
     """
     found: dict[str, Kind] = {}
-    folders = importlib.import_module(package).__path__
-    for name in sorted(module.name for module in pkgutil.iter_modules(folders)):
+    for name in names(package):
         added = getattr(importlib.import_module(f"{package}.{name}"), attribute, None)
         if not isinstance(added, kind):
             raise TypeError(

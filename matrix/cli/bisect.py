@@ -151,10 +151,10 @@ def _git_bisect(repository: Path, good: str, bad: str, words: list[str]) -> str:
     """
     from matrix.trees import git
 
-    git.run(repository, "update-ref", "HEAD", bad, env=git.OURS)
-    git.run(repository, "bisect", "start", "--no-checkout", bad, good, env=git.OURS)
+    git.run(repository, "update-ref", "HEAD", bad)
+    git.run(repository, "bisect", "start", "--no-checkout", bad, good)
     step = [sys.executable, "-m", "matrix", "bisect-step", *words]
-    argv = ["git", "-C", str(repository), "bisect", "run", *step]
+    argv = git.command(repository, "bisect", "run", *step)
     done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=git.environment())
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()

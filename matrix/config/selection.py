@@ -7,6 +7,7 @@ import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from matrix import registry
 from matrix.config import edits
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.cell import Cell, Limits, matches
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from matrix.config.load import Config
     from matrix.model.profile import Profile
 
-SCHEMES = ("git", "dir", "tar", "deb")
+SCHEMES = registry.names("matrix.trees.sources")
+"""What a tree's source may begin with. The room of trees is above this one, so only its files' names are read."""
 
 
 def tree(config: Config, word: str) -> Tree:
@@ -56,9 +58,10 @@ def _unedited(config: Config, word: str) -> Tree:
     base, _, name = word.rpartition("+")
     if base in config.trees:
         raise UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")
+    meant = did_you_mean(scheme, SCHEMES) if rest else did_you_mean(word, config.trees)
     raise UsageError(
-        f"no tree {word!r}{did_you_mean(word, config.trees)}",
-        "A tree is a name from configs/trees or git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE.",
+        f"no tree {word!r}{meant}",
+        f"A tree is a name from configs/trees, or a source, as git:PATH@REV; schemes are {', '.join(SCHEMES)}.",
     )
 
 

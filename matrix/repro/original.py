@@ -202,7 +202,7 @@ def patch(first: Original) -> bytes | None:
 
 def _difference(delta: Delta) -> bytes:
     words = ["diff", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--end-of-options"]
-    done = git.attempt(Path(delta.repository), *words, delta.base, delta.commit, env=git.OURS)
+    done = git.attempt(Path(delta.repository), *words, delta.base, delta.commit)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip()
         raise UsageError(

@@ -12,7 +12,8 @@ from matrix.config import selection
 from matrix.errors import UsageError
 from matrix.model.tree import Delta, Tree
 from matrix.scenario import perf
-from matrix.trees import git, scratch_repository, sources, tree_archive, volumes
+from matrix.trees import git, scratch_repository, tree_archive, volumes
+from matrix.trees.sources import git as git_source
 from matrix.verdicts import kept_build, series
 from matrix.verdicts.series import PatchTree
 
@@ -42,7 +43,7 @@ class PatchBase:
 
     def listed(self, commit: str) -> tuple[str, ...]:
         """Return what a commit's MANIFEST lists, or nothing where it has none."""
-        done = git.attempt(self.scratch.folder, "show", f"{commit}:{perf.MANIFEST}", env=git.OURS)
+        done = git.attempt(self.scratch.folder, "show", f"{commit}:{perf.MANIFEST}")
         return series.patterns(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
 
 
@@ -69,7 +70,7 @@ def below(tree: Tree, engine: Engine, say: Callable[[str], None]) -> PatchBase:
 
     """
     if tree.source.startswith("git:"):
-        location, revision = sources.of_git(tree.source.removeprefix("git:"))
+        location, revision = git_source.location(tree.source.removeprefix("git:"))
         found, commit = scratch_repository.of_repository(location.resolve(), revision)
         tree = tree.model_copy(update={"source": f"git:{location.resolve()}@{commit}"})
         digest = volumes.prepare(tree, engine, say).identity.sha256

@@ -1,99 +1,194 @@
-"""Runs git."""
+"""The one way to call git: with an environment and a configuration of our own, so that no repository runs a program."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from matrix.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
 MEMORY_BYTES = 2 << 30
-OURS = {
-    "GIT_CONFIG_GLOBAL": os.devnull,
+"""The address space of a git that reads what a stranger wrote (`bounded`)."""
+
+_ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": str(Path(__file__).with_name("gitconfig")),
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_AUTHOR_NAME": "perf-matrix",
     "GIT_AUTHOR_EMAIL": "perf-matrix",
     "GIT_COMMITTER_NAME": "perf-matrix",
     "GIT_COMMITTER_EMAIL": "perf-matrix",
     "GIT_TERMINAL_PROMPT": "0",
+    # A commit's content is its own: https://git-scm.com/docs/git-replace would put another in its place.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    # A partial clone would fetch what it lacks, with the programs that its configuration names (core.sshCommand,
+    # remote.NAME.uploadpack, credential.helper). The first variable is new in git 2.45, the second stops older ones:
+    # https://git-scm.com/docs/git#Documentation/git.txt-codeGITNOLAZYFETCHcode
+    # https://git-scm.com/docs/git#Documentation/git.txt-codeGITALLOWPROTOCOLcode
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
     "LC_ALL": "C",
 }
-"""For a repository of our own: nobody's configuration or hooks, always the same words."""
 
-HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
-"""What git tells its hooks, and the command of `git bisect run`: it would win over the folder that is asked for."""
+_OVERRIDES = {
+    # A repository's own configuration is always read; these are its keys by which a command of ours runs a program.
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "log.showSignature": "false",
+    # The same folder is the same tree for every user: only its own files say what is ignored.
+    "core.excludesFile": os.devnull,
+}
+
+_PARTIAL_CLONE = "promisor remote"
+_NO_GIT = "Install git, or use dir: or tar:."
 
 
-def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the user's environment without what a hook has, or with `env` on top and nothing else that git reads."""
-    inherited = {
-        key: value for key, value in os.environ.items() if not (key in HOOKS or (env and key.startswith("GIT_")))
-    }
-    return {**inherited, **(env or {})}
+def command(folder: Path, *words: str) -> list[str]:
+    """Return the command line that runs git in a folder, with our configuration over the repository's."""
+    overrides = [word for key, value in _OVERRIDES.items() for word in ("-c", f"{key}={value}")]
+    return ["git", "-C", str(folder), *overrides, *words]
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment with our own variables, and `more`, in place of all that git reads from it.
+
+    git sets GIT_DIR, GIT_INDEX_FILE and others for its hooks and for `git bisect run`; they would win over the folder
+    that is asked for.
+    """
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    return {**inherited, **_ENVIRONMENT, **(more or {})}
 
 
 def attempt(
     folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in a folder, with the user's environment, or with `env` without what it says to git, and return its end.
+    """Run git in a folder, with the variables `env` on top of our own, and return its end.
 
     Raises:
         UsageError: there is no git.
 
     """
+    return _ended(command(folder, *words), stdin, env)
+
+
+def bounded(
+    folder: Path, *words: str, stdin: bytes, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git as `attempt` does, on input that a stranger wrote: it fails where it needs more than MEMORY_BYTES."""
+    limited = ["sh", "-c", 'ulimit -v "$0" && exec "$@"', str(MEMORY_BYTES >> 10), *command(folder, *words)]
+    return _ended(limited, stdin, env)
+
+
+def _ended(argv: list[str], stdin: bytes, env: Mapping[str, str] | None) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(
-            ["git", "-C", str(folder), *words],
-            input=stdin,
-            capture_output=True,
-            check=False,
-            env=environment(env),
-        )
+        return subprocess.run(argv, input=stdin, capture_output=True, check=False, env=environment(env))
     except OSError as error:
-        raise UsageError(f"git could not be run: {error}", "Install git, or use dir: or tar:.") from error
-
-
-def bounded(folder: Path, *words: str, stdin: bytes, env: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
-    """Run git as `attempt` does, on what a stranger wrote: it ends where it takes more memory than MEMORY_BYTES."""
-    limited = ("-c", 'ulimit -v "$0" && exec git "$@"', str(MEMORY_BYTES >> 10), "-C", str(folder), *words)
-    return subprocess.run(["sh", *limited], input=stdin, capture_output=True, check=False, env=environment(env))
+        raise UsageError(f"git could not be run: {error}", _NO_GIT) from error
 
 
 def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
-    """Run git in a folder and return what it printed.
+    """Run git in a folder and return its output.
 
     Raises:
-        UsageError: there is no git, or it failed.
+        UsageError: there is no git, or it failed; with git's own words.
 
     """
     done = attempt(folder, *words, stdin=stdin, env=env)
     if done.returncode:
-        message = done.stderr.decode(errors="replace").strip()
-        raise UsageError(f"git {words[0]} failed in {folder}: {message}")
+        raise _failure(folder, words, done.stderr)
     return done.stdout
+
+
+@contextlib.contextmanager
+def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run git in a folder beside the body of a `with`, which reads its output, and writes its input unless given.
+
+    A body that raises EOFError or BrokenPipeError lost its git, so the error is git's; any other error stops git.
+
+    Raises:
+        UsageError: there is no git, or it failed; with git's own words.
+
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                command(folder, *words),
+                stdin=stdin or subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env=environment(),
+            )
+        except OSError as error:
+            raise UsageError(f"git could not be run: {error}", _NO_GIT) from error
+        lost: Exception | None = None
+        try:
+            yield process
+        except (EOFError, BrokenPipeError) as error:
+            lost = error
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            _close(process)
+        if process.returncode or lost:
+            said.seek(0)
+            raise _failure(folder, words, said.read() or str(lost).encode()) from lost
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Close a process's pipes and wait for its end."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with contextlib.suppress(BrokenPipeError):  # its status tells why it ended
+                pipe.close()
+    process.wait()
+
+
+def _failure(folder: Path, words: tuple[str, ...], stderr: bytes) -> UsageError:
+    message = stderr.decode(errors="replace").strip()
+    fetch = f"It is a partial clone; fetch what it lacks: git -C {folder} fetch --refetch --no-filter"
+    hint = fetch if _PARTIAL_CLONE in message else ""
+    return UsageError(f"git {_subcommand(words)} failed in {folder}: {message}", hint)
+
+
+def _subcommand(words: tuple[str, ...]) -> str:
+    """Return git's command among the words after `git`, which may begin with `-c KEY=VALUE`."""
+    return words[2] if words[0] == "-c" else words[0]
 
 
 def find(folder: Path, revision: str) -> str:
     """Return the full name of the commit that a revision means, or nothing where it means none."""
-    done = attempt(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    done = _verified(folder, revision)
     return done.stdout.decode().strip() if done.returncode == 0 else ""
+
+
+def _verified(folder: Path, revision: str) -> subprocess.CompletedProcess[bytes]:
+    return attempt(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
 def commit(folder: Path, revision: str) -> str:
     """Return the full name of the commit that a revision means.
 
     Raises:
-        UsageError: there is none, or no repository.
+        UsageError: there is none, or no repository that git can read; with git's own words.
 
     """
-    found = find(folder, revision)
-    if found:
-        return found
-    if attempt(folder, "rev-parse", "--git-dir").returncode:
-        raise UsageError(f"{folder} is no git repository", "Name one: --repo PATH, or git:PATH@REV for a tree.")
-    raise UsageError(f"there is no revision {revision!r} in {folder}", "`git log` there names what there is.")
+    done = _verified(folder, revision)
+    if done.returncode == 0:
+        return done.stdout.decode().strip()
+    opened = attempt(folder, "rev-parse", "--is-shallow-repository")
+    if opened.returncode:
+        said = opened.stderr.decode(errors="replace").strip()
+        hint = "Name one: --repo PATH, or git:PATH@REV for a tree."
+        raise UsageError(f"{folder} is no git repository that can be read: {said}", hint)
+    hint = "`git log` there names what there is."
+    if opened.stdout.strip() == b"true":
+        hint += " The clone is shallow: `git fetch --unshallow` there gets the rest."
+    said = done.stderr.decode(errors="replace").strip().removeprefix("fatal: Needed a single revision")
+    raise UsageError(f"there is no revision {revision!r} in {folder}" + (f": {said}" if said else ""), hint)

@@ -111,7 +111,7 @@ def _split(mbox: bytes) -> list[_Mail]:
     """Return each mail's facts and diff; git takes mails apart as `git am` does."""
     with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
         folder = Path(name)
-        git.run(folder, "mailsplit", "-b", "--keep-cr", f"-o{folder}", stdin=mbox, env=git.OURS)
+        git.run(folder, "mailsplit", "-b", "--keep-cr", f"-o{folder}", stdin=mbox)
         mails = sorted(folder.iterdir())
         if len(mails) > MAX_PATCHES:
             raise UsageError(f"{len(mails)} mails are more than any series", f"At most {MAX_PATCHES}.")
@@ -127,7 +127,7 @@ def _unix(mail: bytes) -> bytes:
 def _facts(folder: Path, mail: bytes) -> _Mail:
     message, diff = folder / "message", folder / "diff"
     words = ("mailinfo", "-k", "--encoding=UTF-8", str(message), str(diff))
-    said = git.run(folder, *words, stdin=mail, env=git.OURS).decode(errors="replace")
+    said = git.run(folder, *words, stdin=mail).decode(errors="replace")
     facts = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
     body = message.read_text(encoding="utf-8", errors="replace")
     return {"Subject": "", "Author": "", "Email": "", "Date": "", **facts, "message": body}, diff.read_bytes()

@@ -5,10 +5,8 @@ It borrows the objects of the user's repository, which is never written to; or i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
-import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -17,9 +15,10 @@ from typing import IO, TYPE_CHECKING
 
 from filelock import FileLock
 
-from matrix import paths
+from matrix import files, paths
 from matrix.errors import InfrastructureError, UsageError
-from matrix.trees import git
+from matrix.trees import git, git_objects
+from matrix.trees.git_objects import GITLINK, LINK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 EMPTY_DATE = "946684800 +0000"
 MAX_BYTES = 256 << 20
-LINK, GITLINK = 0o120000, 0o160000
 _FAILED = re.compile(r"^error: patch failed: (.+):(\d+)$", re.M)
 _ERROR = re.compile(r"^error: (.+)$", re.M)
 
@@ -64,7 +62,7 @@ class Scratch:
         """
         made: list[str] = []
         with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
-            env = {**git.OURS, "GIT_INDEX_FILE": f"{name}/index"}
+            env = {"GIT_INDEX_FILE": f"{name}/index"}
             git.run(self.folder, "read-tree", base, env=env)
             for patch in patches:
                 words = ("apply", "--cached", "--whitespace=nowarn", "-v", "-")
@@ -77,7 +75,7 @@ class Scratch:
     def changed(self, before: str, after: str) -> dict[str, str]:
         """Map the paths that two commits differ in to git's letter for how: `A`, `D`, `M`, or `T` for type and mode."""
         words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", before, after)
-        fields = git.run(self.folder, *words, env=git.OURS).split(b"\0")
+        fields = git.run(self.folder, *words).split(b"\0")
         found = {}
         for facts, name in zip(fields[::2], fields[1::2], strict=False):
             then, now, _, _, letter = facts.decode().removeprefix(":").split()
@@ -87,7 +85,7 @@ class Scratch:
 
     def read(self, commit: str, path: str) -> str:
         """Return a file of a commit as text, whatever bytes it holds."""
-        return git.run(self.folder, "show", f"{commit}:{path}", env=git.OURS).decode("utf-8", "surrogateescape")
+        return git.run(self.folder, "show", f"{commit}:{path}").decode("utf-8", "surrogateescape")
 
     def _commit(self, patch: Patch, parent: str, env: Mapping[str, str]) -> str:
         tree = git.run(self.folder, "write-tree", env=env).decode().strip()
@@ -110,16 +108,28 @@ def of_repository(repository: Path, revision: str) -> tuple[Scratch, str]:
     objects = Path(common) / "objects"
     scratch = Scratch(paths.cache() / "scratch" / f"{hashlib.sha256(str(objects).encode()).hexdigest()[:16]}.git")
     with _made(scratch):
-        (scratch.folder / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
+        _borrow(scratch.folder, Path(common))
     return scratch, commit
 
 
 def bisecting(scratch: Scratch, folder: Path) -> Path:
     """Return a new repository for one `git bisect`, with the commits of another, which so has no state of it."""
-    git.run(folder.parent, "init", "-q", "--bare", "--template=", str(folder), env=git.OURS)
-    (folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
-    (folder / "objects" / "info" / "alternates").write_text(f"{scratch.folder / 'objects'}\n", encoding="utf-8")
+    git.run(folder.parent, "init", "-q", "--bare", "--template=", str(folder))
+    _borrow(folder, scratch.folder)
     return folder
+
+
+def _borrow(folder: Path, other: Path) -> None:
+    """Give a repository the objects of another one, and the commits at which that one's history is cut off, if it is.
+
+    Both are git folders: https://git-scm.com/docs/gitrepository-layout tells of `alternates` and `shallow`.
+    """
+    files.write(folder / "objects" / "info" / "alternates", f"{other / 'objects'}\n")
+    cut_off = other / "shallow"
+    if cut_off.is_file():
+        files.write(folder / "shallow", cut_off.read_text(encoding="utf-8"))
+    else:
+        (folder / "shallow").unlink(missing_ok=True)
 
 
 def of_archive(archive: Path) -> tuple[Scratch, str]:
@@ -131,7 +141,7 @@ def of_archive(archive: Path) -> tuple[Scratch, str]:
     """
     scratch = Scratch(paths.cache() / "scratch" / f"{archive.stem[:16]}.git")
     with _made(scratch):
-        if git.attempt(scratch.folder, "rev-parse", "--verify", "refs/heads/base", env=git.OURS).returncode:
+        if git.attempt(scratch.folder, "rev-parse", "--verify", "refs/heads/base").returncode:
             _import(scratch, archive)
     return scratch, git.commit(scratch.folder, "refs/heads/base")
 
@@ -142,25 +152,27 @@ def _made(scratch: Scratch) -> FileLock:
     lock = FileLock(scratch.folder.with_suffix(".lock"))
     with lock:
         if not (scratch.folder / "HEAD").is_file():
-            git.run(scratch.folder.parent, "init", "-q", "--bare", "--template=", str(scratch.folder), env=git.OURS)
+            git.run(scratch.folder.parent, "init", "-q", "--bare", "--template=", str(scratch.folder))
             (scratch.folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
     return lock
 
 
 def _import(scratch: Scratch, archive: Path) -> None:
-    with subprocess.Popen(
-        ["git", "-C", str(scratch.folder), "-c", "core.compression=1", "fast-import", "--quiet"],
-        stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": "/usr/local/bin:/usr/bin:/bin", **git.OURS},
-    ) as process, tarfile.open(archive, "r:") as opened:  # fmt: skip
-        assert process.stdin is not None
-        assert process.stderr is not None
-        with contextlib.suppress(BrokenPipeError):  # what git says of it comes below
+    """Make a commit of an archive of the cache, with the lowest compression: the repository is kept for a while only.
+
+    Raises:
+        InfrastructureError: git could not take it in; with git's own words.
+
+    """
+    words = ("-c", "core.compression=1", "fast-import", "--quiet")
+    try:
+        with git.streaming(scratch.folder, *words) as process, tarfile.open(archive, "r:") as opened:
+            assert process.stdin is not None
             _feed(process.stdin, opened)
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        said = process.stderr.read().decode(errors="replace").strip()
-    if process.returncode:
-        raise InfrastructureError(f"git fast-import of {archive.name} failed: {said}", "Is there space left?")
+    except UsageError as error:
+        raise InfrastructureError(
+            f"{archive.name} could not be made a commit: {error}", "Is there space left?"
+        ) from error
 
 
 def _feed(stream: IO[bytes], archive: tarfile.TarFile) -> None:
@@ -201,7 +213,7 @@ def difference(delta: Delta) -> dict[str, CommitFile | None]:
     """
     folder = Path(delta.repository)
     words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", delta.base, delta.commit)
-    fields = git.run(folder, *words, env=git.OURS).split(b"\0")
+    fields = git.run(folder, *words).split(b"\0")
     found: dict[str, CommitFile | None] = {}
     wanted: dict[str, tuple[int, str]] = {}
     for facts, name in zip(fields[::2], fields[1::2], strict=False):
@@ -212,25 +224,8 @@ def difference(delta: Delta) -> dict[str, CommitFile | None]:
         found[path] = None
         if status != "D":
             wanted[path] = int(octal, 8), blob
-    contents = _blobs(folder, [blob for _, blob in wanted.values()])
+    names = [blob for _, blob in wanted.values()]
+    contents = git_objects.contents(folder, names, MAX_BYTES, "what the patches change is larger than any series")
     for (path, (mode, _)), content in zip(wanted.items(), contents, strict=True):
         found[path] = CommitFile(0o777, content, link=True) if mode == LINK else CommitFile(mode & 0o777, content)
     return found
-
-
-def _blobs(folder: Path, names: Sequence[str]) -> list[bytes]:
-    """Return the contents of objects, in order."""
-    asked = "".join(f"{name}\n" for name in names).encode()
-    sizes = git.run(folder, "cat-file", "--batch-check=%(objectsize)", stdin=asked, env=git.OURS).split()
-    if sum(map(int, sizes)) > MAX_BYTES:
-        raise UsageError(
-            "what the patches change is larger than any series", f"At most {MAX_BYTES >> 20} MiB of files."
-        )
-    output = git.run(folder, "cat-file", "--batch", stdin=asked, env=git.OURS)
-    contents, at = [], 0
-    for _ in names:
-        end = output.index(b"\n", at)
-        size = int(output[at:end].split()[2])
-        contents.append(output[end + 1 : end + 1 + size])
-        at = end + size + 2
-    return contents

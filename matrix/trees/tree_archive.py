@@ -56,6 +56,7 @@ def add_folder(archive: tarfile.TarFile, path: str, folders: set[str]) -> None:
 
 MAX_BYTES = 8 << 30
 MAX_FILES = 1_000_000
+TOO_LARGE = "the tree is larger than any kernel"
 
 
 def wanted(path: str) -> bool:
@@ -97,7 +98,7 @@ def write(members: Iterator[sources.Member], archive: tarfile.TarFile) -> dict[s
             )
         size += member.size
         if size > MAX_BYTES or len(index) > MAX_FILES:
-            raise UsageError("the tree is larger than any kernel", f"At most {MAX_BYTES} bytes in {MAX_FILES} files.")
+            raise UsageError(TOO_LARGE, f"At most {MAX_BYTES} bytes in {MAX_FILES} files.")
         if "/" in path:
             add_folder(archive, f"tree/{path.rpartition('/')[0]}", folders)
         index[path] = _add(archive, path, member, kept, ignore)

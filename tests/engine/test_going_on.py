@@ -45,14 +45,14 @@ STEPS = (
 
 
 def committed(folder: Path) -> str:
-    git.run(folder, "init", "-q", env=git.OURS)
+    git.run(folder, "init", "-q")
     edit(folder / PERF / ".gitignore", "", "\nnew.out\nhidden.o\n")
     edit(folder / UNUSED, "", "/* nobody compiles this */\n")
     edit(folder / HIDDEN, "", "int hidden;\n")
     for name, path, old, new in STEPS:
         edit(folder / path, old, new)
-        git.run(folder, "add", "-A", "-f", env=git.OURS)
-        git.run(folder, "commit", "-q", "-m", name, env=git.OURS)
+        git.run(folder, "add", "-A", "-f")
+        git.run(folder, "commit", "-q", "-m", name)
     return git.commit(folder, f"HEAD~{len(STEPS) - 1}")
 
 

@@ -83,12 +83,12 @@ STEPS: tuple[tuple[str, Callable[[Path], None]], ...] = (
 
 
 def committed(folder: Path) -> tuple[str, ...]:
-    git.run(folder, "init", "-q", env=git.OURS)
+    git.run(folder, "init", "-q")
     made = []
     for subject, change in STEPS:
         change(folder)
-        git.run(folder, "add", "-A", "-f", env=git.OURS)
-        git.run(folder, "commit", "-q", "-m", subject, env=git.OURS)
+        git.run(folder, "add", "-A", "-f")
+        git.run(folder, "commit", "-q", "-m", subject)
         made.append(git.commit(folder, "HEAD"))
     return tuple(made)
 

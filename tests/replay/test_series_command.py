@@ -20,11 +20,11 @@ STOPS_GIT_BISECT = 128
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "linux"
     folder.mkdir()
-    git.run(folder, "init", "-q", env=git.OURS)
+    git.run(folder, "init", "-q")
     for text in ("one", "two"):
         (folder / "file").write_text(text)
-        git.run(folder, "add", ".", env=git.OURS)
-        git.run(folder, "commit", "-q", "-m", text, env=git.OURS)
+        git.run(folder, "add", ".")
+        git.run(folder, "commit", "-q", "-m", text)
     return folder
 
 

@@ -12,9 +12,11 @@ import pytest
 from matrix import checks, reports
 from matrix.config import load, selection
 from matrix.engine import backends
+from matrix.errors import UsageError
 from matrix.model.result import Verdict
 from matrix.reports import build as report_of
 from matrix.scenario import plan
+from matrix.trees import sources
 from tests.unit.conftest import build, cell, result
 
 if TYPE_CHECKING:
@@ -62,6 +64,17 @@ def test_every_profile_selects_something(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(LOADED.trees))
 def test_every_tree_has_a_source_of_a_scheme_that_there_is(name: str) -> None:
     assert LOADED.trees[name].source.partition(":")[0] in selection.SCHEMES
+
+
+@pytest.mark.parametrize("name", sources.schemes())
+def test_every_scheme_can_be_asked_for_and_refuses_what_is_not_there(name: str, tmp_path: Path) -> None:
+    scheme = sources.schemes()[name]
+    assert scheme.form.startswith(f"{name}:")
+    assert f"`{scheme.form}`" in (importlib.import_module(f"matrix.trees.sources.{name}").__doc__ or "")
+    assert selection.tree(LOADED, f"{name}:{scheme.example}").source == f"{name}:{scheme.example}"
+    with pytest.raises(UsageError) as caught:
+        sources.open_source(f"{name}:{tmp_path}/nowhere@nothing", None, print)  # type: ignore[arg-type] # not needed
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS))

@@ -68,13 +68,13 @@ def repository(folder: Path) -> Path:
     """Return a repository with what the README names: v7.1, my-branch, and v7.mbx beside them."""
     linux = folder / "linux"
     linux.mkdir()
-    git.run(linux, "init", "-q", "-b", "my-branch", env=git.OURS)
+    git.run(linux, "init", "-q", "-b", "my-branch")
     for text in ("one", "two"):
         (linux / "file").write_text(f"{text}\n")
-        git.run(linux, "add", ".", env=git.OURS)
-        git.run(linux, "commit", "-q", "-m", text, env=git.OURS)
-    git.run(linux, "tag", "v7.1", "HEAD~1", env=git.OURS)
-    (linux / "v7.mbx").write_bytes(git.run(linux, "format-patch", "--stdout", "-1", env=git.OURS))
+        git.run(linux, "add", ".")
+        git.run(linux, "commit", "-q", "-m", text)
+    git.run(linux, "tag", "v7.1", "HEAD~1")
+    (linux / "v7.mbx").write_bytes(git.run(linux, "format-patch", "--stdout", "-1"))
     return linux
 
 

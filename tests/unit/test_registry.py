@@ -32,3 +32,14 @@ def test_a_module_that_adds_something_else_is_named(package: str) -> None:
         registry.load(package, "ADDED", str)
     with pytest.raises(TypeError, match=r"\.one: OTHER must be of type int, not NoneType"):
         registry.load(package, "OTHER", int)
+
+
+def test_the_names_of_a_folders_modules_are_told_without_importing_them(package: str, tmp_path: Path) -> None:
+    (tmp_path / package / "broken.py").write_text("no Python\n")
+    assert registry.names(package) == ("broken", "one", "two")
+
+
+@pytest.mark.parametrize("name", ["nothing_of_that_name", "json.decoder"])
+def test_what_is_no_package_has_no_names(name: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=f"no package {name}"):
+        registry.names(name)

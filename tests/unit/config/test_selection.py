@@ -127,6 +127,12 @@ def test_an_unknown_tree_comes_with_the_one_that_was_meant() -> None:
         selection.tree(configured(), "7.33")
 
 
+@pytest.mark.parametrize("word", ["gti:/srv/linux@v7.1", "got:x"])
+def test_an_unknown_scheme_comes_with_the_one_that_was_meant_and_all_that_there_are(word: str) -> None:
+    with pytest.raises(UsageError, match=r"(?s)did you mean 'git'\?.*schemes are deb, dir, git, tar"):
+        selection.tree(configured(), word)
+
+
 def profile() -> Profile:
     return Profile(name="p", summary="p", select=("debian-trixie",), exclude=("*/clang/*",), trees=("7.2",))
 

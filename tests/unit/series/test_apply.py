@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    git.run(tmp_path, "init", "-q", env=git.OURS)
-    git.run(tmp_path, "commit", "-q", "--allow-empty", "-m", "one", env=git.OURS)
+    git.run(tmp_path, "init", "-q")
+    git.run(tmp_path, "commit", "-q", "--allow-empty", "-m", "one")
     return tmp_path
 
 
 def test_a_base_is_a_revision_of_the_repository_or_else_a_tree(repository: Path) -> None:
     loaded = load.load()
     assert apply._tree("7.3", repository, loaded) == apply._tree("7.3", None, loaded) == loaded.trees["7.3"]
-    git.run(repository, "tag", "7.3", env=git.OURS)
+    git.run(repository, "tag", "7.3")
     assert apply._tree("7.3", repository, loaded).source == f"git:{repository}@7.3"
 
 

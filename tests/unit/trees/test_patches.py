@@ -118,14 +118,14 @@ def test_a_mail_in_base64_is_read(tmp_path: Path) -> None:
 
 
 def test_a_range_of_commits_is_read(tmp_path: Path) -> None:
-    git.run(tmp_path, "init", "-q", env=git.OURS)
+    git.run(tmp_path, "init", "-q")
     for number, text in enumerate(("one\n", "two\n", "three\n")):
         (tmp_path / "a.c").write_text(text)
-        git.run(tmp_path, "add", ".", env=git.OURS)
-        git.run(tmp_path, "commit", "-q", "-m", f"Commit {number}", env=git.OURS)
+        git.run(tmp_path, "add", ".")
+        git.run(tmp_path, "commit", "-q", "-m", f"Commit {number}")
     assert subjects(patches.read("HEAD~2..HEAD", tmp_path)) == [(1, "Commit 1"), (2, "Commit 2")]
-    git.run(tmp_path, "checkout", "-q", "-b", "side", "HEAD~1", env=git.OURS)
-    git.run(tmp_path, "merge", "-q", "--no-ff", "-m", "M", "-s", "ours", "HEAD@{1}", env=git.OURS)
+    git.run(tmp_path, "checkout", "-q", "-b", "side", "HEAD~1")
+    git.run(tmp_path, "merge", "-q", "--no-ff", "-m", "M", "-s", "ours", "HEAD@{1}")
     with pytest.raises(UsageError, match="holds a merge"):
         patches.read("HEAD~1..HEAD", tmp_path)
     with pytest.raises(UsageError, match="both sides of a fork"):
@@ -169,7 +169,7 @@ def test_the_users_configuration_and_variables_are_not_for_our_repositories(
 ) -> None:
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
-    git.run(tmp_path, "init", "-q", env=git.OURS)
+    git.run(tmp_path, "init", "-q")
     assert subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=False, capture_output=True).returncode
     monkeypatch.delenv("GIT_CONFIG_COUNT")
     assert git.run(tmp_path, "rev-parse", "--git-dir") == b".git\n", "as in a hook of another repository"

@@ -27,7 +27,7 @@ def repository(tmp_path: Path, places: Path) -> Path:
     del places
     folder = tmp_path / "theirs"
     folder.mkdir()
-    git.run(folder, "init", "-q", env=git.OURS)
+    git.run(folder, "init", "-q")
     (folder / "a.c").write_text("".join(f"{line}\n" for line in LINES))
     (folder / "script").write_text("#!/bin/sh\n")
     (folder / "script").chmod(0o755)
@@ -36,8 +36,8 @@ def repository(tmp_path: Path, places: Path) -> Path:
 
 
 def commit(folder: Path, message: str) -> str:
-    git.run(folder, "add", "-A", env=git.OURS)
-    git.run(folder, "commit", "-q", "--allow-empty", "-m", message, env=git.OURS)
+    git.run(folder, "add", "-A")
+    git.run(folder, "commit", "-q", "--allow-empty", "-m", message)
     return git.commit(folder, "HEAD")
 
 
@@ -46,7 +46,7 @@ def changed(folder: Path, change: Callable[[], object]) -> Patch:
     change()
     commit(folder, "perf build: Change it")
     (patch,) = patches.read("HEAD~1..HEAD", folder)
-    git.run(folder, "reset", "-q", "--hard", "HEAD~1", env=git.OURS)
+    git.run(folder, "reset", "-q", "--hard", "HEAD~1")
     return patch
 
 
@@ -159,8 +159,8 @@ def test_a_patch_that_unpacks_to_more_than_any_is_refused(repository: Path, monk
 def test_a_submodule_is_refused(repository: Path) -> None:
     words = ("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
     base = git.commit(repository, "HEAD")
-    git.run(repository, *words, env=git.OURS)
-    git.run(repository, "commit", "-q", "-m", "sub", env=git.OURS)
+    git.run(repository, *words)
+    git.run(repository, "commit", "-q", "-m", "sub")
     with pytest.raises(UsageError, match="sub is a submodule"):
         scratch_repository.difference(
             Delta(repository=str(repository), base=base, commit=git.commit(repository, "HEAD"), sha256="")

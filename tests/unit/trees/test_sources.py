@@ -96,6 +96,11 @@ def test_of_a_checkout_what_is_tracked_or_new_is_taken_and_what_is_ignored_is_no
     }
 
 
+def test_a_scheme_that_there_is_not_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match=r"(?s)no source 'gti:/x'; did you mean 'git'\?.*git:PATH@REV"):
+        opened("gti:/x")
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no folder"):
         opened(f"dir:{tmp_path / 'nowhere'}")

@@ -1,0 +1,87 @@
+"""The files of a commit, from git's objects: no filter, attribute or end of line of any configuration changes them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from matrix.errors import UsageError
+from matrix.trees import git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+LINK, GITLINK = 0o120000, 0o160000
+"""The modes of a symbolic link and of a submodule."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, link or submodule of a commit: its mode, the full name of its object, its path."""
+
+    mode: int
+    name: str
+    path: str
+
+
+def entries(folder: Path, commit: str) -> Iterator[Entry]:
+    """Yield what a commit holds, in git's order; where the folder is below a work tree's top, what it holds there.
+
+    Raises:
+        UsageError: git failed.
+
+    """
+    # The format of `git ls-tree -z`: https://git-scm.com/docs/git-ls-tree#_output_format
+    for line in git.run(folder, "ls-tree", "-r", "-z", commit).split(b"\0")[:-1]:
+        facts, _, path = line.partition(b"\t")
+        octal, _, name = facts.decode().split()
+        yield Entry(int(octal, 8), name, path.decode("utf-8", "surrogateescape"))
+
+
+def contents(folder: Path, names: Sequence[str], limit_bytes: int, too_large: str) -> Iterator[bytes]:
+    """Yield the contents of the objects of these names, in order.
+
+    Raises:
+        UsageError: one is missing or damaged, git failed, or all together have more than `limit_bytes` (`too_large`).
+
+    """
+    # The names go through a file: git reads them at its own pace while its output is read here.
+    with tempfile.TemporaryFile() as asked:
+        asked.write("".join(f"{name}\n" for name in names).encode())
+        asked.seek(0)
+        with git.streaming(folder, "cat-file", "--batch", "--buffer", stdin=asked) as process:
+            assert process.stdout is not None
+            left_bytes = limit_bytes
+            for name in names:
+                size_bytes = _size(process.stdout.readline(), name)
+                left_bytes -= size_bytes
+                if left_bytes < 0:
+                    raise UsageError(too_large, f"At most {limit_bytes >> 20} MiB of files.")
+                yield _content(process.stdout, size_bytes)
+
+
+def _size(header: bytes, name: str) -> int:
+    """Return the size in bytes that an object's header tells, in the form of git-cat-file(1): `NAME TYPE SIZE`.
+
+    Raises:
+        EOFError: git ended before it, or has no such object.
+
+    """
+    if not header or header.endswith(b" missing\n"):
+        raise EOFError(f"object {name} is missing")
+    return int(header.split()[2])
+
+
+def _content(stream: IO[bytes], size_bytes: int) -> bytes:
+    """Return an object's content, after which git writes an end of line.
+
+    Raises:
+        EOFError: git ended before it.
+
+    """
+    content = stream.read(size_bytes)
+    if stream.read(1) != b"\n":
+        raise EOFError(f"{len(content)} of {size_bytes} bytes of an object came")
+    return content

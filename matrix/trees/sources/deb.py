@@ -1,0 +1,80 @@
+"""`deb:PACKAGE@SUITE`: a kernel tree from one of Debian's linux-source packages."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from typing import TYPE_CHECKING
+
+from matrix import paths
+from matrix.engine import images
+from matrix.errors import UsageError
+from matrix.model.image import Base, Bootstrap
+from matrix.trees import tar_members
+from matrix.trees.sources import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matrix.engine.api import Engine
+    from matrix.trees.sources import Member, Say
+
+_NAMES = re.compile(r"([a-z0-9][a-z0-9.+-]*)@([a-z][a-z0-9-]*)")
+_FETCHED = "/var/cache/fetched.tar"
+
+_SCRIPT = """
+suite={suite}; package={package}; codename=${{suite%%-*}}
+list=/etc/apt/sources.list
+mirror=$(awk '$1 == "deb" {{ for (i = 2; i < NF; i++) if ($i ~ /:\\/\\//) {{ print $i; exit }} }}' $list || true)
+[ -n "$mirror" ] || mirror=$(awk '$1 == "URIs:" {{ print $2; exit }}' $list.d/*.sources)
+[ "$suite" = "$codename" ] || echo "deb $mirror $suite main" > /etc/apt/sources.list.d/suite.list
+apt-get -qq -o Acquire::Retries=3 -o Acquire::Check-Valid-Until=false update
+cd /var/cache && apt-get -qq -o Acquire::Retries=3 download "$package/$suite"
+dpkg-deb --fsys-tarfile "$package"_*.deb | tar -xO "./usr/src/$package.tar.xz" > /var/cache/tree.tar.xz
+mkdir wrapped && mv tree.tar.xz "wrapped/$(ls "$package"_*.deb | sed 's/_all.deb$//').tar.xz"
+tar -cf /var/cache/fetched.tar -C wrapped .
+"""
+
+
+class _Deb:
+    form = "deb:PACKAGE@SUITE"
+    example = "linux-source-6.12@trixie"
+
+    def open(self, rest: str, engine: Engine, say: Say) -> Source:
+        """Return a package as a source (see Scheme.open); apt checks its signatures in a container of its own suite."""
+        match = _NAMES.fullmatch(rest)
+        if not match:
+            raise UsageError(f"no package {rest!r}", f"{self.form}, as deb:{self.example}.")
+        package, suite = match.groups()
+        path = paths.cache() / "downloads" / f"{package}@{suite}.tar"
+        if not path.is_file():
+            _fetch(package, suite, path, engine, say)
+        version = _version(path)
+        return Source(f"{version} from {suite}", f"deb {version}", lambda: _members(path))
+
+
+SCHEME = _Deb()
+
+
+def _fetch(package: str, suite: str, path: Path, engine: Engine, say: Say) -> None:
+    codename = suite.partition("-")[0]
+    base = Base(pull=f"debian:{codename}", bootstrap=Bootstrap(suite=codename))
+    image = images.base(base, engine, say)
+    say(f"downloading {package} from {suite}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    engine.fetch(image, _SCRIPT.format(package=package, suite=suite), _FETCHED, part)
+    part.replace(path)
+
+
+def _version(path: Path) -> str:
+    """Return the package's name and version, which is the name of the one file in the archive that was fetched."""
+    with tarfile.open(path) as outer:
+        return next(m.name for m in outer if m.isfile()).removeprefix("./").removesuffix(".tar.xz")
+
+
+def _members(path: Path) -> Iterator[Member]:
+    with tarfile.open(path) as outer:
+        inner = outer.extractfile(next(m for m in outer if m.isfile()))
+        yield from tar_members.members(inner, path.name)

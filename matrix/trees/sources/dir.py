@@ -1,0 +1,81 @@
+"""`dir:PATH`: a folder as it is now; of a git checkout the files that are tracked, or new and not ignored."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from matrix.errors import UsageError
+from matrix.trees import git
+from matrix.trees.sources import Member, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.engine.api import Engine
+    from matrix.trees.sources import Say
+
+_EXECUTABLE = 0o100
+
+
+class _Dir:
+    form = "dir:PATH"
+    example = "/srv/linux"
+
+    def open(self, rest: str, engine: Engine, say: Say) -> Source:
+        """Return a folder as a source, whose content may change (see Scheme.open)."""
+        del engine, say
+        path = Path(rest).expanduser()
+        if not path.is_dir():
+            raise UsageError(f"{path} is no folder", "dir:PATH names the top folder of a kernel source tree.")
+        return Source(str(path), "", lambda: _members(path))
+
+
+SCHEME = _Dir()
+
+
+def _members(path: Path) -> Iterator[Member]:
+    """Yield the files and links of a folder; pipes, sockets, devices and submodules are none."""
+    for name in _tracked(path) or _below(path):
+        file = path / name
+        if file.is_symlink():
+            yield Member(name, 0, executable=False, target=str(file.readlink()), read=bytes)
+        elif file.is_file():
+            entry = file.stat()
+            yield Member(name, entry.st_size, bool(entry.st_mode & _EXECUTABLE), None, file.read_bytes)
+
+
+def _tracked(path: Path) -> list[str]:
+    """Return the files of a git checkout that are tracked, or new and not ignored; of another folder nothing.
+
+    Raises:
+        UsageError: the folder is a checkout, and git cannot read it; with git's own words.
+
+    """
+    is_checkout = (path / ".git").exists()
+    if not is_checkout and not shutil.which("git"):
+        return []
+    listed = git.attempt(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if listed.returncode == 0:
+        names = sorted(set(listed.stdout.decode("utf-8", "surrogateescape").split("\0")) - {""})
+        return [name for name in names if os.path.lexists(path / name) and not _is_behind_link(path, name)]
+    said = listed.stderr.decode(errors="replace").strip()
+    if is_checkout and "not a git repository" not in said:
+        raise UsageError(f"git ls-files failed in {path}: {said}", "Mend the repository, or name a copy without .git.")
+    return []
+
+
+def _is_behind_link(path: Path, name: str) -> bool:
+    """Return whether a folder of a file's path is a link now, which may lead out of the tree; git's index knows not."""
+    return any((path / folder).is_symlink() for folder in PurePath(name).parents)
+
+
+def _below(path: Path) -> Iterator[str]:
+    """Yield all files and links below a folder, without what git keeps there."""
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        for name in sorted([*files, *links]):
+            yield str((Path(folder) / name).relative_to(path))

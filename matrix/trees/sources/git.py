@@ -1,0 +1,60 @@
+"""`git:PATH@REV`: a commit's own content, as it was committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix.trees import git, git_objects
+from matrix.trees.git_objects import GITLINK, LINK
+from matrix.trees.sources import Member, Source
+from matrix.trees.tree_archive import MAX_BYTES, TOO_LARGE, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.engine.api import Engine
+    from matrix.trees.sources import Say
+
+_EXECUTABLE = 0o100
+
+
+def location(rest: str) -> tuple[Path, str]:
+    """Return the repository and the revision of `PATH@REV`: without a path the current folder, without @REV HEAD."""
+    path, at, revision = rest.rpartition("@")
+    if not at:
+        path, revision = rest, "HEAD"
+    return Path(path or ".").expanduser(), revision
+
+
+class _Git:
+    form = "git:PATH@REV"
+    example = "/srv/linux@v7.1"
+
+    def open(self, rest: str, engine: Engine, say: Say) -> Source:
+        """Return a commit as a source (see Scheme.open)."""
+        del engine, say
+        path, revision = location(rest)
+        commit = git.commit(path, revision)
+        folder = git.run(path, "rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").strip()
+        fixed = f"git {commit}:{folder}" if folder else f"git {commit}"
+        return Source(f"{path}@{revision} ({commit[:12]})", fixed, lambda: _members(path, commit))
+
+
+SCHEME = _Git()
+
+
+def _members(path: Path, commit: str) -> Iterator[Member]:
+    """Yield the files and links of a commit that are wanted; as `git archive` does, without submodules."""
+    found = [one for one in git_objects.entries(path, commit) if one.mode != GITLINK and wanted(one.path)]
+    contents = git_objects.contents(path, [one.name for one in found], MAX_BYTES, TOO_LARGE)
+    for entry, content in zip(found, contents, strict=True):
+        yield _link(entry.path, content) if entry.mode == LINK else _file(entry, content)
+
+
+def _link(path: str, content: bytes) -> Member:
+    return Member(path, 0, executable=False, target=content.decode("utf-8", "surrogateescape"), read=bytes)
+
+
+def _file(entry: git_objects.Entry, content: bytes) -> Member:
+    return Member(entry.path, len(content), bool(entry.mode & _EXECUTABLE), None, lambda: content)
