@@ -1,4 +1,4 @@
-"""The nouns: images, builds, trees, cells, and what is known of them. Imports nothing of ours."""
+"""The base class of all nouns, and the forms of their names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ MakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 class Frozen(BaseModel):
-    """A value: no unknown keys, no change after it was made."""
+    """A value: unknown keys are refused, types are not converted, and its fields never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

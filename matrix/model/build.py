@@ -10,9 +10,10 @@ from matrix.model.base import Frozen, MakeName, Name
 
 
 class Expect(Frozen):
-    """What a finished build must be: options as `perf version --build-options` prints them, FEATURE-DUMP.
+    """The properties that a finished build must have.
 
-    `processes` maps a program, or `total`, to how many of it a second make may run.
+    `options` are those that `perf version --build-options` prints, `features` those of the file FEATURE-DUMP.
+    `processes` maps a program's name, or `total`, to the number of its processes that a second make may run.
     """
 
     options: dict[str, Literal["on", "OFF"]] = Field(default_factory=dict)
@@ -25,7 +26,7 @@ class Expect(Frozen):
 class Build(Frozen):
     """One build configuration, from `configs/builds/NAME.yaml`; make values are strings, as make has them.
 
-    `extends` names a build whose keys this one takes over; mappings are merged key by key.
+    `extends` names another build whose keys apply to this one too; mappings are merged key by key.
     """
 
     name: Name

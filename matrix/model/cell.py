@@ -1,4 +1,4 @@
-"""Cells: image x toolchain x build x tree, and their ids."""
+"""Cells: image x toolchain x build x tree, with their limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matrix.model.tree import Tree
 
 
 def matches(cell_id: str, glob: str) -> bool:
-    """Return whether a glob selects a cell; one without `@` speaks of every tree, one word of an image."""
+    """Return whether a glob selects a cell; a glob without `@` matches every tree, a single word is an image's name."""
     pattern = glob if "@" in glob else f"{glob}@*"
     if "/" not in pattern:
         pattern = pattern.replace("@", "/*@", 1)
@@ -21,7 +21,7 @@ def matches(cell_id: str, glob: str) -> bool:
 
 
 class Limits(Frozen):
-    """What a cell may use. Past any of these its step is ended and its build has failed."""
+    """The resources that a cell may use: a step that exceeds one of them is ended, and its build has failed."""
 
     memory_bytes: int = 8 << 30
     disk_bytes: int = 4 << 30

@@ -1,4 +1,4 @@
-"""Claims: what a series says of itself, and what decides it."""
+"""Claims: statements of a series about itself, and the check or measure that decides each."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from matrix.model.cell_id import Place
 
 
 class DecidedBy(Frozen):
-    """What decides a claim: a check in a cell (IMAGE/TOOLCHAIN/BUILD), by findings (globs over keys) that refute it.
+    """The check, and the place (IMAGE/TOOLCHAIN/BUILD), by which a claim is decided.
 
-    Where `figure_is` says something, the check's `figure` must be that, too; where it `saves` something, that much less
-    than on the base.
+    A finding whose key matches one of the globs `refuted_by` refutes the claim. With `figure_is`, the check's figure
+    of the name `figure` must be equal to it; with `saves`, the figure must be at least that much less than on the base.
     """
 
     check: Name
@@ -24,15 +24,17 @@ class DecidedBy(Frozen):
 
     @model_validator(mode="after")
     def _can_be_refuted(self) -> DecidedBy:
-        if not (self.refuted_by or (self.figure and (self.figure_is or self.saves))):
+        bounded = self.figure_is or self.saves
+        refutable = self.refuted_by or (self.figure and bounded)
+        if not refutable:
             raise ValueError("refuted_by, or figure with figure_is or saves, is needed")
         return self
 
 
 class MeasuredBy(Frozen):
-    """What decides a claim about time: a measure of `perf-matrix compare` in a cell (IMAGE/TOOLCHAIN/BUILD).
+    """The measure of `perf-matrix compare`, and the place, by which a claim about time is decided.
 
-    The ratio of the tree's time to the base's must be `at_most` this.
+    The ratio of the tree's time to the base's must not exceed `at_most`.
     """
 
     measure: Name
@@ -41,9 +43,9 @@ class MeasuredBy(Frozen):
 
 
 class Claim(Frozen):
-    """Something that a series says of itself, from `configs/claims/NAME.yaml`; `patch` 0 is the whole series.
+    """A statement of a series about itself, from `configs/claims/NAME.yaml`; `patch` 0 is the whole series.
 
-    What is `undecided` (the reason) has no answer, even where `decided_by` or `measured_by` gives a figure.
+    A claim with `undecided` (the reason) has no answer, even where `decided_by` or `measured_by` gives a figure.
     """
 
     name: Name
@@ -55,6 +57,8 @@ class Claim(Frozen):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Claim:
-        if (self.decided_by and self.measured_by) or not (self.decided_by or self.measured_by or self.undecided):
+        deciders = [decider for decider in (self.decided_by, self.measured_by) if decider]
+        has_no_answer = not deciders and not self.undecided
+        if len(deciders) > 1 or has_no_answer:
             raise ValueError("one of decided_by, measured_by and undecided is needed")
         return self

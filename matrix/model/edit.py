@@ -9,9 +9,10 @@ from matrix.model.cell_id import Place
 
 
 class Change(Frozen):
-    """One change to a file of a tree: `find` (a multi-line regular expression) becomes `replace`, or the whole file.
+    """One change to a file of a tree.
 
-    `find` must match `matches` times; `add` is a new file's content; `remove` deletes the file.
+    Each of the `matches` places that `find` (a multi-line regular expression) matches becomes `replace`; or `add` is
+    the content of a new file; or `remove` deletes the file.
     """
 
     file: str = Field(min_length=1)
@@ -23,18 +24,19 @@ class Change(Frozen):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Change:
-        if any(part in ("", ".", "..") for part in self.file.split("/")):
+        kinds = [bool(self.find), bool(self.add), self.remove]
+        if not {"", ".", ".."}.isdisjoint(self.file.split("/")):
             raise ValueError("file must be a path inside the tree")
-        if [bool(self.find), bool(self.add), self.remove].count(True) != 1:
+        if kinds.count(True) != 1:
             raise ValueError("one of find, add and remove is needed")
         return self
 
 
 class Expected(Frozen):
-    """Which check must fail on a planted fault, in which cells (IMAGE/TOOLCHAIN/BUILD), with which findings.
+    """The check that must fail on a planted fault, with the places (`cells`) and the findings.
 
-    `findings` are globs over finding keys, each of which must occur; `evidence` is a regular expression that what such
-    a finding says (actual and evidence) must hold.
+    `findings` are globs over finding keys; each of them must match a finding in whose text (`actual` and `evidence`)
+    the regular expression `evidence` is found.
     """
 
     check: Name
@@ -44,11 +46,11 @@ class Expected(Frozen):
 
 
 class Edit(Frozen):
-    """A named change to a tree, from `configs/edits/NAME.yaml`; one with `expect` is a fault to plant.
+    """A named change to a tree, from `configs/edits/NAME.yaml`; an edit with `expect` is a fault to plant.
 
-    `trees` are globs over the names of the trees that it applies to. `includes` names edits whose changes come first.
-    `undoes` is the number of the series' patch whose effect it takes back. What is `equivalent` (the reason) changes
-    nothing that can be observed. `from_scratch` faults cannot be planted on a built tree.
+    `trees` are globs over the names of the trees that the edit applies to. `includes` names edits whose changes come
+    first. `undoes` is the number of the series' patch whose effect the edit reverts. An edit with `equivalent` (the
+    reason) changes nothing that can be observed. A fault that is `from_scratch` cannot be planted on a built tree.
     """
 
     name: EditName

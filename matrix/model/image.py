@@ -13,7 +13,7 @@ APT_INSTALL = (
 
 
 class Bootstrap(Frozen):
-    """How a base image is made with mmdebstrap where no registry answers."""
+    """The arguments of mmdebstrap, which makes the base image where no registry answers."""
 
     suite: str
     variant: str = "minbase"
@@ -22,7 +22,7 @@ class Bootstrap(Frozen):
 
 
 class Base(Frozen):
-    """Where an image's base comes from: `pull` names it in a registry."""
+    """The base of an image: `pull` is its name in a registry."""
 
     pull: str
     bootstrap: Bootstrap | None = None

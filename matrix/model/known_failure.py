@@ -1,4 +1,4 @@
-"""Known failures: findings that are shown to be a tree's own fault."""
+"""Known failures: findings that are shown to be the fault of the tree itself."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from matrix.model.base import Frozen, Name
 
 
 class KnownFailure(Frozen):
-    """One entry of known-failures.yaml: findings of one check that are shown to be the tree's own fault.
+    """One entry of known-failures.yaml: findings of one check that are shown to be the fault of the tree itself.
 
-    Each of `trees` is a glob over tree names, or the beginning of a kernel version, so that a branch on top of it is
-    meant too.
-    Each of `findings` is a glob over finding keys (`KIND:SUBJECT`); `cells` are globs too. What is
-    `intermittent` was seen to come and go with nothing changed, so its absence proves nothing.
+    Each of `trees` is a glob over tree names, or the beginning of a kernel version, so that the entry applies to
+    branches on top of that version too. Each of `findings` is a glob over finding keys (`KIND:SUBJECT`), each of
+    `cells` one over cell ids. An `intermittent` failure was seen to come and go with nothing changed: its absence
+    proves nothing.
     """
 
     trees: tuple[str, ...] = Field(min_length=1)

@@ -6,9 +6,9 @@ from matrix.model.base import Frozen, Name
 
 
 class Profile(Frozen):
-    """A selection with a name, from `configs/profiles/NAME.yaml`.
+    """A selection of cells with a name, from `configs/profiles/NAME.yaml`.
 
-    `require` is what `perf-matrix compare` must come to: `build at least 5 % faster`, `no-op no slower than 2 %`.
+    `require` are the requirements on times that a gate measures, such as `build at least 5 % faster`.
     """
 
     name: Name

@@ -1,9 +1,9 @@
-"""What is said of a cell: verdicts, findings, and what is kept of a run."""
+"""Results: the verdicts and findings on a cell, and the facts of its run that are kept with them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+KNOWN_FAILURE_GONE = "known-failure-gone"
+"""The kind of finding that an entry of known-failures.yaml gets whose failure no longer occurs."""
+
+STEP_FAILED = "step-failed"
+"""The kind of finding that a check gets which owns a failed step: nothing after that step was examined."""
+
+
 class Verdict(StrEnum):
-    """What a check or a cell came to, worst last."""
+    """The judgement on a check or a cell, worst last."""
 
     SKIP = "SKIP"
     PASS = "PASS"  # noqa: S105 - no password
@@ -25,9 +32,21 @@ class Verdict(StrEnum):
     ERROR = "ERROR"
     FAIL = "FAIL"
 
+    @property
+    def fails(self) -> bool:
+        """Whether a report lists it as a failure: FAIL, or a measurement that cannot decide, which is no pass."""
+        return self in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+class RequirementVerdict(NamedTuple):
+    """The judgement on a requirement on times, and the sentence with the figures that it follows from."""
+
+    verdict: Verdict
+    why: str
+
 
 class Finding(Frozen):
-    """One thing that is not as it must be."""
+    """One fact of a cell that a check expects to be otherwise; `known` is the reason why it is no new failure."""
 
     kind: Name
     subject: str
@@ -39,12 +58,17 @@ class Finding(Frozen):
 
     @property
     def key(self) -> str:
-        """What known-failures.yaml matches: `KIND:SUBJECT`."""
+        """`KIND:SUBJECT`, as known-failures.yaml matches it."""
         return f"{self.kind}:{self.subject}"
+
+    @property
+    def is_gone_entry(self) -> bool:
+        """Whether it is of an entry of known-failures.yaml, not of the tree: the listed failure no longer occurs."""
+        return self.kind == KNOWN_FAILURE_GONE
 
 
 class CheckResult(Frozen):
-    """What one check said of one cell; `figures` are counts and sizes worth reporting whatever the verdict."""
+    """The result of one check in one cell; `figures` are counts and sizes worth reporting whatever the verdict."""
 
     check: Name
     verdict: Verdict
@@ -53,9 +77,34 @@ class CheckResult(Frozen):
     examined: int = 0
     figures: dict[str, int | float | str] = Field(default_factory=dict)
 
+    @property
+    def skipped(self) -> bool:
+        """Whether the check did not apply, or its steps were not run."""
+        return self.verdict == Verdict.SKIP
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a step failed that the check owns, so that the cell ended there."""
+        return any(finding.kind == STEP_FAILED for finding in self.findings)
+
+    @property
+    def examined_nothing(self) -> bool:
+        """Whether the check fails for want of anything that it could examine."""
+        return self.verdict == Verdict.FAIL and not self.findings
+
+    @property
+    def new_findings(self) -> tuple[Finding, ...]:
+        """The findings that no known failure explains."""
+        return tuple(finding for finding in self.findings if not finding.known)
+
+    @property
+    def known_findings(self) -> tuple[Finding, ...]:
+        """The findings that a known failure explains."""
+        return tuple(finding for finding in self.findings if finding.known)
+
 
 class StepResult(Frozen):
-    """What one step of a cell came to; times are seconds, `rss_bytes` is the largest single process."""
+    """The result of one step of a cell; times are seconds, `rss_bytes` is the largest single process."""
 
     name: Name
     command: str
@@ -72,7 +121,7 @@ class StepResult(Frozen):
 
 
 class ImageIdentity(Frozen):
-    """Which image a result came from, exactly: content digest, how the base was got, packages inside."""
+    """The exact image of a result: content digest, how the base was got, packages inside with their versions."""
 
     name: str
     tag: str
@@ -82,7 +131,7 @@ class ImageIdentity(Frozen):
 
 
 class TreeIdentity(Frozen):
-    """Which tree a result came from, exactly."""
+    """The exact tree of a result: `sha256` is the hash of its content."""
 
     name: str
     source: str
@@ -92,17 +141,17 @@ class TreeIdentity(Frozen):
 
 
 class Predecessor(Frozen):
-    """What a build went on with: that of the tree `tree`, beside which the files `touched` are others."""
+    """The kept build that a build continued from: that of tree `tree`; the two trees differ in the files `touched`."""
 
     tree: str
     touched: tuple[str, ...]
 
 
 class CellResult(Frozen):
-    """Everything that is kept of one cell: `definition` and `jobs` are what to do, the rest what it came to.
+    """All facts of one cell that a run keeps: `definition` and `jobs` are what was to be done, the rest is its outcome.
 
-    `gone_on` is the build that this one went on with, where it is none from scratch; `from_scratch` says why it is,
-    where it was to go on with one.
+    `gone_on` is the kept build that the cell's build continued from, if any; `from_scratch` is the reason why it was
+    built from scratch although there was a kept build.
     """
 
     schema_version: Literal[1] = 1
@@ -128,6 +177,19 @@ class CellResult(Frozen):
     steps: tuple[StepResult, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     reproduce: str = ""
+
+    @property
+    def continued_from(self) -> str:
+        """The name of the tree whose kept build this one continued from; empty for a build from scratch."""
+        return self.gone_on.tree if self.gone_on else ""
+
+    def check(self, name: str) -> CheckResult | None:
+        """Return the result of the check of this name, if it is among the cell's."""
+        return next((check for check in self.checks if check.check == name), None)
+
+    def step(self, name: str) -> StepResult | None:
+        """Return the result of the step of this name, if it is among the cell's."""
+        return next((step for step in self.steps if step.name == name), None)
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:

@@ -1,4 +1,4 @@
-"""Trees: where sources come from."""
+"""Trees: the sources that are built, and their origins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ USUAL_BARRIERS: dict[str, tuple[str, ...]] = {"prepare": ()}
 
 
 class Delta(Frozen):
-    """What a tree has on top of its source: what two commits of a repository (a path) differ by.
+    """The difference of a tree to its source: the difference between two commits of a repository (a path).
 
-    `sha256` is the content hash of the source that it is the difference to.
+    `sha256` is the content hash of that source.
     """
 
     repository: str
@@ -23,12 +23,12 @@ class Delta(Frozen):
 
 
 class Tree(Frozen):
-    """A source tree: what the user calls it and where it comes from, from `configs/trees/NAME.yaml` or `--tree`.
+    """A source tree with its name and its origin, from `configs/trees/NAME.yaml` or `--tree`.
 
-    `renamed_tests` maps a name that builds use for one of perf's own tests to the one that this tree has. `edits` were
-    applied to it, in order, after `delta`; its name ends in `+NAME` for each. With `string_unit` the event tables'
-    string has a compilation unit of its own. `barriers` maps targets that much waits for to globs over what those must
-    not wait for themselves.
+    `renamed_tests` maps a name that builds use for one of perf's own tests to the name of that test in this tree.
+    `delta` and then `edits`, in order, were applied to the source; the tree's name ends in `+NAME` for each edit. With
+    `string_unit` the event tables' string has a compilation unit of its own. `barriers` maps each target that many
+    others wait for to globs over the targets that it must not wait for itself.
     """
 
     name: Name
@@ -45,7 +45,7 @@ class Tree(Frozen):
 
     @property
     def suffix(self) -> str:
-        """What its edits add to its name."""
+        """The part of its name that names its edits."""
         return "".join(f"+{edit.name}" for edit in self.edits)
 
     @property
@@ -55,5 +55,5 @@ class Tree(Frozen):
 
     @property
     def asked(self) -> str:
-        """What `--tree` takes for it: its source where that is what it was asked for by, else its name."""
+        """The argument of `--tree` that gives this tree: its source if it was asked for by that, else its name."""
         return self.source + self.suffix if self.summary == self.source else self.name
