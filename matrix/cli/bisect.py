@@ -133,7 +133,7 @@ def _try(this: Run, on: PatchBase, revision: str, check: str, engine: str, conso
         this.extend([cell_id], [name])
         twice(this, 1, engine, console)
     base, head = this.result(place.on(judge.BASE)), this.result(cell_id)
-    held = regressions.hold(place, name, base, head)
+    held = regressions.compare_cell(place, name, base, head)
     if held.undecided or head is None:
         return STOP
     mine = next((one for one in head.checks if one.check == check), None)

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from matrix.runs.run_kind import GateRun
     from matrix.runs.store import Run
 
-FILES = {"json": "gate.json", "junit": "gate.xml", "markdown": "gate.md", "mail": "gate.mail", "text": "gate.txt"}
 USUAL = Place("debian-trixie/gcc/default")
 TREE = "A tree: 7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE."
 
@@ -51,7 +50,8 @@ def gate(
     """Fail for what HEAD breaks and BASE did not; say what was broken already and what is mended."""
     from matrix import reports
     from matrix.config import load, selection
-    from matrix.reports import text
+    from matrix.reports.formats import json, text
+    from matrix.reports.terminal import WIDTH
     from matrix.runs import run_report, schedule, store
     from matrix.runs.run_kind import GateRun
 
@@ -83,9 +83,9 @@ def gate(
     if output:
         _write(report, output, console)
     if json_output:
-        typer.echo(reports.formats()["json"](report), nl=False)
+        typer.echo(json.render(report), nl=False)
     else:
-        width = max(console.width, 120) if console.is_terminal else text.WIDTH
+        width = max(console.width, 120) if console.is_terminal else WIDTH
         typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
     raise typer.Exit(reports.exit_status(report))
 
@@ -135,12 +135,13 @@ def _measure(this: Run, kind: GateRun, engine: str, console: Console) -> None:
     with interrupts.interruptible():
         connected = private_engine.ensure(engine or None, ownership.label(), console.print)
         found, _ = bench.compare(asked, connected, console.print)
-    this.save_required({text: (Verdict(verdict), why) for text, (verdict, why) in found.required.items()})
+    this.save_required(found.required)
 
 
 def _write(report: Report, folder: Path, console: Console) -> None:
-    from matrix import files, reports
+    from matrix import files
+    from matrix.reports import formats
 
-    for name, render in reports.formats().items():
-        files.write(folder / FILES.get(name, f"gate.{name}"), render(report))
+    for report_format in formats.registry().values():
+        files.write(folder / report_format.file_name, report_format.render(report))
     console.print(f"reports: {folder}", soft_wrap=True)

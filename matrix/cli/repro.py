@@ -12,7 +12,7 @@ from rich.text import Text
 
 from matrix.cli.options import Configs, Host, Json, NoInstall, forbid_install, print_json
 from matrix.errors import InfrastructureError, UsageError
-from matrix.reports.text import STYLES
+from matrix.reports.terminal import STYLES
 from matrix.untrusted import plain
 
 if TYPE_CHECKING:

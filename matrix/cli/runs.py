@@ -50,7 +50,8 @@ def run(
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, and check everything."""
     from matrix import reports
-    from matrix.reports import text
+    from matrix.reports.formats import json, text
+    from matrix.reports.terminal import WIDTH
     from matrix.runs import completion, run_report, schedule, store
     from matrix.runs.engine_access import EngineAccess
 
@@ -73,9 +74,9 @@ def run(
     completion.complete(this, number, EngineAccess(engine or None, console), attempts=1)
     report = run_report.of_run(this)
     if json_output:
-        typer.echo(reports.formats()["json"](report), nl=False)
+        typer.echo(json.render(report), nl=False)
     else:
-        width = max(console.width, 120) if console.is_terminal else text.WIDTH
+        width = max(console.width, 120) if console.is_terminal else WIDTH
         typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
     raise typer.Exit(reports.exit_status(report))
 
@@ -90,10 +91,11 @@ def report(
     """Print a run's report."""
     from matrix import reports
     from matrix.errors import did_you_mean
+    from matrix.reports import formats
     from matrix.runs import cell_run, ownership, run_report, store
 
     this = store.find(run or None)
-    known = reports.formats()
+    known = formats.registry()
     if format not in known:
         raise UsageError(f"no format {format!r}{did_you_mean(format, known)}")
     if check:
@@ -101,7 +103,7 @@ def report(
     if ownership.going_on(this):
         typer.echo(f"{this.name} is going on: cells that have not ended yet are shown as ERROR", err=True)
     made = run_report.of_run(this)
-    typer.echo(known[format](made), nl=False)
+    typer.echo(known[format].render(made), nl=False)
     raise typer.Exit(reports.exit_status(made))
 
 

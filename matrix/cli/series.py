@@ -29,7 +29,7 @@ from matrix.cli.options import (
     resumed,
 )
 from matrix.errors import UsageError
-from matrix.reports.text import WIDTH
+from matrix.reports.terminal import WIDTH
 from matrix.scenario import perf
 from matrix.untrusted import plain
 from matrix.verdicts import kept_build

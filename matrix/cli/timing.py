@@ -15,7 +15,7 @@ from matrix.cli.options import Configs, Host, Jobs, Json, NoInstall, TreeNames, 
 from matrix.config import load
 from matrix.errors import ExitStatus, UsageError
 from matrix.model.cell_id import Place
-from matrix.reports.text import WIDTH
+from matrix.reports.terminal import WIDTH
 from matrix.untrusted import plain
 
 if TYPE_CHECKING:

@@ -171,7 +171,7 @@ def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:
 
 
 def _print(found: Trust, folder: str, console: Console) -> None:
-    from matrix.reports.text import WIDTH
+    from matrix.reports.terminal import WIDTH
     from matrix.untrusted import plain
 
     table = Table(box=None, pad_edge=False)

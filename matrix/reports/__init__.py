@@ -1,25 +1,25 @@
-"""Reports of a run: one module per format, found by listing this folder. Pure."""
+"""Reports of runs: the facts that every format shows, and the exit status that follows from them. Pure."""
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import pkgutil
 from typing import TYPE_CHECKING, Literal
 
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import CellResult, Verdict, worst
+from matrix.reports.wording import count
 from matrix.verdicts.regressions import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 class Report(Frozen):
-    """A run as it is reported: `tree` names the trees, `missing` the cells that have no result, `notes` the rest.
+    """A run as it is reported: `tree` names its trees, `missing` the cells that have no result.
 
-    Where it is a gate's or a series', `gate` says what is a head's doing, and its verdict is the report's.
+    `notes` are sentences on the run as a whole. The report of a gate or of a series has a `gate`, whose verdict is that
+    of the report.
     """
 
     schema_version: Literal[1] = 1
@@ -32,18 +32,28 @@ class Report(Frozen):
     notes: tuple[str, ...] = ()
     gate: Gate | None = None
 
+    @property
+    def check_names(self) -> list[str]:
+        """The names of the checks of all cells, sorted."""
+        return sorted({check.check for cell in self.cells for check in cell.checks})
 
-def formats() -> dict[str, Callable[[Report], str]]:
-    """Return each format's renderer by its name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}").render for name in names}
+    @property
+    def judged_cells(self) -> list[CellResult]:
+        """The cells that the verdict is on: in a gate, those of the base are only compared with."""
+        if self.gate is None:
+            return list(self.cells)
+        return [cell for cell in self.cells if cell.id.tree != self.gate.base]
+
+    def reproduce(self, cell_id: str) -> str:
+        """Return the command that reproduces a cell; empty for a cell without a result."""
+        return next((cell.reproduce for cell in self.cells if cell.id == cell_id), "")
 
 
 def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], cells: Sequence[CellResult]) -> Report:
-    """Return the report of a run whose cells were to be `wanted`; a cell without a result counts as an ERROR."""
-    there = {cell.id for cell in cells}
-    missing = tuple(cell_id for cell_id in wanted if cell_id not in there)
-    verdicts = [cell.verdict for cell in cells] + [Verdict.ERROR for _ in missing]
+    """Return the report of a run; each of the `wanted` cells (ids) that has no result counts as an ERROR."""
+    finished = {cell.id for cell in cells}
+    missing = tuple(cell_id for cell_id in wanted if cell_id not in finished)
+    verdicts = [cell.verdict for cell in cells] + [Verdict.ERROR] * len(missing)
     return Report(
         run=run,
         tree=", ".join(trees),
@@ -51,43 +61,58 @@ def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], ce
         verdict=worst(verdicts),
         cells=tuple(sorted(cells, key=lambda cell: cell.id)),
         missing=missing,
-        notes=(*same_builds(cells), *_went_on(cells)),
+        notes=(*same_builds(cells), *_continued_builds(cells)),
     )
 
 
 def same_builds(cells: Sequence[CellResult]) -> list[str]:
-    """Return a note for each two cells of one image, toolchain and tree that turned out to be the same build.
+    """Return a note for each two builds of one image, toolchain and tree that gave the same program.
 
-    They are when make was given different words, in the same environment, and the program came out the same.
+    Two such builds differ in make variables alone, so these variables have no effect.
     """
     return [
         f"{one.id} and {two.id} are the same build under two names: their perf is equal to the byte"
         for one, two in itertools.combinations(cells, 2)
-        if _place(one) == _place(two) and one.program_sha256 and one.program_sha256 == two.program_sha256
+        if _is_same_build(one, two)
     ]
 
 
-def _went_on(cells: Sequence[CellResult]) -> list[str]:
-    """Return a note where cells are none that were built from scratch: their first build is not what it seems."""
-    trees = [cell.gone_on.tree for cell in cells if cell.gone_on]
+def _is_same_build(one: CellResult, two: CellResult) -> bool:
+    if not one.program_sha256 or one.program_sha256 != two.program_sha256:
+        return False
+    return _circumstances(one) == _circumstances(two)
+
+
+def _circumstances(cell: CellResult) -> tuple[object, ...]:
+    """Return the properties of a cell that may change its program, except make variables."""
+    place = cell.id.place
+    return place.image, place.toolchain, cell.id.tree, cell.environment, cell.out_of_tree
+
+
+def _continued_builds(cells: Sequence[CellResult]) -> list[str]:
+    """Return a note where builds continued from kept builds: their steps `build` did less than from scratch."""
+    trees = [cell.continued_from for cell in cells if cell.continued_from]
+    if not trees:
+        return []
     names = ", ".join(sorted(set(trees)))
-    said = f"{len(trees)} cells went on with what was built of {names}: neither build of theirs is one from scratch"
-    return [said] if trees else []
-
-
-def _place(cell: CellResult) -> tuple[str, str, str]:
-    image, toolchain, rest = cell.id.split("/", 2)
-    return image, toolchain, f"{rest.partition('@')[2]} {sorted(cell.environment.items())} {cell.out_of_tree}"
+    return [f"{count(len(trees), 'cell')} continued from the kept build of {names}: no build of theirs is from scratch"]
 
 
 def exit_status(report: Report) -> ExitStatus:
-    """Return the process's exit status: 0 all right, 1 cells failed or undecided, 3 the infrastructure."""
+    """Return the exit status of the program that printed the report.
+
+    A FAIL goes before an ERROR, and a run of which every cell was skipped proved nothing.
+    """
     if report.gate:
-        decided = {Verdict.PASS: ExitStatus.OK, Verdict.ERROR: ExitStatus.INFRASTRUCTURE}
-        return decided.get(report.verdict, ExitStatus.CELLS_FAILED)
+        return _gate_status(report.verdict)
     verdicts = {cell.verdict for cell in report.cells}
-    if verdicts & {Verdict.FAIL, Verdict.INCONCLUSIVE}:
+    if any(verdict.fails for verdict in verdicts):
         return ExitStatus.CELLS_FAILED
-    if report.missing or Verdict.ERROR in verdicts or not report.cells:
+    if report.missing or not report.cells or Verdict.ERROR in verdicts:
         return ExitStatus.INFRASTRUCTURE
-    return ExitStatus.OK if verdicts & {Verdict.PASS, Verdict.XFAIL} else ExitStatus.CELLS_FAILED
+    return ExitStatus.CELLS_FAILED if verdicts == {Verdict.SKIP} else ExitStatus.OK
+
+
+def _gate_status(verdict: Verdict) -> ExitStatus:
+    decided = {Verdict.PASS: ExitStatus.OK, Verdict.ERROR: ExitStatus.INFRASTRUCTURE}
+    return decided.get(verdict, ExitStatus.CELLS_FAILED)

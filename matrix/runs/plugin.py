@@ -20,7 +20,7 @@ from matrix.engine import backends, private_engine
 from matrix.errors import MatrixError
 from matrix.model.cell import Cell, Limits
 from matrix.model.result import CellResult, CheckResult, Verdict
-from matrix.reports import text
+from matrix.reports.formats import text
 from matrix.runs import cell_run, kept_builds, launch, ownership, run_report, schedule, store
 from matrix.runs.run_kind import ClaimsRun, MutantsRun, SeriesRun
 from matrix.verdicts import kept_build, mutants

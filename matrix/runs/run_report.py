@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.model.result import Verdict
+from matrix.model.result import RequirementVerdict, Verdict
 from matrix.reports import Report, build
 from matrix.runs.run_kind import GateRun, SeriesRun
 from matrix.verdicts import regressions, series
@@ -26,8 +26,9 @@ def of_run(run: Run) -> Report:
         found = Gate(base=settings.base, head=f"{len(rows)} patches", held=held, subjects=subjects)
     elif isinstance(settings.kind, GateRun):
         head = settings.kind.head
-        held = regressions.against(results, settings.cells, settings.base, head)
-        required = dict.fromkeys(settings.kind.require, (Verdict.ERROR, "it was not measured")) | run.required()
+        held = regressions.compare_trees(results, settings.cells, settings.base, head)
+        unmeasured = RequirementVerdict(Verdict.ERROR, "it was not measured")
+        required = dict.fromkeys(settings.kind.require, unmeasured) | run.required()
         found = Gate(base=settings.base, head=head, held=held, required=required)
     else:
         return report

@@ -19,7 +19,7 @@ from matrix.errors import UsageError
 from matrix.files import write
 from matrix.model.base import Frozen
 from matrix.model.cell_id import CellId
-from matrix.model.result import CellResult, Verdict
+from matrix.model.result import CellResult, RequirementVerdict
 from matrix.runs.run_kind import PlainRun, RunKind
 from matrix.verdicts.comparison import ComparisonRun
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 COMPARISONS = "comparisons"
 SETTINGS_VERSION = 2
 PLAIN = PlainRun()
-_REQUIRED = TypeAdapter(dict[str, tuple[Verdict, str]])
+_REQUIRED = TypeAdapter(dict[str, RequirementVerdict])
 
 
 class RunSettings(Frozen):
@@ -120,11 +120,11 @@ class Run:
         """Whether any of its cells was begun."""
         return (self.folder / "cells").is_dir()
 
-    def save_required(self, required: dict[str, tuple[Verdict, str]]) -> None:
+    def save_required(self, required: dict[str, RequirementVerdict]) -> None:
         """Keep what became of each requirement on time: its verdict, and why."""
         write(self.folder / "required.json", _REQUIRED.dump_json(required, indent=1).decode())
 
-    def required(self) -> dict[str, tuple[Verdict, str]]:
+    def required(self) -> dict[str, RequirementVerdict]:
         """Return what became of each requirement on time.
 
         Raises:

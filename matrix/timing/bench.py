@@ -19,6 +19,7 @@ from matrix.engine import agent_volume, images
 from matrix.engine.api import AGENT, CellSpec
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
+from matrix.model.result import RequirementVerdict, Verdict
 from matrix.runs import execution, ownership, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import StepRecord, records
@@ -281,15 +282,14 @@ def _came_to(found: ComparisonRun, measure: str) -> MeasureResult:
     )
 
 
-def _required(found: ComparisonRun, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _required(found: ComparisonRun, wanted: Sequence[str]) -> dict[str, RequirementVerdict]:
     came_to = {one.comparison.measure: one.comparison for one in found.measured}
     verdicts = {}
     for text in wanted:
         needed = requirement.parse(text)
         if needed.measure not in came_to:
             why = found.left_out.get(needed.measure, "it was not measured")
-            verdicts[text] = ("INCONCLUSIVE", f"{needed.measure}: {why}")
+            verdicts[text] = RequirementVerdict(Verdict.INCONCLUSIVE, f"{needed.measure}: {why}")
         else:
-            verdict, why = requirement.judge(needed, came_to[needed.measure])
-            verdicts[text] = (str(verdict), why)
+            verdicts[text] = requirement.verdict_on(needed, came_to[needed.measure])
     return verdicts

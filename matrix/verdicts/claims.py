@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import Verdict
-from matrix.verdicts.requirement import Requirement, judge
+from matrix.verdicts.requirement import Requirement, verdict_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -127,7 +127,7 @@ def _timed(
         names = session.place, session.base.tree.name, session.head.tree.name
         found = next((one.comparison for one in session.measured if one.comparison.measure == by.measure), None)
         if names == (by.cell, base, tree) and found and _same_sources(session, results):
-            verdict, why = judge(Requirement(measure=by.measure, at_most=by.at_most), found)
+            verdict, why = verdict_on(Requirement(measure=by.measure, at_most=by.at_most), found)
             figure = f"{found.base_s:.2f} s to {found.head_s:.2f} s"
             if claim.undecided:
                 return Decision(answer=Answer.UNDECIDED, figure=figure, why=f"{claim.undecided}; {why}")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from matrix.model.base import Frozen
 from matrix.model.cell import Limits
-from matrix.model.result import ImageIdentity, TreeIdentity
+from matrix.model.result import ImageIdentity, RequirementVerdict, TreeIdentity
 
 Arm = Literal["base", "again", "head"]
 ARMS: tuple[Arm, ...] = ("base", "again", "head")
@@ -125,7 +125,7 @@ class ComparisonRun(Frozen):
     samples: tuple[Sample, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict)
     measured: tuple[MeasureResult, ...] = ()
-    required: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    required: dict[str, RequirementVerdict] = Field(default_factory=dict)
 
     def times(self, measure: str, arm: Arm) -> tuple[float, ...]:
         """Return the wall times of an arm in the order of the rounds, in seconds."""

@@ -1,7 +1,8 @@
-"""Holds a tree's results against those of its base: what it breaks, what was broken already, what it mends. Pure."""
+"""Regressions: the findings that a tree has and its base has not, and the other way round, cell by cell. Pure."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -9,28 +10,38 @@ from pydantic import Field
 
 from matrix.model.base import Frozen
 from matrix.model.cell_id import CellId, Place
-from matrix.model.result import CellResult, CheckResult, Finding, Verdict
+from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-GONE = "known-failure-gone"
-THE_CELL = "the cell"
+LOST_CELL = "the cell"
+"""The subject of the finding that a cell cannot be built at all any more."""
+
+
+class _Blame(StrEnum):
+    """The field of CellComparison that a finding belongs to."""
+
+    BROKEN = "broken"
+    ALREADY = "already"
+    MENDED = "mended"
+    UNSEEN = "unseen"
 
 
 class CheckFinding(Frozen):
-    """A finding and the check that it is of."""
+    """A finding and the name of the check that has it."""
 
     check: str
     finding: Finding
 
 
 class CellComparison(Frozen):
-    """A cell (`IMAGE/TOOLCHAIN/BUILD`) on a tree beside the same on the base.
+    """A cell on a tree, compared with the cell at the same place (`cell`) on the base.
 
-    `unseen` is what the base could not show, because it did not come so far; `examined` counts the tree's checks that
-    came to something. `on` is the tree whose build this one went on with, if any. Where the infrastructure failed
-    nothing can be said, and `undecided` is why.
+    `broken` are the findings that the tree is to blame for, `already` those that the base has too, or that are known,
+    `mended` those of the base alone. `unseen` are findings of checks that the base did not come to, for which nobody is
+    blamed. `examined` counts the tree's checks that examined something. `on` is the tree whose kept build the cell's
+    build continued from, if any. An `undecided` cell (the reason) was not compared, as the infrastructure failed.
     """
 
     cell: Place
@@ -48,103 +59,177 @@ class CellComparison(Frozen):
         """The id of the tree's cell."""
         return self.cell.on(self.tree)
 
+    @property
+    def lost_cell(self) -> Finding | None:
+        """The finding that the cell as a whole is skipped on the tree alone, if it is."""
+        findings = [broken.finding for broken in self.broken]
+        return next((finding for finding in findings if finding.subject == LOST_CELL), None)
+
+    def broken_by(self, check: str) -> list[Finding]:
+        """Return the findings of one check that the tree is to blame for."""
+        return [broken.finding for broken in self.broken if broken.check == check]
+
 
 class Gate(Frozen):
-    """What a gate comes to, or a series; `required` maps each requirement on time to its verdict and why.
+    """The comparison of a head, or of the trees of a series, with a base; `required` maps requirements on times.
 
-    The trees of a series are each a head of their own: `subjects` says what the patch is that leads to it.
+    `held` has a comparison for each cell. Each tree of a series is a head of its own: `subjects` maps the names of
+    these trees to the subjects of their patches.
     """
 
     base: str
     head: str
     held: tuple[CellComparison, ...]
-    required: dict[str, tuple[Verdict, str]] = Field(default_factory=dict)
+    required: dict[str, RequirementVerdict] = Field(default_factory=dict)
     subjects: dict[str, str] = Field(default_factory=dict)
 
-    def name(self, held: CellComparison) -> str:
-        """Return what is held against the base: a cell, and of which patch."""
-        subject = self.subjects.get(held.tree)
-        return held.cell if subject is None else f"{held.id} ({subject})"
+    def name(self, comparison: CellComparison) -> str:
+        """Return the name of a compared cell: its place and, in a series, its tree and the subject of its patch."""
+        subject = self.subjects.get(comparison.tree)
+        return comparison.cell if subject is None else f"{comparison.id} ({subject})"
+
+    def comparison(self, cell_id: str) -> CellComparison | None:
+        """Return the comparison of the cell of this id on a head, if there is one."""
+        return next((comparison for comparison in self.held if comparison.id == cell_id), None)
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL for what the head breaks, ERROR where something was left open or nothing was looked at, else PASS."""
-        times = {verdict for verdict, _ in self.required.values()}
-        if any(held.broken for held in self.held) or Verdict.FAIL in times:
+        """FAIL for anything broken, ERROR where a cell is undecided or no check examined anything, else PASS.
+
+        A requirement that is not met is as bad as a cell of the same verdict; INCONCLUSIVE is worse than PASS alone.
+        """
+        requirements = {required.verdict for required in self.required.values()}
+        if Verdict.FAIL in requirements or any(comparison.broken for comparison in self.held):
             return Verdict.FAIL
-        nothing = not any(held.examined for held in self.held)
-        if nothing or any(held.undecided for held in self.held) or Verdict.ERROR in times:
+        if Verdict.ERROR in requirements or not self._is_decided:
             return Verdict.ERROR
-        return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in times else Verdict.PASS
+        return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in requirements else Verdict.PASS
+
+    @property
+    def _is_decided(self) -> bool:
+        examined = any(comparison.examined for comparison in self.held)
+        undecided = any(comparison.undecided for comparison in self.held)
+        return examined and not undecided
 
 
-def against(
+def compare_trees(
     results: Iterable[CellResult], wanted: Sequence[CellId], base: str, head: str
 ) -> tuple[CellComparison, ...]:
-    """Return each cell of `head` held against that of `base`; `wanted` are the cells that there were to be."""
+    """Return the comparison of each of the `wanted` cells of tree `head` with the one at the same place on `base`."""
     by_id = {result.id: result for result in results}
     places = dict.fromkeys(cell_id.place for cell_id in wanted if cell_id.tree == head)
-    return tuple(hold(place, head, by_id.get(place.on(base)), by_id.get(place.on(head))) for place in places)
+    return tuple(compare_cell(place, head, by_id.get(place.on(base)), by_id.get(place.on(head))) for place in places)
 
 
-def hold(place: Place, tree: str, base: CellResult | None, head: CellResult | None) -> CellComparison:
-    """Return what a cell of a tree breaks and mends."""
-    for name, result in (("base", base), (tree, head)):
-        if result is None or result.verdict == Verdict.ERROR:
-            why = result.reason if result else "it has no result"
-            return CellComparison(cell=place, tree=tree, undecided=f"{name}: {why}")
-    assert base is not None
-    assert head is not None
+def compare_cell(place: Place, tree: str, base: CellResult | None, head: CellResult | None) -> CellComparison:
+    """Return the comparison of a cell of `tree`, whose result is `head`, with that of the base."""
+    if base is None or base.verdict == Verdict.ERROR:
+        return CellComparison(cell=place, tree=tree, undecided=f"base: {_why_undecided(base)}")
+    if head is None or head.verdict == Verdict.ERROR:
+        return CellComparison(cell=place, tree=tree, undecided=f"{tree}: {_why_undecided(head)}")
     if head.verdict == Verdict.SKIP and base.verdict != Verdict.SKIP:
-        lost = _lost(THE_CELL, head.reason)
-        return CellComparison(cell=place, tree=tree, broken=(CheckFinding(check="build", finding=lost),))
-    before = {check.check: check for check in base.checks}
-    sorts: dict[str, list[CheckFinding]] = {"broken": [], "already": [], "mended": [], "unseen": []}
-    stopped = any(_stopped(check) for check in head.checks)
+        lost = CheckFinding(check="build", finding=_lost(LOST_CELL, head.reason))
+        return CellComparison(cell=place, tree=tree, broken=(lost,))
+    return _compare_checks(place, tree, base, head)
+
+
+def _why_undecided(result: CellResult | None) -> str:
+    return result.reason if result else "it has no result"
+
+
+def _compare_checks(place: Place, tree: str, base: CellResult, head: CellResult) -> CellComparison:
+    """Return the comparison of two cells of which both were examined."""
+    found: dict[_Blame, list[CheckFinding]] = {blame: [] for blame in _Blame}
+    head_stopped = any(check.stopped for check in head.checks)
     for check in head.checks:
-        for sort, finding in _sorted(before.get(check.check), check, stopped=stopped):
-            sorts[sort].append(CheckFinding(check=check.check, finding=finding))
-    examined = sum(check.verdict != Verdict.SKIP and not _stopped(check) for check in head.checks)
-    found = {sort: tuple(said) for sort, said in sorts.items()}
-    on = head.gone_on.tree if head.gone_on else ""
-    return CellComparison.model_validate({"cell": place, "tree": tree, "examined": examined, "on": on, **found})
+        for blame, finding in _compare_check(base.check(check.check), check, head_stopped=head_stopped):
+            found[blame].append(CheckFinding(check=check.check, finding=finding))
+    return CellComparison(
+        cell=place,
+        tree=tree,
+        broken=tuple(found[_Blame.BROKEN]),
+        already=tuple(found[_Blame.ALREADY]),
+        mended=tuple(found[_Blame.MENDED]),
+        unseen=tuple(found[_Blame.UNSEEN]),
+        examined=sum(_has_examined(check) for check in head.checks),
+        on=head.continued_from,
+    )
 
 
-def _stopped(check: CheckResult) -> bool:
-    return any(finding.kind == "step-failed" for finding in check.findings)
+def _has_examined(check: CheckResult) -> bool:
+    return not check.skipped and not check.stopped
 
 
-def _sorted(base: CheckResult | None, head: CheckResult, *, stopped: bool) -> Iterator[tuple[str, Finding]]:
-    """Yield a check's findings, on either tree, with what each is of the head's doing."""
-    if head.verdict == Verdict.SKIP:
-        if base is not None and base.verdict != Verdict.SKIP and not stopped:
-            yield "broken", _lost(f"check {head.check}", head.reason)
+def _compare_check(
+    base: CheckResult | None, head: CheckResult, *, head_stopped: bool
+) -> Iterator[tuple[_Blame, Finding]]:
+    """Yield the findings of a check on either tree, each with its blame.
+
+    `head_stopped` says that the head's build stopped at a failed step: this step is to blame for skipped checks then.
+    """
+    applied_on_base = base is not None and not base.skipped
+    if head.skipped:
+        if applied_on_base and not head_stopped:
+            yield _Blame.BROKEN, _lost(f"check {head.check}", head.reason)
         return
-    then = _findings(base) if base else {}
-    now = _findings(head)
-    seen = base is not None and base.verdict != Verdict.SKIP
-    returned = [finding.subject for finding in base.findings if finding.kind == GONE] if base else []
-    for key, finding in now.items():
-        if key in then or (finding.known and not _any(key, returned)):
-            yield "already", finding
-        else:
-            yield ("broken" if seen else "unseen"), finding
-    if head.verdict == Verdict.FAIL and not head.findings:
-        nothing = Finding(kind="examined-nothing", subject=head.check, expected="evidence", actual=head.reason)
-        yield ("already" if base and base.verdict == Verdict.FAIL and not base.findings else "broken"), nothing
-    gone = [finding.subject for finding in head.findings if finding.kind == GONE]
-    for key, finding in then.items():
-        if key not in now and (not finding.known or _any(key, gone)):
-            yield "mended", finding
+    yield from _head_findings(base, head)
+    if head.examined_nothing:
+        yield _blame_for_examining_nothing(base), _examined_nothing(head)
+    yield from _mended_findings(base, head)
 
 
-def _findings(check: CheckResult) -> Mapping[str, Finding]:
-    return {finding.key: finding for finding in check.findings if finding.kind != GONE}
+def _head_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tuple[_Blame, Finding]]:
+    """Yield the findings of the head, each with its blame."""
+    on_base = _keys(base)
+    mended_on_base = _gone_patterns(base)
+    new = _Blame.UNSEEN if base is None or base.skipped else _Blame.BROKEN
+    for finding in _tree_findings(head):
+        is_back = _any_matches(mended_on_base, finding.key)
+        is_listed = bool(finding.known) and not is_back
+        yield (_Blame.ALREADY if finding.key in on_base or is_listed else new), finding
 
 
-def _any(key: str, patterns: Iterable[str]) -> bool:
+def _mended_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tuple[_Blame, Finding]]:
+    """Yield the findings that the base has and the head has not.
+
+    A known failure that only did not occur this time is not mended: its entry must be gone.
+    """
+    on_head = _keys(head)
+    gone_on_head = _gone_patterns(head)
+    for finding in _tree_findings(base):
+        is_mended = not finding.known or _any_matches(gone_on_head, finding.key)
+        if finding.key not in on_head and is_mended:
+            yield _Blame.MENDED, finding
+
+
+def _blame_for_examining_nothing(base: CheckResult | None) -> _Blame:
+    return _Blame.ALREADY if base and base.examined_nothing else _Blame.BROKEN
+
+
+def _tree_findings(check: CheckResult | None) -> Iterable[Finding]:
+    """Return the findings of a check that are the tree's, one for each key: not those on entries of the list."""
+    findings = check.findings if check else ()
+    return {finding.key: finding for finding in findings if not finding.is_gone_entry}.values()
+
+
+def _keys(check: CheckResult | None) -> set[str]:
+    return {finding.key for finding in _tree_findings(check)}
+
+
+def _gone_patterns(check: CheckResult | None) -> list[str]:
+    """Return the globs over finding keys of the known failures that no longer occur."""
+    findings = check.findings if check else ()
+    return [finding.subject for finding in findings if finding.is_gone_entry]
+
+
+def _any_matches(patterns: Iterable[str], key: str) -> bool:
     return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 
-def _lost(what: str, reason: str) -> Finding:
-    return Finding(kind="lost", subject=what, expected="it is examined, as on the base", actual=f"skipped: {reason}")
+def _lost(subject: str, reason: str) -> Finding:
+    """Return the finding that a cell or check examined something on the base alone."""
+    return Finding(kind="lost", subject=subject, expected="it is examined, as on the base", actual=f"skipped: {reason}")
+
+
+def _examined_nothing(check: CheckResult) -> Finding:
+    return Finding(kind="examined-nothing", subject=check.check, expected="evidence", actual=check.reason)

@@ -1,4 +1,4 @@
-"""What a comparison must come to: reads such a requirement, and says whether it is met. Pure."""
+"""Requirements on times: the forms in which they are written, and the verdict on each by a comparison. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.base import Frozen
-from matrix.model.result import Verdict
+from matrix.model.result import RequirementVerdict, Verdict
 from matrix.verdicts.comparison import MEASURES, MOST_PAIRS, Comparison, Difference, pairs_to_decide
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _FORMS = "Write 'build at least 5 % faster', 'no-op no slower than 2 %' or 'buil
 
 
 class Requirement(Frozen):
-    """What a measure must come to: the ratio of head to base is `at_most` this."""
+    """A requirement on a measure: the ratio of the head's time to the base's must not exceed `at_most`."""
 
     measure: str
     at_most: float = Field(gt=0)
@@ -37,53 +37,65 @@ def parse(text: str, known: Collection[str] = MEASURES) -> Requirement:
     `build at least 5 % faster` is a ratio of at most 0.95, `no-op no slower than 2 %` of 1.02, `build <= 0.9` of 0.9.
 
     Raises:
-        UsageError: it is in none of these forms, of no known measure, or cannot be met by any time.
+        UsageError: the text has none of these forms, names no known measure, or bounds the ratio by 0 or less.
 
     """
-    found = _FORM.fullmatch(" ".join(text.split()))
-    if not found:
+    form = _FORM.fullmatch(" ".join(text.split()))
+    if not form:
         raise UsageError(f"{text!r} is no requirement", _FORMS)
-    if found["measure"] not in known:
-        raise UsageError(f"{text!r}: nothing measures {found['measure']!r}{did_you_mean(found['measure'], known)}")
-    if found["faster"]:
-        at_most = (100 - float(found["faster"])) / 100
-    elif found["slower"]:
-        at_most = (100 + float(found["slower"])) / 100
-    else:
-        at_most = float(found["ratio"])
+    measure = form["measure"]
+    if measure not in known:
+        raise UsageError(f"{text!r}: nothing measures {measure!r}{did_you_mean(measure, known)}")
+    at_most = _bound(form)
     if at_most <= 0:
         raise UsageError(f"{text!r}: no build takes no time at all", _FORMS)
-    return Requirement(measure=found["measure"], at_most=at_most)
+    return Requirement(measure=measure, at_most=at_most)
 
 
-def judge(requirement: Requirement, found: Comparison) -> tuple[Verdict, str]:
-    """Return whether a requirement is met, and a sentence with the figures.
+def _bound(form: re.Match[str]) -> float:
+    """Return the greatest ratio of head to base that a text of one of the forms allows."""
+    if form["faster"]:
+        return (100 - float(form["faster"])) / 100
+    if form["slower"]:
+        return (100 + float(form["slower"])) / 100
+    return float(form["ratio"])
 
-    The whole interval must be on one side of the bound, and a verdict that says faster or slower than the base needs
-    that difference to be one that is claimed.
+
+def verdict_on(requirement: Requirement, comparison: Comparison) -> RequirementVerdict:
+    """Return whether a requirement is met: PASS, FAIL or INCONCLUSIVE, and a sentence with the figures.
+
+    The whole interval must be on one side of the bound. A bound below 1 is passed, and one of 1 or more is failed, only
+    where the comparison itself claims that the head is faster, or slower.
 
     Raises:
         ValueError: the comparison is of another measure.
 
     """
-    if found.measure != requirement.measure:
-        raise ValueError(f"{found.measure} cannot decide what {requirement.measure} must come to")
-    bound, took = requirement.at_most, f"{found.measure} took {found.ratio:.4f} of the base's time"
-    if found.low is None or found.high is None:
-        why = f"{found.pairs} pairs are too few for an interval"
-        return Verdict.INCONCLUSIVE, f"{took}, but {why}; {_wanting(requirement, found)}"
-    took += f" (95 % interval {found.low:.4f} to {found.high:.4f}, {found.pairs} pairs)"
-    if found.high <= bound and (bound >= 1 or found.answer == Difference.FASTER):
-        return Verdict.PASS, f"{took}, at most {bound:g} as required"
-    if found.low > bound and (bound < 1 or found.answer == Difference.SLOWER):
-        return Verdict.FAIL, f"{took}, more than the required {bound:g}"
+    if comparison.measure != requirement.measure:
+        raise ValueError(f"{comparison.measure} cannot decide what {requirement.measure} must come to")
+    bound = requirement.at_most
+    took = f"{comparison.measure} took {comparison.ratio:.4f} of the base's time"
+    if comparison.low is None or comparison.high is None:
+        why = f"{comparison.pairs} pairs are too few for an interval"
+        return _inconclusive(requirement, comparison, f"{took}, but {why}")
+    took += f" (95 % interval {comparison.low:.4f} to {comparison.high:.4f}, {comparison.pairs} pairs)"
+    below = comparison.high <= bound
+    above = comparison.low > bound
+    may_pass = bound >= 1 or comparison.answer == Difference.FASTER
+    may_fail = bound < 1 or comparison.answer == Difference.SLOWER
+    if below and may_pass:
+        return RequirementVerdict(Verdict.PASS, f"{took}, at most {bound:g} as required")
+    if above and may_fail:
+        return RequirementVerdict(Verdict.FAIL, f"{took}, more than the required {bound:g}")
     why = f"that does not decide whether it is at most {bound:g}"
-    if not found.low <= bound < found.high:
-        why = f"no difference can be claimed (A/A floor {found.floor:.4f}, p {found.p_value:.3f})"
-    return Verdict.INCONCLUSIVE, f"{took}, but {why}; {_wanting(requirement, found)}"
+    if below or above:
+        why = f"no difference can be claimed (A/A floor {comparison.floor:.4f}, p {comparison.p_value:.3f})"
+    return _inconclusive(requirement, comparison, f"{took}, but {why}")
 
 
-def _wanting(requirement: Requirement, found: Comparison) -> str:
-    effect = math.log(found.ratio) - math.log(requirement.at_most)
-    pairs = pairs_to_decide(effect, found.spread, more_than=found.pairs)
-    return f"about {pairs} pairs would decide" if pairs else f"not even {MOST_PAIRS} pairs would decide"
+def _inconclusive(requirement: Requirement, comparison: Comparison, why: str) -> RequirementVerdict:
+    """Return the verdict that the comparison decides nothing, with the number of pairs that would."""
+    effect = math.log(comparison.ratio) - math.log(requirement.at_most)
+    pairs = pairs_to_decide(effect, comparison.spread, more_than=comparison.pairs)
+    needed = f"about {pairs} pairs" if pairs else f"not even {MOST_PAIRS} pairs"
+    return RequirementVerdict(Verdict.INCONCLUSIVE, f"{why}; {needed} would decide")

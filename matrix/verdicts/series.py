@@ -104,7 +104,7 @@ def rows(
     for step in steps:
         places = [cell_id.place for cell_id in wanted if cell_id.tree == step.tree]
         held = tuple(
-            regressions.hold(place, step.tree, results.get(place.on(BASE)), results.get(place.on(step.tree)))
+            regressions.compare_cell(place, step.tree, results.get(place.on(BASE)), results.get(place.on(step.tree)))
             for place in places
         )
         found.append(PatchResult(step=step, held=held))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import checks, reports
+from matrix import checks
 from matrix.config import load, selection
 from matrix.engine import backends
 from matrix.errors import UsageError
-from matrix.model.result import Verdict
+from matrix.model.result import CheckResult, Finding, RequirementVerdict, Verdict
 from matrix.reports import build as report_of
+from matrix.reports import formats
 from matrix.scenario import plan
 from matrix.trees import sources
+from matrix.verdicts.regressions import Gate
 from tests.unit.conftest import build, cell, result
 
 if TYPE_CHECKING:
@@ -147,11 +150,56 @@ def test_every_step_is_some_checks_own() -> None:
     assert sorted(owned) == sorted(STEPS)
 
 
-@pytest.mark.parametrize("name", sorted(reports.formats()))
-def test_every_format_renders_every_verdict(name: str) -> None:
-    found = [result(f"i/t/b{number}@7.3", verdict) for number, verdict in enumerate(Verdict)]
-    text = reports.formats()[name](report_of("r", "/r", ["7.3"], [], found))
-    assert all(one.id in text for one in found)
+FORMATS = sorted(module.name for module in pkgutil.iter_modules(formats.__path__))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_renders_every_verdict_in_lines_that_steer_no_terminal(name: str) -> None:
+    bad = Finding(kind="left", subject="/a\x1b[2J", expected="none", actual="<b>", evidence="\x1b")
+    found = [
+        result(
+            f"i/t/b{number}@7.3",
+            verdict,
+            reason=f"why {number}\x1b[2J",
+            checks=(CheckResult(check="clean", verdict=verdict, findings=(bad,)),),
+        )
+        for number, verdict in enumerate(Verdict)
+    ]
+    text = formats.registry()[name].render(report_of("r", "/r", ["7.3"], ["i/t/lost@7.3"], found))
+    assert text.endswith("\n")
+    assert "\x1b" not in text
+    for one in found:
+        assert one.id in text
+        assert str(one.verdict) in text or name in {"junit", "mail"}
+    assert "left" in text
+    assert "/a" in text
+    assert "i/t/lost@7.3" in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_renders_a_gate_and_a_run_without_a_cell(name: str) -> None:
+    nothing = report_of("r", "/r", ["7.3"], [], [])
+    gate = Gate(
+        base="b7.2", head="h7.3", held=(), required={"build <= 1": RequirementVerdict(Verdict.FAIL, "1.234 of it")}
+    )
+    of_gate = nothing.model_copy(update={"gate": gate, "verdict": gate.verdict})
+    for report in (nothing, of_gate):
+        assert formats.registry()[name].render(report).endswith("\n")
+    text = formats.registry()[name].render(of_gate)
+    assert "build" in text
+    assert "1.234" in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_has_the_name_of_its_module_and_a_file_of_its_own(name: str) -> None:
+    added = formats.registry()
+    assert added[name].name == name
+    assert re.fullmatch(r"gate\.[a-z]+", added[name].file_name)
+    assert [each.file_name for each in added.values()].count(added[name].file_name) == 1
+
+
+def test_no_module_of_the_formats_is_left_out() -> None:
+    assert list(formats.registry()) == FORMATS
 
 
 @pytest.mark.parametrize("module", sorted(module.name for module in pkgutil.iter_modules(backends.__path__)))

@@ -9,7 +9,7 @@ import pytest
 
 from matrix import reports
 from matrix.model.cell_id import Place
-from matrix.model.result import CellResult, CheckResult, Finding, ImageIdentity, Verdict
+from matrix.model.result import CellResult, CheckResult, Finding, ImageIdentity, RequirementVerdict, Verdict
 from matrix.reports import Report, formats
 from matrix.verdicts import regressions
 from matrix.verdicts.regressions import Gate
@@ -41,9 +41,9 @@ def of_run(*cells: CellResult, wanted: tuple[str, ...] = ()) -> Report:
     return reports.build("r1", "/runs/r1", ["7.3"], [*(cell.id for cell in cells), *wanted], cells)
 
 
-def of_gate(base: CellResult, head: CellResult, **required: tuple[Verdict, str]) -> Report:
+def of_gate(base: CellResult, head: CellResult, **required: RequirementVerdict) -> Report:
     report = of_run(base, head)
-    held = regressions.against([base, head], [base.id, head.id], "base", "head")
+    held = regressions.compare_trees([base, head], [base.id, head.id], "base", "head")
     found = Gate(base="base", head="head", held=held, required=required)
     return report.model_copy(update={"gate": found, "verdict": found.verdict})
 
@@ -51,13 +51,13 @@ def of_gate(base: CellResult, head: CellResult, **required: tuple[Verdict, str])
 BROKEN = of_gate(
     on("base", check(finding("left:/old"), finding("left:/gone"))),
     on("head", check(finding("left:/old"), finding("left:/new"), verdict=Verdict.FAIL), verdict=Verdict.FAIL),
-    build=(Verdict.INCONCLUSIVE, "about 7 pairs would decide"),
+    build=RequirementVerdict(Verdict.INCONCLUSIVE, "about 7 pairs would decide"),
 )
 
 
 @pytest.mark.parametrize("name", ["text", "markdown", "mail"])
 def test_a_gate_names_what_is_broken_and_mended_and_blames_nothing_else(name: str) -> None:
-    text = formats()[name](BROKEN)
+    text = formats.registry()[name].render(BROKEN)
     assert "left:/new" in text
     assert "left:/gone" in text
     assert "left:/old" not in text
@@ -72,11 +72,11 @@ def test_no_format_passes_on_what_steers_a_terminal(name: str) -> None:
         of_run(on("7.3", check(hostile), verdict=Verdict.FAIL)),
         of_gate(on("base", check()), on("head", check(hostile))),
     ):
-        assert "\x1b" not in formats()[name](report)
+        assert "\x1b" not in formats.registry()[name].render(report)
 
 
 def test_markdown_has_no_markup_of_a_trees() -> None:
-    text = formats()["markdown"](
+    text = formats.registry()["markdown"].render(
         of_run(on("7.3", check(finding("left:/a", actual="<img src=x>|`")), verdict=Verdict.FAIL))
     )
     assert "<img" not in text.replace("\\<", "")
@@ -84,12 +84,19 @@ def test_markdown_has_no_markup_of_a_trees() -> None:
 
 
 def cases(report: Report) -> dict[str, str]:
-    root = ET.fromstring(formats()["junit"](report))  # noqa: S314 - our own
+    root = ET.fromstring(formats.registry()["junit"].render(report))  # noqa: S314 - our own
     found = {}
     for case in root.iter("testcase"):
         kinds = [child.tag for child in case]
         found[f"{case.get('classname')}:{case.get('name')}"] = kinds[0] if kinds else "passed"
     return found
+
+
+def test_a_mail_blames_no_cell_that_was_not_compared() -> None:
+    other = on("other", check(finding("left:/other"), verdict=Verdict.FAIL), verdict=Verdict.FAIL)
+    mail = formats.registry()["mail"].render(BROKEN.model_copy(update={"cells": (*BROKEN.cells, other)}))
+    assert f"{PLACE}@other: Ok" in mail
+    assert "left:/other" not in mail
 
 
 def test_junit_has_a_case_per_check() -> None:
@@ -105,7 +112,7 @@ def test_junit_has_a_case_per_check() -> None:
         f"{cell}:x": "failure",
         "lost:cell": "error",
     }
-    root = ET.fromstring(formats()["junit"](report))  # noqa: S314 - our own
+    root = ET.fromstring(formats.registry()["junit"].render(report))  # noqa: S314 - our own
     counts = [(suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) for suite in root]
     assert counts == [("5", "2", "1", "1"), ("1", "0", "1", "0")]
 
@@ -120,7 +127,10 @@ def test_junit_of_a_gate_blames_the_head_for_what_it_breaks_alone() -> None:
     skip = check(name="touch", verdict=Verdict.SKIP)
     good = check(name="build")
     report = of_gate(
-        on("base", old, skip, good), on("head", old, skip, good), build=(Verdict.PASS, ""), no=(Verdict.ERROR, "")
+        on("base", old, skip, good),
+        on("head", old, skip, good),
+        build=RequirementVerdict(Verdict.PASS, ""),
+        no=RequirementVerdict(Verdict.ERROR, ""),
     )
     assert cases(report) == {
         f"{PLACE}@head:build": "passed",
@@ -139,30 +149,32 @@ def test_junit_of_a_gate_is_not_green_where_the_gate_is_not() -> None:
 
 
 def test_a_mail_has_a_line_per_image_as_the_maintainers_have() -> None:
-    lines = formats()["mail"](of_run(on("7.3", check()))).splitlines()
+    lines = formats.registry()["mail"].render(of_run(on("7.3", check()))).splitlines()
     assert "   1    12.50 debian-trixie                 : Ok   gcc-14 14.2.0-19, clang-19 19.1.7" in lines
-    failed = formats()["mail"](of_run(on("7.3", check(finding()), verdict=Verdict.FAIL)))
+    failed = formats.registry()["mail"].render(of_run(on("7.3", check(finding()), verdict=Verdict.FAIL)))
     assert "debian-trixie                 : FAIL gcc-14" in failed
     assert "> clean: left:/a\n>   expected: none\n>   actual: one\n>   | ls -l" in failed
-    error = formats()["mail"](of_run(on("7.3", verdict=Verdict.ERROR, reason="no space", image=None), wanted=("lost",)))
+    error = formats.registry()["mail"].render(
+        of_run(on("7.3", verdict=Verdict.ERROR, reason="no space", image=None), wanted=("lost",))
+    )
     assert "debian-trixie                 : ERR" in error
     assert "no space" in error
     assert "lost: no result" in error
 
 
 def test_a_mail_tells_what_was_skipped_and_what_is_known_from_what_is_right() -> None:
-    skipped = formats()["mail"](of_run(on("7.3", verdict=Verdict.SKIP, reason="why not")))
+    skipped = formats.registry()["mail"].render(of_run(on("7.3", verdict=Verdict.SKIP, reason="why not")))
     assert "debian-trixie                 : SKIP" in skipped
     assert f"{PLACE}@7.3: SKIP\n" in skipped
     known = check(finding(known="the tree's own fault"), verdict=Verdict.XFAIL)
-    expected = formats()["mail"](of_run(on("7.3", known, verdict=Verdict.XFAIL)))
-    assert f"{PLACE}@7.3: Ok (1 known failures)\n" in expected
+    expected = formats.registry()["mail"].render(of_run(on("7.3", known, verdict=Verdict.XFAIL)))
+    assert f"{PLACE}@7.3: Ok (1 known failure)\n" in expected
 
 
 def test_what_examined_nothing_is_told_in_every_format() -> None:
     report = of_run(on("7.3", check(verdict=Verdict.FAIL), verdict=Verdict.FAIL))
     for name in ("text", "markdown", "mail", "junit"):
-        assert "why not" in formats()[name](report)
+        assert "why not" in formats.registry()[name].render(report)
 
 
 def test_long_lists_are_cut_and_say_so() -> None:
@@ -172,10 +184,10 @@ def test_long_lists_are_cut_and_say_so() -> None:
         of_gate(on("base", check()), on("head", check(*many))),
     ):
         for name in ("text", "markdown", "mail"):
-            assert " more" in formats()[name](report)
-            assert "left:/29" not in formats()[name](report)
+            assert " more" in formats.registry()[name].render(report)
+            assert "left:/29" not in formats.registry()[name].render(report)
     mended = of_gate(on("base", check(*many)), on("head", check()))
-    assert "and 27 more" in formats()["mail"](mended)
+    assert "and 27 more" in formats.registry()["mail"].render(mended)
     assert mended.verdict == Verdict.PASS
 
 
@@ -184,7 +196,8 @@ def of_series() -> Report:
     bad = check(finding("left:/old"))
     results = [on("base", bad), on("p01", bad), on("p02", check(finding("left:/old"), finding("left:/new")))]
     held = tuple(
-        regressions.hold(PLACE, tree, results[0], one) for tree, one in zip(("p01", "p02"), results[1:], strict=True)
+        regressions.compare_cell(PLACE, tree, results[0], one)
+        for tree, one in zip(("p01", "p02"), results[1:], strict=True)
     )
     subjects = {"p01": "Do <nothing>", "p02": "Break it"}
     found = Gate(base="base", head="2 patches", held=held, subjects=subjects)
@@ -193,7 +206,7 @@ def of_series() -> Report:
 
 @pytest.mark.parametrize("name", ["text", "markdown", "mail"])
 def test_a_series_blames_each_patch_for_what_it_breaks_and_names_it(name: str) -> None:
-    text = formats()[name](of_series())
+    text = formats.registry()[name].render(of_series())
     assert "left:/new" in text
     assert "left:/old" not in text
     assert PLACE.on("p02 (Break it)") in text or PLACE.on("p02 fails (Break it)") in text
@@ -201,7 +214,7 @@ def test_a_series_blames_each_patch_for_what_it_breaks_and_names_it(name: str) -
 
 
 def test_a_mail_and_junit_say_of_each_patch_whether_it_fails() -> None:
-    mail = formats()["mail"](of_series())
+    mail = formats.registry()["mail"].render(of_series())
     assert f"{PLACE}@p01: Ok" in mail
     assert f"{PLACE}@p02: FAIL" in mail
     assert "@base:" not in mail
@@ -210,14 +223,18 @@ def test_a_mail_and_junit_say_of_each_patch_whether_it_fails() -> None:
 
 def test_the_log_of_what_is_mended_is_the_bases_and_of_what_is_broken_the_heads() -> None:
     bad = check(finding(where="logs/clean.log"))
-    mended = formats()["text"](of_gate(on("base", bad), on("head", check())))
+    mended = formats.registry()["text"].render(of_gate(on("base", bad), on("head", check())))
     assert f"cells/{PLACE}@base/logs/clean.log" in mended
-    broken = formats()["text"](of_gate(on("base", check()), on("head", bad)))
+    broken = formats.registry()["text"].render(of_gate(on("base", check()), on("head", bad)))
     assert f"cells/{PLACE}@head/logs/clean.log" in broken
 
 
 def test_the_table_breaks_a_long_checks_name_at_its_hyphens() -> None:
-    lines = formats()["text"](of_run(on("7.3", check(name="process-budget"), check(name="no-op")))).splitlines()
+    lines = (
+        formats.registry()["text"]
+        .render(of_run(on("7.3", check(name="process-budget"), check(name="no-op"))))
+        .splitlines()
+    )
     [first] = [line for line in lines if "process-" in line]
     [second] = [line for line in lines if "budget" in line]
     assert "no-op" in second
@@ -227,10 +244,12 @@ def test_the_table_breaks_a_long_checks_name_at_its_hyphens() -> None:
 def test_what_is_undecided_or_unseen_is_told() -> None:
     report = of_gate(on("base", verdict=Verdict.ERROR, reason="no space"), on("head", check()))
     for name in ("text", "markdown", "mail"):
-        assert "no space" in formats()[name](report)
+        assert "no space" in formats.registry()[name].render(report)
     failed = check(finding("step-failed:build"), name="build")
     unseen = of_gate(on("base", failed, check(verdict=Verdict.SKIP)), on("head", check(name="build"), check(finding())))
-    assert "1 findings are of checks that the base did not come to" in formats()["text"](unseen)
+    assert "1 findings are of checks that the base did not come to" in formats.registry()["text"].render(unseen)
     missing = reports.build("r", "/r", ["7.3"], ["lost"], [])
-    assert "lost" in formats()["markdown"](missing)
-    assert "no space" in formats()["markdown"](of_run(on("7.3", verdict=Verdict.ERROR, reason="no space")))
+    assert "lost" in formats.registry()["markdown"].render(missing)
+    assert "no space" in formats.registry()["markdown"].render(
+        of_run(on("7.3", verdict=Verdict.ERROR, reason="no space"))
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from matrix.model.result import CheckResult, Finding, Predecessor, StepResult, Verdict
 from matrix.reports import Report, build, exit_status, formats, same_builds
-from matrix.reports.text import EVIDENCE_LINES, SHOWN, render
+from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
 from matrix.runs import run_report, store
 from matrix.runs.run_kind import SeriesRun
 from matrix.untrusted import plain
@@ -109,7 +109,7 @@ def test_builds_that_differ_or_are_meant_to_be_equal_are_not_noted(other: object
     assert same_builds([result(ID), result(OTHER)]) == []
 
 
-@pytest.mark.parametrize("name", sorted(formats()))
+@pytest.mark.parametrize("name", sorted(formats.registry()))
 def test_every_format_renders_any_report(name: str) -> None:
     reports_of = [
         failed(check(finding(evidence="x\ny", where="logs/clean.log"))),
@@ -117,12 +117,12 @@ def test_every_format_renders_any_report(name: str) -> None:
         build("r", "/r", ["7.3"], [ID], [result(verdict) for verdict in (ID, OTHER)]),
     ]
     for report in reports_of:
-        assert formats()[name](report)
+        assert formats.registry()[name].render(report)
 
 
 def test_json_is_the_report() -> None:
     report = failed(check(finding("/src/caf\u202e\x1b[31m")))
-    text = formats()["json"](report)
+    text = formats.registry()["json"].render(report)
     assert Report.model_validate_json(text) == report
     assert json.loads(text)["cells"][0]["checks"][0]["findings"][0]["kind"] == "left"
     assert "\x1b" not in text
@@ -245,9 +245,7 @@ def test_cells_that_went_on_with_another_build_are_counted_in_a_note() -> None:
         result(OTHER, gone_on=Predecessor(tree="base", touched=())),
     ]
     report = build("r", "/r", ["7.3"], [ID, OTHER], [*on, result("a/b/c@7.3")])
-    assert report.notes == (
-        "2 cells went on with what was built of base, p03: neither build of theirs is one from scratch",
-    )
+    assert report.notes == ("2 cells continued from the kept build of base, p03: no build of theirs is from scratch",)
     assert build("r", "/r", ["7.3"], [ID], [result(ID)]).notes == ()
 
 

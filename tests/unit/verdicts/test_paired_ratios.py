@@ -310,14 +310,14 @@ def test_a_requirement_that_cannot_be_says_why(text: str, message: str) -> None:
 def test_a_requirement_is_met_where_the_interval_says_so(
     at_most: float, found: Comparison, verdict: Verdict, says: str
 ) -> None:
-    came_to, reason = requirement.judge(Requirement(measure="build", at_most=at_most), found)
+    came_to, reason = requirement.verdict_on(Requirement(measure="build", at_most=at_most), found)
     assert came_to == verdict, reason
     assert says in reason
 
 
 def test_a_requirement_is_judged_by_its_own_measure() -> None:
     with pytest.raises(ValueError, match="build cannot decide what no-op must come to"):
-        requirement.judge(Requirement(measure="no-op", at_most=1), comparison(0.9, 0.95))
+        requirement.verdict_on(Requirement(measure="no-op", at_most=1), comparison(0.9, 0.95))
 
 
 def session(chance: np.random.Generator, pairs: int, head: float, noise: float, disturbed: float) -> Comparison:

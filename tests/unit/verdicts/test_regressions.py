@@ -7,11 +7,18 @@ import pytest
 from matrix import reports
 from matrix.errors import UsageError
 from matrix.model.cell_id import CellId, Place
-from matrix.model.result import CellResult, CheckResult, Finding, Verdict
+from matrix.model.result import (
+    KNOWN_FAILURE_GONE,
+    CellResult,
+    CheckResult,
+    Finding,
+    RequirementVerdict,
+    Verdict,
+)
 from matrix.runs import run_report, store
 from matrix.runs.run_kind import GateRun
 from matrix.verdicts import regressions
-from matrix.verdicts.regressions import GONE, CellComparison, Gate
+from matrix.verdicts.regressions import CellComparison, Gate
 from tests.unit.conftest import cell, result, tree
 
 if TYPE_CHECKING:
@@ -36,7 +43,7 @@ def on(tree: str, *checks: CheckResult, **more: Any) -> CellResult:
 
 
 def held(base: CellResult | None, head: CellResult | None) -> CellComparison:
-    return regressions.hold(PLACE, "head", base, head)
+    return regressions.compare_cell(PLACE, "head", base, head)
 
 
 def keys(of: CellComparison) -> dict[str, list[str]]:
@@ -61,11 +68,11 @@ def test_a_known_failure_that_comes_and_goes_is_neither_blamed_nor_credited() ->
 
 def test_a_known_failure_that_is_gone_from_the_head_is_credited_and_its_list_not_blamed() -> None:
     base = on("base", check("left:/a", known=("left:/a",)))
-    assert keys(held(base, on("head", check(f"{GONE}:left:*")))) == {"mended": ["left:/a"]}
+    assert keys(held(base, on("head", check(f"{KNOWN_FAILURE_GONE}:left:*")))) == {"mended": ["left:/a"]}
 
 
 def test_a_known_failure_that_the_base_had_mended_is_blamed_when_it_is_back() -> None:
-    base = on("base", check(f"{GONE}:left:*"))
+    base = on("base", check(f"{KNOWN_FAILURE_GONE}:left:*"))
     assert keys(held(base, on("head", check("left:/a", known=("left:/a",))))) == {"broken": ["left:/a"]}
 
 
@@ -120,7 +127,7 @@ def test_what_the_infrastructure_failed_at_is_undecided(side: str) -> None:
 
 def test_each_cell_of_the_head_is_held_against_that_of_the_base() -> None:
     wanted = [PLACE.on("base"), PLACE.on("head"), CellId("i/gcc/b@base"), CellId("i/gcc/b@head")]
-    found = regressions.against([on("base"), on("head", check("left:/a"))], wanted, "base", "head")
+    found = regressions.compare_trees([on("base"), on("head", check("left:/a"))], wanted, "base", "head")
     assert [(each.cell, len(each.broken), each.undecided) for each in found] == [
         (PLACE, 1, ""),
         ("i/gcc/b", 0, "base: it has no result"),
@@ -150,7 +157,9 @@ EMPTY = CellComparison(cell=PLACE, tree="head")
     ],
 )
 def test_a_gates_verdict(cells: list[CellComparison], required: dict[str, Verdict], verdict: Verdict) -> None:
-    found = Gate(base="b", head="h", held=tuple(cells), required={k: (v, "why") for k, v in required.items()})
+    found = Gate(
+        base="b", head="h", held=tuple(cells), required={k: RequirementVerdict(v, "why") for k, v in required.items()}
+    )
     assert found.verdict == verdict
 
 
@@ -176,7 +185,7 @@ def test_a_gates_run_keeps_what_it_is_judged_by(places: Path) -> None:
     assert (run.settings().cells, run.settings().trees) == ((base.id, head.id), ("base", "head"))
     run.save(on("base"))
     run.save(on("head", check("left:/a")))
-    run.save_required({"build no slower than 5 %": (Verdict.PASS, "1.01")})
+    run.save_required({"build no slower than 5 %": RequirementVerdict(Verdict.PASS, "1.01")})
     report = run_report.of_run(run)
     assert report.gate is not None
     assert report.gate.required == {"build no slower than 5 %": (Verdict.PASS, "1.01")}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from matrix.reports.formats import Format
+
 if TYPE_CHECKING:
     from matrix.reports import Report
 
@@ -12,3 +14,6 @@ if TYPE_CHECKING:
 def render(report: Report) -> str:
     """Return the report as JSON."""
     return json.dumps(report.model_dump(mode="json"), indent=2) + "\n"
+
+
+FORMAT = Format(name="json", file_name="gate.json", render=render)

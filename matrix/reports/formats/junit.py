@@ -1,0 +1,131 @@
+"""The report as JUnit XML, which CI systems show: a suite per cell, a case per check.
+
+The elements are those of the schema that GitLab and the Jenkins xUnit plugin read: testsuites, testsuite, testcase with
+failure, error or skipped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from matrix.model.result import Verdict
+from matrix.reports.formats import Format
+from matrix.untrusted import one_line, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict
+    from matrix.reports import Report
+    from matrix.verdicts.regressions import CellComparison
+
+
+def render(report: Report) -> str:
+    """Return the report as JUnit XML; of a gate, the head's cells, failed only where the head is to blame."""
+    root = ET.Element("testsuites", name=plain(f"perf-build-matrix {report.run}"))
+    comparisons = {comparison.id: comparison for comparison in report.gate.held} if report.gate else {}
+    for cell in report.judged_cells:
+        root.append(_cell_suite(cell, comparisons.get(cell.id)))
+    for name in report.missing:
+        root.append(_missing_suite(name))
+    for text, required in (report.gate.required if report.gate else {}).items():
+        root.append(_requirement_suite(text, required))
+    for suite in root:
+        _set_counts(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+FORMAT = Format(name="junit", file_name="gate.xml", render=render)
+
+
+def _cell_suite(cell: CellResult, comparison: CellComparison | None) -> ET.Element:
+    suite = ET.Element("testsuite", name=plain(cell.id), time=f"{cell.wall_s:.1f}", timestamp=plain(cell.started))
+    _add_cell_case(suite, cell, comparison)
+    for check in cell.checks:
+        case = _add_case(suite, cell.id, check.check)
+        if comparison is None:
+            _mark_plainly(case, cell, check)
+        else:
+            _mark_by_blame(case, cell, check, comparison.broken_by(check.check))
+    return suite
+
+
+def _missing_suite(cell_id: str) -> ET.Element:
+    suite = ET.Element("testsuite", name=plain(cell_id))
+    _add_mark(_add_case(suite, cell_id, "cell"), "error", "it has no result", "")
+    return suite
+
+
+def _requirement_suite(text: str, required: RequirementVerdict) -> ET.Element:
+    suite = ET.Element("testsuite", name="time")
+    case = _add_case(suite, "time", text)
+    message = f"{required.verdict}: {required.why}"
+    if required.verdict == Verdict.ERROR:
+        _add_mark(case, "error", message, "")
+    elif required.verdict != Verdict.PASS:
+        _add_mark(case, "failure", message, "")
+    return suite
+
+
+def _add_cell_case(suite: ET.Element, cell: CellResult, comparison: CellComparison | None) -> None:
+    """Add a case for the cell as a whole, where it could not be judged or is lost on the head."""
+    undecided = _undecided(cell, comparison)
+    lost = comparison.lost_cell if comparison else None
+    if undecided:
+        _add_mark(_add_case(suite, cell.id, "cell"), "error", undecided, _details([], cell))
+    elif lost:
+        _add_mark(_add_case(suite, cell.id, "cell"), "failure", lost.actual, _details([lost], cell))
+
+
+def _undecided(cell: CellResult, comparison: CellComparison | None) -> str:
+    """Return why a cell could not be judged; empty where it could."""
+    if comparison:
+        return comparison.undecided
+    return cell.reason if cell.verdict == Verdict.ERROR else ""
+
+
+def _mark_plainly(case: ET.Element, cell: CellResult, check: CheckResult) -> None:
+    """Mark a check's case as the check came out."""
+    new = check.new_findings
+    if check.verdict.fails:
+        message = f"{check.verdict}: {len(new)} findings" if new else check.reason
+        _add_mark(case, "failure", message, _details(new, cell))
+    elif check.verdict == Verdict.ERROR:
+        _add_mark(case, "error", check.reason, "")
+    elif check.skipped:
+        _add_mark(case, "skipped", check.reason, "")
+
+
+def _mark_by_blame(case: ET.Element, cell: CellResult, check: CheckResult, broken: list[Finding]) -> None:
+    """Mark a check's case as failed only for findings that the head is to blame for."""
+    if broken:
+        _add_mark(case, "failure", f"the base did not fail so: {len(broken)} findings", _details(broken, cell))
+    elif check.skipped:
+        _add_mark(case, "skipped", check.reason, "")
+    elif check.verdict.fails:
+        _add_mark(case, "skipped", "what fails here the base fails, too", "")
+
+
+def _details(findings: Iterable[Finding], cell: CellResult) -> str:
+    texts = [
+        f"{finding.key}\n  expected: {finding.expected}\n  actual: {finding.actual}\n{finding.evidence}".rstrip()
+        for finding in findings
+    ]
+    return "\n".join([*texts, f"to reproduce: {cell.reproduce}"])
+
+
+def _add_case(suite: ET.Element, classname: str, name: str) -> ET.Element:
+    return ET.SubElement(suite, "testcase", classname=plain(classname), name=plain(name))
+
+
+def _add_mark(case: ET.Element, kind: str, message: str, text: str) -> None:
+    """Add the element (failure, error or skipped) without which a case has passed."""
+    ET.SubElement(case, kind, message=one_line(message)).text = plain(text)
+
+
+def _set_counts(suite: ET.Element) -> None:
+    suite.set("tests", str(len(suite)))
+    for plural, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(plural, str(len(suite.findall(f"testcase/{kind}"))))

@@ -1,0 +1,138 @@
+"""The report as a plain-text mail: a line per image as in the perf maintainers' summaries, then what fails, quoted."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+from matrix.model.result import Verdict
+from matrix.reports.formats import Format
+from matrix.reports.wording import count, listed, number_left
+from matrix.untrusted import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.model.cell_id import CellId
+    from matrix.model.result import CellResult, Finding
+    from matrix.reports import Report
+    from matrix.verdicts.regressions import CellComparison, Gate
+
+WIDTH = 72
+SHOWN = 10
+"""Findings of one cell that are quoted."""
+
+MENDS_SHOWN = 3
+EVIDENCE_LINES = 5
+COMPILER = re.compile(r"(gcc|clang)-\d+")
+WORDS = ("FAIL", "ERR", "Ok", "SKIP")
+"""The words of the maintainers' summaries, the worst first: SKIP is last, as it took nothing from what was built."""
+
+
+def render(report: Report) -> str:
+    """Return the report as a mail's text."""
+    lines = [*_head(report), "", *_images(report), "", *_remarks(report)]
+    for cell in report.judged_cells:
+        lines += _blamed(cell, report.gate) if report.gate else _failures(cell)
+    return plain("\n".join(lines).rstrip() + "\n")
+
+
+FORMAT = Format(name="mail", file_name="gate.mail", render=render)
+
+
+def _head(report: Report) -> list[str]:
+    if report.gate is None:
+        return [f"perf-build-matrix: {report.verdict}: {report.tree}"]
+    return [f"perf-build-matrix: {report.verdict}: {report.gate.head}", f"held against {report.gate.base}"]
+
+
+def _remarks(report: Report) -> Iterator[str]:
+    """Yield the lines on cells without a result, on requirements, and the notes."""
+    yield from (f"{cell_id}: no result" for cell_id in report.missing)
+    for text, (verdict, why) in (report.gate.required if report.gate else {}).items():
+        yield f"{verdict}: {text}: {why}"
+    yield from (f"note: {note}" for note in report.notes)
+
+
+def _images(report: Report) -> Iterator[str]:
+    """Yield a line per image (number, seconds of its cells, image, worst word, compilers), below it one per cell."""
+    failed = _failed_cells(report)
+    images: dict[str, list[CellResult]] = {}
+    for cell in report.judged_cells:
+        images.setdefault(cell.id.place.image, []).append(cell)
+    for number, (image, cells) in enumerate(images.items(), 1):
+        wall_s = sum(cell.wall_s for cell in cells)
+        word = min((_word(cell, failed) for cell in cells), key=WORDS.index)
+        yield f"{number:4} {wall_s:8.2f} {image:30}: {word:4} {_compilers(cells)}".rstrip()
+        yield from (f"     {cell.wall_s:8.2f}   {cell.id}: {_word(cell, failed)}{_known(cell)}" for cell in cells)
+
+
+def _failed_cells(report: Report) -> set[CellId]:
+    if report.gate:
+        return {comparison.id for comparison in report.gate.held if comparison.broken}
+    return {cell.id for cell in report.cells if cell.verdict.fails}
+
+
+def _word(cell: CellResult, failed: set[CellId]) -> str:
+    if cell.id in failed:
+        return "FAIL"
+    return {Verdict.ERROR: "ERR", Verdict.SKIP: "SKIP"}.get(cell.verdict, "Ok")
+
+
+def _compilers(cells: Sequence[CellResult]) -> str:
+    packages = next((cell.image.packages for cell in cells if cell.image), {})
+    return ", ".join(f"{name} {version}" for name, version in packages.items() if COMPILER.fullmatch(name))
+
+
+def _known(cell: CellResult) -> str:
+    number = sum(len(check.known_findings) for check in cell.checks)
+    return f" ({count(number, 'known failure')})" if number else ""
+
+
+def _blamed(cell: CellResult, gate: Gate) -> Iterator[str]:
+    """Yield what a gate says of a cell: whether it is undecided, what it mends, what it breaks."""
+    comparison = gate.comparison(cell.id)
+    if comparison is None:
+        return
+    yield from _undecided_or_mended(comparison)
+    broken = [(each.check, each.finding) for each in comparison.broken]
+    yield from _quoted(cell, broken, gate.subjects.get(cell.id.tree, ""))
+
+
+def _undecided_or_mended(comparison: CellComparison) -> Iterator[str]:
+    if comparison.undecided:
+        yield from (f"{comparison.cell}: could not be decided: {comparison.undecided}", "")
+    if comparison.mended:
+        mended = [f"{each.check} {each.finding.key}" for each in comparison.mended]
+        yield from (f"{comparison.cell}: mends {listed(mended, MENDS_SHOWN)}", "")
+
+
+def _failures(cell: CellResult) -> Iterator[str]:
+    """Yield a cell's reason, the reasons of checks that fail without a finding, and the new findings of the others."""
+    failed = [check for check in cell.checks if check.verdict.fails]
+    if cell.reason:
+        yield from (f"{cell.id}: {cell.verdict}: {cell.reason}", "")
+    yield from (f"{cell.id}: {check.check}: {check.reason}\n" for check in failed if not check.findings)
+    new = [(check.check, finding) for check in failed for finding in check.new_findings]
+    yield from _quoted(cell, new)
+
+
+def _quoted(cell: CellResult, findings: Sequence[tuple[str, Finding]], subject: str = "") -> Iterator[str]:
+    """Yield the findings (each with its check's name) of a cell that fails, and the command that reproduces it."""
+    if not findings:
+        return
+    yield from (f"{cell.id} fails ({subject}):" if subject else f"{cell.id} fails:", "")
+    for check, finding in findings[:SHOWN]:
+        yield from _quoted_finding(check, finding)
+    left = number_left(findings, SHOWN)
+    if left:
+        yield f"> and {left} more"
+    yield from ("", "To see it again:", f"  {cell.reproduce}", "")
+
+
+def _quoted_finding(check: str, finding: Finding) -> Iterator[str]:
+    yield f"> {check}: {finding.key}"
+    for word, text in (("expected", finding.expected), ("actual", finding.actual)):
+        yield from textwrap.wrap(f"{word}: {text}", WIDTH, initial_indent=">   ", subsequent_indent=">     ")
+    yield from (f">   | {line}" for line in finding.evidence.splitlines()[:EVIDENCE_LINES])

@@ -1,0 +1,128 @@
+"""The report for a merge request, as Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matrix.model.result import Verdict
+from matrix.reports.formats import Format
+from matrix.reports.wording import number_left
+from matrix.untrusted import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.model.result import CellResult, CheckResult
+    from matrix.reports import Report
+    from matrix.verdicts.regressions import CellComparison, CheckFinding, Gate
+
+SHOWN = 20
+"""Findings of one list that are shown."""
+
+
+def render(report: Report) -> str:
+    """Return the report as Markdown."""
+    lines = _gate(report, report.gate) if report.gate else _run(report)
+    return "\n".join([*lines, "", f"perf-build-matrix, run `{_code(report.run)}`", ""])
+
+
+FORMAT = Format(name="markdown", file_name="gate.md", render=render)
+
+
+def _gate(report: Report, gate: Gate) -> Iterator[str]:
+    yield f"## {report.verdict}: `{_code(gate.head)}` against `{_code(gate.base)}`"
+    yield ""
+    yield "| cell | breaks | mends | broken already | |"
+    yield "|---|--:|--:|--:|---|"
+    for comparison in gate.held:
+        yield _gate_row(gate, comparison)
+    for note in report.notes:
+        yield f"\n{_escaped(note)}"
+    for text, (verdict, why) in gate.required.items():
+        yield f"\n**{verdict}** {_escaped(text)}: {_escaped(why)}"
+    for comparison in gate.held:
+        yield from _gate_details(report, gate, comparison)
+
+
+def _gate_row(gate: Gate, comparison: CellComparison) -> str:
+    numbers = [len(comparison.broken), len(comparison.mended), len(comparison.already)]
+    columns = [str(number or "") for number in numbers]
+    why = f"could not be decided: {_escaped(comparison.undecided)}" if comparison.undecided else ""
+    return f"| `{_code(gate.name(comparison))}` | {' | '.join(columns)} | {why} |"
+
+
+def _gate_details(report: Report, gate: Gate, comparison: CellComparison) -> Iterator[str]:
+    """Yield the findings that the head breaks, with the command that reproduces them, and those that it mends."""
+    name = _code(gate.name(comparison))
+    if comparison.broken:
+        yield f"\n### `{name}` newly fails\n"
+        yield from _findings(comparison.broken)
+        yield _shell_block(report.reproduce(comparison.id))
+    if comparison.mended:
+        yield f"\n### `{name}` no longer fails\n"
+        yield from _findings(comparison.mended)
+
+
+def _findings(check_findings: Sequence[CheckFinding]) -> Iterator[str]:
+    for check_finding in check_findings[:SHOWN]:
+        finding = check_finding.finding
+        values = f"expected {_escaped(finding.expected)}, actual {_escaped(finding.actual)}"
+        yield f"- {check_finding.check}: `{_code(finding.key)}`: {values}"
+    left = number_left(check_findings, SHOWN)
+    if left:
+        yield f"- … and {left} more"
+
+
+def _run(report: Report) -> Iterator[str]:
+    names = report.check_names
+    yield f"## {report.verdict}: `{_code(report.tree)}`"
+    yield ""
+    yield f"| cell | verdict | {' | '.join(names)} | s |"
+    yield f"|---|---|{'---|' * len(names)}--:|"
+    for cell in report.cells:
+        checks = [cell.check(name) for name in names]
+        marks = [str(check.verdict) if check else "" for check in checks]
+        yield f"| `{_code(cell.id)}` | {cell.verdict} | {' | '.join(marks)} | {cell.wall_s:.0f} |"
+    for cell_id in report.missing:
+        yield f"| `{_code(cell_id)}` | {Verdict.ERROR} | {' | '.join([''] * len(names))} | |"
+    for cell in report.cells:
+        yield from _failures(cell)
+
+
+def _failures(cell: CellResult) -> Iterator[str]:
+    """Yield a cell's reason, the new findings of its failed checks, and the command that reproduces them."""
+    if cell.reason:
+        yield f"\n`{_code(cell.id)}` {cell.verdict}: {_escaped(cell.reason)}"
+    failed = [check for check in cell.checks if check.verdict.fails]
+    if not failed:
+        return
+    yield f"\n### `{_code(cell.id)}` fails\n"
+    for check in failed:
+        yield from _check_findings(check)
+    yield _shell_block(cell.reproduce)
+
+
+def _check_findings(check: CheckResult) -> Iterator[str]:
+    new = check.new_findings
+    if not new:
+        yield f"- {check.check}: {_escaped(check.reason)}"
+    for finding in new[:SHOWN]:
+        yield f"- {check.check}: `{_code(finding.key)}`: {_escaped(finding.actual)}"
+    left = number_left(new, SHOWN)
+    if left:
+        yield f"- {check.check}: … and {left} more"
+
+
+def _code(text: str) -> str:
+    """Return text for a code span in a table's cell."""
+    return one_line(text).replace("`", "'").replace("|", "\\|")
+
+
+def _escaped(text: str) -> str:
+    """Return text that is neither markup nor the end of a table's cell."""
+    return "".join(f"\\{character}" if character in "\\`*_{}[]<>#|!" else character for character in one_line(text))
+
+
+def _shell_block(command: str) -> str:
+    fenced = one_line(command).replace("```", "'''")
+    return f"\n```sh\n{fenced}\n```"

@@ -1,0 +1,210 @@
+"""The report for people: a table of cells by checks, then every finding that is not known, with its evidence."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from matrix.model.result import Verdict
+from matrix.reports.formats import Format
+from matrix.reports.terminal import STYLES, WIDTH, mark
+from matrix.reports.wording import count, number_left
+from matrix.untrusted import one_line, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.model.result import CellResult, CheckResult, Finding
+    from matrix.reports import Report
+    from matrix.verdicts.regressions import CellComparison, CheckFinding, Gate
+
+SHOWN = 8
+"""Findings of one check in one cell that are shown."""
+
+SHORT = 7
+"""Characters up to which a check's name is written in one line, as its column is not narrower."""
+
+EVIDENCE_LINES = 6
+
+
+def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
+    """Return the report as text, in lines of at most `width` columns where a table can be cut."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    console.print(_table(report))
+    for line in _lines(report):
+        console.print(line, soft_wrap=True)
+    return out.getvalue()
+
+
+FORMAT = Format(name="text", file_name="gate.txt", render=render)
+
+
+def _lines(report: Report) -> Iterator[Text]:
+    """Yield all that is below the table."""
+    for cell in report.cells:
+        yield from _reason(cell)
+        if report.gate is None:
+            yield from _failures(cell, report.folder)
+    if report.gate:
+        yield from _gate(report, report.gate)
+    yield Text("")
+    yield from _known_failures(report)
+    yield from _end(report)
+
+
+def _table(report: Report) -> Table:
+    names = report.check_names
+    title = Text(one_line(f"run {report.run}, tree {report.tree}"))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("cell", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for name in names:
+        table.add_column(_heading(name), overflow="fold")
+    for name in ("first\nbuild", "second\nmake", "all"):
+        table.add_column(name, justify="right", overflow="fold")
+    for cell in report.cells:
+        table.add_row(*_row(cell, names))
+    return table
+
+
+def _heading(check: str) -> str:
+    return check.replace("-", "-\n") if len(check) > SHORT else check
+
+
+def _row(cell: CellResult, check_names: Sequence[str]) -> list[Text | str]:
+    marks = [_check_mark(cell.check(name)) for name in check_names]
+    times = [_step_time(cell, "build"), _step_time(cell, "rebuild"), f"{cell.wall_s:.0f} s"]
+    return [Text(one_line(cell.id)), mark(cell.verdict), *marks, *times]
+
+
+def _check_mark(check: CheckResult | None) -> Text:
+    if check is None:
+        return Text("")
+    return mark(check.verdict, f" {len(check.findings)}" if check.findings else "")
+
+
+def _step_time(cell: CellResult, name: str) -> str:
+    step = cell.step(name)
+    if step is None or step.exit_status is None:
+        return ""
+    return f"{step.wall_s:.1f} s"
+
+
+def _reason(cell: CellResult) -> Iterator[Text]:
+    if cell.reason:
+        yield Text(f"{one_line(cell.id)}: ").append_text(mark(cell.verdict)).append(f": {plain(cell.reason)}")
+
+
+def _failures(cell: CellResult, folder: str) -> Iterator[Text]:
+    """Yield the new findings of a cell, check by check, and the command that reproduces it."""
+    failed = [check for check in cell.checks if check.verdict.fails or check.verdict == Verdict.ERROR]
+    for check in failed:
+        yield from _check_findings(cell, check, f"{folder}/cells/{one_line(cell.id)}")
+    if failed or cell.verdict in (Verdict.FAIL, Verdict.ERROR):
+        yield Text(f"  to reproduce: {one_line(cell.reproduce)}")
+
+
+def _check_findings(cell: CellResult, check: CheckResult, folder: str) -> Iterator[Text]:
+    summary = f" {check.check}: {_summary(check)}"
+    yield Text(f"\n{one_line(cell.id)} ").append_text(mark(check.verdict)).append(summary)
+    for finding in check.new_findings[:SHOWN]:
+        yield from _finding(finding, folder)
+    left = number_left(check.new_findings, SHOWN)
+    if left:
+        yield Text(f"  … and {left} more; all are in {folder}/result.json")
+
+
+def _summary(check: CheckResult) -> str:
+    summary = count(len(check.new_findings), "finding") if check.findings else plain(check.reason)
+    known = len(check.known_findings)
+    return f"{summary} ({known} known ones beside)" if known else summary
+
+
+def _finding(finding: Finding, folder: str) -> Iterator[Text]:
+    yield Text(f"  {one_line(finding.key)}")
+    yield Text(f"    expected: {one_line(finding.expected)}")
+    yield Text(f"    actual:   {one_line(finding.actual)}")
+    for line in finding.evidence.splitlines()[:EVIDENCE_LINES]:
+        yield Text(plain(f"    | {line}"))
+    if finding.where:
+        yield Text(f"    see {one_line(f'{folder}/{finding.where}')}")
+
+
+def _gate(report: Report, gate: Gate) -> Iterator[Text]:
+    """Yield what the head breaks and mends, with evidence, the findings it is not blamed for, and the requirements."""
+    for comparison in gate.held:
+        yield from _comparison(report, gate, comparison)
+    on_base = sum(len(comparison.already) for comparison in gate.held)
+    unseen = sum(len(comparison.unseen) for comparison in gate.held)
+    yield from _not_blamed(on_base, "were on the base already")
+    yield from _not_blamed(unseen, "are of checks that the base did not come to")
+    for text, (verdict, why) in gate.required.items():
+        yield mark(verdict).append(f" {one_line(f'{text}: {why}')}", style="default")
+
+
+def _not_blamed(number: int, predicate: str) -> Iterator[Text]:
+    if number:
+        yield Text(f"\n{number} findings {predicate}, so the head is not blamed: `--format json` has each")
+
+
+def _comparison(report: Report, gate: Gate, comparison: CellComparison) -> Iterator[Text]:
+    name = one_line(gate.name(comparison))
+    place = f"{report.folder}/cells/{one_line(comparison.cell)}"
+    if comparison.undecided:
+        yield Text(f"\n{name} ").append_text(mark(Verdict.ERROR)).append(f": {plain(comparison.undecided)}")
+    if comparison.broken:
+        yield Text(f"\n{name} ").append("newly fails", STYLES[Verdict.FAIL])
+        yield from _blamed_findings(comparison.broken, f"{place}@{comparison.tree}")
+        yield Text(f"  to reproduce: {one_line(report.reproduce(comparison.id))}")
+    if comparison.mended:
+        yield Text(f"\n{name} ").append("no longer fails", STYLES[Verdict.PASS])
+        yield from _blamed_findings(comparison.mended, f"{place}@{gate.base}")
+
+
+def _blamed_findings(findings: Sequence[CheckFinding], folder: str) -> Iterator[Text]:
+    for check_finding in findings[:SHOWN]:
+        yield Text(f"  {check_finding.check}:")
+        yield from _finding(check_finding.finding, folder)
+    left = number_left(findings, SHOWN)
+    if left:
+        yield Text(f"  … and {left} more; `--format json` has each")
+
+
+def _known_failures(report: Report) -> Iterator[Text]:
+    """Yield the reason of each known failure once: they are in no other line of this report."""
+    cell_ids: dict[tuple[str, str], list[str]] = {}
+    for cell in report.cells:
+        for check, why in _known_reasons(cell):
+            cell_ids.setdefault((check, why), []).append(cell.id)
+    if cell_ids:
+        yield Text("known failures (configs/known-failures.yaml; `--format json` has each finding):")
+    for (check, why), ids in sorted(cell_ids.items()):
+        yield Text(f"  {check}: {one_line(why)} ({len(ids)} in {count(len(set(ids)), 'cell')})")
+
+
+def _known_reasons(cell: CellResult) -> Iterator[tuple[str, str]]:
+    for check in cell.checks:
+        for finding in check.known_findings:
+            yield check.check, finding.known
+
+
+def _end(report: Report) -> Iterator[Text]:
+    for note in report.notes:
+        yield Text(f"note: {one_line(note)}")
+    for cell_id in report.missing:
+        yield Text(f"{one_line(cell_id)}: ").append_text(mark(Verdict.ERROR)).append(": it has no result")
+    yield Text("verdict: ").append_text(mark(report.verdict)).append(f" ({_verdict_counts(report)})")
+    yield Text(f"run: {report.folder}")
+
+
+def _verdict_counts(report: Report) -> str:
+    numbers = Counter(cell.verdict for cell in report.cells)
+    counts = [f"{numbers[verdict]} {verdict}" for verdict in Verdict if verdict in numbers]
+    return ", ".join(counts) or "no cell was run"

@@ -1,0 +1,33 @@
+"""Words and numbers that every report and table writes alike. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 finding`, `2 findings`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def number_left(items: Sequence[object], shown: int) -> int:
+    """Return how many items are left out of a list of which the first `shown` are written."""
+    return max(len(items) - shown, 0)
+
+
+def listed(texts: Sequence[str], shown: int, separator: str = ", ") -> str:
+    """Return the first texts of a list in one line and the number of the others: `a, b and 3 more`."""
+    line = separator.join(texts[:shown])
+    left = number_left(texts, shown)
+    return f"{line} and {left} more" if left else line
+
+
+def first_of(texts: Sequence[str]) -> str:
+    """Return the first text and the number of the others: `left:/a (+2)`; nothing for an empty list."""
+    if not texts:
+        return ""
+    left = number_left(texts, 1)
+    return f"{texts[0]} (+{left})" if left else texts[0]

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from matrix.reports import wording
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 findings"), (1, "1 finding"), (2, "2 findings")])
+def test_a_noun_follows_its_number(number: int, text: str) -> None:
+    assert wording.count(number, "finding") == text
+
+
+def test_a_list_that_is_cut_says_how_many_are_left() -> None:
+    assert wording.listed(["a", "b"], 2) == "a, b"
+    assert wording.listed(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert wording.listed(["a", "b", "c"], 1, "; ") == "a and 2 more"
+    assert (wording.number_left("abc", 2), wording.number_left("abc", 5)) == (1, 0)
+
+
+def test_the_first_of_a_list_says_how_many_there_are_besides() -> None:
+    assert [wording.first_of(texts) for texts in ([], ["a"], ["a", "b", "c"])] == ["", "a", "a (+2)"]
