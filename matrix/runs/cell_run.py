@@ -99,11 +99,11 @@ def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
     tree = volumes.prepare(cell.tree, engine, context.say, context.run.pins)
     result = result.model_copy(update={"image": image, "tree": tree.identity, "host": engine.describe()})
     context.run.save(result)
-    if cell.build.start_method and not tree.generator_has_pool:
+    if cell.build.start_method and not tree.facts.generator_has_pool:
         reason = "this tree's event generator has no process pool, so no start method can be forced"
         return result.model_copy(update={"verdict": Verdict.SKIP, "reason": reason})
     for path in (cell.tree.touch_source, cell.tree.touch_header):
-        if path not in tree.index:
+        if path not in tree.facts.index:
             raise UsageError(
                 f"tree {cell.tree.name} has no {path} to touch", "Name others in a tree file: touch_source, …"
             )
@@ -135,7 +135,7 @@ def _going_on(
     below = volumes.prepare(context.below, context.engine, context.say, context.run.pins)
     context.run.progress(cell.id, "build what to go on with")
     built = context.ground.of(cell.model_copy(update={"tree": context.below}), image, below)
-    differing = kept_build.differing(below.index, tree.index)
+    differing = kept_build.differing(below.facts.index, tree.facts.index)
     touched = differing if cell.tree.edits else tuple(filter(perf.is_source, differing))
     gone_on = Predecessor(tree=context.below.name, touched=touched)
     return _cell_run(cell, context, image, tree, replace(built, touched=touched)), gone_on

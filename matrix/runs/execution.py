@@ -66,7 +66,7 @@ class Execution:
     records: list[StepRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.children = children(self.tree.index)
+        self.children = children(self.tree.facts.index)
         self.lower: dict[str, tuple[int, str]] = {}
         self.elf: dict[str, elf.ElfFacts] = {}
         self.compact: tuple[str, ...] = ()
@@ -77,8 +77,8 @@ class Execution:
         """Return all that is known so far."""
         return Transcript(
             scenario=self.scenario,
-            ignore=self.tree.ignore,
-            generator_has_pool=self.tree.generator_has_pool,
+            ignore=self.tree.facts.ignore,
+            generator_has_pool=self.tree.facts.generator_has_pool,
             tree_version=self.tree.identity.version,
             steps=self.records,
             lower=self.lower,
@@ -162,7 +162,7 @@ class Execution:
         """
         for path in touched:
             file = facts.files.get(perf.in_cell(path))
-            if not facts.failure and (file is None or file.content != self.tree.index[path][1]):
+            if not facts.failure and (file is None or file.content != self.tree.facts.index[path].content):
                 raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")
 
     def _note_databases(self, log: Path) -> str:
@@ -203,9 +203,8 @@ class Execution:
     def _note_lower(self, facts: StepFacts) -> None:
         for path in facts.files:
             relative = path.removeprefix("/src/")
-            if relative in self.tree.index:
-                mode, content = self.tree.index[relative]
-                self.lower[path] = (mode, content)
+            if relative in self.tree.facts.index:
+                self.lower[path] = self.tree.facts.index[relative]
             elif relative in self.children:
                 self.lower[path] = (0o755, "")
 

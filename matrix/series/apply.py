@@ -12,8 +12,9 @@ from matrix.config import selection
 from matrix.errors import UsageError
 from matrix.model.tree import Delta, Tree
 from matrix.scenario import perf
-from matrix.trees import git, scratch_repository, tree_archive, volumes
+from matrix.trees import git, scratch_repository, volumes
 from matrix.trees.sources import git as git_source
+from matrix.trees.tree_cache import TreeCache
 from matrix.verdicts import kept_build, series
 from matrix.verdicts.series import PatchTree
 
@@ -76,7 +77,7 @@ def below(tree: Tree, engine: Engine, say: Callable[[str], None]) -> PatchBase:
         digest = volumes.prepare(tree, engine, say).identity.sha256
     else:
         digest = volumes.prepare(tree, engine, say).identity.sha256
-        found, commit = scratch_repository.of_archive(tree_archive.path_of(digest))
+        found, commit = scratch_repository.of_archive(TreeCache.of_this_machine().archive(digest))
     return PatchBase(tree.summary, tree.model_copy(update={"name": series.BASE}), found, commit, digest)
 
 

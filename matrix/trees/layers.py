@@ -4,128 +4,105 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from matrix import files
-from matrix.scenario import perf
-from matrix.trees import edits
+from matrix.trees import edits, facts
+from matrix.trees.facts import TreeFacts, TreeFile
 from matrix.trees.scratch_repository import CommitFile
-from matrix.trees.tree_archive import Index, add_folder, digest, owned
+from matrix.trees.tree_archive import TreeWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from matrix.model.edit import Edit
+    from matrix.trees.tree_cache import TreeCache
+
+USUAL_MODE = 0o644
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What is made of a tree: an archive with the changed files, and what is to be known of them.
+    """A changed tree's upper part: `archive` holds the changed files; `facts` are of the whole tree.
 
-    `sha256` is the changed tree's content hash, `key` names the layer itself. `index` has nothing for a path that is
-    removed; `generator_has_pool` and `makefile` are None where the generator and the top's Makefile were not changed.
+    `key` names the layer, by the tree below and the archive.
     """
 
     key: str
-    sha256: str
     archive: bytes
-    index: dict[str, list[Any] | None]
-    ignore: dict[str, str]
-    generator_has_pool: bool | None
-    makefile: str | None
+    facts: TreeFacts
 
 
-def layer(
-    folder: Path, digest_of_base: str, index: Index, delta: Mapping[str, CommitFile | None], changes: Sequence[Edit]
-) -> Layer:
-    """Return the layer of files that differ and then of edits on the tree whose archive is in `folder`.
+def layer(below: TreeFacts, cache: TreeCache, delta: Mapping[str, CommitFile | None], changes: Sequence[Edit]) -> Layer:
+    """Return the layer of files that differ (None: removed), and then of edits, on a tree of the cache.
 
     Raises:
         UsageError: the edits do not fit the tree.
 
     """
-    archive = folder / f"{digest_of_base}.tar"
-    offsets = _offsets(archive)
+    edited = edits.apply(changes, _reader(below, cache, delta))
+    changed = {**delta, **{path: _edited_file(path, after, below, delta) for path, after in edited.items()}}
+    archive = _archive(changed)
+    key = hashlib.sha256(below.sha256.encode() + archive).hexdigest()[:16]
+    index = {path: None if file is None else _tree_file(file) for path, file in changed.items()}
+    return Layer(key, archive, below.with_files(index, _told(changed)))
+
+
+def _reader(
+    below: TreeFacts, cache: TreeCache, delta: Mapping[str, CommitFile | None]
+) -> Callable[[str], bytes | None]:
+    """Return the function that gives a file's content after the difference, by its path; None where there is none."""
+    offsets = cache.offsets(below.sha256)
 
     def read(path: str) -> bytes | None:
-        file = delta.get(path)
-        return (file.content if file else None) if path in delta else _read(archive, offsets.get(path))
+        if path in delta:
+            file = delta[path]
+            return file.content if file else None
+        return cache.content(below.sha256, offsets[path]) if path in offsets else None
 
-    edited = edits.apply(changes, read)
-    files = {**delta, **{path: _file(path, after, index, delta) for path, after in edited.items()}}
-    entries = {path: None if file is None else _entry(file) for path, file in files.items()}
-    after = {path: entry for path, entry in {**index, **entries}.items() if entry is not None}
-    ignore = {
-        path.rpartition("/")[0]: (file.content if file else b"").decode(errors="replace")
-        for path, file in files.items()
-        if path.rpartition("/")[2] == ".gitignore"
-    }
-    generator, makefile = files.get(perf.GENERATOR), files.get("Makefile")
-    pool = perf.has_pool(generator.content) if generator else None
-    content = _archive(files)
-    key = hashlib.sha256(digest_of_base.encode() + content).hexdigest()[:16]
-    top = makefile.content.decode(errors="replace") if makefile else None
-    return Layer(key, digest(after), content, entries, ignore, pool, top)
+    return read
 
 
-def _file(path: str, content: bytes | None, index: Index, delta: Mapping[str, CommitFile | None]) -> CommitFile | None:
+def _edited_file(
+    path: str, content: bytes | None, below: TreeFacts, delta: Mapping[str, CommitFile | None]
+) -> CommitFile | None:
+    """Return a file with the content that edits gave it, and the mode that it had; None where they removed it."""
     if content is None:
         return None
-    before = delta.get(path)
-    return CommitFile(before.mode if before else index[path][0] if path in index else 0o644, content)
+    before = delta.get(path) or below.index.get(path)
+    return CommitFile(before.mode if before else USUAL_MODE, content)
 
 
-def _entry(file: CommitFile) -> list[Any]:
+def _tree_file(file: CommitFile) -> TreeFile:
     if file.link:
-        return [file.mode, file.content.decode("utf-8", "surrogateescape")]
-    return [file.mode, hashlib.sha256(file.content).hexdigest()]
+        return TreeFile(file.mode, file.content.decode("utf-8", "surrogateescape"))
+    return TreeFile(file.mode, hashlib.sha256(file.content).hexdigest())
 
 
-def _archive(files: Mapping[str, CommitFile | None]) -> bytes:
+def _told(changed: Mapping[str, CommitFile | None]) -> dict[str, bytes]:
+    """Return the content of the changed files that tell facts; a .gitignore that was removed ignores nothing."""
+    told = {path: file.content for path, file in changed.items() if file and facts.is_telling(path)}
+    removed = {path: b"" for path, file in changed.items() if file is None and facts.is_ignore_file(path)}
+    return {**told, **removed}
+
+
+def _archive(changed: Mapping[str, CommitFile | None]) -> bytes:
     buffer = io.BytesIO()
-    folders: set[str] = set()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        add_folder(archive, "tree", folders)
-        for path, file in sorted(files.items()):
-            if file is None and any(files.get(str(parent)) for parent in PurePosixPath(path).parents):
-                continue  # what was a folder is a file now, which hides all that was in it
-            add_folder(archive, f"tree/{path}".rpartition("/")[0], folders)
-            info = owned(tarfile.TarInfo(f"tree/{path}"))
+        writer = TreeWriter(archive)
+        for path, file in sorted(changed.items()):
             if file is None:
-                info.type = tarfile.CHRTYPE  # with numbers 0, 0: overlayfs' whiteout
-                archive.addfile(info)
+                if not _is_below_file(path, changed):
+                    writer.whiteout(path)
             elif file.link:
-                info.type, info.linkname = tarfile.SYMTYPE, file.content.decode("utf-8", "surrogateescape")
-                archive.addfile(info)
+                writer.link(path, file.content.decode("utf-8", "surrogateescape"))
             else:
-                info.size, info.mode = len(file.content), file.mode
-                archive.addfile(info, io.BytesIO(file.content))
+                writer.file(path, file.mode, file.content)
     return buffer.getvalue()
 
 
-def _offsets(archive: Path) -> dict[str, list[int]]:
-    """Return where each file's content begins in an uncompressed archive, and its size; found out once."""
-    kept = archive.with_suffix(".offsets.json")
-    if not kept.is_file():
-        with tarfile.open(archive, "r:") as opened:
-            found = {
-                member.name.removeprefix("tree/"): [member.offset_data, member.size]
-                for member in opened
-                if member.isreg()
-            }
-        files.write(kept, json.dumps(found))
-    offsets: dict[str, list[int]] = json.loads(kept.read_text())
-    return offsets
-
-
-def _read(archive: Path, place: list[int] | None) -> bytes | None:
-    if place is None:
-        return None
-    with archive.open("rb") as file:
-        file.seek(place[0])
-        return file.read(place[1])
+def _is_below_file(path: str, changed: Mapping[str, CommitFile | None]) -> bool:
+    """Return whether what was a folder above a path is a file now, which hides all that was in it."""
+    return any(changed.get(str(parent)) for parent in PurePosixPath(path).parents)

@@ -1,136 +1,146 @@
-"""A tree as one normalised archive, known by the hash of its content."""
+"""A tree as one normalised archive, below the folder `tree/`: owner, dates and modes do not depend on its source.
+
+Everything that comes from a tree is untrusted: its paths are checked here, once, and no file is unpacked on this host.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import re
 import tarfile
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from matrix import paths
 from matrix.engine.api import UID
 from matrix.errors import UsageError
 from matrix.scenario import perf
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from matrix.trees import sources
+from matrix.trees import facts
+from matrix.trees.facts import LINK_MODE, TreeFacts, TreeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from matrix.trees.sources import Member
 
 MTIME = 946684800  # 2000-01-01: older than anything a build writes
-Index = dict[str, list[Any]]
-
-
-def digest(index: Mapping[str, Sequence[Any]]) -> str:
-    """Return a tree's content hash: over each path, mode and content, sorted by path."""
-    listing = "".join(f"{path}\0{mode}\0{content}\n" for path, (mode, content) in sorted(index.items()))
-    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def owned(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Return an archive's header with the owner and date that everything in a tree has."""
-    info.uid = info.gid = UID
-    info.mtime = MTIME
-    return info
-
-
-def add_folder(archive: tarfile.TarFile, path: str, folders: set[str]) -> None:
-    """Add a folder and those above it to an archive, unless they are there already."""
-    if path in folders:
-        return
-    if "/" in path:
-        add_folder(archive, path.rpartition("/")[0], folders)
-    folders.add(path)
-    info = owned(tarfile.TarInfo(path))
-    info.type, info.mode = tarfile.DIRTYPE, 0o755
-    archive.addfile(info)
-
-
+TOP = "tree"
 MAX_BYTES = 8 << 30
 MAX_FILES = 1_000_000
 TOO_LARGE = "the tree is larger than any kernel"
 
 
-def wanted(path: str) -> bool:
-    """Return whether a path of a kernel tree is one that tools/perf may need: the top's files and perf.PARTS."""
-    return "/" not in path or path.startswith(perf.PARTS)
+class TreeWriter:
+    """Adds files of a tree, and the folders that they are in, to an archive."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+        self._folders: set[str] = set()
+        self._add_folder(TOP)
+
+    def file(self, path: str, mode: int, content: bytes) -> None:
+        """Add a file with its permission bits."""
+        info = self._entry(path)
+        info.size, info.mode = len(content), mode
+        self._archive.addfile(info, io.BytesIO(content))
+
+    def link(self, path: str, target: str) -> None:
+        """Add a symbolic link."""
+        info = self._entry(path)
+        info.type, info.linkname = tarfile.SYMTYPE, target
+        self._archive.addfile(info)
+
+    def whiteout(self, path: str) -> None:
+        """Add what hides a file of the layers below.
+
+        A whiteout is a character device with the numbers 0, 0: https://docs.kernel.org/filesystems/overlayfs.html
+        """
+        info = self._entry(path)
+        info.type = tarfile.CHRTYPE
+        self._archive.addfile(info)
+
+    def is_folder(self, path: str) -> bool:
+        """Return whether a path is a folder that was added."""
+        return f"{TOP}/{path}" in self._folders
+
+    def _entry(self, path: str) -> tarfile.TarInfo:
+        name = f"{TOP}/{path}"
+        self._add_folder(name.rpartition("/")[0])
+        return _owned(name)
+
+    def _add_folder(self, name: str) -> None:
+        """Add a folder and those above it, unless they are there already."""
+        if name in self._folders:
+            return
+        above = name.rpartition("/")[0]
+        if above:
+            self._add_folder(above)
+        self._folders.add(name)
+        info = _owned(name)
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+        self._archive.addfile(info)
 
 
-def path_of(digest: str) -> Path:
-    """Return where the archive of the tree with this content hash is kept."""
-    return paths.cache() / "trees" / f"{digest}.tar"
+def _owned(name: str) -> tarfile.TarInfo:
+    """Return an archive's header with the owner and date that everything in a tree has."""
+    info = tarfile.TarInfo(name)
+    info.uid = info.gid = UID
+    info.mtime = MTIME
+    return info
 
 
-def write(members: Iterator[sources.Member], archive: tarfile.TarFile) -> dict[str, Any]:
-    """Copy the members that are wanted into `archive`, normalised, and return what is to be known of them.
+class _TreeCopy:
+    """A tree whose members are being copied into an archive, and what is known of it so far."""
 
-    The hash is over each path, mode and content, sorted by path, so it does not depend on the source's kind.
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._writer = TreeWriter(archive)
+        self._size_bytes = 0
+        self.index: dict[str, TreeFile] = {}
+        self.told: dict[str, bytes] = {}
 
-    Raises:
-        UsageError: a path leads out of the tree, or the tree is beyond all bounds.
+    def add(self, path: str, member: Member) -> None:
+        self._check_is_new(path)
+        self._check_size(member)
+        if member.target is not None:
+            self._writer.link(path, member.target)
+            self.index[path] = TreeFile(LINK_MODE, member.target)
+            return
+        content, mode = member.read(), 0o755 if member.executable else 0o644
+        self._writer.file(path, mode, content)
+        self.index[path] = TreeFile(mode, hashlib.sha256(content).hexdigest())
+        if facts.is_telling(path):
+            self.told[path] = content
 
-    """
-    index: dict[str, list[Any]] = {}
-    ignore: dict[str, str] = {}
-    kept: dict[str, bytes] = {}
-    folders: set[str] = set()
-    size = 0
-    add_folder(archive, "tree", folders)
-    for member in members:
-        path = checked(member.path)
-        if not wanted(path):
-            continue
-        if (
-            path in index
-            or any(str(parent) in index for parent in PurePosixPath(path).parents)
-            or f"tree/{path}" in folders
-        ):
+    def _check_is_new(self, path: str) -> None:
+        is_below_file = any(str(parent) in self.index for parent in PurePosixPath(path).parents)
+        if path in self.index or is_below_file or self._writer.is_folder(path):
             raise UsageError(
                 f"the tree holds a path twice: {path!r}", "A file, a link and a folder cannot share a name."
             )
-        size += member.size
-        if size > MAX_BYTES or len(index) > MAX_FILES:
+
+    def _check_size(self, member: Member) -> None:
+        self._size_bytes += member.size
+        if self._size_bytes > MAX_BYTES or len(self.index) > MAX_FILES:
             raise UsageError(TOO_LARGE, f"At most {MAX_BYTES} bytes in {MAX_FILES} files.")
-        if "/" in path:
-            add_folder(archive, f"tree/{path.rpartition('/')[0]}", folders)
-        index[path] = _add(archive, path, member, kept, ignore)
-    return {
-        "sha256": digest(index),
-        "version": kernel_version(kept.get("Makefile", b"").decode(errors="replace")),
-        "index": index,
-        "ignore": ignore,
-        "generator_has_pool": perf.has_pool(kept.get(perf.GENERATOR, b"")),
-    }
 
 
-def _add(
-    archive: tarfile.TarFile,
-    path: str,
-    member: sources.Member,
-    kept: dict[str, bytes],
-    ignore: dict[str, str],
-) -> list[Any]:
-    info = owned(tarfile.TarInfo(f"tree/{path}"))
-    if member.target is not None:
-        info.type, info.linkname = tarfile.SYMTYPE, member.target
-        archive.addfile(info)
-        return [0o777, member.target]
-    content = member.read()
-    info.size, info.mode = len(content), 0o755 if member.executable else 0o644
-    archive.addfile(info, io.BytesIO(content))
-    if path in ("Makefile", perf.GENERATOR):
-        kept[path] = content
-    if path.rpartition("/")[2] == ".gitignore":
-        ignore[path.rpartition("/")[0]] = content.decode(errors="replace")
-    return [info.mode, hashlib.sha256(content).hexdigest()]
+def write(members: Iterator[Member], archive: tarfile.TarFile) -> TreeFacts:
+    """Copy the members that are wanted into `archive`, normalised, and return the tree's facts.
+
+    Raises:
+        UsageError: a path leads out of the tree or comes twice, or the tree is beyond all bounds.
+
+    """
+    copy = _TreeCopy(archive)
+    for member in members:
+        path = checked(member.path)
+        if wanted(path):
+            copy.add(path, member)
+    return facts.NOTHING.with_files(copy.index, copy.told)
+
+
+def wanted(path: str) -> bool:
+    """Return whether a path of a kernel tree is one that tools/perf may need: the top's files and perf.PARTS."""
+    return "/" not in path or path.startswith(perf.PARTS)
 
 
 def checked(path: str) -> str:
@@ -141,13 +151,7 @@ def checked(path: str) -> str:
 
     """
     parts = path.split("/")
-    if not path or path.startswith("/") or "\0" in path or any(part in ("", ".", "..") for part in parts):
+    is_plain = not any(part in ("", ".", "..") for part in parts)
+    if not is_plain or "\0" in path:
         raise UsageError(f"the tree holds a path that leads out of it: {path!r}")
     return path
-
-
-def kernel_version(makefile: str) -> str:
-    """Return the version (`7.3.4`) that the text of a kernel's top Makefile names, or nothing where it names none."""
-    words = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)$", makefile, re.M))
-    numbers = ".".join(words.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
-    return (numbers + words.get("EXTRAVERSION", "")) if words.get("VERSION") else ""

@@ -53,7 +53,7 @@ def _directives(source: str) -> list[str]:
     return [" ".join(line.split()) for line in _DIRECTIVE.findall(bare)]
 
 
-def differing(below: Mapping[str, Sequence[object]], index: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
+def differing(below: Mapping[str, object], index: Mapping[str, object]) -> tuple[str, ...]:
     """Return the paths of a tree that are not the same in the one below it, sorted; both map paths to their entries."""
     return tuple(sorted(path for path, entry in index.items() if below.get(path) != entry))
 

@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from matrix.config import load, selection
-from matrix.trees import git, tree_archive, volumes
+from matrix.trees import git, volumes
+from matrix.trees.tree_cache import TreeCache
 from tests.engine.conftest import FAKE, PATIENCE_S, PLACE, ROOT, Bench, Done, edit
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def committed(folder: Path) -> tuple[str, ...]:
 def unpacked(folder: Path, engine: Engine) -> None:
     """Put the tree 7.3 into a folder."""
     tree = volumes.prepare(selection.tree(load.load(), "7.3"), engine, print)
-    with tarfile.open(tree_archive.path_of(tree.identity.sha256)) as archive:
+    with tarfile.open(TreeCache.of_this_machine().archive(tree.identity.sha256)) as archive:
         archive.extractall(folder.parent, filter="data")
     (folder.parent / "tree").rename(folder)
 

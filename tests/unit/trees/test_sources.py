@@ -169,7 +169,7 @@ def test_the_hash_does_not_depend_on_the_kind_of_source(repository: Path, tmp_pa
     hashes = set()
     for text in (f"git:{repository}@v1", f"dir:{repository}", f"tar:{archive}"):
         with tarfile.open(fileobj=io.BytesIO(), mode="w|") as sink:
-            hashes.add(tree_archive.write(opened(text).members(), sink)["sha256"])
+            hashes.add(tree_archive.write(opened(text).members(), sink).sha256)
     assert len(hashes) == 1
 
 

@@ -1,216 +1,128 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix.errors import UsageError
-from matrix.trees import tree_archive, volumes
-from matrix.trees.sources import Member, Source
+from matrix.model.edit import Change, Edit
+from matrix.model.tree import Delta, Tree
+from matrix.trees import git, scratch_repository, volumes
+from matrix.trees.tree_cache import TreeCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MAKEFILE = b"VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\nNAME = x\n"
-KERNEL = {"Makefile": MAKEFILE, "tools/perf/Makefile.perf": b"all:\n"}
+MAKEFILE = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\n"
+JEVENTS = "tools/perf/pmu-events/jevents.py"
 
 
-def regular(path: str, content: bytes = b"1", *, executable: bool = False) -> Member:
-    return Member(path, len(content), executable, None, lambda: content)
+class FakeEngine:
+    """An engine that keeps each volume as the names in its archive."""
+
+    def __init__(self) -> None:
+        self.volumes: dict[str, dict[str, tarfile.TarInfo]] = {}
+
+    def provide(self, volume: str, purpose: str, archive: Callable[[], Iterator[bytes]]) -> None:
+        assert purpose == "tree"
+        with tarfile.open(fileobj=io.BytesIO(b"".join(archive()))) as opened:
+            self.volumes[volume] = {entry.name: entry for entry in opened}
 
 
-def link(path: str, target: str) -> Member:
-    return Member(path, 0, executable=False, target=target, read=bytes)
+@pytest.fixture
+def folder(places: Path) -> Path:
+    """Return a small kernel tree."""
+    files = {
+        "Makefile": MAKEFILE, "tools/perf/Makefile.perf": "all:\n", JEVENTS: "", "tools/.gitignore": "*.o\n",
+        "scripts/run": "#!/bin/sh\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        path = places / "linux" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (places / "linux/scripts/run").chmod(0o755)
+    return places / "linux"
 
 
-def members(files: dict[str, bytes]) -> Iterator[Member]:
-    return (regular(path, content) for path, content in files.items())
+def prepared(tree: Tree, engine: FakeEngine, pins: Path | None = None) -> volumes.PreparedTree:
+    return volumes.prepare(tree, engine, lambda _: None, pins)  # type: ignore[arg-type] # it only fills volumes
 
 
-def written(*given: Member) -> tuple[dict[str, object], list[tarfile.TarInfo]]:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        facts = tree_archive.write(iter(given), archive)
-    buffer.seek(0)
-    with tarfile.open(fileobj=buffer) as archive:
-        return facts, archive.getmembers()
+def edit(name: str, **change: str | bool) -> Edit:
+    return Edit(name=name, summary=name, trees=("*",), changes=(Change.model_validate(change),))
 
 
-def digest(*given: Member) -> object:
-    return written(*given)[0]["sha256"]
+def test_a_tree_is_in_one_volume_with_its_facts(folder: Path) -> None:
+    engine = FakeEngine()
+    found = prepared(Tree(name="t", source=f"dir:{folder}"), engine)
+    assert found.volumes == (f"pbm-tree-{found.identity.sha256[:16]}",)
+    assert "tree/Makefile" in engine.volumes[found.volumes[0]]
+    assert (found.identity.version, found.identity.origin) == ("7.3.0", str(folder))
+    assert found.facts == TreeCache.of_this_machine().facts(found.identity.sha256)
 
 
-@pytest.mark.parametrize("path", ["a", "a/b.c", "a b", "..a", "a..", "caf\udce9", "a\nb"])
-def test_a_path_inside_the_tree_is_taken(path: str) -> None:
-    assert tree_archive.checked(path) == path
-
-
-@pytest.mark.parametrize("path", ["", "/a", "..", "../a", "a/../b", "a/..", "./a", "a/./b", "a//b", "a/", "a\0b"])
-def test_a_path_that_leads_out_of_the_tree_is_refused(path: str) -> None:
-    with pytest.raises(UsageError, match="leads out of it"):
-        tree_archive.checked(path)
-    with pytest.raises(UsageError, match="leads out of it"):
-        written(regular(path))
-
-
-@pytest.mark.parametrize(
-    ("path", "wanted"),
-    [
-        ("Makefile", True),
-        (".gitignore", True),
-        ("tools/perf/perf.c", True),
-        ("scripts/x", True),
-        ("kernel/bpf/btf.c", True),
-        ("kernel/fork.c", False),
-        ("drivers/x.c", False),
-        ("toolsy/x.c", False),
-    ],
-)
-def test_only_what_perf_may_need_is_taken(path: str, *, wanted: bool) -> None:
-    assert tree_archive.wanted(path) is wanted
-    assert (path in written(regular(path))[0]["index"]) is wanted  # type: ignore[operator]
-
-
-def test_files_and_their_folders_are_normalised() -> None:
-    _, entries = written(regular("tools/a.sh", executable=True), regular("tools/sub/b"), link("tools/c", "a.sh"))
-    assert [entry.name for entry in entries] == [
-        "tree",
-        "tree/tools",
-        "tree/tools/a.sh",
-        "tree/tools/sub",
-        "tree/tools/sub/b",
-        "tree/tools/c",
-    ]
-    assert {(entry.uid, entry.gid, entry.mtime) for entry in entries} == {(1000, 1000, tree_archive.MTIME)}
-    modes = {entry.name: entry.mode for entry in entries if entry.isfile() or entry.isdir()}
-    assert (modes["tree/tools/a.sh"], modes["tree/tools/sub/b"], modes["tree/tools"]) == (0o755, 0o644, 0o755)
-    assert entries[-1].linkname == "a.sh"
-
-
-def test_the_index_holds_mode_and_digest_or_target_of_each_path() -> None:
-    facts, _ = written(regular("a", b""), link("b", "../a"))
-    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert facts["index"] == {"a": [0o644, empty], "b": [0o777, "../a"]}
-
-
-def test_the_hash_does_not_depend_on_the_order() -> None:
-    one, two, three = regular("a"), regular("tools/b"), link("c", "a")
-    assert digest(one, two, three) == digest(three, two, one)
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        [regular("a", b"2")],
-        [regular("b")],
-        [regular("a", executable=True)],
-        [link("a", "1")],
-        [regular("a"), regular("b")],
-        [],
-    ],
-)
-def test_the_hash_depends_on_path_mode_and_content(other: list[Member]) -> None:
-    assert digest(regular("a")) != digest(*other)
-
-
-def test_what_is_not_taken_does_not_change_the_hash() -> None:
-    assert digest(regular("a"), regular("drivers/x.c")) == digest(regular("a"))
-
-
-def test_a_name_that_is_no_utf_8_has_a_hash_too() -> None:
-    assert digest(regular("caf\udce9")) != digest(regular("cafe"))
-
-
-def test_version_ignore_files_and_the_generators_pool_are_told() -> None:
-    facts, _ = written(
-        regular("Makefile", MAKEFILE),
-        regular(".gitignore", b"*.o\n"),
-        regular("tools/perf/.gitignore", b"perf\xff\n"),
-        regular("tools/perf/pmu-events/jevents.py", b"from x import ProcessPoolExecutor\n"),
+def test_an_edited_tree_has_a_layer_of_what_the_edits_changed_and_facts_of_the_whole(folder: Path) -> None:
+    engine = FakeEngine()
+    bare = prepared(Tree(name="t", source=f"dir:{folder}"), engine)
+    edits = (
+        edit("newer", file="Makefile", find="^VERSION = 7$", replace="VERSION = 8"),
+        edit("pool", file=JEVENTS, find=r"\A", replace="ProcessPoolExecutor"),
+        edit("gone", file="tools/.gitignore", remove=True),
+        edit("run", file="scripts/run", find="sh", replace="bash"),
+        edit("new", file="lib/new.c", add="int new;"),
     )
-    assert facts["version"] == "7.3.0-rc1"
-    assert facts["ignore"] == {"": "*.o\n", "tools/perf": "perf\ufffd\n"}
-    assert facts["generator_has_pool"] is True
-    assert written(regular("tools/perf/pmu-events/jevents.py"))[0]["generator_has_pool"] is False
+    found = prepared(Tree(name="t+all", source=f"dir:{folder}", edits=edits), engine)
+    layer, below = found.volumes
+    assert (below,) == bare.volumes
+    assert engine.volumes[layer]["tree/tools/.gitignore"].ischr(), "a whiteout"
+    assert engine.volumes[layer]["tree/scripts/run"].mode == 0o755
+    assert found.facts.version == found.identity.version == "8.3.0"
+    assert found.facts.generator_has_pool
+    assert found.facts.ignore == {"tools": ""}
+    assert found.facts.index.keys() == {*bare.facts.index, "lib/new.c"} - {"tools/.gitignore"}
+    assert found.facts.index["tools/perf/Makefile.perf"] == bare.facts.index["tools/perf/Makefile.perf"]
+    assert found.facts.sha256 == found.identity.sha256 != bare.identity.sha256
+    assert found.identity.origin == f"{folder}, edited: newer, pool, gone, run, new"
 
 
-@pytest.mark.parametrize(("makefile", "version"), [(b"", ""), (b"VERSION = 7\n", "7.."), (b"VERSION =\n", "")])
-def test_a_makefile_without_a_version_is_no_kernels(makefile: bytes, version: str) -> None:
-    assert written(regular("Makefile", makefile))[0]["version"] == version
+def test_a_tree_with_a_difference_is_the_commit_that_it_leads_to(folder: Path) -> None:
+    git.run(folder, "init", "-q")
+    commits = []
+    for number in (7, 8):
+        (folder / "Makefile").write_text(MAKEFILE.replace("7", str(number)))
+        git.run(folder, "add", "-A")
+        git.run(folder, "commit", "-q", "-m", str(number))
+        commits.append(git.commit(folder, "HEAD"))
+        (folder / "scripts/run").unlink(missing_ok=True)
+        (folder / f"scripts/link{number}").symlink_to("../Makefile")
+    base, head = (prepared(Tree(name="t", source=f"git:{folder}@{commit}"), FakeEngine()) for commit in commits)
+    delta = Delta(repository=str(folder), base=commits[0], commit=commits[1], sha256=base.identity.sha256)
+    found = prepared(Tree(name="t", source=f"git:{folder}@{commits[0]}", delta=delta), FakeEngine())
+    assert found.facts == head.facts
+    assert found.identity.origin.endswith(f", with commit {commits[1][:12]}")
+    other = delta.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(UsageError, match="no longer what the patches were applied to"):
+        prepared(Tree(name="t", source=f"git:{folder}@{commits[0]}", delta=other), FakeEngine())
+    assert scratch_repository.difference(delta)["scripts/run"] is None
 
 
-def test_a_tree_beyond_all_bounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="larger than any kernel"):
-        written(Member("a", tree_archive.MAX_BYTES + 1, executable=False, target=None, read=bytes))
-    monkeypatch.setattr(tree_archive, "MAX_FILES", 1)
-    with pytest.raises(UsageError, match="larger than any kernel"):
-        written(regular("a"), regular("b"), regular("c"))
+def test_a_run_goes_on_with_the_content_that_it_noted(folder: Path, places: Path) -> None:
+    tree = Tree(name="t", source=f"dir:{folder}")
+    first = prepared(tree, FakeEngine(), places / "pins")
+    (folder / "Makefile").write_text("VERSION = 9\n")
+    assert prepared(tree, FakeEngine(), places / "pins") == first
+    assert prepared(tree, FakeEngine()) != first
 
 
-def test_a_link_is_no_folder_for_other_paths() -> None:
-    with pytest.raises(UsageError):
-        written(regular("tools/x/a"), link("tools/x", "/etc"), regular("tools/x/passwd"))
-
-
-def test_a_path_that_comes_twice_is_refused_or_taken_once() -> None:
-    try:
-        _, entries = written(regular("a", b"1"), regular("a", b"2"))
-    except UsageError:
-        return
-    assert [entry.name for entry in entries].count("tree/a") == 1
-
-
-def source(files: dict[str, bytes], fixed: str = "") -> Source:
-    return Source("a folder", fixed, lambda: members(files))
-
-
-def silent(_: str) -> None:
-    """Say nothing."""
-
-
-def test_an_archive_is_kept_by_the_hash_of_its_content(tmp_path: Path) -> None:
-    facts = volumes._archived(tmp_path, source(KERNEL), silent)
-    with tarfile.open(tmp_path / f"{facts['sha256']}.tar") as archive:
-        assert "tree/tools/perf/Makefile.perf" in archive.getnames()
-    assert json.loads((tmp_path / f"{facts['sha256']}.json").read_text()) == facts
-    assert b"".join(volumes._blocks(tmp_path / f"{facts['sha256']}.tar"))[:4] == b"tree"
-
-
-def test_a_source_of_fixed_content_is_read_once(tmp_path: Path) -> None:
-    said: list[str] = []
-    one = volumes._archived(tmp_path, source(KERNEL, "git 1"), said.append)
-    assert volumes._archived(tmp_path, source({}, "git 1"), said.append) == one
-    assert said == ["reading a folder"]
-    (tmp_path / f"{one['sha256']}.tar").unlink()
-    assert volumes._archived(tmp_path, source(KERNEL, "git 1"), said.append) == one
-    assert len(said) == 2
-
-
-def test_a_folder_is_read_every_time(tmp_path: Path) -> None:
-    one = volumes._archived(tmp_path, source(KERNEL), silent)
-    two = volumes._archived(tmp_path, source({**KERNEL, "README": b"new"}), silent)
-    assert one["sha256"] != two["sha256"]
-
-
-@pytest.mark.parametrize("left_out", KERNEL)
-def test_what_is_no_kernel_tree_is_refused_and_not_kept(tmp_path: Path, left_out: str) -> None:
-    files = {path: content for path, content in KERNEL.items() if path != left_out}
-    with pytest.raises(UsageError, match="a folder is no kernel tree"):
-        volumes._archived(tmp_path, source(files, "git 1"), silent)
-    assert not [path for path in tmp_path.iterdir() if path.suffix in (".tar", ".json", ".source")]
-
-
-def test_two_folders_that_are_read_at_the_same_time_are_kept_apart(tmp_path: Path) -> None:
-    def slow() -> Iterator[Member]:
-        yield from members(KERNEL)
-        volumes._archived(tmp_path, source({**KERNEL, "other": b"2"}), silent)
-        yield regular("mine")
-
-    facts = volumes._archived(tmp_path, Source("slow", "", slow), silent)
-    with tarfile.open(tmp_path / f"{facts['sha256']}.tar") as archive:
-        assert "tree/mine" in archive.getnames()
-        assert "tree/other" not in archive.getnames()
+def test_a_note_that_is_broken_or_of_a_tree_that_is_gone_is_told(folder: Path, places: Path) -> None:
+    tree = Tree(name="t", source=f"dir:{folder}")
+    first = prepared(tree, FakeEngine(), places / "pins")
+    TreeCache.of_this_machine().archive(first.identity.sha256).unlink()
+    with pytest.raises(UsageError, match=r"the tree that this run began with \(.*linux\) is no longer in the cache"):
+        prepared(tree, FakeEngine(), places / "pins")
+    (places / "pins/t.json").write_text("{")
+    with pytest.raises(UsageError, match=r"t\.json does not say which tree the run began with"):
+        prepared(tree, FakeEngine(), places / "pins")
