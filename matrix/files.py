@@ -1,14 +1,16 @@
-"""Small tar archives in memory."""
+"""Files that are there whole or not at all, and small tar archives in memory."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import secrets
 import tarfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -24,12 +26,26 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
+@contextlib.contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """Give the path of a new file in the same folder, made if it was not there; a file left at it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a file that takes the place of `path` where the body of the `with` ends without an error."""
+    with part_of(path) as part:
+        yield part
+        part.replace(path)
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file, text as UTF-8, so that it is there whole or not at all."""
+    with replacing(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)

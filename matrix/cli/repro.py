@@ -35,6 +35,7 @@ def bundle(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")] = None,
 ) -> None:
     """Write one file to attach to a mail: a result, its logs, recipe and patch; no sources, no private paths."""
+    from matrix import files
     from matrix.repro import bundle as bundles
     from matrix.repro import original
 
@@ -48,12 +49,7 @@ def bundle(
     target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_bytes(packed)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    files.write(target, packed)
     typer.echo(f"{target}: {len(packed) / 1024:.0f} KiB; `perf-matrix repro --from {target}` reproduces it")
 
 

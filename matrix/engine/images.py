@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from matrix import paths
+from matrix import files, paths
 from matrix.engine.api import UID
 from matrix.errors import InfrastructureError
 from matrix.model.result import ImageIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from matrix.engine.api import Engine
     from matrix.model.image import Base, Image
@@ -76,7 +75,7 @@ def _packages(tag: str, digest: str, engine: Engine) -> dict[str, str]:
         if status:
             raise InfrastructureError(f"the packages of {tag} could not be listed: {output.decode(errors='replace')}")
         lines = (line.partition(" ") for line in output.decode(errors="replace").splitlines())
-        _write(record, json.dumps({name: version for name, _, version in lines}))
+        files.write(record, json.dumps({name: version for name, _, version in lines}))
     packages: dict[str, str] = json.loads(record.read_text())
     return packages
 
@@ -100,7 +99,7 @@ def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
             how = f"mmdebstrap {recipe.bootstrap.suite}" if recipe.bootstrap else ""
         else:
             how = f"pulled {digest}"
-        _write(origin, how)
+        files.write(origin, how)
     return tag
 
 
@@ -156,10 +155,3 @@ def lock(name: str) -> FileLock:
     folder = paths.cache() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{name}.lock")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

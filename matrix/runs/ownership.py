@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from matrix import paths
+from matrix import files, paths
 from matrix.engine.cache import KEPT
 from matrix.errors import InfrastructureError, UsageError
 
@@ -33,7 +33,7 @@ def owner() -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
-            path.write_text(secrets.token_hex(6))
+            files.write(path, secrets.token_hex(6))
         return path.read_text()
 
 

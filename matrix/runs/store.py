@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from matrix import __version__, paths
 from matrix.errors import UsageError
-from matrix.files import write
+from matrix.files import replacing, write
 from matrix.model.base import Frozen
 from matrix.model.cell_id import CellId
 from matrix.model.result import CellResult, RequirementVerdict
@@ -170,14 +170,8 @@ class Run:
     def save_transcript(self, cell_id: str, transcript: dict[str, Any]) -> None:
         """Keep all that a cell's containers said, for checks made later."""
         path = self.cell(cell_id) / "transcript.json.gz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        try:
-            with gzip.open(part, "wt", encoding="utf-8", compresslevel=3) as file:
-                json.dump(transcript, file)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as part, gzip.open(part, "wt", encoding="utf-8", compresslevel=3) as file:
+            json.dump(transcript, file)
 
     def transcript(self, cell_id: str) -> Any:
         """Return what was kept by `save_transcript`, or nothing."""

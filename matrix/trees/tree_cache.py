@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -117,15 +116,12 @@ class TreeCache:
     def _read(self, source: Source, say: Say) -> TreeFacts:
         """Read a source's tree into an archive of the cache, and return its facts."""
         say(f"reading {source.origin}")
-        part = self.folder / f"{self._pointer(source).stem}.{secrets.token_hex(4)}.part"
-        try:
-            with part.open("wb") as file, tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        with files.part_of(self._pointer(source)) as part:  # its own name is known when it has been read
+            with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
                 facts = tree_archive.write(source.members(), archive)
             _check_is_kernel(facts, source.origin)
             archive_bytes = part.stat().st_size
             part.replace(self.archive(facts.sha256))
-        finally:
-            part.unlink(missing_ok=True)
         cached = _CachedFacts.of(facts, archive_bytes)
         files.write(self.folder / f"{facts.sha256}.json", json.dumps(cached.model_dump()))
         if source.fixed:

@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import io
 import tarfile
+from typing import TYPE_CHECKING
 
+import pytest
+
+from matrix import files
 from matrix.files import tar_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_archive_holds_the_files_that_anyone_may_read() -> None:
@@ -22,3 +29,31 @@ def test_the_same_files_give_the_same_archive() -> None:
     assert tar_of({"a": b"1"}) == tar_of({"a": b"1"})
     with tarfile.open(fileobj=io.BytesIO(tar_of({}))) as empty:
         assert empty.getmembers() == []
+
+
+@pytest.mark.parametrize("content", ["caf\u00e9\n", b"\0\xff"])
+def test_a_file_is_written_whole_in_place_of_the_one_before(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "new" / "file"
+    for _ in range(2):
+        files.write(path, content)
+        assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+def test_a_file_that_could_not_be_written_whole_is_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    files.write(path, "before")
+    with pytest.raises(UnicodeEncodeError), files.replacing(path) as part:
+        part.write_text("half\udce9", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        files.write(path, "\udce9")
+    assert path.read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_that_write_one_file_do_not_write_into_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with files.replacing(path) as one, files.replacing(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"

@@ -6,7 +6,7 @@ import re
 import tarfile
 from typing import TYPE_CHECKING
 
-from matrix import paths
+from matrix import files, paths
 from matrix.engine import images
 from matrix.errors import UsageError
 from matrix.model.image import Base, Bootstrap
@@ -62,10 +62,8 @@ def _fetch(package: str, suite: str, path: Path, engine: Engine, say: Say) -> No
     base = Base(pull=f"debian:{codename}", bootstrap=Bootstrap(suite=codename))
     image = images.base(base, engine, say)
     say(f"downloading {package} from {suite}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    engine.fetch(image, _SCRIPT.format(package=package, suite=suite), _FETCHED, part)
-    part.replace(path)
+    with files.replacing(path) as part:
+        engine.fetch(image, _SCRIPT.format(package=package, suite=suite), _FETCHED, part)
 
 
 def _version(path: Path) -> str:
