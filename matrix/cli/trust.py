@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matrix.model.edit import Edit
     from matrix.runs.store import Run
     from matrix.verdicts.claims import ClaimRow
-    from matrix.verdicts.mutants import Trust
+    from matrix.verdicts.mutants import MutantsResult
 
 Faults = Annotated[list[str], typer.Option("--select", "-s", help="Faults by glob, as 'undo-*'.")]
 Base = Annotated[str, typer.Option("--tree", "-t", help="The tree to plant them in.")]
@@ -43,11 +43,11 @@ def mutants(
         tree = this.settings().trees[0]
         kind = this.settings().kind
         assert isinstance(kind, MutantsRun)
-        chosen = judge.of_run(loaded.edits, kind.planted)
+        chosen = judge.faults_of_run(loaded.edits, kind.planted)
     else:
         loaded = load.load(configs)
         selection.tree(loaded, tree)
-        chosen = judge.faults(loaded.edits, tree, select)
+        chosen = judge.select_faults(loaded.edits, tree, select)
         if show:
             _list(chosen, json_output=json_output)
             return
@@ -61,7 +61,7 @@ def mutants(
             base=selection.tree(loaded, tree).name,
         )
     _do(this, number, engine, console)
-    found = judge.trust(this.name, tree, chosen, {result.id: result for result in this.results()})
+    found = judge.mutants_result(this.name, tree, chosen, {result.id: result for result in this.results()})
     if json_output:
         print_json(found.model_dump(mode="json"))
     else:
@@ -102,14 +102,14 @@ def claims(
         )
     _do(this, number, engine, console)
     results = {result.id: result for result in this.results()}
-    found = judge.rows(known, names[0], names[1], results, store.comparisons())
+    found = judge.claim_rows(known, names[0], names[1], results, store.comparisons())
     if json_output:
         rows = [row.model_dump(mode="json") for row in found]
         print_json({"run": this.name, "tree": tree, "base": base, "claims": rows})
     else:
         _print_claims(found, tree, base, console)
         console.print(f"\nrun: {this.folder}")
-    raise typer.Exit(judge.exit_status(found, judge.undone(known, names, results)))
+    raise typer.Exit(judge.exit_status(found, judge.undecided_cells(known, names, results)))
 
 
 def _print_claims(found: tuple[ClaimRow, ...], tree: str, base: str, console: Console) -> None:
@@ -170,7 +170,7 @@ def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:
     typer.echo(f"{len(chosen)} faults", err=True)
 
 
-def _print(found: Trust, folder: str, console: Console) -> None:
+def _print(found: MutantsResult, folder: str, console: Console) -> None:
     from matrix.reports.terminal import WIDTH
     from matrix.untrusted import plain
 

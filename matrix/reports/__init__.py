@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import CellResult, Verdict, worst
-from matrix.reports.wording import count
 from matrix.verdicts.regressions import Gate
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -227,10 +227,10 @@ def judged(
 ) -> CellResult:
     """Return a result with what the checks say of its transcript, and of it beside that of the base tree."""
     observations = transcript.observations(base=base)
-    found = judge.judge(observations, known)
-    verdict = judge.overall(found)
+    found = judge.check_results(observations, known)
+    verdict = judge.cell_verdict(found)
     program = observations.steps["build"].files.get(f"{observations.output}/perf")
-    update = {"steps": judge.steps(observations), "checks": found, "verdict": verdict, "reason": ""}
+    update = {"steps": judge.step_results(observations), "checks": found, "verdict": verdict, "reason": ""}
     return result.model_copy(update={**update, "program_sha256": program.content if program else ""})
 
 

@@ -1,4 +1,4 @@
-"""Claims about a series, each decided by a check's findings or said to be undecided, and why. Pure."""
+"""Claims of a series, each confirmed or refuted by a check or by a measure, or undecided with the reason. Pure."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
-from matrix.model.result import Verdict
+from matrix.model.result import STEP_FAILED, Verdict
 from matrix.verdicts.requirement import Requirement, verdict_on
+from matrix.verdicts.wording import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from matrix.model.cell_id import CellId, Place
-    from matrix.model.claim import Claim, DecidedBy
-    from matrix.model.result import CellResult, Finding
-    from matrix.verdicts.comparison import ComparisonRun
+    from matrix.model.claim import Claim, DecidedBy, MeasuredBy
+    from matrix.model.result import CellResult, CheckResult, Finding
+    from matrix.verdicts.comparison import Comparison, ComparisonRun
 
 
-NO_EVIDENCE = ("step-failed", "unreadable", "no-symbol", "runs")
-"""Kinds of findings that say that something could not be looked at."""
+NO_EVIDENCE = (STEP_FAILED, "unreadable", "no-symbol", "runs")
+"""The kinds of findings of a check that could not examine something."""
 
 
 class Answer(StrEnum):
-    """What a tree says to a claim."""
+    """The answer of a tree to a claim."""
 
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
@@ -40,7 +41,7 @@ _ANSWERS = {
 
 
 class Decision(Frozen):
-    """A claim on one tree: `figure` is the check's number that goes with it, `why` the finding or the reason."""
+    """The answer of one tree to a claim, with the check's or measure's `figure` and the reason for the answer."""
 
     answer: Answer
     figure: str = ""
@@ -48,7 +49,7 @@ class Decision(Frozen):
 
 
 class ClaimRow(Frozen):
-    """A claim, what decides it, and what the tree and the base say to it."""
+    """A claim with the check or measure that decides it, and the answers of the tree and of its base."""
 
     claim: str
     patch: int
@@ -59,108 +60,139 @@ class ClaimRow(Frozen):
 
     @property
     def same(self) -> bool:
-        """Whether the two were given the same answer, so that it says nothing of the series."""
+        """Whether both trees gave the same answer, so that the check does not tell the series from its base."""
         return self.tree.answer == self.base.answer != Answer.UNDECIDED
 
 
 def places(claims: Iterable[Claim]) -> tuple[Place, ...]:
-    """Return the cells (IMAGE/TOOLCHAIN/BUILD) that claims are decided in."""
+    """Return the places whose cells decide claims, sorted."""
     return tuple(sorted({claim.decided_by.cell for claim in claims if claim.decided_by}))
 
 
 def check_names(claims: Iterable[Claim]) -> tuple[str, ...]:
-    """Return the checks that claims are decided by."""
+    """Return the names of the checks that decide claims, sorted."""
     return tuple(sorted({claim.decided_by.check for claim in claims if claim.decided_by}))
 
 
-def rows(
+def claim_rows(
     claims: Iterable[Claim],
     tree: str,
     base: str,
     results: Mapping[CellId, CellResult],
-    timed: Iterable[ComparisonRun] = (),
+    comparisons: Iterable[ComparisonRun] = (),
 ) -> tuple[ClaimRow, ...]:
-    """Return what each claim came to, those of the series' patches first and in their order.
+    """Return each claim with the answers of two trees (their names): patch by patch, the whole series last.
 
-    `timed` are sessions of `perf-matrix compare`, the newest first.
+    `comparisons` are the runs of `perf-matrix compare`, the newest first.
     """
-    sessions = tuple(timed)
-    ordered = sorted(claims, key=lambda claim: (not claim.patch, claim.patch, claim.name))
+    runs = [run for run in comparisons if _is_of_trees(run, tree, base) and _has_same_sources(run, results)]
+    ordered = sorted(claims, key=_order)
     return tuple(
         ClaimRow(
             claim=claim.name,
             patch=claim.patch,
             summary=claim.summary,
-            decided_by=_decided_by(claim),
-            tree=_timed(claim, tree, base, sessions, results) or decide(claim, tree, results, base),
-            base=_of_base(claim) or decide(claim, base, results),
+            decided_by=_decider(claim),
+            tree=_tree_decision(claim, tree, base, results, runs),
+            base=_base_decision(claim, base, results),
         )
         for claim in ordered
     )
 
 
-def _decided_by(claim: Claim) -> str:
+def _order(claim: Claim) -> tuple[bool, int, str]:
+    is_of_whole_series = not claim.patch
+    return is_of_whole_series, claim.patch, claim.name
+
+
+def _decider(claim: Claim) -> str:
     if claim.measured_by:
         return f"compare --measure {claim.measured_by.measure} in {claim.measured_by.cell}"
     return f"{claim.decided_by.check} in {claim.decided_by.cell}" if claim.decided_by else ""
 
 
-def _of_base(claim: Claim) -> Decision | None:
-    return _held_against(Decision(answer=Answer.UNDECIDED)) if claim.measured_by else None
+def _tree_decision(
+    claim: Claim, tree: str, base: str, results: Mapping[CellId, CellResult], runs: Sequence[ComparisonRun]
+) -> Decision:
+    if claim.measured_by:
+        return _measured(claim, claim.measured_by, tree, base, runs)
+    return decide(claim, tree, results, base)
 
 
-def _same_sources(session: ComparisonRun, results: Mapping[CellId, CellResult]) -> bool:
-    """Return whether no result says that one of a session's trees has other sources by now."""
-    now = {result.tree.name: result.tree.sha256 for result in results.values() if result.tree}
-    trees = (session.base.tree, session.head.tree)
-    return all(now.get(tree.name, tree.sha256) == tree.sha256 for tree in trees)
+def _base_decision(claim: Claim, base: str, results: Mapping[CellId, CellResult]) -> Decision:
+    if claim.measured_by:
+        return _is_base(Decision(answer=Answer.UNDECIDED))
+    return decide(claim, base, results)
 
 
-def _timed(
-    claim: Claim, tree: str, base: str, sessions: Sequence[ComparisonRun], results: Mapping[CellId, CellResult]
-) -> Decision | None:
-    """Return the answer to a claim about time by the newest session that measured it of these two trees."""
-    by = claim.measured_by
-    if by is None:
-        return None
-    for session in sessions:
-        names = session.place, session.base.tree.name, session.head.tree.name
-        found = next((one.comparison for one in session.measured if one.comparison.measure == by.measure), None)
-        if names == (by.cell, base, tree) and found and _same_sources(session, results):
-            verdict, why = verdict_on(Requirement(measure=by.measure, at_most=by.at_most), found)
-            figure = f"{found.base_s:.2f} s to {found.head_s:.2f} s"
-            if claim.undecided:
-                return Decision(answer=Answer.UNDECIDED, figure=figure, why=f"{claim.undecided}; {why}")
-            return Decision(answer=_ANSWERS[verdict], figure=figure, why=f"{why}, {session.started}")
+def _is_base(decision: Decision) -> Decision:
+    """Return the decision on a claim that compares a tree with the base: the base itself has no answer."""
+    return decision.model_copy(update={"answer": Answer.UNDECIDED, "why": "what the tree is held against"})
+
+
+def _is_of_trees(run: ComparisonRun, tree: str, base: str) -> bool:
+    return (run.base.tree.name, run.head.tree.name) == (base, tree)
+
+
+def _has_same_sources(run: ComparisonRun, results: Mapping[CellId, CellResult]) -> bool:
+    """Return whether no result has other sources under the name of one of the run's trees."""
+    current = {result.tree.name: result.tree.sha256 for result in results.values() if result.tree}
+    trees = (run.base.tree, run.head.tree)
+    return all(current.get(tree.name, tree.sha256) == tree.sha256 for tree in trees)
+
+
+def _measured(claim: Claim, by: MeasuredBy, tree: str, base: str, runs: Sequence[ComparisonRun]) -> Decision:
+    """Return the decision on a claim about time by the newest of the runs that has its measure at its place."""
+    for run in runs:
+        comparison = _comparison(run, by)
+        if comparison:
+            return _decided_by_comparison(claim, by, comparison, run.started)
     image, toolchain, build = by.cell.split("/")
     command = f"perf-matrix compare {base} {tree} --image {image} --toolchain {toolchain} --build {build}"
     why = f"not measured here; `{command} --measure {by.measure}` does"
-    return Decision(answer=Answer.UNDECIDED, why=f"{claim.undecided}; {why}" if claim.undecided else why)
+    return Decision(answer=Answer.UNDECIDED, why=_joined(claim.undecided, why))
+
+
+def _comparison(run: ComparisonRun, by: MeasuredBy) -> Comparison | None:
+    if run.place != by.cell:
+        return None
+    comparisons = [measured.comparison for measured in run.measured]
+    return next((comparison for comparison in comparisons if comparison.measure == by.measure), None)
+
+
+def _decided_by_comparison(claim: Claim, by: MeasuredBy, comparison: Comparison, started: str) -> Decision:
+    verdict, why = verdict_on(Requirement(measure=by.measure, at_most=by.at_most), comparison)
+    figure = f"{comparison.base_s:.2f} s to {comparison.head_s:.2f} s"
+    if claim.undecided:
+        return Decision(answer=Answer.UNDECIDED, figure=figure, why=_joined(claim.undecided, why))
+    return Decision(answer=_ANSWERS[verdict], figure=figure, why=f"{why}, {started}")
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(reason for reason in reasons if reason)
 
 
 def decide(claim: Claim, tree: str, results: Mapping[CellId, CellResult], base: str = "") -> Decision:
-    """Return what a tree says to a claim: a finding refutes it whether it is known or not.
+    """Return the decision of a tree on a claim; a finding refutes it whether it is known or not.
 
-    What a claim `saves` is told only of a tree that has a base.
+    A claim that something `saves` is decided only with the name of a `base`, against which the saving is counted.
     """
     by = claim.decided_by
     if by is None:
         return Decision(answer=Answer.UNDECIDED, why=claim.undecided)
-    decision = _checked(by, results.get(by.cell.on(tree)))
+    decision = _decided_by_check(by, results.get(by.cell.on(tree)))
     if claim.undecided:
         return decision.model_copy(update={"answer": Answer.UNDECIDED, "why": claim.undecided})
-    if by.saves and decision.answer == Answer.CONFIRMED:
-        return _saved(by, decision, _checked(by, results.get(by.cell.on(base)))) if base else _held_against(decision)
-    return decision
+    if not by.saves or decision.answer != Answer.CONFIRMED:
+        return decision
+    if not base:
+        return _is_base(decision)
+    return _decided_by_saving(by, decision, _decided_by_check(by, results.get(by.cell.on(base))))
 
 
-def _held_against(decision: Decision) -> Decision:
-    return decision.model_copy(update={"answer": Answer.UNDECIDED, "why": "what the tree is held against"})
-
-
-def _saved(by: DecidedBy, tree: Decision, base: Decision) -> Decision:
-    """Return the answer to a claim that something is less than on the base by `by.saves`."""
-    if not (tree.figure.isdecimal() and base.figure.isdecimal()):
+def _decided_by_saving(by: DecidedBy, tree: Decision, base: Decision) -> Decision:
+    """Return the decision on the claim that the tree's figure is less than the base's by `by.saves` or more."""
+    if not tree.figure.isdecimal() or not base.figure.isdecimal():
         why = f"{by.figure} is not known of the base: {base.why}" if tree.figure else f"{by.figure} is not known"
         return tree.model_copy(update={"answer": Answer.UNDECIDED, "why": why})
     saved = int(base.figure) - int(tree.figure)
@@ -168,41 +200,69 @@ def _saved(by: DecidedBy, tree: Decision, base: Decision) -> Decision:
     return tree.model_copy(update={"answer": answer, "why": f"{saved} less, {by.saves} are claimed"})
 
 
-def _checked(by: DecidedBy, result: CellResult | None) -> Decision:
-    check = next((check for check in result.checks if check.check == by.check), None) if result else None
+def _decided_by_check(by: DecidedBy, result: CellResult | None) -> Decision:
+    """Return the decision of one cell's check, regardless of any saving."""
+    check = result.check(by.check) if result else None
     if check is None:
-        why = (result.reason if result else "") or "the cell has no result"
-        return Decision(answer=Answer.UNDECIDED, why=why)
+        return Decision(answer=Answer.UNDECIDED, why=_why_no_check(result))
     figure = str(check.figures.get(by.figure, "")) if by.figure else ""
     if by.figure and not figure and not by.figure_is:
         return Decision(answer=Answer.UNDECIDED, why=check.reason or f"{by.figure}: not known of this tree")
-    stopped = next((finding.key for finding in check.findings if finding.kind in NO_EVIDENCE), "")
-    if check.verdict == Verdict.SKIP or not check.examined or stopped:
-        return Decision(answer=Answer.UNDECIDED, figure=figure, why=check.reason or f"not shown: {stopped}")
-    refuting = [finding.key for finding in check.findings if _speaks(finding, by)]
-    if by.figure_is and figure != by.figure_is:
-        refuting.append(f"{by.figure}: {figure or 'unknown'}")
+    obstacle = _obstacle(check)
+    if obstacle:
+        return Decision(answer=Answer.UNDECIDED, figure=figure, why=obstacle)
+    refuting = _refuting(check, by, figure)
     if refuting:
-        more = f" (+{len(refuting) - 1})" if len(refuting) > 1 else ""
-        return Decision(answer=Answer.REFUTED, figure=figure, why=refuting[0] + more)
+        return Decision(answer=Answer.REFUTED, figure=figure, why=first_of(refuting))
     return Decision(answer=Answer.CONFIRMED, figure=figure)
 
 
-def _speaks(finding: Finding, by: DecidedBy) -> bool:
-    gone = finding.kind == "known-failure-gone"
-    return not gone and any(fnmatchcase(finding.key, glob) for glob in by.refuted_by)
+def _why_no_check(result: CellResult | None) -> str:
+    reason = result.reason if result else ""
+    return reason or "the cell has no result"
 
 
-def undone(claims: Iterable[Claim], trees: Sequence[str], results: Mapping[CellId, CellResult]) -> tuple[str, ...]:
-    """Return the cells that were to decide something and could not be run."""
+def _obstacle(check: CheckResult) -> str:
+    """Return why a check shows nothing of its cell; empty where it examined all of it."""
+    unexamined = next((finding.key for finding in check.findings if finding.kind in NO_EVIDENCE), "")
+    if check.skipped or unexamined or not check.examined:
+        return check.reason or f"not shown: {unexamined}"
+    return ""
+
+
+def _refuting(check: CheckResult, by: DecidedBy, figure: str) -> list[str]:
+    """Return the keys of the findings that refute a claim, and the figure that does."""
+    refuting = [finding.key for finding in check.findings if _refutes(finding, by)]
+    if by.figure_is and figure != by.figure_is:
+        refuting.append(f"{by.figure}: {figure or 'unknown'}")
+    return refuting
+
+
+def _refutes(finding: Finding, by: DecidedBy) -> bool:
+    if finding.is_gone_entry:
+        return False
+    return any(fnmatchcase(finding.key, glob) for glob in by.refuted_by)
+
+
+def undecided_cells(
+    claims: Iterable[Claim], trees: Sequence[str], results: Mapping[CellId, CellResult]
+) -> tuple[CellId, ...]:
+    """Return the cells that decide claims and have no result, or an ERROR."""
     ids = [place.on(tree) for place in places(claims) for tree in trees]
-    return tuple(one for one in ids if one not in results or results[one].verdict == Verdict.ERROR)
+    return tuple(cell_id for cell_id in ids if _is_missing(results.get(cell_id)))
 
 
-def exit_status(found: Iterable[ClaimRow], undone: Sequence[str]) -> ExitStatus:
-    """Return the process's exit status: 0 where the tree refutes no claim and confirms one, 3 where a cell lacks."""
-    if undone:
+def _is_missing(result: CellResult | None) -> bool:
+    return result is None or result.verdict == Verdict.ERROR
+
+
+def exit_status(rows: Iterable[ClaimRow], undecided: Sequence[CellId]) -> ExitStatus:
+    """Return the program's exit status: OK where the tree refutes no claim and confirms one.
+
+    INFRASTRUCTURE where cells that decide claims are `undecided`.
+    """
+    if undecided:
         return ExitStatus.INFRASTRUCTURE
-    answers = {row.tree.answer for row in found}
+    answers = {row.tree.answer for row in rows}
     holds = Answer.CONFIRMED in answers and Answer.REFUTED not in answers
     return ExitStatus.OK if holds else ExitStatus.CELLS_FAILED

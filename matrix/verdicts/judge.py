@@ -1,4 +1,4 @@
-"""From observations to a verdict: runs every check, and tells known failures from new ones. Pure."""
+"""From observations to results: runs every check on a cell, and tells known failures from new findings. Pure."""
 
 from __future__ import annotations
 
@@ -7,47 +7,65 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined, registry
 from matrix.model.cell import matches
-from matrix.model.result import CheckResult, Finding, StepResult, Verdict, worst
+from matrix.model.result import (
+    KNOWN_FAILURE_GONE,
+    STEP_FAILED,
+    CheckResult,
+    Finding,
+    StepResult,
+    Verdict,
+    worst,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.model.known_failure import KnownFailure
     from matrix.scenario.observations import Observations, StepFacts
 
 
-def judge(observations: Observations, known: Sequence[KnownFailure]) -> tuple[CheckResult, ...]:
-    """Return what every check says of a cell."""
-    return tuple(one(check, observations, known) for check in registry().values())
+def check_results(observations: Observations, known: Sequence[KnownFailure]) -> tuple[CheckResult, ...]:
+    """Return the result of every check on a cell, in the order of the checks' names."""
+    return tuple(check_result(check, observations, known) for check in registry().values())
 
 
-def one(check: Check, observations: Observations, known: Sequence[KnownFailure]) -> CheckResult:
-    """Return what one check says of a cell: nothing where a step that it needs was not done, FAIL where its own was."""
-    entries = entries_for(check.name, observations, known)
+def check_result(check: Check, observations: Observations, known: Sequence[KnownFailure]) -> CheckResult:
+    """Return the result of one check on a cell.
+
+    A failed step that the check owns is its finding. A check is skipped where a step that it needs failed or was not
+    run, and where it examines processes that could not be followed.
+    """
     for name in (*check.owns, *check.needs):
         step = observations.steps.get(name)
-        if step is None or (step.failure and name not in check.owns):
-            return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=_why_not(name, observations))
-        if step.failure:
-            outcome = Examined((_failed(step),), examined=1)
-            return with_known(check.name, outcome, entries)
+        if step and step.failure and name in check.owns:
+            examined = Examined((_failed_step(step),), examined=1)
+            return _with_known_failures(check, observations, examined, known)
+        if step is None or step.failure:
+            return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=_why_not_run(name, observations))
     if check.processes and not observations.steps["build"].traced:
         reason = "ptrace is forbidden here, so what was run cannot be seen"
         return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=reason)
-    return with_known(check.name, check.examine(observations), entries)
+    return _with_known_failures(check, observations, check.examine(observations), known)
 
 
-def _why_not(name: str, observations: Observations) -> str:
-    planned = {step.name for step in observations.scenario.steps}
-    if name not in planned:
-        return f"this build has no step {name}"
-    failed = [f"step {step.step.name} failed: {step.failure}" for step in observations.steps.values() if step.failure]
-    return failed[0] if failed else f"step {name} was not run"
+def cell_verdict(checks: Sequence[CheckResult]) -> Verdict:
+    """Return a cell's verdict: the worst of its checks'. Where every check was skipped it is an ERROR."""
+    return worst([check.verdict for check in checks if not check.skipped])
 
 
-def _failed(step: StepFacts) -> Finding:
+def _why_not_run(step: str, observations: Observations) -> str:
+    """Return why a check cannot look at a step: it is not in the scenario, or an earlier step failed."""
+    if step not in {planned.name for planned in observations.scenario.steps}:
+        return f"this build has no step {step}"
+    for facts in observations.steps.values():
+        if facts.failure:
+            return f"step {facts.step.name} failed: {facts.failure}"
+    return f"step {step} was not run"
+
+
+def _failed_step(step: StepFacts) -> Finding:
     return Finding(
-        kind="step-failed",
+        kind=STEP_FAILED,
         subject=step.step.name,
         expected="the step does what it is to do",
         actual=step.failure,
@@ -56,53 +74,66 @@ def _failed(step: StepFacts) -> Finding:
     )
 
 
-def entries_for(check: str, observations: Observations, known: Sequence[KnownFailure]) -> list[KnownFailure]:
-    """Return the known failures that speak of this check in this cell."""
-    cell = observations.scenario.cell
-    return [
-        entry
-        for entry in known
-        if entry.check == check
-        and any(
-            fnmatchcase(cell.tree.name, tree) or f"{observations.tree_version}.".startswith(f"{tree}.")
-            for tree in entry.trees
-        )
-        and any(matches(cell.id, glob) for glob in entry.cells)
-    ]
-
-
-def with_known(check: str, outcome: Examined, entries: Sequence[KnownFailure]) -> CheckResult:
-    """Return a check's result: each finding known or not; a listed one that does not occur is a finding itself."""
-    if outcome.skip:
-        return CheckResult(check=check, verdict=Verdict.SKIP, reason=outcome.skip, figures=outcome.figures)
-    if not outcome.examined and not outcome.findings:
+def _with_known_failures(
+    check: Check, observations: Observations, examined: Examined, known: Sequence[KnownFailure]
+) -> CheckResult:
+    """Return a check's result with the known failures that apply to it in this cell."""
+    if examined.skip:
+        return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=examined.skip, figures=examined.figures)
+    if not examined.examined and not examined.findings:
         reason = "the check examined nothing, which proves nothing"
-        return CheckResult(check=check, verdict=Verdict.FAIL, reason=reason, figures=outcome.figures)
-    patterns = [(pattern, entry) for entry in entries for pattern in entry.findings]
-    findings = [_matched(finding, patterns) for finding in outcome.findings]
-    findings += [
-        Finding(
-            kind="known-failure-gone",
-            subject=pattern,
-            expected="the finding that known-failures.yaml lists",
-            actual="it no longer occurs",
-            evidence=entry.why,
-        )
-        for pattern, entry in patterns
-        if not entry.intermittent and not any(fnmatchcase(finding.key, pattern) for finding in outcome.findings)
-    ]
+        return CheckResult(check=check.name, verdict=Verdict.FAIL, reason=reason, figures=examined.figures)
+    entries = [entry for entry in known if entry.check == check.name and _applies(entry, observations)]
+    findings = [_marked_known(finding, entries) for finding in examined.findings]
+    findings += _gone_entries(entries, examined.findings)
     return CheckResult(
-        check=check,
+        check=check.name,
         verdict=_verdict(findings),
         findings=tuple(findings),
-        examined=outcome.examined,
-        figures=outcome.figures,
+        examined=examined.examined,
+        figures=examined.figures,
     )
 
 
-def _matched(finding: Finding, patterns: Iterable[tuple[str, KnownFailure]]) -> Finding:
-    why = next((entry.why for pattern, entry in patterns if fnmatchcase(finding.key, pattern)), "")
-    return finding.model_copy(update={"known": why}) if why else finding
+def _applies(entry: KnownFailure, observations: Observations) -> bool:
+    """Return whether a known failure is one of this cell's tree, and of this cell."""
+    cell = observations.scenario.cell
+    if not any(_names_tree(pattern, cell.tree.name, observations.tree_version) for pattern in entry.trees):
+        return False
+    return any(matches(cell.id, glob) for glob in entry.cells)
+
+
+def _names_tree(pattern: str, name: str, version: str) -> bool:
+    """Return whether a pattern is a glob over a tree's name, or the beginning of its kernel version (`7.3`)."""
+    return fnmatchcase(name, pattern) or f"{version}.".startswith(f"{pattern}.")
+
+
+def _marked_known(finding: Finding, entries: Iterable[KnownFailure]) -> Finding:
+    """Return a finding with the reason of the first known failure that lists it."""
+    for entry in entries:
+        if any(fnmatchcase(finding.key, pattern) for pattern in entry.findings):
+            return finding.model_copy(update={"known": entry.why})
+    return finding
+
+
+def _gone_entries(entries: Iterable[KnownFailure], findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield a finding for each listed one that does not occur, unless it comes and goes."""
+    for entry in entries:
+        if entry.intermittent:
+            continue
+        for pattern in entry.findings:
+            if not any(fnmatchcase(finding.key, pattern) for finding in findings):
+                yield _gone_entry(pattern, entry)
+
+
+def _gone_entry(pattern: str, entry: KnownFailure) -> Finding:
+    return Finding(
+        kind=KNOWN_FAILURE_GONE,
+        subject=pattern,
+        expected="the finding that known-failures.yaml lists",
+        actual="it no longer occurs",
+        evidence=entry.why,
+    )
 
 
 def _verdict(findings: Sequence[Finding]) -> Verdict:
@@ -111,41 +142,34 @@ def _verdict(findings: Sequence[Finding]) -> Verdict:
     return Verdict.XFAIL if all(finding.known for finding in findings) else Verdict.FAIL
 
 
-def overall(checks: Sequence[CheckResult]) -> Verdict:
-    """Return a cell's verdict: the worst of its checks'; where all were skipped nothing was shown: an ERROR."""
-    verdicts = [check.verdict for check in checks if check.verdict != Verdict.SKIP]
-    return worst(verdicts)
+def step_results(observations: Observations) -> tuple[StepResult, ...]:
+    """Return the result of each step of the scenario; a step that was not run is a SKIP with the reason."""
+    return tuple(_step_result(observations, step.name, step.text) for step in observations.scenario.steps)
 
 
-def steps(observations: Observations) -> tuple[StepResult, ...]:
-    """Return what became of each step of the scenario, those that were not run included."""
-    return tuple(
-        _step(observations, step.name) if step.name in observations.steps else StepResult(
-            name=step.name,
-            command=step.text,
-            verdict=Verdict.SKIP,
-            reason=_why_not(step.name, observations),
-        )
-        for step in observations.scenario.steps
-    )  # fmt: skip
-
-
-def _step(observations: Observations, name: str) -> StepResult:
-    facts = observations.steps[name]
-    first = facts.commands[0] if facts.commands else None
+def _step_result(observations: Observations, name: str, command: str) -> StepResult:
+    facts = observations.steps.get(name)
+    if facts is None:
+        reason = _why_not_run(name, observations)
+        return StepResult(name=name, command=command, verdict=Verdict.SKIP, reason=reason)
     return StepResult(
         name=name,
         command=facts.step.text,
         verdict=Verdict.FAIL if facts.failure else Verdict.PASS,
         reason=facts.failure,
-        exit_status=first.exit_status if first else None,
+        exit_status=facts.commands[0].exit_status if facts.commands else None,
         wall_s=round(sum(ran.wall_s for ran in facts.commands), 3),
         user_s=round(sum(ran.user_s for ran in facts.commands), 3),
         system_s=round(sum(ran.system_s for ran in facts.commands), 3),
         rss_bytes=max((ran.rss_bytes for ran in facts.commands), default=0),
         processes=sum(len(ran.processes) for ran in facts.commands) if facts.traced else None,
-        files_changed=len(observations.changed(name))
-        if name in observations.previous
-        else len(observations.made(name)),
+        files_changed=_files_changed(observations, name),
         log=facts.log,
     )
+
+
+def _files_changed(observations: Observations, name: str) -> int:
+    """Return how many files a step changed: since the step before it or, for the first, beside the tree's own."""
+    if name in observations.previous:
+        return len(observations.changed(name))
+    return len(observations.made(name))

@@ -1,4 +1,4 @@
-"""What became of planted faults: killed by the check that should, by another, or survived. Pure."""
+"""Planted faults: which of them the check that should find them found, and the score that follows. Pure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from matrix.model.cell_id import Place
 from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from matrix.model.cell_id import CellId
-    from matrix.model.edit import Edit
-    from matrix.model.result import CellResult
+    from matrix.model.edit import Edit, Expected
+    from matrix.model.result import CellResult, CheckResult
 
 WANTED_SCORE = 0.95
 
 
-class Fate(StrEnum):
-    """What became of a fault in a cell; a control is the same cell with nothing planted."""
+class Detection(StrEnum):
+    """The outcome of a planted fault in a cell, in the words of mutation testing.
+
+    A control is the same cell with nothing planted: its checks must be silent.
+    """
 
     KILLED = "killed"
     KILLED_BY_ANOTHER = "killed by another"
@@ -38,53 +41,69 @@ class Fate(StrEnum):
     ERROR = "error"
 
 
-class Planted(Frozen):
-    """A fault in one cell. `killers` maps each check that failed to the keys of its findings that are not known."""
+class PlantedFault(Frozen):
+    """A fault in one cell, or a control, which has no `fault`.
+
+    `check` is the check that must find the fault, with findings that match `wanted`. `killers` maps each check that
+    failed to the keys of its findings that are not known.
+    """
 
     fault: str
     summary: str
     cell: Place
     check: str
     wanted: tuple[str, ...]
-    fate: Fate
+    fate: Detection
     killers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     reason: str = ""
     wall_s: float = 0.0
 
 
-class Trust(Frozen):
-    """What a run of planted faults came to. `score` is killed as intended by non-equivalent; times are seconds."""
+class MutantsResult(Frozen):
+    """The outcome of a run of planted faults.
+
+    `score` is the share of faults killed as intended among those that are not equivalent, None where there are none;
+    `mean_s` is the time of all cells for each fault.
+    """
 
     run: str
     tree: str
     score: float | None
     mean_s: float
-    planted: tuple[Planted, ...]
+    planted: tuple[PlantedFault, ...]
 
 
-def faults(edits: Mapping[str, Edit], base: str, globs: Sequence[str]) -> tuple[Edit, ...]:
-    """Return the edits that are faults for tree `base` and that one of `globs` selects; all without globs.
+def select_faults(edits: Mapping[str, Edit], tree: str, globs: Sequence[str]) -> tuple[Edit, ...]:
+    """Return the faults for a tree (its name) whose names one of `globs` matches, sorted; all faults without globs.
 
     Raises:
-        UsageError: there is none for the tree, or a glob selects nothing.
+        UsageError: the tree has no fault, or a glob matches none.
 
     """
-    there = [edit for edit in edits.values() if edit.expect and any(fnmatchcase(base, glob) for glob in edit.trees)]
-    if not there:
-        raise UsageError(f"no fault is meant for tree {base!r}", "`trees` in configs/edits names what each applies to.")
+    faults = sorted((edit for edit in edits.values() if _is_fault_for(edit, tree)), key=lambda edit: edit.name)
+    if not faults:
+        raise UsageError(f"no fault is meant for tree {tree!r}", "`trees` in configs/edits names what each applies to.")
+    names = [edit.name for edit in faults]
     for glob in globs:
-        if not any(fnmatchcase(edit.name, glob) for edit in there):
-            near = did_you_mean(glob, (edit.name for edit in there))
+        if not _matches_any([glob], names):
+            near = did_you_mean(glob, names)
             raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
-    chosen = [edit for edit in there if not globs or any(fnmatchcase(edit.name, glob) for glob in globs)]
-    return tuple(sorted(chosen, key=lambda edit: edit.name))
+    return tuple(edit for edit in faults if not globs or _matches_any(globs, [edit.name]))
 
 
-def of_run(edits: Mapping[str, Edit], planted: Mapping[str, str]) -> tuple[Edit, ...]:
-    """Return the faults of a run, which noted the digest of each that it planted.
+def _is_fault_for(edit: Edit, tree: str) -> bool:
+    return edit.expect is not None and _matches_any(edit.trees, [tree])
+
+
+def _matches_any(globs: Iterable[str], names: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs for name in names)
+
+
+def faults_of_run(edits: Mapping[str, Edit], planted: Mapping[str, str]) -> tuple[Edit, ...]:
+    """Return the faults of a run, which keeps the name and the digest of each.
 
     Raises:
-        UsageError: one of them is no longer there, or another now.
+        UsageError: a fault of the run is no longer in the configuration, or was changed there.
 
     """
     for name, digest in planted.items():
@@ -93,98 +112,136 @@ def of_run(edits: Mapping[str, Edit], planted: Mapping[str, str]) -> tuple[Edit,
     return tuple(edits[name] for name in planted)
 
 
-def wanted_cells(chosen: Iterable[Edit], base: str) -> tuple[str, ...]:
-    """Return the ids of the cells that faults are planted in, with a control of each kind, sorted to follow it."""
-    places = {(place, f"{base}+{edit.name}") for edit in chosen if edit.expect for place in edit.expect.cells}
-    controls = {(place, base) for place, _ in places}
-    return tuple(place.on(tree) for place, tree in sorted(places | controls))
+def wanted_cells(faults: Iterable[Edit], base: str) -> tuple[CellId, ...]:
+    """Return the cells of a run: at each place of a fault the control on tree `base`, then the tree with the fault."""
+    planted = [(place, edit.name) for edit in faults if edit.expect for place in edit.expect.cells]
+    on_faults = {place.on(f"{base}+{name}") for place, name in planted}
+    controls = {place.on(base) for place, _ in planted}
+    return tuple(sorted(on_faults | controls, key=lambda cell_id: (cell_id.place, cell_id.tree)))
 
 
-def checks_at(place: str, chosen: Iterable[Edit]) -> tuple[str, ...]:
-    """Return the checks that the faults of a place are to be found by, which its control must pass."""
-    return tuple(sorted({edit.expect.check for edit in chosen if edit.expect and place in edit.expect.cells}))
+def checks_at(place: str, faults: Iterable[Edit]) -> tuple[str, ...]:
+    """Return the names of the checks that must find the faults at a place, sorted; its control must pass them."""
+    expected = [edit.expect for edit in faults if edit.expect]
+    return tuple(sorted({expect.check for expect in expected if place in expect.cells}))
 
 
-def digests(chosen: Iterable[Edit]) -> dict[str, str]:
-    """Return what tells whether a fault is still the one that a run planted."""
-    return {edit.name: hashlib.sha256(edit.model_dump_json().encode()).hexdigest() for edit in chosen}
+def digests(faults: Iterable[Edit]) -> dict[str, str]:
+    """Return the digest of each fault's definition by its name."""
+    return {edit.name: hashlib.sha256(edit.model_dump_json().encode()).hexdigest() for edit in faults}
 
 
 def alarms(result: CellResult) -> dict[str, tuple[str, ...]]:
-    """Return the findings of each check that are not known; a known one that is gone accuses nobody."""
-    found = {
-        check.check: tuple(
-            finding.key for finding in check.findings if not finding.known and finding.kind != "known-failure-gone"
-        )
-        or ((check.reason,) if check.verdict == Verdict.FAIL and not check.findings else ())
-        for check in result.checks
-    }
+    """Return the keys of the new findings of each check of a cell, or its reason if it fails without a finding.
+
+    A known failure that no longer occurs is no fault of the tree, so it is left out.
+    """
+    found = {check.check: _alarms_of(check) for check in result.checks}
     return {check: keys for check, keys in found.items() if keys}
 
 
-def became(edit: Edit | None, place: Place, result: CellResult | None) -> Planted:
-    """Return what became of a fault in a cell or, without an edit, whether the cell as it is was silent."""
-    row = Planted(fault="", summary="nothing planted", cell=place, check="", wanted=(), fate=Fate.ERROR)
-    expect = edit.expect if edit else None
-    if edit and expect:
-        what = {"fault": edit.name, "summary": edit.summary, "check": expect.check, "wanted": expect.findings}
-        row = row.model_copy(update=what)
+def _alarms_of(check: CheckResult) -> tuple[str, ...]:
+    if check.examined_nothing:
+        return (check.reason,)
+    return tuple(finding.key for finding in check.new_findings if not finding.is_gone_entry)
+
+
+def planted_fault(edit: Edit, expect: Expected, place: Place, result: CellResult | None) -> PlantedFault:
+    """Return the outcome of a fault in a cell; `expect` is that of the edit."""
+    row = PlantedFault(
+        fault=edit.name,
+        summary=edit.summary,
+        cell=place,
+        check=expect.check,
+        wanted=expect.findings,
+        fate=Detection.ERROR,
+    )
     if result is None or result.verdict == Verdict.ERROR:
-        reason = result.reason if result else "the cell has no result"
-        return row.model_copy(update={"reason": reason})
+        return row.model_copy(update={"reason": _error(result)})
     killers = alarms(result)
-    facts = {"fate": _fate(edit, killers, result), "killers": killers, "wall_s": result.wall_s}
-    silent = [check for check in result.checks if check.check == row.check and check.verdict == Verdict.SKIP]
-    if result.verdict == Verdict.SKIP or (silent and not killers):
-        return row.model_copy(update={"reason": silent[0].reason if silent else result.reason})
-    return row.model_copy(update={**facts, "reason": edit.equivalent if edit else ""})
+    check = result.check(expect.check)
+    has_no_say = result.verdict == Verdict.SKIP or not killers
+    if check and check.skipped and has_no_say:
+        return row.model_copy(update={"reason": check.reason})
+    if result.verdict == Verdict.SKIP:
+        return row.model_copy(update={"reason": result.reason})
+    detection = _detection(edit, expect, check, killers)
+    facts = {"fate": detection, "killers": killers, "wall_s": result.wall_s, "reason": edit.equivalent}
+    return row.model_copy(update=facts)
 
 
-def _fate(edit: Edit | None, killers: Mapping[str, tuple[str, ...]], result: CellResult) -> Fate:
-    if edit is None or edit.expect is None:
-        return Fate.ALARM if killers or result.verdict == Verdict.FAIL else Fate.SILENT
+def control(place: Place, result: CellResult | None) -> PlantedFault:
+    """Return the outcome of a cell in which no fault was planted."""
+    row = PlantedFault(fault="", summary="nothing planted", cell=place, check="", wanted=(), fate=Detection.ERROR)
+    if result is None or result.verdict in (Verdict.ERROR, Verdict.SKIP):
+        return row.model_copy(update={"reason": _error(result)})
+    killers = alarms(result)
+    is_silent = not killers and result.verdict != Verdict.FAIL
+    detection = Detection.SILENT if is_silent else Detection.ALARM
+    return row.model_copy(update={"fate": detection, "killers": killers, "wall_s": result.wall_s})
+
+
+def _error(result: CellResult | None) -> str:
+    return result.reason if result else "the cell has no result"
+
+
+def _detection(
+    edit: Edit, expect: Expected, check: CheckResult | None, killers: Mapping[str, tuple[str, ...]]
+) -> Detection:
+    """Return whether a fault was killed, by the result of the check that must find it and the alarms of every check."""
     if edit.equivalent:
-        return Fate.NOT_EQUIVALENT if killers else Fate.EQUIVALENT
-    said = [
-        (finding.key, f"{finding.actual}\n{finding.evidence}")
-        for check in result.checks
-        for finding in check.findings
-        if check.check == edit.expect.check and not finding.known
-    ]
-    if all(
-        any(fnmatchcase(key, glob) and re.search(edit.expect.evidence, text) for key, text in said)
-        for glob in edit.expect.findings
-    ):
-        return Fate.KILLED
-    return Fate.KILLED_BY_ANOTHER if killers else Fate.SURVIVED
+        return Detection.NOT_EQUIVALENT if killers else Detection.EQUIVALENT
+    if check and _has_all_findings(check, expect):
+        return Detection.KILLED
+    return Detection.KILLED_BY_ANOTHER if killers else Detection.SURVIVED
 
 
-def trust(run: str, base: str, chosen: Sequence[Edit], results: Mapping[CellId, CellResult]) -> Trust:
-    """Return what became of the faults of a run; the time is over all its cells, those built to plant on included."""
-    rows = [
-        became(edit, place, results.get(place.on(f"{base}+{edit.name}")))
-        for edit in chosen
-        if edit.expect
-        for place in edit.expect.cells
-    ]
+def _has_all_findings(check: CheckResult, expect: Expected) -> bool:
+    """Return whether each expected glob over finding keys matches a new finding with the expected evidence."""
+    texts = [(finding.key, f"{finding.actual}\n{finding.evidence}") for finding in check.new_findings]
+    keys = [key for key, text in texts if re.search(expect.evidence, text)]
+    return all(_matches_any([glob], keys) for glob in expect.findings)
+
+
+def mutants_result(run: str, base: str, faults: Sequence[Edit], results: Mapping[CellId, CellResult]) -> MutantsResult:
+    """Return the outcome of a run's faults and controls; the time is that of all its cells, the controls included."""
+    rows = [row for edit in faults for row in _rows(edit, base, results)]
     places = dict.fromkeys(row.cell for row in rows)
-    controls = [became(None, place, results.get(place.on(base))) for place in places]
-    counted = [row for row in rows if row.fate not in (Fate.EQUIVALENT, Fate.ERROR)]
-    killed = sum(row.fate == Fate.KILLED for row in counted)
-    whole_s = sum(row.wall_s for row in (*rows, *controls))
-    return Trust(
+    controls = [control(place, results.get(place.on(base))) for place in places]
+    total_s = sum(row.wall_s for row in (*rows, *controls))
+    return MutantsResult(
         run=run,
         tree=base,
-        score=round(killed / len(counted), 4) if counted else None,
-        mean_s=round(whole_s / len(rows), 1) if rows else 0.0,
+        score=_score(rows),
+        mean_s=round(total_s / len(rows), 1) if rows else 0.0,
         planted=(*controls, *rows),
     )
 
 
-def exit_status(found: Trust) -> ExitStatus:
-    """Return the process's exit status: 0 as it should be, 1 checks that cannot be trusted, 3 the infrastructure."""
-    fates = {row.fate for row in found.planted}
-    if fates & {Fate.ALARM, Fate.NOT_EQUIVALENT} or (found.score is not None and found.score < WANTED_SCORE):
+def _rows(edit: Edit, base: str, results: Mapping[CellId, CellResult]) -> Iterator[PlantedFault]:
+    """Yield the outcome of a fault in each of its cells."""
+    if edit.expect is None:
+        return
+    for place in edit.expect.cells:
+        yield planted_fault(edit, edit.expect, place, results.get(place.on(f"{base}+{edit.name}")))
+
+
+def _score(rows: Iterable[PlantedFault]) -> float | None:
+    """Return the share of the decided faults that were killed as intended; None where no fault was decided."""
+    decided = [row.fate for row in rows if row.fate not in (Detection.EQUIVALENT, Detection.ERROR)]
+    return round(decided.count(Detection.KILLED) / len(decided), 4) if decided else None
+
+
+def exit_status(found: MutantsResult) -> ExitStatus:
+    """Return the program's exit status: CELLS_FAILED where the checks cannot be trusted.
+
+    INFRASTRUCTURE where a cell is an error, or no fault was decided.
+    """
+    detections = {row.fate for row in found.planted}
+    is_alarmed = not detections.isdisjoint({Detection.ALARM, Detection.NOT_EQUIVALENT})
+    is_too_low = found.score is not None and found.score < WANTED_SCORE
+    if is_alarmed or is_too_low:
         return ExitStatus.CELLS_FAILED
-    undecided = Fate.ERROR in fates or found.score is None
-    return ExitStatus.INFRASTRUCTURE if undecided else ExitStatus.OK
+    if Detection.ERROR in detections or found.score is None:
+        return ExitStatus.INFRASTRUCTURE
+    return ExitStatus.OK

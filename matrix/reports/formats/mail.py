@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from matrix.model.result import Verdict
 from matrix.reports.formats import Format
-from matrix.reports.wording import count, listed, number_left
 from matrix.untrusted import plain
+from matrix.verdicts.wording import count, listed, number_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

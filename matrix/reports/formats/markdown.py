@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from matrix.model.result import Verdict
 from matrix.reports.formats import Format
-from matrix.reports.wording import number_left
 from matrix.untrusted import one_line
+from matrix.verdicts.wording import number_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,8 +14,8 @@ from rich.text import Text
 from matrix.model.result import Verdict
 from matrix.reports.formats import Format
 from matrix.reports.terminal import STYLES, WIDTH, mark
-from matrix.reports.wording import count, number_left
 from matrix.untrusted import one_line, plain
+from matrix.verdicts.wording import count, number_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -44,7 +44,7 @@ def seen(*, rules: dict[str, Rule] | None = None, folder: str = PERF, after_s: f
 
 
 def judged(observed: Observations) -> CheckResult:
-    return judge.one(registry()["barriers"], observed, [])
+    return judge.check_result(registry()["barriers"], observed, [])
 
 
 def keys(result: CheckResult) -> list[str]:
@@ -133,4 +133,7 @@ def test_where_no_make_has_a_barrier_nothing_was_shown(found: Observations) -> N
 
 def test_a_listed_wait_is_a_known_failure() -> None:
     found = seen(rules=needing("a"), barriers={"prepare": ("a",)})
-    assert judge.one(registry()["barriers"], found, [known("barriers", "waits:prepare: a")]).verdict == Verdict.XFAIL
+    assert (
+        judge.check_result(registry()["barriers"], found, [known("barriers", "waits:prepare: a")]).verdict
+        == Verdict.XFAIL
+    )

@@ -33,7 +33,7 @@ def examined(of: Cell | None = None, ran: list[Record] | None = None, made: list
     program = f"{'/out' if of.build.out_of_tree else PERF}/perf"
     values = {"elf": elf(program, interpreter=True, dynamic=True), **more}
     steps = {"build": made or [], "self-test": self_test() if ran is None else ran}
-    return judge.one(registry()["build"], observations(of, steps, **values), [])
+    return judge.check_result(registry()["build"], observations(of, steps, **values), [])
 
 
 def expecting(**more: Any) -> Cell:
@@ -199,12 +199,12 @@ def test_a_process_that_outlives_make_is_a_finding() -> None:
 @pytest.mark.parametrize("step", ["build", "self-test"])
 def test_a_step_of_its_own_that_fails_is_a_finding(step: str) -> None:
     seen = observations(errors={step: "the container ended"})
-    result = judge.one(registry()["build"], seen, [])
+    result = judge.check_result(registry()["build"], seen, [])
     assert (result.verdict, keys(result)) == (Verdict.FAIL, [f"step-failed:{step}"])
 
 
 def test_a_build_whose_program_was_not_run_is_skipped() -> None:
-    assert judge.one(registry()["build"], observations(omit=["self-test"]), []).verdict is Verdict.SKIP
+    assert judge.check_result(registry()["build"], observations(omit=["self-test"]), []).verdict is Verdict.SKIP
 
 
 def test_the_terminals_last_lines_are_what_counts() -> None:

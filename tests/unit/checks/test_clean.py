@@ -16,7 +16,7 @@ IGNORE = {"": "*.o\n"}
 
 def examined(clean: list[Record] | None = None, made: list[Record] | None = None, **more: Any) -> CheckResult:
     steps = {"build": MADE if made is None else made, "clean": clean or []}
-    return judge.one(registry()["clean"], observations(steps=steps, **{"ignore": IGNORE, **more}), [])
+    return judge.check_result(registry()["clean"], observations(steps=steps, **{"ignore": IGNORE, **more}), [])
 
 
 def keys(result: CheckResult) -> list[str]:
@@ -104,4 +104,4 @@ def test_a_clean_that_fails_is_a_finding() -> None:
 
 def test_without_a_build_the_check_is_skipped() -> None:
     seen = observations(cell(what=build()), {"build": [command(exit_status=2)]})
-    assert judge.one(registry()["clean"], seen, []).verdict is Verdict.SKIP
+    assert judge.check_result(registry()["clean"], seen, []).verdict is Verdict.SKIP

@@ -16,7 +16,7 @@ BUILT = file(f"{PERF}/perf", "1")
 def examined(rebuild: list[Record], before: list[Record] | None = None, **more: Any) -> CheckResult:
     built = [BUILT] if before is None else before
     steps = {"build": built, "self-test": built, "rebuild": rebuild}
-    return judge.one(registry()["no-op"], observations(steps=steps, **more), [])
+    return judge.check_result(registry()["no-op"], observations(steps=steps, **more), [])
 
 
 def keys(result: CheckResult) -> list[str]:
@@ -128,4 +128,4 @@ def test_a_rebuild_that_fails_is_a_finding() -> None:
 
 def test_without_a_build_the_check_is_skipped() -> None:
     seen = observations(errors={"build": "the container ended"})
-    assert judge.one(registry()["no-op"], seen, []).verdict is Verdict.SKIP
+    assert judge.check_result(registry()["no-op"], seen, []).verdict is Verdict.SKIP

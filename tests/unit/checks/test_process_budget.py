@@ -22,7 +22,7 @@ def seen(*ran: Record, ceilings: dict[str, int] | None = None, base: Observation
 
 
 def judged(observed: Observations) -> CheckResult:
-    return judge.one(registry()["process-budget"], observed, [])
+    return judge.check_result(registry()["process-budget"], observed, [])
 
 
 def examined(ceilings: dict[str, int]) -> CheckResult:

@@ -24,7 +24,7 @@ GOOD = (symbol(TABLE), symbol("big_c_string"))
 
 def examined(*files: dict[str, ElfFacts], tables: tuple[str, ...] = (TABLE,)) -> CheckResult:
     found: dict[str, Any] = {path: facts for one in files for path, facts in one.items()}
-    return judge.one(registry()["relocations"], observations(elf=found, compact_tables=tables), [])
+    return judge.check_result(registry()["relocations"], observations(elf=found, compact_tables=tables), [])
 
 
 def keys(result: CheckResult) -> list[str]:
@@ -112,15 +112,18 @@ def test_a_tree_without_compact_tables_proves_nothing() -> None:
 
 def test_without_a_build_the_check_is_skipped() -> None:
     seen = observations(errors={"build": "the container ended"})
-    assert judge.one(registry()["relocations"], seen, []).verdict is Verdict.SKIP
+    assert judge.check_result(registry()["relocations"], seen, []).verdict is Verdict.SKIP
 
 
 def test_a_tree_that_is_to_have_a_unit_for_the_string_must_have_it() -> None:
     split = cell(on=tree(string_unit=True))
     facts = {**elf(PROGRAM, *GOOD), **elf(OBJECT, *GOOD)}
-    result = judge.one(registry()["relocations"], observations(split, elf=facts, compact_tables=(TABLE,)), [])
+    result = judge.check_result(registry()["relocations"], observations(split, elf=facts, compact_tables=(TABLE,)), [])
     assert keys(result) == ["no-unit:pmu-events-string.o"]
     facts |= elf(UNIT, *GOOD[1:])
     assert (
-        judge.one(registry()["relocations"], observations(split, elf=facts, compact_tables=(TABLE,)), []).findings == ()
+        judge.check_result(
+            registry()["relocations"], observations(split, elf=facts, compact_tables=(TABLE,)), []
+        ).findings
+        == ()
     )

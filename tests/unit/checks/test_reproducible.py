@@ -20,7 +20,7 @@ ONE = [process(0, "ld", "-o", "perf"), file(f"{PERF}/perf", "1"), SUB]
 
 def examined(one: list[Record], two: list[Record], **more: Any) -> CheckResult:
     seen = observations(steps={"build": one, "build-again": two}, **more)
-    return judge.one(registry()["reproducible"], seen, [])
+    return judge.check_result(registry()["reproducible"], seen, [])
 
 
 def keys(result: CheckResult) -> list[str]:
@@ -92,7 +92,7 @@ def clocks(first: str | None, second: str | None) -> CheckResult:
         for name, clock in (("build", first), ("build-again", second))
     }
     seen = observations(FAKED, steps)
-    return judge.one(registry()["reproducible"], seen, [])
+    return judge.check_result(registry()["reproducible"], seen, [])
 
 
 PROGRAM = file(f"{PERF}/perf", "1")
@@ -116,4 +116,4 @@ def test_a_plan_that_reads_no_clock_is_not_judged_by_it() -> None:
     again = seen.steps["build-again"]
     older = replace(again, step=again.step.model_copy(update={"commands": again.step.commands[:1]}))
     seen = replace(seen, steps={**seen.steps, "build-again": older})
-    assert judge.one(registry()["reproducible"], seen, []).verdict == Verdict.PASS
+    assert judge.check_result(registry()["reproducible"], seen, []).verdict == Verdict.PASS

@@ -17,7 +17,7 @@ def examined(*, out_of_tree: bool = True, **steps: Any) -> CheckResult:
     of = cell(what=build(out_of_tree=out_of_tree))
     more = {name: steps.pop(name) for name in ("lower", "errors") if name in steps}
     given: dict[str, list[Record]] = {name.replace("_", "-"): found for name, found in steps.items()}
-    return judge.one(registry()["source-untouched"], observations(of, given, **more), [])
+    return judge.check_result(registry()["source-untouched"], observations(of, given, **more), [])
 
 
 def keys(result: CheckResult) -> list[str]:

@@ -48,7 +48,7 @@ def examined(generate: list[Record], method: Method = "fork", built: list[Record
     of = cell(what=build(start_method=method))
     first = [*SHOWN[method], *BUILT] if built is None else built
     seen = observations(of, {"build": first, "generate": generate}, **more)
-    return judge.one(registry()["start-method"], seen, [])
+    return judge.check_result(registry()["start-method"], seen, [])
 
 
 def keys(result: CheckResult) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_generator_without_a_pool_is_skipped() -> None:
 
 
 def test_a_build_without_a_forced_method_is_skipped() -> None:
-    assert judge.one(registry()["start-method"], observations(), []).verdict is Verdict.SKIP
+    assert judge.check_result(registry()["start-method"], observations(), []).verdict is Verdict.SKIP
 
 
 def test_a_step_that_fails_is_a_finding() -> None:

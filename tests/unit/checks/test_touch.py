@@ -50,7 +50,7 @@ def examined(top: str = PERF, made: Mapping[str, tuple[str, ...]] | None = None,
         at |= dict.fromkeys(again, EPOCH + number)
         steps[step] = [*more.pop(step.replace("-", "_"), MENTIONS.get(step, [])), *files(top, at)]
     of = cell(what=build(out_of_tree=top == "/out"))
-    return judge.one(registry()["touch"], observations(of, steps, **more), [])
+    return judge.check_result(registry()["touch"], observations(of, steps, **more), [])
 
 
 def keys(result: CheckResult) -> list[str]:
@@ -152,4 +152,4 @@ def test_a_step_of_its_own_that_fails_is_a_finding(step: str) -> None:
 @pytest.mark.parametrize("step", ["build", "rebuild"])
 def test_without_the_steps_before_the_check_is_skipped(step: str) -> None:
     seen = observations(steps={step: [command(exit_status=2)]})
-    assert judge.one(registry()["touch"], seen, []).verdict is Verdict.SKIP
+    assert judge.check_result(registry()["touch"], seen, []).verdict is Verdict.SKIP

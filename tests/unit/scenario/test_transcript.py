@@ -118,8 +118,8 @@ def failure(record: Record) -> str:
 )
 def test_no_record_makes_a_check_fall_over(record: Record) -> None:
     seen = observations(steps={name: [record, command(), file("/src/a")] for name in ("build", "rebuild", "clean")})
-    judge.judge(seen, [])
-    judge.steps(seen)
+    judge.check_results(seen, [])
+    judge.step_results(seen)
 
 
 def test_a_record_of_a_kind_that_is_not_ours_is_left_out() -> None:
@@ -198,7 +198,7 @@ def test_a_file_name_that_is_no_utf_8_survives_being_saved_and_judged() -> None:
     seen = saved_and_read(transcript_of(step("build", *found)))
     [path] = seen.steps["build"].files
     assert path.startswith("/src/caf")
-    for check in judge.judge(seen, []):
+    for check in judge.check_results(seen, []):
         check.model_dump_json()
 
 

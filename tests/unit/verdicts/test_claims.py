@@ -76,14 +76,14 @@ def test_without_a_figure_none_is_given() -> None:
 
 def test_rows_are_in_the_series_order_and_hold_the_base_beside_the_tree() -> None:
     known = [claim("whole"), claim("b", patch=2), claim("a", patch=2), claim("first", patch=1)]
-    found = claims.rows(known, "7.3", "old", {**cell(), **cell("left:/src/x", tree="old")})
+    found = claims.claim_rows(known, "7.3", "old", {**cell(), **cell("left:/src/x", tree="old")})
     assert [row.claim for row in found] == ["first", "a", "b", "whole"]
     assert {(row.tree.answer, row.base.answer) for row in found} == {(Answer.CONFIRMED, Answer.REFUTED)}
     assert found[0].decided_by == "clean in i/gcc/b"
     assert not found[0].same
-    assert claims.rows([claim()], "7.3", "old", {**cell(), **cell(tree="old")})[0].same
-    assert not claims.rows([claim()], "7.3", "old", {})[0].same
-    assert claims.rows([claim(decided_by=None, undecided="x")], "7.3", "old", {})[0].decided_by == ""
+    assert claims.claim_rows([claim()], "7.3", "old", {**cell(), **cell(tree="old")})[0].same
+    assert not claims.claim_rows([claim()], "7.3", "old", {})[0].same
+    assert claims.claim_rows([claim(decided_by=None, undecided="x")], "7.3", "old", {})[0].decided_by == ""
 
 
 def test_cells_and_checks_are_those_that_decide() -> None:
@@ -106,7 +106,9 @@ def test_a_listed_failure_that_is_gone_refutes_nothing() -> None:
 
 
 def status(results: dict[CellId, CellResult], of: Claim) -> int:
-    return claims.exit_status(claims.rows([of], "7.3", "7.3", results), claims.undone([of], ["7.3"], results))
+    return claims.exit_status(
+        claims.claim_rows([of], "7.3", "7.3", results), claims.undecided_cells([of], ["7.3"], results)
+    )
 
 
 def test_the_exit_status_is_1_where_a_claim_is_refuted_or_none_is_decided_and_3_where_a_cell_lacks() -> None:
@@ -120,7 +122,7 @@ def test_the_exit_status_is_1_where_a_claim_is_refuted_or_none_is_decided_and_3_
 def saving(before: Any, now: Any = 7, *, saves: int = 100) -> claims.Decision:
     by = DecidedBy(check="clean", cell=PLACE, figure="made", saves=saves)
     results = {**cell(figures={"made": now}), **cell(figures={"made": before}, tree="old")}
-    [row] = claims.rows([claim(decided_by=by)], "7.3", "old", results)
+    [row] = claims.claim_rows([claim(decided_by=by)], "7.3", "old", results)
     assert (row.base.answer, row.base.why) == (Answer.UNDECIDED, "what the tree is held against")
     return row.tree
 
@@ -153,7 +155,7 @@ def test_what_decides_must_be_able_to_refute() -> None:
 
 def row(*sessions: ComparisonRun, **more: Any) -> claims.ClaimRow:
     of = claim(decided_by=None, measured_by=TIMED, **more)
-    [found] = claims.rows([of], "7.3", "old", {}, sessions)
+    [found] = claims.claim_rows([of], "7.3", "old", {}, sessions)
     assert found.decided_by == "compare --measure build in i/gcc/b"
     assert (found.base.answer, found.base.why) == (Answer.UNDECIDED, "what the tree is held against")
     return found
@@ -193,5 +195,5 @@ def test_a_session_of_other_sources_of_the_same_name_answers_nothing(sha256: str
     tree = TreeIdentity(name="7.3", source="s", sha256=sha256, version="7.3", origin="o")
     results = {CellId("i/t/x@7.3"): result("i/t/x@7.3", tree=tree), CellId("i/t/x@old"): result("i/t/x@old")}
     of = claim(decided_by=None, measured_by=TIMED)
-    [found] = claims.rows([of], "7.3", "old", results, [session(ratio=0.4)])
+    [found] = claims.claim_rows([of], "7.3", "old", results, [session(ratio=0.4)])
     assert found.tree.answer == answer

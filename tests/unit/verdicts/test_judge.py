@@ -24,7 +24,7 @@ def outcome(*subjects: str, examined: int = 1) -> Examined:
 
 def judged(of: Examined, *entries: KnownFailure) -> CheckResult:
     check = Check("clean", "", owns=(), needs=(), examine=lambda _: of)
-    return judge.one(check, observations(), entries)
+    return judge.check_result(check, observations(), entries)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def judged(of: Examined, *entries: KnownFailure) -> CheckResult:
 def test_an_entry_speaks_of_a_branch_on_top_of_its_version(version: str, verdict: Verdict) -> None:
     check = Check("clean", "", owns=(), needs=(), examine=lambda _: outcome("/src/a"))
     seen = dataclasses.replace(observations(cell(on=tree("git-0123456789"))), tree_version=version)
-    assert judge.one(check, seen, [known("clean", "left:*", trees=("7.3",))]).verdict is verdict
+    assert judge.check_result(check, seen, [known("clean", "left:*", trees=("7.3",))]).verdict is verdict
 
 
 def test_a_check_that_finds_nothing_passes() -> None:
@@ -125,7 +125,7 @@ def named(name: str) -> Check:
 
 def test_a_failure_of_its_own_step_is_a_checks_failure() -> None:
     seen = observations(steps={"clean": [command("make", "make", exit_status=2)]})
-    result = judge.one(named("clean"), seen, [])
+    result = judge.check_result(named("clean"), seen, [])
     assert result.verdict is Verdict.FAIL
     [one] = result.findings
     assert (one.key, one.actual, one.where) == ("step-failed:clean", "exit status 2 of make", "logs/clean.log")
@@ -133,46 +133,46 @@ def test_a_failure_of_its_own_step_is_a_checks_failure() -> None:
 
 def test_a_step_that_is_known_to_fail_is_expected_to() -> None:
     seen = observations(steps={"clean": [command(exit_status=2)]})
-    assert judge.one(named("clean"), seen, [known("clean", "step-failed:clean")]).verdict is Verdict.XFAIL
+    assert judge.check_result(named("clean"), seen, [known("clean", "step-failed:clean")]).verdict is Verdict.XFAIL
 
 
 def test_a_check_whose_needed_step_failed_is_skipped_saying_so() -> None:
     seen = observations(steps={"build": [command(exit_status=2)]}, omit=["clean"])
-    result = judge.one(named("relocations"), seen, [])
+    result = judge.check_result(named("relocations"), seen, [])
     assert result.verdict is Verdict.SKIP
     assert result.reason == "step build failed: exit status 2 of make"
 
 
 def test_a_check_whose_step_was_not_run_after_a_failure_says_which_failed() -> None:
     seen = observations(steps={"build": [command(exit_status=2)]}, omit=["clean"])
-    result = judge.one(named("clean"), seen, [])
+    result = judge.check_result(named("clean"), seen, [])
     assert (result.verdict, result.reason) == (Verdict.SKIP, "step build failed: exit status 2 of make")
 
 
 def test_a_check_whose_step_was_not_run_for_no_reason_says_so() -> None:
-    result = judge.one(named("clean"), observations(omit=["clean"]), [])
+    result = judge.check_result(named("clean"), observations(omit=["clean"]), [])
     assert (result.verdict, result.reason) == (Verdict.SKIP, "step clean was not run")
 
 
 def test_a_check_whose_step_is_not_in_the_scenario_says_so() -> None:
-    result = judge.one(named("start-method"), observations(), [])
+    result = judge.check_result(named("start-method"), observations(), [])
     assert (result.verdict, result.reason) == (Verdict.SKIP, "this build has no step generate")
 
 
 def test_every_check_has_its_say_of_a_cell() -> None:
-    results = judge.judge(observations(), [])
+    results = judge.check_results(observations(), [])
     assert [result.check for result in results] == sorted(registry())
 
 
 def test_a_cell_is_as_bad_as_its_worst_check() -> None:
     results = [judged(outcome()), judged(outcome("/src/a")), judged(Examined(skip="x"))]
-    assert judge.overall(results) is Verdict.FAIL
-    assert judge.overall([judged(outcome()), judged(Examined(skip="x"))]) is Verdict.PASS
+    assert judge.cell_verdict(results) is Verdict.FAIL
+    assert judge.cell_verdict([judged(outcome()), judged(Examined(skip="x"))]) is Verdict.PASS
 
 
 def test_a_cell_without_any_step_is_not_all_right() -> None:
     seen = observations(omit=[step.name for step in observations().scenario.steps])
-    assert judge.overall(judge.judge(seen, [])) not in (Verdict.PASS, Verdict.SKIP, Verdict.XFAIL)
+    assert judge.cell_verdict(judge.check_results(seen, [])) not in (Verdict.PASS, Verdict.SKIP, Verdict.XFAIL)
 
 
 def test_the_steps_of_a_cell_are_told_with_their_figures() -> None:
@@ -188,7 +188,7 @@ def test_the_steps_of_a_cell_are_told_with_their_figures() -> None:
         },
         omit=["touch-source", "touch-header", "clean"],
     )
-    steps = {step.name: step for step in judge.steps(seen)}
+    steps = {step.name: step for step in judge.step_results(seen)}
     assert list(steps) == [step.name for step in seen.scenario.steps]
     build = steps["build"]
     assert (build.verdict, build.processes, build.files_changed, build.wall_s) == (Verdict.PASS, 2, 2, 1.5)
@@ -203,7 +203,7 @@ def test_the_steps_of_a_cell_are_told_with_their_figures() -> None:
 def test_a_step_that_ran_no_command_has_no_exit_status() -> None:
     seen = observations(errors={"clean": "the container ended"})
     cut = {**seen.steps, "clean": type(seen.steps["clean"])(seen.steps["clean"].step, "log", error="ended")}
-    results = {step.name: step for step in judge.steps(type(seen)(seen.scenario, cut, {}, {}, {}, (), True))}  # noqa: FBT003
+    results = {step.name: step for step in judge.step_results(type(seen)(seen.scenario, cut, {}, {}, {}, (), True))}  # noqa: FBT003
     assert results["clean"].exit_status is None
     assert results["clean"].rss_bytes == 0
 
@@ -212,7 +212,7 @@ def test_a_step_that_ran_no_command_has_no_exit_status() -> None:
 def test_a_check_of_processes_is_skipped_where_they_cannot_be_followed(check: Check) -> None:
     untraced = {name: [command(traced=False)] for name in ("build", *check.owns, *check.needs) if name != "generate"}
     seen = observations(cell(what=build(start_method="spawn")), untraced)
-    result = judge.one(check, seen, [])
+    result = judge.check_result(check, seen, [])
     assert (result.verdict, result.reason) == (
         Verdict.SKIP,
         "ptrace is forbidden here, so what was run cannot be seen",

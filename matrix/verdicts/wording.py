@@ -1,4 +1,4 @@
-"""Words and numbers that every report and table writes alike. Pure."""
+"""Numbers and lists as every verdict, report and table words them. Pure."""
 
 from __future__ import annotations
 

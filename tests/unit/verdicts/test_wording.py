@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from matrix.reports import wording
+from matrix.verdicts import wording
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 findings"), (1, "1 finding"), (2, "2 findings")])
