@@ -1,54 +1,76 @@
-"""Checks: one module each, found by listing this folder; each is a pure function of observations to findings."""
+"""Checks: pure functions of observations to findings; each module of this folder adds one, its `CHECK`."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from matrix import registry as extension_points
+from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from matrix.model.result import Finding
-    from matrix.scenario.observations import Observations
+    from matrix.scenario.observations import Observations, StepFacts
+
+
+Figures = dict[str, int | float | str]
+"""Counts, sizes and words that are worth reporting whatever the verdict, by a name for people."""
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What a check found. `examined` counts what it looked at: none, without a `skip` reason, is a failure."""
+    """The answer of a check for one cell."""
 
     findings: tuple[Finding, ...] = ()
+    # How many things the check looked at: none, without a `skip` reason, is a failure.
     examined: int = 0
-    figures: dict[str, int | float | str] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
+    # Why the check does not apply to the cell.
     skip: str = ""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check: it `owns` the steps whose failure is its own failure, and `needs` others to say anything.
+    """A check, which a module of this folder adds as `CHECK`."""
 
-    One that is of `processes` says nothing where they could not be followed.
-    """
-
+    # The name in results, in `--check` and in known-failures.yaml.
     name: str
+    # One sentence for people.
     summary: str
+    # The steps whose failure is a failure of this check.
     owns: tuple[str, ...]
+    # The other steps without which the check is skipped.
     needs: tuple[str, ...]
+    # The pure function that looks at a cell all of whose owned and needed steps succeeded.
     examine: Callable[[Observations], Examined]
+    # Whether the check needs the processes of the steps, and so is skipped where ptrace is forbidden.
     processes: bool = False
 
 
 def registry() -> dict[str, Check]:
     """Return every check by its name, in the order of the names."""
-    found: dict[str, Check] = {}
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        check: Check = importlib.import_module(f"{__name__}.{module.name}").CHECK
-        found[check.name] = check
-    return found
+    return {check.name: check for check in extension_points.load(__name__, "CHECK", Check).values()}
 
 
 def steps(names: Iterable[str]) -> frozenset[str]:
     """Return the steps that checks of these names need, with those that they own."""
-    chosen = [check for name, check in registry().items() if name in set(names)]
-    return frozenset(step for check in chosen for step in (*check.owns, *check.needs))
+    wanted = set(names)
+    found: set[str] = set()
+    for name, check in registry().items():
+        if name in wanted:
+            found |= {*check.owns, *check.needs}
+    return frozenset(found)
+
+
+def parents(paths: Iterable[str]) -> set[str]:
+    """Return all folders above paths."""
+    return {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+
+
+def made_by(step: StepFacts, path: str) -> str:
+    """Return as evidence the command line that wrote a file in a step, or nothing where it cannot be told."""
+    command_line = maker(step, path)
+    return f"made by: {command_line}" if command_line else ""

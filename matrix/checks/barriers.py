@@ -1,12 +1,17 @@
-"""barriers: what much waits for waits for nothing that it need not, and for no more than in the base tree."""
+"""barriers: what a target that many others wait for waits for itself.
+
+A target that many others wait for (`prepare`, `bpf-skel-prepare`) must not itself wait for targets that the tree's file
+forbids, nor for any that it did not wait for in the base tree; the build's span must not be longer than the base's.
+"""
 
 from __future__ import annotations
 
 import posixpath
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, Figures
 from matrix.model.result import Finding
 from matrix.scenario import perf
 from matrix.trace import cost, jobgraph, simulation, timeline
@@ -14,7 +19,7 @@ from matrix.trace import cost, jobgraph, simulation, timeline
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations
+    from matrix.scenario.observations import Observations, StepFacts
 
 STEP = "database"
 POOL = 64
@@ -23,11 +28,32 @@ SHARE, FLOOR_S = 0.02, 0.5
 """How much longer than the base's a build's span may be, as a part of its work and in seconds: less is noise."""
 
 
+@dataclass(frozen=True)
+class Serial:
+    """How little of a build runs at once.
+
+    `serial_s` are the seconds in which at most one leaf process ran, which depend on what else the machine did;
+    `span` is the part of the build's `work_s` seconds of CPU time that no number of cores can shorten.
+    """
+
+    serial_s: float
+    span: float
+    work_s: float
+
+    @property
+    def noise(self) -> float:
+        """The part of the work by which the span of an equal build may differ."""
+        return max(SHARE, FLOOR_S / self.work_s) if self.work_s else 1.0
+
+
 def below(observations: Observations, barrier: str) -> frozenset[str] | None:
-    """Return what must be made before `barrier`, by paths inside the output folder; nothing where it is no target."""
-    bases = [base for base in observations.databases if base.folder == perf.FOLDER and barrier in base.rules]
-    targets = {target for base in bases for target in base.below(barrier)}
-    return frozenset(_relative(target, observations.output) for target in targets) if bases else None
+    """Return the targets that are made before `barrier`, by paths inside the output folder.
+
+    Nothing is returned where no makefile has the target.
+    """
+    databases = [one for one in observations.databases if one.folder == perf.FOLDER and barrier in one.rules]
+    targets: set[str] = set().union(*(one.below(barrier) for one in databases))
+    return frozenset(_relative(target, observations.output) for target in targets) if databases else None
 
 
 def _relative(target: str, output: str) -> str:
@@ -35,14 +61,10 @@ def _relative(target: str, output: str) -> str:
     return posixpath.relpath(path, output) if path.startswith(f"{output}/") else path
 
 
-def serial(observations: Observations) -> tuple[float, float, float] | None:
-    """Return the seconds of the build in which at most one leaf ran, its span as a part of its work, and the work.
-
-    The seconds depend on what else the machine did, the span does not: it adds up CPU times. Nothing is returned where
-    the build is not known whole.
-    """
+def serial(observations: Observations) -> Serial | None:
+    """Return how little of the build runs at once, or nothing where the build's processes are not all known."""
     build = observations.done("build")
-    if build is None or not build.traced or build.step.touch:  # what is planted goes on with a build made before
+    if build is None or not _is_whole(build):
         return None
     line = timeline.of_step(build)
     try:
@@ -50,57 +72,86 @@ def serial(observations: Observations) -> tuple[float, float, float] | None:
     except ValueError:
         return None
     work_s = jobgraph.work_s(graph)
-    return cost.account(line).serial_s, simulation.span(graph, POOL).wall_s / work_s if work_s else 0.0, work_s
+    span = simulation.span(graph, POOL).wall_s / work_s if work_s else 0.0
+    return Serial(cost.account(line).serial_s, span, work_s)
 
 
-def _waits(observations: Observations, barrier: str, found: frozenset[str]) -> Iterator[Finding]:
-    where = observations.steps[STEP].log
-    forbidden = observations.scenario.cell.tree.barriers[barrier]
-    for target in sorted(found):
-        if any(fnmatchcase(target, glob) for glob in forbidden):
-            expected = f"made when it is needed, beside what waits for {barrier}"
-            actual = f"{barrier} waits for it"
-            yield Finding(kind="waits", subject=f"{barrier}: {target}", expected=expected, actual=actual, where=where)
+def _is_whole(build: StepFacts) -> bool:
+    """Return whether a build was traced and from scratch: with planted files it continues from a kept build."""
+    return build.traced and not build.step.touch
+
+
+def _forbidden(observations: Observations, barrier: str, targets: frozenset[str]) -> Iterator[Finding]:
+    """Yield the targets that a barrier waits for and that the tree's file forbids."""
+    globs = observations.scenario.cell.tree.barriers[barrier]
+    for target in sorted(targets):
+        if any(fnmatchcase(target, glob) for glob in globs):
+            yield Finding(
+                kind="waits",
+                subject=f"{barrier}: {target}",
+                expected=f"made when it is needed, beside what waits for {barrier}",
+                actual=f"{barrier} waits for it",
+                where=observations.steps[STEP].log,
+            )
+
+
+def _new(observations: Observations, barrier: str, targets: frozenset[str]) -> Iterator[Finding]:
+    """Yield the targets that a barrier waits for and did not wait for in the base tree."""
     before = below(observations.base, barrier) if observations.base else None
-    for target in sorted(found - before) if before is not None else ():
+    if before is None:
+        return
+    for target in sorted(targets - before):
         yield Finding(
             kind="waits-newly",
             subject=f"{barrier}: {target}",
             expected=f"{barrier} waits for what it waited for in the base tree",
             actual=f"it waits for {target}, too",
-            where=where,
+            where=observations.steps[STEP].log,
         )
 
 
-def _serial(observations: Observations, figures: dict[str, int | float | str]) -> Iterator[Finding]:
-    found = serial(observations)
-    if found is None:
-        return
-    figures |= {"serial_s": round(found[0], 1), "span": f"{found[1]:.1%} of the work"}
-    before = serial(observations.base) if observations.base else None
-    if before is None:
-        return
-    figures |= {"base serial_s": round(before[0], 1), "base span": f"{before[1]:.1%} of the work"}
-    if found[1] - before[1] > max(SHARE, FLOOR_S / found[2] if found[2] else 1.0):
+def _longer_span(now: Serial, before: Serial, log: str) -> Iterator[Finding]:
+    if now.span - before.span > now.noise:
         yield Finding(
             kind="longer-span",
             subject="build",
-            expected=f"a span of {before[1]:.1%} of the work, as in the base tree: what no number of cores can shorten",
-            actual=f"{found[1]:.1%}",
-            where=observations.steps["build"].log,
+            expected=f"a span of {before.span:.1%} of the work, as in the base tree: "
+            "what no number of cores can shorten",
+            actual=f"{now.span:.1%}",
+            where=log,
         )
 
 
+def _figures(prefix: str, found: Serial) -> Figures:
+    return {f"{prefix}serial_s": round(found.serial_s, 1), f"{prefix}span": f"{found.span:.1%} of the work"}
+
+
+def _span(observations: Observations) -> tuple[list[Finding], Figures]:
+    """Return whether the build's span is longer than the base's, and both as figures."""
+    now = serial(observations)
+    if now is None:
+        return [], {}
+    before = serial(observations.base) if observations.base else None
+    if before is None:
+        return [], _figures("", now)
+    findings = list(_longer_span(now, before, observations.steps["build"].log))
+    return findings, _figures("", now) | _figures("base ", before)
+
+
 def _examine(observations: Observations) -> Examined:
-    barriers = observations.scenario.cell.tree.barriers
-    found = {barrier: targets for barrier in barriers if (targets := below(observations, barrier)) is not None}
-    figures: dict[str, int | float | str] = {
-        f"{barrier} waits for{'' if barriers[barrier] else ', and may for anything'}": len(targets)
-        for barrier, targets in found.items()
-    }
-    findings = [finding for barrier, targets in found.items() for finding in _waits(observations, barrier, targets)]
-    findings += _serial(observations, figures)
-    return Examined(tuple(findings), sum(map(len, found.values())), figures)
+    findings: list[Finding] = []
+    figures: Figures = {}
+    examined = 0
+    for barrier, forbidden in observations.scenario.cell.tree.barriers.items():
+        targets = below(observations, barrier)
+        if targets is not None:
+            findings += [*_forbidden(observations, barrier, targets), *_new(observations, barrier, targets)]
+            figures[f"{barrier} waits for" if forbidden else f"{barrier} waits for, and may for anything"] = len(
+                targets
+            )
+            examined += len(targets)
+    longer, span = _span(observations)
+    return Examined((*findings, *longer), examined, figures | span)
 
 
 CHECK = Check(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, Figures
 from matrix.model.result import Finding
 from matrix.scenario import perf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matrix.scenario.elf import ElfFacts
     from matrix.scenario.observations import Observations, Ran, StepFacts
 
 _OPTION = re.compile(r"^\s*([\w.+-]+): \[ (on|OFF)\s*\]", re.M)
@@ -26,8 +27,14 @@ def _command(step: StepFacts, label: str) -> Ran | None:
 
 def _wanted(expected: dict[str, str], observations: Observations) -> dict[str, str]:
     """Return what is expected without what this image or this tree is known to lack."""
+    lacking = _lacks(observations)
+    return {name: value for name, value in expected.items() if name not in lacking}
+
+
+def _lacks(observations: Observations) -> dict[str, str]:
+    """Return the options and features that this image or this tree cannot have, and why."""
     cell = observations.scenario.cell
-    return {name: value for name, value in expected.items() if name not in cell.image.lacks | cell.tree.lacks}
+    return cell.image.lacks | cell.tree.lacks
 
 
 def _compare(what: str, expected: dict[str, str], found: dict[str, str], log: str) -> Iterator[Finding]:
@@ -38,10 +45,13 @@ def _compare(what: str, expected: dict[str, str], found: dict[str, str], log: st
 
 
 def _stale_lacks(observations: Observations, found: dict[str, str], log: str) -> Iterator[Finding]:
-    cell = observations.scenario.cell
-    for name, why in (cell.image.lacks | cell.tree.lacks).items():
-        expected = {**cell.build.expect.features, **cell.build.expect.options}.get(name)
-        if expected in ("on", "1") and found.get(name) == expected:
+    """Yield what is said to be lacking and is there all the same."""
+    expect = observations.scenario.cell.build.expect
+    expected: dict[str, str] = {**expect.features, **expect.options}
+    there = {(name, value) for name, value in found.items() if value in ("on", "1")} & expected.items()
+    reasons = _lacks(observations)
+    for name, why in reasons.items():
+        if (name, expected.get(name)) in there:
             yield Finding(kind="not-lacking", subject=name, expected=f"lacking: {why}", actual="it is there", where=log)
 
 
@@ -55,98 +65,116 @@ def tests(output: str) -> list[tuple[str, str, str]]:
     return [(number, name, outcome) for number, name, outcome in _TEST.findall(last_lines(output))]
 
 
+def _suite(number: str) -> str:
+    """Return the number of the suite that a case of `perf test` is of: 7 of 7.2."""
+    return number.partition(".")[0]
+
+
 def _test_findings(wanted: tuple[str, ...], ran: Ran, log: str) -> Iterator[Finding]:
-    lines = tests(ran.output or "")
+    """Yield the tests that failed, and each of `wanted`, a fragment of a name, of which none passed."""
     if ran.exit_status < 0:
         actual = f"it was ended by signal {-ran.exit_status}"
         yield Finding(kind="runs", subject="tests", expected="perf test runs to its end", actual=actual, where=log)
-    for number, name, outcome in lines:
-        if outcome == "FAILED!":
-            yield Finding(
-                kind="test",
-                subject=name,
-                expected="Ok",
-                actual="FAILED!",
-                evidence=f"perf test {number}",
-                where=log,
-            )
+    lines = tests(ran.output or "")
+    yield from _failed_tests(lines, log)
+    passed = {_suite(number) for number, _, outcome in lines if outcome == "Ok"}
     for fragment in wanted:
-        suites = {number.partition(".")[0] for number, name, _ in lines if fragment.lower() in name.lower()}
-        passed = [number for number, _, outcome in lines if outcome == "Ok" and number.partition(".")[0] in suites]
-        if not passed:
+        if not _suites(lines, fragment) & passed:
             yield Finding(kind="test", subject=fragment, expected="Ok", actual="no test of this name passed", where=log)
 
 
+def _failed_tests(lines: list[tuple[str, str, str]], log: str) -> Iterator[Finding]:
+    for number, name, outcome in lines:
+        if outcome == "FAILED!":
+            evidence = f"perf test {number}"
+            yield Finding(kind="test", subject=name, expected="Ok", actual=outcome, evidence=evidence, where=log)
+
+
+def _suites(lines: list[tuple[str, str, str]], fragment: str) -> set[str]:
+    """Return the numbers of the suites with a line whose name has a fragment, in whatever case."""
+    return {_suite(number) for number, name, _ in lines if fragment.lower() in name.lower()}
+
+
 def _linkage(observations: Observations) -> Iterator[Finding]:
-    expected = observations.scenario.cell.build.expect.linkage
+    """Yield that the program is not linked as the build's file says."""
+    linkage = observations.scenario.cell.build.expect.linkage
     facts = observations.elf.get(f"{observations.output}/{perf.PROGRAM}")
-    if facts is None or facts.error:
-        actual = facts.error if facts else "there is no such file"
-        yield Finding(kind="linkage", subject="perf", expected=f"a {expected} program", actual=actual)
-        return
-    parts = [
-        name for name, there in (("an interpreter", facts.interpreter), ("a dynamic section", facts.dynamic)) if there
-    ]
-    if expected == "static" and parts:
-        yield Finding(
-            kind="linkage",
-            subject="perf",
-            expected="no interpreter, no dynamic section",
-            actual=" and ".join(parts),
-        )
-    if expected == "dynamic" and len(parts) < 2:
-        yield Finding(
-            kind="linkage", subject="perf", expected="an interpreter and a dynamic section", actual="not both"
-        )
+    if facts is None:
+        yield _linked_otherwise(f"a {linkage} program", "there is no such file")
+    elif facts.error:
+        yield _linked_otherwise(f"a {linkage} program", facts.error)
+    elif linkage == "static":
+        yield from _not_static(facts)
+    elif not (facts.interpreter and facts.dynamic):
+        yield _linked_otherwise("an interpreter and a dynamic section", "not both")
+
+
+def _linked_otherwise(expected: str, actual: str) -> Finding:
+    return Finding(kind="linkage", subject="perf", expected=expected, actual=actual)
+
+
+def _not_static(facts: ElfFacts) -> Iterator[Finding]:
+    parts = _dynamic_parts(facts)
+    if parts:
+        yield _linked_otherwise("no interpreter, no dynamic section", parts)
+
+
+def _dynamic_parts(facts: ElfFacts) -> str:
+    """Return what of a program only a dynamic linker reads."""
+    there = {"an interpreter": facts.interpreter, "a dynamic section": facts.dynamic}
+    return " and ".join(name for name, has in there.items() if has)
 
 
 def _skeletons(observations: Observations) -> Iterator[Finding]:
-    expected = observations.scenario.cell.build.expect.bpf_skeletons
-    found = [path for path in observations.made("build") if perf.is_skeleton(path)]
-    if expected and not found:
-        yield Finding(kind="skeletons", subject="*.skel.h", expected="BPF skeletons", actual="none was made")
-    if not expected and found:
-        yield Finding(
-            kind="skeletons",
-            subject="*.skel.h",
-            expected="no BPF skeleton",
-            actual=", ".join(sorted(found)[:5]),
-        )
+    """Yield that BPF skeletons were made where none is expected, or none where they are."""
+    found = sorted(filter(perf.is_skeleton, observations.made("build")))
+    if observations.scenario.cell.build.expect.bpf_skeletons:
+        expected, actual = "BPF skeletons", "" if found else "none was made"
+    else:
+        expected, actual = "no BPF skeleton", ", ".join(found[:5])
+    if actual:
+        yield Finding(kind="skeletons", subject="*.skel.h", expected=expected, actual=actual)
+
+
+def _listed(observations: Observations, label: str) -> tuple[dict[str, str], list[Finding]]:
+    """Return the values that one of the commands `options` and `features` printed, and what of them is not expected."""
+    step = observations.steps["self-test"]
+    ran = _command(step, label)
+    if ran is None or ran.exit_status:
+        actual = f"exit status {ran.exit_status}" if ran else "it was not run"
+        return {}, [Finding(kind="runs", subject=label, expected="exit status 0", actual=actual, where=step.log)]
+    pattern = {"options": _OPTION, "features": _FEATURE}[label]
+    values = dict(pattern.findall(ran.output or ""))
+    expect = observations.scenario.cell.build.expect.model_dump()
+    wanted = _wanted(expect[label], observations)
+    return values, list(_compare(label.removesuffix("s"), wanted, values, step.log))
 
 
 def _examine(observations: Observations) -> Examined:
-    build = observations.scenario.cell.build
+    cell = observations.scenario.cell
     step = observations.steps["self-test"]
-    findings: list[Finding] = []
-    found: dict[str, str] = {}
-    for label, pattern in (("options", _OPTION), ("features", _FEATURE)):
-        ran = _command(step, label)
-        if ran is None or ran.exit_status:
-            actual = f"exit status {ran.exit_status}" if ran else "it was not run"
-            findings.append(
-                Finding(kind="runs", subject=label, expected="exit status 0", actual=actual, where=step.log)
-            )
-            continue
-        values = dict(pattern.findall(ran.output or ""))
-        found |= values
-        wanted = build.expect.options if label == "options" else build.expect.features
-        findings += _compare(label.removesuffix("s"), _wanted(dict(wanted), observations), values, step.log)
-    findings += _stale_lacks(observations, found, step.log)
+    options, unexpected_options = _listed(observations, "options")
+    features, unexpected_features = _listed(observations, "features")
+    listed = options | features
+    findings = [*unexpected_options, *unexpected_features, *_stale_lacks(observations, listed, step.log)]
     tested = _command(step, "tests")
     if tested is not None:
-        findings += _test_findings(observations.scenario.cell.perf_tests, tested, step.log)
+        findings += _test_findings(cell.perf_tests, tested, step.log)
     findings += [*_linkage(observations), *_skeletons(observations), *_left_running(observations)]
-    unlisted = sorted(name for name, value in found.items() if value == "on" and name not in build.expect.options)
-    figures: dict[str, int | float | str] = {
-        "options and features": len(found),
-        "tests passed": sum(outcome == "Ok" for _, _, outcome in tests((tested.output or "") if tested else "")),
+    output = tested.output if tested else ""
+    figures: Figures = {
+        "options and features": len(listed),
+        "tests passed": sum(outcome == "Ok" for _, _, outcome in tests(output or "")),
     }
+    on = {name for name, value in listed.items() if value == "on"}
+    unlisted = sorted(on - cell.build.expect.options.keys())
     if unlisted:
         figures["on, and not in the build's file"] = ", ".join(unlisted)
-    return Examined(tuple(findings), len(found), figures)
+    return Examined(tuple(findings), len(listed), figures)
 
 
 def _left_running(observations: Observations) -> Iterator[Finding]:
+    """Yield the processes that were still there when make had ended."""
     step = observations.steps["build"]
     for ran in step.commands:
         for argv in ran.left_running:

@@ -4,44 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, made_by, parents
 from matrix.model.result import Finding
 from matrix.scenario import perf
 from matrix.scenario.gitignore import covered
-from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations
+    from matrix.scenario.observations import File, Observations
 
 
 def _left(observations: Observations) -> Iterator[Finding]:
-    step = observations.steps["clean"]
+    """Yield what is left after clean and was not in the tree, or is in it with other content."""
     left = observations.made("clean")
-    for path, file in sorted(left.items()):
-        if file.type == "whiteout":
-            continue
-        if file.type == "directory" and any(other.startswith(f"{path}/") for other in left):
-            continue
-        original = observations.lower.get(path)
-        left_as = "left-folder" if file.type == "directory" else "left"
-        kind, actual = (left_as, f"a {file.type} is left") if original is None else ("altered", "its content differs")
-        yield Finding(
-            kind=kind,
-            subject=path,
-            expected="nothing that the build made" if original is None else "the content that the tree had",
-            actual=actual,
-            evidence=_evidence(observations, path),
-            where=step.log,
-        )
+    # Of a folder that is left with its files the files are the findings.
+    for path in sorted(left.keys() - parents(left)):
+        if left[path].type != "whiteout":
+            yield _leftover(observations, path, left[path])
+
+
+def _leftover(observations: Observations, path: str, file: File) -> Finding:
+    if path in observations.lower:
+        kind, expected, actual = "altered", "the content that the tree had", "its content differs"
+    else:
+        kind = "left-folder" if file.type == "directory" else "left"
+        expected, actual = "nothing that the build made", f"a {file.type} is left"
+    return Finding(
+        kind=kind,
+        subject=path,
+        expected=expected,
+        actual=actual,
+        evidence=_evidence(observations, path),
+        where=observations.steps["clean"].log,
+    )
 
 
 def _evidence(observations: Observations, path: str) -> str:
+    """Return the last step that wrote a file, and the command line that did, or nothing where it cannot be told."""
     for name in ("clean", "touch-header", "touch-source", "rebuild", "build"):
         step = observations.steps.get(name)
-        if step and path in step.files and (made := maker(step, path)):
-            return f"made in step {name} by: {made}"
+        made = made_by(step, path) if step else ""
+        if made:
+            return made.replace("made by", f"made in step {name} by", 1)
     return ""
 
 
@@ -49,10 +54,9 @@ def _modes(observations: Observations) -> Iterator[Finding]:
     """Yield what has another mode than in the tree, where its content is the tree's."""
     step = observations.steps["clean"]
     altered = observations.made("clean")
-    for path, file in sorted(step.files.items()):
-        original = observations.lower.get(path)
-        if path in altered or original is None:
-            continue
+    unaltered = sorted(step.files.keys() & observations.lower.keys() - altered.keys())
+    for path in unaltered:
+        file, original = step.files[path], observations.lower[path]
         if file.type in ("file", "directory") and file.mode != original[0]:
             yield Finding(
                 kind="altered",
@@ -64,6 +68,7 @@ def _modes(observations: Observations) -> Iterator[Finding]:
 
 
 def _gone(observations: Observations) -> Iterator[Finding]:
+    """Yield what was in the tree and is there no longer."""
     step = observations.steps["clean"]
     for path in step.missing:
         yield Finding(
@@ -77,11 +82,11 @@ def _gone(observations: Observations) -> Iterator[Finding]:
 
 def _unignored(observations: Observations) -> Iterator[Finding]:
     """Yield what the build made in the source tree and no .gitignore covers, folders whose files say so left out."""
-    for path, file in sorted(observations.made("build").items()):
-        inside = path.removeprefix(perf.in_cell(""))
-        if file.type in ("directory", "whiteout") or inside == path or path in observations.lower:
-            continue
-        if not covered(inside, observations.ignore):
+    made = observations.made("build")
+    new = [path for path in sorted(made.keys() - observations.lower.keys()) if path.startswith(perf.in_cell(""))]
+    for path in new:
+        is_content = made[path].type not in ("directory", "whiteout")
+        if is_content and not covered(path.removeprefix(perf.in_cell("")), observations.ignore):
             yield Finding(
                 kind="not-ignored",
                 subject=path,

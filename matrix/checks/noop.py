@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, Figures, made_by
 from matrix.model.result import Finding
 from matrix.scenario import perf
-from matrix.trace.command_lines import maker, text, work
+from matrix.trace.command_lines import text, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +25,20 @@ def _absent_feature(path: str, step: StepFacts) -> str:
     that succeeds and leaves no target is another matter: the status of the recipe that made the attempt tells.
     """
     test = perf.feature_test(path)
-    if not test or any(other.endswith(f"/{test}.bin") for other in step.files):
+    if not test or _has_target(test, step) or _succeeded(test, step):
         return ""
-    tries = [process for process in step.processes if _tries(process, test)]
-    indexes = {process.index for process in tries}
-    return "" if any(process.status == 0 for process in tries if process.parent not in indexes) else test
+    return test
+
+
+def _has_target(test: str, step: StepFacts) -> bool:
+    return any(path.endswith(f"/{test}.bin") for path in step.files)
+
+
+def _succeeded(test: str, step: StepFacts) -> bool:
+    """Return whether a recipe that tried a feature test ended with status 0."""
+    tries = {process.index: process for process in step.processes if _tries(process, test)}
+    recipes = [process for process in tries.values() if process.parent not in tries]
+    return any(recipe.status == 0 for recipe in recipes)
 
 
 def _tries(process: Process, test: str) -> bool:
@@ -61,52 +69,54 @@ def _finding(observations: Observations, kind: str, subject: str, actual: str, e
 def _changes(observations: Observations) -> Iterator[Finding]:
     step = observations.steps["rebuild"]
     for path, way in observations.changed("rebuild").items():
-        made = maker(step, path)
-        yield _finding(observations, "changed", path, way, f"made by: {made}" if made else "")
+        yield _finding(observations, "changed", path, way, made_by(step, path))
+    removed_by_build = set(observations.steps["build"].missing)
     for path in step.missing:
-        if path not in observations.steps["build"].missing:
-            yield _finding(observations, "changed", f"/src/{path}", "removed", "")
+        if path not in removed_by_build:
+            yield _finding(observations, "changed", perf.in_cell(path), "removed", "")
 
 
-def _tested(process: Process) -> str:
-    """Return the `.bin` that a feature test's compiler works for: one source can be tested in several ways."""
-    found = map(perf.feature_target, process.argv)
-    return next((f"/feature/{test}.bin" for test in found if test), "")
+def _target(process: Process, target: str) -> str:
+    """Return the target of a process's work: for a feature test its `.bin`, as one source is tested in several ways."""
+    if "/feature/" not in target:
+        return target
+    tests = filter(None, map(perf.feature_target, process.argv))
+    test = next(tests, "")
+    return f"/feature/{test}.bin" if test else target
 
 
 def _work(observations: Observations) -> Iterator[Finding]:
-    step = observations.steps["rebuild"]
-    seen: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], str] = {}
-    for process in step.processes:
+    """Yield each kind of work and its target that the second make did, with its first command line."""
+    command_lines: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for process in observations.steps["rebuild"].processes:
         done = work(process)
-        if done and "/feature/" in done[1]:
-            done = done[0], _tested(process) or done[1]
         if done:
-            seen[done] += 1
-            first.setdefault(done, text(process))
-    for (kind, target), count in sorted(seen.items()):
-        actual = f"{count} run{'s' if count > 1 else ''}"
-        yield _finding(observations, f"ran-{kind}", target, actual, first[kind, target])
+            kind, target = done
+            command_lines[kind, _target(process, target)].append(text(process))
+    for (kind, target), runs in sorted(command_lines.items()):
+        count = f"{len(runs)} run" if len(runs) == 1 else f"{len(runs)} runs"
+        yield _finding(observations, f"ran-{kind}", target, count, runs[0])
 
 
 def _examine(observations: Observations) -> Examined:
     step = observations.steps["rebuild"]
     programs = Counter(process.program or "(fork)" for process in step.processes)
-    figures: dict[str, int | float | str] = {
+    figures: Figures = {
         "files": len(step.files),
         "processes": len(step.processes),
         "programs": ", ".join(f"{name} {count}" for name, count in programs.most_common(LISTED)),
         "wall_s": round(sum(ran.wall_s for ran in step.commands), 2),
-        "preprocessor queries": sum(
-            "-E" in process.argv and posixpath.basename(process.argv[0]).startswith("cc1")
-            for process in step.processes
-            if process.argv
-        ),
+        "preprocessor queries": sum(map(_is_preprocessor_query, step.processes)),
     }
-    findings = (*_work(observations), *_changes(observations))
-    found = {finding.key: finding for finding in findings}
-    return Examined(tuple(found[key] for key in sorted(found)), len(step.files), figures)
+    # An absent feature is found once for each of its files and commands: the last of one key stands for all.
+    by_key = {finding.key: finding for finding in (*_work(observations), *_changes(observations))}
+    findings = tuple(by_key[key] for key in sorted(by_key))
+    return Examined(findings, len(step.files), figures)
+
+
+def _is_preprocessor_query(process: Process) -> bool:
+    """Return whether a process is the compiler of `gcc -dM -E` and its like, which compiles nothing."""
+    return process.program.startswith("cc1") and "-E" in process.argv
 
 
 CHECK = Check(

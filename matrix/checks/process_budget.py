@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, Figures
 from matrix.model.result import Finding
 from matrix.scenario import perf
 from matrix.trace.timeline import Origin, of_step
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from matrix.scenario.observations import Observations, StepFacts
+    from matrix.trace.timeline import Timeline
 
 TOTAL, PARSE, FEATURES = "total", "$(shell)", "feature tests"
 COUNTED = (TOTAL, PARSE, FEATURES)
@@ -24,14 +26,21 @@ def counts(step: StepFacts) -> Counter[str]:
     """Return how many processes of each program a step ran, in all, below `$(shell)`, and makes for a feature test."""
     timeline = of_step(step)
     found = Counter(process.program or "(fork)" for process in step.processes)
-    shells = [job.process for job in timeline.jobs if job.origin == Origin.SHELL]
-    found[PARSE] = len({one.index for process in shells for one in timeline.below(process)})
+    found[PARSE] = len(_below_shell(timeline))
     found[FEATURES] = sum(perf.is_feature_test(timeline.goal(make)) for make in timeline.makes)
     found[TOTAL] = len(step.processes)
     return found
 
 
+def _below_shell(timeline: Timeline) -> set[int]:
+    """Return the indexes of the processes that makes started through `$(shell)`, and of all below them."""
+    shells = [job.process for job in timeline.jobs if job.origin == Origin.SHELL]
+    below = itertools.chain.from_iterable(map(timeline.below, shells))
+    return {process.index for process in below}
+
+
 def _over(ceilings: Mapping[str, int], found: Mapping[str, int], step: StepFacts) -> Iterator[Finding]:
+    """Yield the programs of which the second make ran more processes than the build's file allows."""
     for program, ceiling in ceilings.items():
         if found.get(program, 0) > ceiling:
             yield Finding(
@@ -44,10 +53,11 @@ def _over(ceilings: Mapping[str, int], found: Mapping[str, int], step: StepFacts
 
 
 def _never(observations: Observations, ceilings: Mapping[str, int]) -> Iterator[Finding]:
-    steps = [observations.steps[name] for name in ("build", STEP)]
-    ever = {*COUNTED, *(process.program for step in steps for process in step.processes)}
+    """Yield the programs that have a ceiling and are run in neither make: their ceilings say nothing."""
+    processes = (*observations.steps["build"].processes, *observations.steps[STEP].processes)
+    ran = {*COUNTED, *(process.program for process in processes)}
     for program in ceilings:
-        if program not in ever:
+        if program not in ran:
             yield Finding(
                 kind="never-ran",
                 subject=program,
@@ -69,16 +79,21 @@ def _more(before: Mapping[str, int], found: Mapping[str, int], step: StepFacts) 
             )
 
 
+def _traced_base(observations: Observations) -> StepFacts | None:
+    """Return the second make of the base tree, or nothing where it failed or was not traced."""
+    step = observations.base.done(STEP) if observations.base else None
+    return step if step and step.traced else None
+
+
 def _examine(observations: Observations) -> Examined:
     ceilings = observations.scenario.cell.build.expect.processes
-    base = observations.base.done(STEP) if observations.base else None
-    base = base if base and base.traced else None
+    base = _traced_base(observations)
     if not ceilings and base is None:
         return Examined(skip="the build's file sets no ceiling (expect: processes), and there is no base tree")
     step = observations.steps[STEP]
     found = counts(step)
     findings = [*_never(observations, ceilings), *_over(ceilings, found, step)]
-    figures: dict[str, int | float | str] = {program: found[program] for program in (*ceilings, *COUNTED)}
+    figures: Figures = {program: found[program] for program in (*ceilings, *COUNTED)}
     if base is not None:
         before = counts(base)
         findings += _more(before, found, step)

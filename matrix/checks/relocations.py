@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, Figures
 from matrix.model.result import Finding
 from matrix.scenario import perf
 
@@ -18,26 +18,58 @@ if TYPE_CHECKING:
 PROGRAM, TABLES, UNIT = perf.PROGRAM, posixpath.basename(perf.TABLES_OBJECT), posixpath.basename(perf.STRING_OBJECT)
 
 
-def _unit(facts: ElfFacts) -> Iterator[Finding]:
-    """Yield every section of the string's own unit that has a relocation."""
+def _unit(facts: ElfFacts, names: frozenset[str]) -> Iterator[Finding]:
+    """Yield every section of the string's own unit that has a relocation, and that no file has the string's symbol."""
     for section, count in facts.relocations.items():
         yield Finding(
             kind="relocated-unit",
-            subject=f"{facts.path.rpartition('/')[2]}:{section}",
+            subject=f"{posixpath.basename(facts.path)}:{section}",
             expected="no relocation in the unit that holds the big string",
             actual=f"{count} relocations apply to {section}",
         )
+    if perf.STRING_SYMBOL not in names:
+        expected = "a symbol of this name"
+        yield Finding(kind="no-symbol", subject=perf.STRING_SYMBOL, expected=expected, actual="there is none")
 
 
 def _symbols(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
+    """Yield every compact table, and the big string, within whose range a relocation lies."""
+    wanted = compact | {perf.STRING_SYMBOL}
     for symbol in facts.symbols:
-        if symbol.relocations and (symbol.name in compact or symbol.name == perf.STRING_SYMBOL):
+        if symbol.relocations and symbol.name in wanted:
             yield Finding(
                 kind="relocated",
-                subject=f"{facts.path.rpartition('/')[2]}:{symbol.name}",
+                subject=f"{posixpath.basename(facts.path)}:{symbol.name}",
                 expected="no relocation within the symbol's range",
                 actual=f"{symbol.relocations} in {symbol.size_bytes} bytes of {symbol.section}",
             )
+
+
+def _unreadable(name: str, facts: ElfFacts | None) -> Iterator[Finding]:
+    """Yield that a file is not there or no ELF file; only the string's own unit may be lacking."""
+    lacking = "" if name == UNIT else "it is not there"
+    actual = facts.error if facts else lacking
+    if actual:
+        yield Finding(kind="unreadable", subject=name, expected="an ELF file", actual=actual)
+
+
+def _no_unit(observations: Observations) -> Iterator[Finding]:
+    """Yield that the string has no unit of its own though the tree's file says that it has one."""
+    if observations.scenario.cell.tree.string_unit:
+        expected = "a unit of its own for the big string, as the tree's file says"
+        yield Finding(kind="no-unit", subject=UNIT, expected=expected, actual="there is none")
+
+
+def _lost(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
+    """Yield that compact tables of the generated source have no symbol in a file, so that their ranges are unknown."""
+    lost = sorted(compact - facts.names)
+    if lost:
+        yield Finding(
+            kind="no-symbol",
+            subject=f"{posixpath.basename(facts.path)}: compact tables",
+            expected=f"a symbol for each table in {posixpath.basename(perf.TABLES_SOURCE)}",
+            actual=f"{len(lost)} have none: {', '.join(lost[:3])}",
+        )
 
 
 def _examine(observations: Observations) -> Examined:
@@ -45,63 +77,36 @@ def _examine(observations: Observations) -> Examined:
     table = observations.elf.get(f"{observations.output}/{perf.TABLES_OBJECT}")
     unit = observations.elf.get(f"{observations.output}/{perf.STRING_OBJECT}")
     compact = frozenset(observations.compact_tables)
-    findings: list[Finding] = []
-    for name, facts in ((PROGRAM, program), (TABLES, table), (UNIT, unit)):
-        if (facts is None and name != UNIT) or (facts is not None and facts.error):
-            actual = facts.error if facts else "it is not there"
-            findings.append(Finding(kind="unreadable", subject=name, expected="an ELF file", actual=actual))
-    if unit is None and observations.scenario.cell.tree.string_unit:
-        expected = "a unit of its own for the big string, as the tree's file says"
-        findings.append(Finding(kind="no-unit", subject=UNIT, expected=expected, actual="there is none"))
-    judged = [facts for facts in (program, table, unit) if facts is not None and not facts.error]
-    for facts in judged:
+    readable = [facts for facts in (program, table, unit) if facts is not None and not facts.error]
+    names = frozenset[str]().union(*(facts.names for facts in readable))
+    findings = [*_unreadable(PROGRAM, program), *_unreadable(TABLES, table), *_unreadable(UNIT, unit)]
+    for facts in readable:
         findings += _symbols(facts, compact)
-    if unit is not None:
-        findings += _unit(unit)
-    names = {symbol.name for facts in judged for symbol in facts.symbols}
-    found = names & compact
-    for facts in (program, table):
-        if facts is not None and not facts.error and (lost := compact - {symbol.name for symbol in facts.symbols}):
-            findings.append(_lost(facts, sorted(lost)))
-    if unit is not None and perf.STRING_SYMBOL not in names:
-        findings.append(
-            Finding(
-                kind="no-symbol", subject=perf.STRING_SYMBOL, expected="a symbol of this name", actual="there is none"
-            )
-        )
-    return Examined(tuple(findings), len(found), _figures(table, program, unit, compact, len(found)))
-
-
-def _lost(facts: ElfFacts, names: list[str]) -> Finding:
-    return Finding(
-        kind="no-symbol",
-        subject=f"{facts.path.rpartition('/')[2]}: compact tables",
-        expected=f"a symbol for each table in {posixpath.basename(perf.TABLES_SOURCE)}",
-        actual=f"{len(names)} have none: {', '.join(names[:3])}",
-    )
-
-
-def _figures(
-    table: ElfFacts | None,
-    program: ElfFacts | None,
-    unit: ElfFacts | None,
-    compact: frozenset[str],
-    examined: int,
-) -> dict[str, int | float | str]:
-    figures: dict[str, int | float | str] = {
+        if facts is not unit:
+            findings += _lost(facts, compact)
+    findings += _no_unit(observations) if unit is None else _unit(unit, names)
+    examined = len(names & compact)
+    figures: Figures = {
         "compact tables": examined,
         "the string's unit": "its own" if unit else f"{TABLES}, static beside the tables",
     }
-    for name, facts in ((TABLES, table), (PROGRAM, program)):
-        if facts:
-            figures |= {f"{name} {section}": count for section, count in facts.relocations.items()}
+    figures |= _relocations(TABLES, table) | _relocations(PROGRAM, program)
     if table:
-        rest = sorted(
-            ((s.relocations, s.name) for s in table.symbols if s.relocations and s.name not in compact),
-            reverse=True,
-        )
-        figures["most relocated symbols"] = ", ".join(f"{name} {count}" for count, name in rest[:5])
-    return figures
+        figures["most relocated symbols"] = _most_relocated(table, compact)
+    return Examined(tuple(findings), examined, figures)
+
+
+def _relocations(name: str, facts: ElfFacts | None) -> Figures:
+    """Return the number of relocations of each section of a file."""
+    sections = facts.relocations if facts else {}
+    return {f"{name} {section}": count for section, count in sections.items()}
+
+
+def _most_relocated(table: ElfFacts, compact: frozenset[str]) -> str:
+    """Return the five symbols beside the compact tables that have the most relocations, and how many."""
+    others = [symbol for symbol in table.symbols if symbol.relocations and symbol.name not in compact]
+    most = sorted(((symbol.relocations, symbol.name) for symbol in others), reverse=True)
+    return ", ".join(f"{name} {count}" for count, name in most[:5])
 
 
 CHECK = Check(

@@ -6,12 +6,14 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, Figures, made_by
 from matrix.model.result import Finding
 from matrix.scenario import perf
-from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
+
     from matrix.scenario.observations import Observations
 
 NO_ARTEFACT = re.compile(r"(\.log|\.make\.output|\.d|\.cmd|\.pyc|/" + perf.FEATURE_DUMP + r"[^/]*|/\.fixdep[^/]*)$")
@@ -26,39 +28,29 @@ MOVED_S = 86400
 def differing(observations: Observations) -> list[str]:
     """Return the files that both builds left with other content, in the order in which the first wrote them."""
     one, two = observations.made("build"), observations.made("build-again")
-    both = [
-        path
-        for path in one.keys() & two.keys()
-        if (one[path].type, one[path].content) != (two[path].type, two[path].content)
-    ]
-    return sorted(both, key=lambda path: (one[path].mtime_ns, path))
+    both = one.keys() & two.keys()
+    different = [path for path in both if not one[path].equals(two[path])]
+    return sorted(different, key=lambda path: (one[path].mtime_ns, path))
+
+
+def is_artefact(path: str) -> bool:
+    """Return whether a difference in a file is a finding."""
+    return not NO_ARTEFACT.search(path)
 
 
 def first_difference(observations: Observations) -> str | None:
     """Return the first artefact in build order that differs, or nothing."""
-    return next((path for path in differing(observations) if not NO_ARTEFACT.search(path)), None)
+    return next(filter(is_artefact, differing(observations)), None)
 
 
 def _examine(observations: Observations) -> Examined:
     one, two = observations.made("build"), observations.made("build-again")
     compared = [path for path in one.keys() & two.keys() if one[path].type != "directory"]
     different = differing(observations)
-    artefacts = [path for path in different if not NO_ARTEFACT.search(path)]
+    artefacts = list(filter(is_artefact, different))
     findings = [_finding(observations, path, first=path == artefacts[0]) for path in artefacts]
-    for path in sorted(one.keys() ^ two.keys()):
-        if not NO_ARTEFACT.search(path) and "/__pycache__" not in path:
-            where = "first" if path in one else "second"
-            findings.append(
-                Finding(
-                    kind="only-once",
-                    subject=path,
-                    expected="left by both builds",
-                    actual=f"left by the {where} alone",
-                )
-            )
-    if moved := _clock(observations):
-        findings.append(moved)
-    figures: dict[str, int | float | str] = {
+    findings += [*_only_once(one.keys(), two.keys()), *_clock(observations)]
+    figures: Figures = {
         "compared": len(compared),
         "artefacts that differ": len(artefacts),
         "logs and dependency files that differ": len(different) - len(artefacts),
@@ -66,36 +58,47 @@ def _examine(observations: Observations) -> Examined:
     return Examined(tuple(findings), len(compared), figures)
 
 
-def _clock(observations: Observations) -> Finding | None:
-    """Return that the second build did not have the other time that it was to have, if it had not."""
-    step = observations.steps["build-again"].step
-    if "FAKETIME" not in step.environment or not any(command.label == "clock" for command in step.commands):
-        return None
-    first, second = (_read_clock(observations, place) for place in ("first", "second"))
-    if first is not None and second is not None and second - first > MOVED_S:
-        return None
-    return Finding(
-        kind="same-clock",
-        subject="build-again",
-        expected=f"a clock that libfaketime moved by FAKETIME={step.environment['FAKETIME']}",
-        actual=f"{second} seconds since the epoch, after {first} in the first container",
-        where=observations.steps["build-again"].log,
-    )
+def _only_once(first: AbstractSet[str], second: AbstractSet[str]) -> Iterator[Finding]:
+    """Yield the artefacts that one of the builds left and the other did not; byte code comes and goes."""
+    left_by = dict.fromkeys(first - second, "first") | dict.fromkeys(second - first, "second")
+    for path, build in sorted(left_by.items()):
+        if is_artefact(path) and "/__pycache__" not in path:
+            actual = f"left by the {build} alone"
+            yield Finding(kind="only-once", subject=path, expected="left by both builds", actual=actual)
+
+
+def _clock(observations: Observations) -> Iterator[Finding]:
+    """Yield that libfaketime did not move the second build's clock, where it was to."""
+    again = observations.steps["build-again"]
+    reads_clock = any(command.label == "clock" for command in again.step.commands)
+    if "FAKETIME" not in again.step.environment or not reads_clock:
+        return
+    first, second = _read_clock(observations, "first"), _read_clock(observations, "second")
+    if not _is_moved(first, second):
+        yield Finding(
+            kind="same-clock",
+            subject="build-again",
+            expected=f"a clock that libfaketime moved by FAKETIME={again.step.environment['FAKETIME']}",
+            actual=f"{second} seconds since the epoch, after {first} in the first container",
+            where=again.log,
+        )
+
+
+def _is_moved(first: int | None, second: int | None) -> bool:
+    """Return whether the second container's clock is ahead of the first's by more than the builds can take."""
+    return first is not None and second is not None and second - first > MOVED_S
 
 
 def _read_clock(observations: Observations, place: str) -> int | None:
-    outputs = [
-        ran.output or ""
-        for step in observations.steps.values()
-        for ran in step.commands
-        if step.step.place == place and ran.label == "clock"
-    ]
-    return int(outputs[0]) if outputs and outputs[0].strip().isdecimal() else None
+    """Return the seconds since the epoch that a container's clock showed after its build, or nothing."""
+    steps = [step for step in observations.steps.values() if step.step.place == place]
+    clocks = [ran for step in steps for ran in step.commands if ran.label == "clock"]
+    output = (clocks[0].output or "").strip() if clocks else ""
+    return int(output) if output.isdecimal() else None
 
 
 def _finding(observations: Observations, path: str, *, first: bool) -> Finding:
-    made = maker(observations.steps["build"], path)
-    evidence = f"made by: {made}" if made else ""
+    evidence = made_by(observations.steps["build"], path)
     if first and observations.differences:
         evidence = "\n".join([evidence, *observations.differences]).strip()
     return Finding(

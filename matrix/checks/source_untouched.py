@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, made_by, parents
 from matrix.model.result import Finding
 from matrix.scenario import perf
-from matrix.trace.command_lines import maker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,23 +15,24 @@ if TYPE_CHECKING:
 
 
 def _written(observations: Observations, step: StepFacts, touched: set[str]) -> Iterator[Finding]:
-    for path, file in sorted(step.files.items()):
-        if not path.startswith(perf.in_cell("")) or path in touched:
-            continue
-        if file.type == "directory" and (
-            path in observations.lower or any(other.startswith(f"{path}/") for other in step.files)
-        ):
-            continue
-        made = maker(step, path)
-        actual = "removed" if file.type == "whiteout" else "written"
-        yield Finding(
-            kind="written",
-            subject=path,
-            expected="nothing below the source tree is written",
-            actual=f"{actual} in step {step.step.name}",
-            evidence=f"made by: {made}" if made else "",
-            where=step.log,
-        )
+    """Yield what a step wrote or removed below the source tree; `touched` is what the scenario itself touched there."""
+    for path in sorted(step.files.keys() - touched - _bystanders(observations, step)):
+        if path.startswith(perf.in_cell("")):
+            change = "removed" if step.files[path].type == "whiteout" else "written"
+            yield Finding(
+                kind="written",
+                subject=path,
+                expected="nothing below the source tree is written",
+                actual=f"{change} in step {step.step.name}",
+                evidence=made_by(step, path),
+                where=step.log,
+            )
+
+
+def _bystanders(observations: Observations, step: StepFacts) -> set[str]:
+    """Return the folders that appear because of a file below them: the tree's own, and those that are not empty."""
+    folders = {path for path, file in step.files.items() if file.type == "directory"}
+    return folders & (parents(step.files) | observations.lower.keys())
 
 
 def _examine(observations: Observations) -> Examined:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined
@@ -12,7 +13,7 @@ from matrix.scenario.plan import GENERATED, START_METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations, Process
+    from matrix.scenario.observations import File, Observations, Process, StepFacts
 
 
 def methods_seen(processes: tuple[Process, ...]) -> set[str]:
@@ -22,33 +23,37 @@ def methods_seen(processes: tuple[Process, ...]) -> set[str]:
     multiprocessing.forkserver import main`, its workers and those of fork without a new program.
     """
     generators = {process.index for process in processes if perf.is_generator(process.argv)}
-    servers = {
-        process.index
-        for process in processes
-        if process.parent in generators and any("multiprocessing.forkserver" in word for word in process.argv)
-    }
-    seen = set()
-    for process in processes:
-        if process.parent in servers:
-            seen.add("forkserver")
-        elif process.parent in generators and any("multiprocessing.spawn" in word for word in process.argv):
-            seen.add("spawn")
-        elif process.parent in generators and not process.argvs:
-            seen.add("fork")
-    return seen
+    children = [process for process in processes if process.parent in generators]
+    seen = {_start_method(child) for child in children}
+    servers = {child.index for child in children if _mentions("multiprocessing.forkserver", child)}
+    if any(process.parent in servers for process in processes):
+        seen.add("forkserver")
+    return seen - {""}
+
+
+def _start_method(child: Process) -> str:
+    """Return how a generator's child was started, where its own command line shows that; a fork has none."""
+    if _mentions("multiprocessing.spawn", child):
+        return "spawn"
+    return "" if child.argvs else "fork"
+
+
+def _mentions(module: str, process: Process) -> bool:
+    """Return whether a word of a process's command line holds the name of a Python module."""
+    return any(module in word for word in process.argv)
 
 
 def _effect(observations: Observations) -> Iterator[Finding]:
+    """Yield each run of the generator whose children show another start method than the one it was to have."""
     method = observations.scenario.cell.build.start_method or ""
-    build = observations.steps["build"]
+    build, generate = observations.steps["build"], observations.steps["generate"]
     seen = methods_seen(build.processes)
     if seen != {method}:
         yield _no_effect("build", method, seen, build.log)
-    for ran in observations.steps["generate"].commands:
-        wanted = set() if ran.label == "serial" else {ran.label}
+    for ran in generate.commands:
         seen = methods_seen(ran.processes)
-        if seen != wanted:
-            yield _no_effect(f"generate {ran.label}", ran.label, seen, observations.steps["generate"].log)
+        if seen != {ran.label} - {"serial"}:
+            yield _no_effect(f"generate {ran.label}", ran.label, seen, generate.log)
 
 
 def _no_effect(where: str, method: str, seen: set[str], log: str) -> Finding:
@@ -62,9 +67,8 @@ def _no_effect(where: str, method: str, seen: set[str], log: str) -> Finding:
     )
 
 
-def _same(observations: Observations) -> Iterator[Finding]:
-    step = observations.steps["generate"]
-    built = observations.steps["build"].files
+def _failures(step: StepFacts) -> Iterator[Finding]:
+    """Yield the runs of the generator that failed."""
     for ran in step.commands:
         if ran.exit_status:
             yield Finding(
@@ -75,28 +79,46 @@ def _same(observations: Observations) -> Iterator[Finding]:
                 evidence=" ".join(ran.argv),
                 where=step.log,
             )
-    outputs = {path.rpartition("/")[2] for path in step.files if path.endswith(".c")}
-    for name in sorted(outputs):
+
+
+def _outputs(step: StepFacts) -> list[str]:
+    """Return the paths of the C files that the generator wrote under all start methods."""
+    return [path for path in step.files if path.endswith(".c")]
+
+
+def _differences(observations: Observations) -> Iterator[Finding]:
+    """Yield each C file that is not the build's under one of the start methods."""
+    step = observations.steps["generate"]
+    built = observations.steps["build"].files
+    for name in sorted(set(map(posixpath.basename, _outputs(step)))):
         reference = built.get(f"{observations.output}/{perf.TABLES_FOLDER}/{name}")
         for method in START_METHODS:
             made = step.files.get(f"{GENERATED}/{method}/{name}")
-            if made is None or reference is None or made.content != reference.content:
-                actual = "it was not made" if made is None or reference is None else "other bytes"
+            difference = _difference(made, reference)
+            if difference:
                 yield Finding(
                     kind="differs",
                     subject=f"{method}/{name}",
                     expected="the bytes that the build made",
-                    actual=actual,
+                    actual=difference,
                     where=step.log,
                 )
+
+
+def _difference(made: File | None, reference: File | None) -> str:
+    """Return how a generated file differs from the build's, or nothing."""
+    if made is None or reference is None:
+        return "it was not made"
+    return "" if made.content == reference.content else "other bytes"
 
 
 def _examine(observations: Observations) -> Examined:
     if not observations.generator_has_pool:
         return Examined(skip="this tree's generator has no process pool")
     step = observations.steps["generate"]
-    compared = sum(path.endswith(".c") for path in step.files)
-    return Examined((*_effect(observations), *_same(observations)), compared, {"files compared": compared})
+    compared = len(_outputs(step))
+    findings = (*_effect(observations), *_failures(step), *_differences(observations))
+    return Examined(findings, compared, {"files compared": compared})
 
 
 CHECK = Check(

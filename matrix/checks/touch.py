@@ -5,72 +5,70 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from matrix.checks import Check, Examined
+from matrix.checks import Check, Examined, made_by
 from matrix.model.result import Finding
 from matrix.scenario import perf
-from matrix.trace.command_lines import maker
 from matrix.trace.products import dependents, graph, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations
+    from matrix.scenario.observations import Observations, StepFacts
 
 STEPS = ("touch-source", "touch-header")
 
 
 def _companions(path: str) -> set[str]:
+    """Return the files that kbuild keeps beside one that it makes."""
     folder, name = posixpath.split(path)
     return {posixpath.join(folder, f".{name}.{ending}") for ending in ("cmd", "d")} | {f"{path}.tmp"}
 
 
-def _judge(observations: Observations, name: str) -> Iterator[Finding]:
-    step = observations.steps[name]
-    [touched] = step.step.touch
-    changed = observations.changed(name)
-    expected = dependents(step, touched, observations.output)
-    if not expected:
-        yield Finding(
-            kind="no-dependents",
-            subject=touched,
-            expected="at least one object's .cmd file names it",
-            actual="none does",
-            where=step.log,
-        )
+def _no_dependents(step: StepFacts, touched: str) -> Finding:
+    expected = "at least one object's .cmd file names it"
+    return Finding(kind="no-dependents", subject=touched, expected=expected, actual="none does", where=step.log)
+
+
+def _stale(observations: Observations, step: StepFacts, objects: set[str]) -> Iterator[Finding]:
+    """Yield what is made from the touched file, by the programs' own command lines, and was not made again."""
     build = observations.steps["build"]
-    program = f"{observations.output}/{perf.PROGRAM}"
-    products = reachable(graph(build, shells=False), expected) & step.files.keys()
-    for path in sorted((products | {program}) - changed.keys()):
-        yield Finding(
-            kind="stale",
-            subject=path,
-            expected=f"built again after {touched} was touched",
-            actual="it was not",
-            where=step.log,
-        )
-    derived = reachable(graph(build), expected)
-    allowed = derived | {companion for path in derived for companion in _companions(path)}
-    restless = observations.changed("rebuild").keys()
-    for path in sorted(changed.keys() - allowed - restless):
-        made = maker(step, path)
+    [touched] = step.step.touch
+    products = reachable(graph(build, shells=False), objects) & step.files.keys()
+    wanted = products | {f"{observations.output}/{perf.PROGRAM}"}
+    for path in sorted(wanted - observations.changed(step.step.name).keys()):
+        expected = f"built again after {touched} was touched"
+        yield Finding(kind="stale", subject=path, expected=expected, actual="it was not", where=step.log)
+
+
+def _rebuilt(observations: Observations, step: StepFacts, objects: set[str]) -> Iterator[Finding]:
+    """Yield what was made again and is not made from the touched file; files that every make writes are no-op's."""
+    [touched] = step.step.touch
+    products = reachable(graph(observations.steps["build"]), objects)
+    companions: set[str] = set().union(*map(_companions, products))
+    changed = observations.changed(step.step.name)
+    written_by_every_make = observations.changed("rebuild").keys()
+    for path in sorted(changed.keys() - products - companions - written_by_every_make):
         yield Finding(
             kind="rebuilt",
             subject=path,
             expected=f"untouched: it is not made from {touched}",
             actual=changed[path],
-            evidence=f"made by: {made}" if made else "",
+            evidence=made_by(step, path),
             where=step.log,
         )
 
 
 def _examine(observations: Observations) -> Examined:
-    findings = [finding for name in STEPS for finding in _judge(observations, name)]
-    steps = [observations.steps[name] for name in STEPS]
-    counts = {
-        f"{step.step.name}: objects": len(dependents(step, touched, observations.output))
-        for step in steps
-        for touched in step.step.touch
-    }
+    findings: list[Finding] = []
+    counts: dict[str, int] = {}
+    for name in STEPS:
+        step = observations.steps[name]
+        [touched] = step.step.touch
+        objects = dependents(step, touched, observations.output)
+        counts[f"{name}: objects"] = len(objects)
+        if not objects:
+            findings.append(_no_dependents(step, touched))
+        findings += [*_stale(observations, step, objects), *_rebuilt(observations, step, objects)]
     return Examined(tuple(findings), sum(counts.values()) or len(findings), dict(counts))
 
 

@@ -39,6 +39,11 @@ class ElfFacts(Frozen):
     relocations: dict[str, int] = Field(default_factory=dict)
     symbols: tuple[Symbol, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the symbols that are kept."""
+        return frozenset(symbol.name for symbol in self.symbols)
+
 
 def facts(path: str, content: bytes) -> ElfFacts:
     """Return the facts of an ELF file's content; where it cannot be read, with `error` saying why.

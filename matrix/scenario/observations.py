@@ -46,6 +46,10 @@ class File(_Record):
     ino: int
     content: str
 
+    def equals(self, other: File) -> bool:
+        """Return whether another entry is of the same type and has the same content."""
+        return (self.type, self.content) == (other.type, other.content)
+
 
 @dataclass(frozen=True)
 class Process(_Record):
@@ -217,7 +221,7 @@ def _way(before: dict[str, File], after: dict[str, File], path: str) -> str:
     if old is None:
         return "created"
     ways = (
-        ((old.type, old.content) != (new.type, new.content), "content changed"),
+        (not old.equals(new), "content changed"),
         (old.ino != new.ino, "replaced by an equal file"),
         (old.mtime_ns != new.mtime_ns, "written again with equal content"),
         (old.mode != new.mode, "mode changed"),
