@@ -1,4 +1,7 @@
-"""Every command in the README is one that the program takes; those that need no engine are run."""
+"""README and docs/: each command is one that the program takes, each link has its file, each picture is small.
+
+Commands that need no engine are run to their end.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,30 @@ from matrix.trees import git
 from tests.unit.results import done
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+README = ROOT / "README.md"
+PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
+LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.M | re.S)
+NO_SUBJECT = re.compile(r"(?:^|[.:!?|]\s+|^[-*] )(?:What|That|It)\b.{0,40}", re.M)
+"""A sentence that begins with a word in place of its subject."""
+
+LONGEST_README = 150
+LARGEST_PICTURE_BYTES = 200_000
 CELL = "debian-trixie-min/gcc/minimal@7.3"
 HOME = re.compile(r"(~|\$HOME)/linux")
 NO_ENGINE = 3
 
 
+def commands(page: Path) -> list[str]:
+    return [line for block in BLOCK.findall(page.read_text()) for line in block.splitlines()]
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands(page)})
+
+
 def as_perf_matrix(command: str) -> list[str] | None:
-    """Return the words after perf-matrix that a README line comes to; `tox -e matrix -- ARGS` is `run ARGS`."""
+    """Return the words after perf-matrix that a line comes to; `tox -e matrix -- ARGS` is `run ARGS`."""
     words = shlex.split(command)
     if words[0] == "perf-matrix":
         return words[1:]
@@ -65,7 +83,7 @@ def recorded(run: Run) -> None:
 
 
 def repository(folder: Path) -> Path:
-    """Return a repository with what the README names: v7.1, my-branch, and v7.mbx beside them."""
+    """Return a repository with the names of the pages: v7.1, my-branch, and v7.mbx beside them."""
     linux = folder / "linux"
     linux.mkdir()
     git.run(linux, "init", "-q", "-b", "my-branch")
@@ -85,8 +103,50 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, **variables, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
 
 
-def test_the_readme_has_commands() -> None:
-    assert len([command for command in COMMANDS if as_perf_matrix(command)]) >= 10
+def test_the_readme_is_short_and_has_the_two_commands() -> None:
+    words = " && ".join(commands(README))
+    assert len(README.read_text().splitlines()) <= LONGEST_README
+    assert "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e matrix" in words
+    assert ".venv/bin/tox" in commands(README)
+
+
+def test_the_readme_has_an_example_of_each_use() -> None:
+    firsts = {words[0] for command in commands(README) if (words := as_perf_matrix(command))}
+    assert firsts >= {"run", "gate", "bundle", "repro"}
+
+
+def test_the_pages_have_commands() -> None:
+    assert len([command for command in COMMANDS if as_perf_matrix(command)]) >= 20
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_has_its_file(page: Path) -> None:
+    targets = [target for target, _ in LINK.findall(page.read_text()) if "://" not in target]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_sentence_of_a_page_has_a_subject(page: Path) -> None:
+    assert NO_SUBJECT.findall(CODE.sub("`code`", page.read_text())) == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set[Path](), [README]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        targets = [(page.parent / target).resolve() for target, _ in LINK.findall(page.read_text())]
+        waiting += [target for target in targets if target.suffix == ".md" and target not in {*reached, *waiting}]
+    assert reached >= set(PAGES)
+
+
+def test_every_picture_is_shown_and_small() -> None:
+    shown = {(page.parent / target).resolve() for page in PAGES for target, _ in LINK.findall(page.read_text())}
+    pictures = [path for path in (ROOT / "docs").iterdir() if path.suffix in (".png", ".svg")]
+    assert pictures
+    for picture in pictures:
+        assert picture in shown
+        assert picture.stat().st_size < LARGEST_PICTURE_BYTES
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if as_perf_matrix(command) is not None])
