@@ -20,15 +20,15 @@ def doctor(engine: Host = "", json_output: Json = False) -> None:
     """Say whether this machine has what the matrix needs, and what to do where it has not."""
     from matrix.engine import doctor
 
-    rows = doctor.examine(engine or None)
+    needs = doctor.examine(engine or None)
     if json_output:
-        print_json([{"what": what, "ok": ok, "found": found} for what, ok, found in rows])
+        print_json([{"what": need.what, "ok": need.is_met, "found": need.found} for need in needs])
     else:
         table = Table(show_header=False, box=None)
-        for what, ok, found in rows:
-            table.add_row(what, "[green]ok[/]" if ok else "[red]missing[/]", escape(found))
+        for need in needs:
+            table.add_row(need.what, "[green]ok[/]" if need.is_met else "[red]missing[/]", escape(need.found))
         Console(highlight=False, soft_wrap=True).print(table)
-    raise typer.Exit(ExitStatus.OK if all(ok for _, ok, _ in rows) else ExitStatus.INFRASTRUCTURE)
+    raise typer.Exit(ExitStatus.OK if all(need.is_met for need in needs) else ExitStatus.INFRASTRUCTURE)
 
 
 def clean(

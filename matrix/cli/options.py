@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +45,9 @@ def print_json(data: Any) -> None:
 def forbid_install(forbid: bool) -> None:
     """Let nothing that this process starts install a program, where --no-install says so."""
     if forbid:
-        os.environ["PERF_MATRIX_NO_INSTALL"] = "1"
+        from matrix.engine import host_packages
+
+        host_packages.forbid()
 
 
 def resumed(name: str, command: str) -> Run:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.engine import images
+from matrix.engine import cache
 from matrix.files import tar_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,6 @@ def provide(engine: Engine) -> str:
     """Return the volume's name, the volume made now if it is not there."""
     files = content()
     name = f"pbm-agent-{hashlib.sha256(files['agent.py']).hexdigest()[:16]}"
-    with images.lock("agent"):
+    with cache.lock("agent"):
         engine.provide(name, "agent", lambda: iter([tar_of(files)]))
     return name

@@ -1,8 +1,11 @@
-"""What is kept between runs: images, trees, downloads."""
+"""The cache: folders of files that are kept between runs, their locks, and what of the engine is kept with them."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from matrix import paths
 
@@ -10,10 +13,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEPT = ("tree", "agent", "image", "base")
-"""Purposes of what is a cache: `clean` removes it only with `--all`."""
+"""Purposes of the engine's volumes and images that are a cache: `clean` removes them only with `--all`."""
+
+_LOCKS = "locks"
+_LOCK_SUFFIX = ".lock"
+
+
+class Part(StrEnum):
+    """A folder of the cache."""
+
+    DOWNLOADS = "downloads"
+    IMAGES = "images"
+    SCRATCH = "scratch"
+    TREES = "trees"
+
+
+def folder(part: Part) -> Path:
+    """Return a folder of the cache, made now if it is not there."""
+    path = paths.cache() / part
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def lock(name: str) -> FileLock:
+    """Return the lock of something that is made once, whichever process asks first."""
+    locks = paths.cache() / _LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"{name}{_LOCK_SUFFIX}")
 
 
 def files() -> list[Path]:
     """Return the files of the cache: archives of trees and images, downloads, scratch repositories. Locks stay."""
-    folders = [paths.cache() / name for name in ("downloads", "images", "scratch", "trees")]
-    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    found = [path for part in Part for path in (paths.cache() / part).rglob("*")]
+    return sorted(path for path in found if path.is_file() and path.suffix != _LOCK_SUFFIX)

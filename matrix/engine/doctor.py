@@ -1,35 +1,49 @@
-"""What the matrix needs of this machine, and whether it is there."""
+"""Examines this machine for what the matrix needs of it."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix import __version__
 from matrix.engine import backends
 from matrix.engine.api import BTF
 from matrix.errors import MatrixError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def examine(host: str | None) -> list[tuple[str, bool, str]]:
-    """Return what the matrix needs of this machine: (what, whether it is there, what was found or what to do)."""
-    rows = [("perf-build-matrix", True, __version__), ("python", True, sys.version.split()[0])]
+MEMORY_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that the matrix needs of a machine; `found` says what was found, or what to do where it is lacking."""
+
+    what: str
+    found: str
+    is_met: bool = True
+
+
+def examine(host: str | None) -> list[Need]:
+    """Return what the matrix needs of this machine and of the engine at `host`, or of the first that answers."""
+    program = [Need("perf-build-matrix", __version__), Need("python", sys.version.split()[0])]
     try:
-        facts = backends.connect(host).describe()
+        described = backends.connect(host).describe()
     except MatrixError as error:
-        rows.append(("container engine", False, str(error).replace("\n ", ":")))
-    else:
-        rows.append(("container engine", True, f"{facts['engine']} at {facts['url']}"))
-        rows.append(("overlay storage", facts["storage"].startswith("overlay"), facts["storage"]))
-        rows.append(("processors", True, facts["cpus"]))
-        btf = Path(BTF)
-        rows.append(("BTF of the kernel", btf.is_file(), f"{BTF} (BPF skeletons are made from it)"))
-        memory = int(facts["memory_bytes"])
-        rows.append(
-            (
-                "memory",
-                memory >= 4 << 30,
-                f"{memory / (1 << 30):.1f} GiB (a cell may use 8, and mostly uses 1)",
-            )
-        )
-    return rows
+        return [*program, Need("container engine", str(error).replace("\n ", ":"), is_met=False)]
+    return [*program, *_of_engine(described)]
+
+
+def _of_engine(described: Mapping[str, str]) -> list[Need]:
+    memory_bytes = int(described["memory_bytes"])
+    memory = f"{memory_bytes / (1 << 30):.1f} GiB (a cell may use 8, and mostly uses 1)"
+    return [
+        Need("container engine", f"{described['engine']} at {described['url']}"),
+        Need("overlay storage", described["storage"], is_met=described["storage"].startswith("overlay")),
+        Need("processors", described["cpus"]),
+        Need("BTF of the kernel", f"{BTF} (BPF skeletons are made from it)", is_met=Path(BTF).is_file()),
+        Need("memory", memory, is_met=memory_bytes >= MEMORY_BYTES),
+    ]

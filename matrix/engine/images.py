@@ -1,33 +1,35 @@
-"""Makes the images: base pulled or bootstrapped, packages installed, tagged by the hash of their recipe."""
+"""Makes images: base pulled or bootstrapped, packages installed, tagged by the hash of their recipe."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
-from matrix import files, paths
+from matrix import files
+from matrix.engine import cache, host_packages
 from matrix.engine.api import UID
+from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError
 from matrix.model.result import ImageIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from matrix.engine.api import Engine
-    from matrix.model.image import Base, Image
+    from matrix.model.image import Base, Bootstrap, Image
 
+SHOWN_CHARACTERS = 1500
 _PACKAGES = r"""
 if command -v dpkg-query >/dev/null; then dpkg-query -W -f '${Package} ${Version}\n'
 elif command -v rpm >/dev/null; then rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\n'
 elif command -v apk >/dev/null; then apk info -v | sed 's/-\([0-9]\)/ \1/'
 fi
 """
+"""A shell script that prints `NAME VERSION` for each package of an image."""
 
 
 def dockerfile(image: Image, base_tag: str) -> str:
@@ -50,108 +52,92 @@ def prepare(image: Image, engine: Engine, say: Callable[[str], None]) -> ImageId
     """
     base_tag = base(image.base, engine, say)
     text = dockerfile(image, base_tag)
-    with lock(f"image-{image.name}"):
+    with cache.lock(f"image-{image.name}"):
         key = hashlib.sha256(f"{text}{engine.image(base_tag)}".encode()).hexdigest()[:12]
         tag = f"perf-build-matrix/{image.name}:{key}"
-        digest = engine.image(tag)
-        if digest is None:
-            say(f"building image {image.name} ({len(image.packages)} packages)")
-            log = paths.cache() / "images" / f"{image.name}.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("w", encoding="utf-8") as file:
-                engine.build(text, tag, lambda block: print(block, end="", file=file))
-            digest = engine.image(tag)
-        if digest is None:
-            raise InfrastructureError(f"image {tag} is not there after it was built")
+        digest = engine.image(tag) or _built(image, text, tag, engine, say)
         packages = _packages(tag, digest, engine)
-    origin = (paths.cache() / "images" / f"{_key(image.base)}.origin").read_text().strip()
+    origin = _origin(image.base).read_text(encoding="utf-8").strip()
     return ImageIdentity(name=image.name, tag=tag, digest=digest, base=origin, packages=packages)
 
 
+def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str], None]) -> str:
+    """Build an image and return its digest; the build's output is the file NAME.log of the cache."""
+    say(f"building image {image.name} ({len(image.packages)} packages)")
+    log = cache.folder(Part.IMAGES) / f"{image.name}.log"
+    with log.open("w", encoding="utf-8") as file:
+        engine.build(text, tag, lambda block: print(block, end="", file=file))
+    digest = engine.image(tag)
+    if digest is None:
+        raise InfrastructureError(f"image {tag} is not there after it was built")
+    return digest
+
+
 def _packages(tag: str, digest: str, engine: Engine) -> dict[str, str]:
-    record = paths.cache() / "images" / f"{digest.removeprefix('sha256:')[:16]}.json"
+    """Return the version of each package in an image, from the cache or asked now."""
+    record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')[:16]}.json"
     if not record.is_file():
-        status, output = engine.script(tag, _PACKAGES, network=False)
-        if status:
-            raise InfrastructureError(f"the packages of {tag} could not be listed: {output.decode(errors='replace')}")
-        lines = (line.partition(" ") for line in output.decode(errors="replace").splitlines())
-        files.write(record, json.dumps({name: version for name, _, version in lines}))
-    packages: dict[str, str] = json.loads(record.read_text())
+        files.write(record, json.dumps(_listed(tag, engine)))
+    packages: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
     return packages
+
+
+def _listed(tag: str, engine: Engine) -> dict[str, str]:
+    status, output = engine.script(tag, _PACKAGES, network=False)
+    text = output.decode(errors="replace")
+    if status:
+        raise InfrastructureError(f"the packages of {tag} could not be listed: {text}")
+    lines = (line.partition(" ") for line in text.splitlines())
+    return {name: version for name, _, version in lines}
 
 
 def _key(recipe: Base) -> str:
     return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:12]
 
 
+def _origin(recipe: Base) -> Path:
+    """Return the file that says where a base image came from: `pulled DIGEST` or `mmdebstrap SUITE`."""
+    return cache.folder(Part.IMAGES) / f"{_key(recipe)}.origin"
+
+
 def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
-    """Return the tag of a base image of our own name: pulled where a registry answers, or bootstrapped."""
+    """Return the tag of a base image of our own name: pulled where a registry answers, or bootstrapped.
+
+    Raises:
+        InfrastructureError: neither could be done.
+
+    """
     key = _key(recipe)
     tag = f"perf-build-matrix/base:{key}"
-    origin = paths.cache() / "images" / f"{key}.origin"
-    with lock(f"base-{key}"):
-        if engine.image(tag) is not None and origin.is_file():
+    with cache.lock(f"base-{key}"):
+        if engine.image(tag) is not None and _origin(recipe).is_file():
             return tag
         say(f"pulling {recipe.pull}")
         digest = engine.pull(recipe.pull, tag)
-        if digest is None:
-            _bootstrap(recipe, tag, engine, say)
-            how = f"mmdebstrap {recipe.bootstrap.suite}" if recipe.bootstrap else ""
-        else:
-            how = f"pulled {digest}"
-        files.write(origin, how)
+        origin = f"pulled {digest}" if digest else _bootstrapped(recipe, tag, engine, say)
+        files.write(_origin(recipe), origin)
     return tag
 
 
-def _bootstrap(recipe: Base, tag: str, engine: Engine, say: Callable[[str], None]) -> None:
+def _bootstrapped(recipe: Base, tag: str, engine: Engine, say: Callable[[str], None]) -> str:
+    """Make a base image with mmdebstrap and return where it came from."""
     bootstrap = recipe.bootstrap
     if bootstrap is None:
         raise InfrastructureError(f"no registry gave {recipe.pull}", "Its recipe has no `bootstrap` to fall back on.")
-    _need_mmdebstrap(say)
+    if not shutil.which("mmdebstrap"):
+        host_packages.install(["mmdebstrap"], say)
     say(f"no registry answers: bootstrapping {bootstrap.suite} with mmdebstrap")
-    archive = paths.cache() / "images" / f"{_key(recipe)}.tar"
-    archive.parent.mkdir(parents=True, exist_ok=True)
+    with files.part_of(cache.folder(Part.IMAGES) / f"{_key(recipe)}.tar") as archive:
+        _mmdebstrap(bootstrap, archive)
+        engine.import_image(archive, tag)
+    return f"mmdebstrap {bootstrap.suite}"
+
+
+def _mmdebstrap(bootstrap: Bootstrap, archive: Path) -> None:
     options = [f"--aptopt={option}" for option in bootstrap.apt_options]
     components = f"--components={','.join(bootstrap.components)}"
-    argv = ["mmdebstrap", "--quiet", f"--variant={bootstrap.variant}", components, *options]
-    try:
-        done = subprocess.run([*argv, bootstrap.suite, str(archive)], capture_output=True, check=False)
-        if done.returncode:
-            tail = done.stderr.decode(errors="replace").strip()[-1500:]
-            raise InfrastructureError(f"{bootstrap.suite} could not be bootstrapped:\n{tail}", "Is the network up?")
-        engine.import_image(archive, tag)
-    finally:
-        archive.unlink(missing_ok=True)
-
-
-def _need_mmdebstrap(say: Callable[[str], None]) -> None:
-    if shutil.which("mmdebstrap"):
-        return
-    install_packages(["mmdebstrap"], say)
-
-
-def install_packages(packages: list[str], say: Callable[[str], None]) -> None:
-    """Install Debian packages on this machine, saying so; only as root, where apt-get is, and where allowed.
-
-    Raises:
-        InfrastructureError: it may not, or it failed.
-
-    """
-    words = " ".join(packages)
-    allowed = os.environ.get("PERF_MATRIX_NO_INSTALL") != "1"
-    if not (allowed and os.geteuid() == 0 and shutil.which("apt-get")):
-        raise InfrastructureError(f"{words} is not installed", f"Install it: apt-get install {words}")
-    say(f"installing {words} with apt-get")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for argv in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", "-qq", *argv], capture_output=True, check=False, env=environment)
-        if done.returncode:
-            tail = done.stderr.decode(errors="replace").strip()[-1500:]
-            raise InfrastructureError(f"apt-get {argv[0]} failed:\n{tail}", "Is the network up?")
-
-
-def lock(name: str) -> FileLock:
-    """Return the lock of something that is made once, whoever asks."""
-    folder = paths.cache() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / f"{name}.lock")
+    argv = ["mmdebstrap", "--quiet", "--format=tar", f"--variant={bootstrap.variant}", components, *options]
+    done = subprocess.run([*argv, bootstrap.suite, str(archive)], capture_output=True, check=False)
+    if done.returncode:
+        tail = done.stderr.decode(errors="replace").strip()[-SHOWN_CHARACTERS:]
+        raise InfrastructureError(f"{bootstrap.suite} could not be bootstrapped:\n{tail}", "Is the network up?")

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from filelock import FileLock
 
 from matrix import paths
-from matrix.engine import backends, images
+from matrix.engine import backends, host_packages
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def up(say: Callable[[str], None]) -> Status:
         if os.geteuid() != 0:
             raise InfrastructureError("dockerd must be started as root", "Run as root, or set DOCKER_HOST.")
         if not shutil.which("dockerd"):
-            images.install_packages(["docker.io", "iptables"], say)
+            host_packages.install(["docker.io", "iptables"], say)
         say(f"starting dockerd on {now.socket}")
         return _start(now)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from matrix import paths
+from matrix.engine import cache
+from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def download(url: str, say: Say) -> Path:
         InfrastructureError: it could not be fetched whole.
 
     """
-    folder = paths.cache() / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = cache.folder(Part.DOWNLOADS) / hashlib.sha256(url.encode()).hexdigest()[:16]
     path = folder / (url.rpartition("/")[2] or "tree.tar")
     if path.is_file():
         return path

@@ -15,7 +15,9 @@ from typing import IO, TYPE_CHECKING
 
 from filelock import FileLock
 
-from matrix import files, paths
+from matrix import files
+from matrix.engine import cache
+from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError, UsageError
 from matrix.trees import git, git_objects
 from matrix.trees.git_objects import GITLINK, LINK
@@ -106,7 +108,7 @@ def of_repository(repository: Path, revision: str) -> tuple[Scratch, str]:
     commit = git.commit(repository, revision)
     common = git.run(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").decode().rstrip("\n")
     objects = Path(common) / "objects"
-    scratch = Scratch(paths.cache() / "scratch" / f"{hashlib.sha256(str(objects).encode()).hexdigest()[:16]}.git")
+    scratch = Scratch(cache.folder(Part.SCRATCH) / f"{hashlib.sha256(str(objects).encode()).hexdigest()[:16]}.git")
     with _made(scratch):
         _borrow(scratch.folder, Path(common))
     return scratch, commit
@@ -139,7 +141,7 @@ def of_archive(archive: Path) -> tuple[Scratch, str]:
         InfrastructureError: git could not take it in.
 
     """
-    scratch = Scratch(paths.cache() / "scratch" / f"{archive.stem[:16]}.git")
+    scratch = Scratch(cache.folder(Part.SCRATCH) / f"{archive.stem[:16]}.git")
     with _made(scratch):
         if git.attempt(scratch.folder, "rev-parse", "--verify", "refs/heads/base").returncode:
             _import(scratch, archive)

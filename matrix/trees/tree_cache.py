@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter
 
-from matrix import files, paths
+from matrix import files
+from matrix.engine import cache
+from matrix.engine.cache import Part
 from matrix.errors import UsageError
 from matrix.model.base import Frozen
 from matrix.scenario import perf
@@ -76,9 +78,7 @@ class TreeCache:
     @classmethod
     def of_this_machine(cls) -> TreeCache:
         """Return the folder of trees in the program's cache, made now if it is not there."""
-        folder = paths.cache() / "trees"
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder)
+        return cls(cache.folder(Part.TREES))
 
     def archive(self, sha256: str) -> Path:
         """Return where the archive of the tree with this content hash is kept."""

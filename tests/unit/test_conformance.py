@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import checks
+from matrix import checks, registry
 from matrix.config import load, selection
 from matrix.engine import backends
 from matrix.errors import UsageError
@@ -202,6 +202,10 @@ def test_no_module_of_the_formats_is_left_out() -> None:
     assert list(formats.registry()) == FORMATS
 
 
-@pytest.mark.parametrize("module", sorted(module.name for module in pkgutil.iter_modules(backends.__path__)))
-def test_every_engine_connects(module: str) -> None:
-    assert callable(importlib.import_module(f"matrix.engine.backends.{module}").connect)
+@pytest.mark.parametrize("name", registry.names(backends.__name__))
+def test_every_kind_of_engine_looks_somewhere_and_finds_none_where_nothing_listens(name: str, tmp_path: Path) -> None:
+    backend = importlib.import_module(f"matrix.engine.backends.{name}").BACKEND
+    assert isinstance(backend, backends.Backend)
+    assert all("://" in host for host in backend.hosts())
+    assert backend.connect(f"unix://{tmp_path}/nothing.sock", "session") is None
+    assert backend.connect("tcp://127.0.0.1:1", "session") is None

@@ -1,31 +1,47 @@
-"""Container engines: one module each, found by listing this folder."""
+"""Kinds of container engines: one module each, found by listing this folder."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from matrix import registry
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matrix.engine.api import Engine
 
 
-def connect(host: str | None = None, session: str = "") -> Engine:
-    """Return the first engine that answers: at `host`, or wherever the modules of this folder look.
+@runtime_checkable
+class Backend(Protocol):
+    """A kind of container engine; a module of this folder has one as BACKEND."""
 
-    What it makes is labelled with `session`.
+    def hosts(self) -> Iterable[str]:
+        """Return the addresses, as `unix:///run/engine.sock`, where such an engine may answer on this machine."""
+
+    def connect(self, host: str, session: str) -> Engine | None:
+        """Return the engine at an address, or nothing where none of this kind answers.
+
+        Each container and volume that it makes is labelled with `session` (see Engine).
+        """
+
+
+def connect(host: str | None = None, session: str = "") -> Engine:
+    """Return the first engine that answers: at `host`, or wherever each kind of engine may be.
 
     Raises:
-        InfrastructureError: none answers; it says where was looked and what to do.
+        InfrastructureError: none answers; the message names the addresses that were tried and what to do.
 
     """
     tried: list[str] = []
-    for module in pkgutil.iter_modules(__path__):
-        found: Engine | None = importlib.import_module(f"{__name__}.{module.name}").connect(host, tried, session)
-        if found is not None:
-            return found
+    kinds = registry.load(__name__, "BACKEND", Backend)  # type: ignore[type-abstract] # its modules are asked, not it
+    for backend in kinds.values():
+        for address in dict.fromkeys([host] if host else backend.hosts()):
+            tried.append(address)
+            found = backend.connect(address, session)
+            if found is not None:
+                return found
     looked = "; ".join(tried) or "nowhere"
     raise InfrastructureError(
         f"no container engine answers (looked at {looked})",

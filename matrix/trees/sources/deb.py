@@ -6,8 +6,9 @@ import re
 import tarfile
 from typing import TYPE_CHECKING
 
-from matrix import files, paths
-from matrix.engine import images
+from matrix import files
+from matrix.engine import cache, images
+from matrix.engine.cache import Part
 from matrix.errors import UsageError
 from matrix.model.image import Base, Bootstrap
 from matrix.trees import tar_members
@@ -47,7 +48,7 @@ class _Deb:
         if not match:
             raise UsageError(f"no package {rest!r}", f"{self.form}, as deb:{self.example}.")
         package, suite = match.groups()
-        path = paths.cache() / "downloads" / f"{package}@{suite}.tar"
+        path = cache.folder(Part.DOWNLOADS) / f"{package}@{suite}.tar"
         if not path.is_file():
             _fetch(package, suite, path, engine, say)
         version = _version(path)

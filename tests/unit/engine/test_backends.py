@@ -1,14 +1,77 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.engine import backends
+from matrix.engine import backends, doctor
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+INFO = {"KernelVersion": "6.1", "Architecture": "x86_64", "Driver": "overlay2", "NCPU": 2, "MemTotal": 8 << 30}
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers as a Docker engine does to who asks what it is."""
+
+    def do_GET(self) -> None:
+        said: Any = {"/version": {"ApiVersion": "1.41", "Version": "20"}, "/info": INFO}
+        body = next((json.dumps(said[end]) for end in said if self.path.endswith(end)), "OK").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        return "a unix socket"
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Babbles(socketserver.BaseRequestHandler):
+    """Answers as nothing that is an engine does."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"what?\n")
+
+
+@pytest.fixture
+def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the address of a socket at which a handler answers."""
+    path = tmp_path / "engine.sock"
+    with socketserver.ThreadingUnixStreamServer(str(path), request.param) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"unix://{path}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("served", [Answers], indirect=True)
+def test_the_engine_that_answers_is_connected_to_with_the_session(served: str) -> None:
+    engine = backends.connect(served, "a-session")
+    assert engine.describe()["url"] == served
+    assert "a-session" in vars(engine).values()
+
+
+@pytest.mark.parametrize("served", [Answers], indirect=True)
+def test_without_a_host_the_variable_says_where_the_engine_is(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", served)
+    assert backends.connect().describe()["url"] == served
+
+
+@pytest.mark.parametrize("served", [Babbles], indirect=True)
+def test_what_listens_and_is_no_engine_is_none(served: str) -> None:
+    with pytest.raises(InfrastructureError, match="no container engine answers"):
+        backends.connect(served)
 
 
 def test_where_no_engine_answers_it_says_where_was_looked_and_what_to_do(tmp_path: Path) -> None:
@@ -16,3 +79,34 @@ def test_where_no_engine_answers_it_says_where_was_looked_and_what_to_do(tmp_pat
     with pytest.raises(InfrastructureError, match=r"(?s)no container engine answers.*engine up") as caught:
         backends.connect(host)
     assert host in str(caught.value)
+    assert str(caught.value).count("unix://") == 1, "with a host, nowhere else is looked"
+
+
+def test_every_place_that_was_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sockets = [f"unix://{tmp_path}/{name}.sock" for name in ("one", "two", "one")]
+
+    class Nowhere:
+        def hosts(self) -> list[str]:
+            return sockets
+
+        def connect(self, host: str, session: str) -> None:
+            assert (host, session) in {(one, "s") for one in sockets}
+
+    monkeypatch.setattr("matrix.registry.load", lambda *_: {"nowhere": Nowhere()})
+    with pytest.raises(InfrastructureError) as caught:
+        backends.connect(session="s")
+    assert f"looked at {sockets[0]}; {sockets[1]})" in str(caught.value)
+
+
+@pytest.mark.parametrize("served", [Answers], indirect=True)
+def test_the_doctor_tells_what_the_engine_has(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = {need.what: need for need in doctor.examine(served)}
+    assert needs["container engine"].found.endswith(f"at {served}")
+    assert needs["overlay storage"].is_met
+    assert needs["memory"].is_met
+    assert needs["memory"].found.startswith("8.0 GiB")
+    monkeypatch.setitem(INFO, "Driver", "vfs")
+    monkeypatch.setitem(INFO, "MemTotal", 1 << 30)
+    needs = {need.what: need for need in doctor.examine(served)}
+    assert not needs["overlay storage"].is_met
+    assert not needs["memory"].is_met

@@ -18,25 +18,45 @@ from matrix.engine.backends.docker.engine import DockerEngine
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TIMEOUT_S = 600
 
-def _hosts() -> Iterator[str]:
-    if os.environ.get("DOCKER_HOST"):
-        yield os.environ["DOCKER_HOST"]
-        return
-    with contextlib.suppress(Exception):  # a broken context of the user's is no reason not to look further
-        host = docker.ContextAPI.get_current_context().Host
-        if host:
-            yield host
+
+class _Docker:
+    def hosts(self) -> Iterator[str]:
+        """Yield DOCKER_HOST alone where it is set, or else the current context's address and the usual sockets."""
+        if os.environ.get("DOCKER_HOST"):
+            yield os.environ["DOCKER_HOST"]
+            return
+        with contextlib.suppress(Exception):  # a broken context of the user's is no reason not to look further
+            host = docker.ContextAPI.get_current_context().Host
+            if host:
+                yield host
+        yield from (f"unix://{path}" for path in _sockets() if path.exists())
+
+    def connect(self, host: str, session: str) -> DockerEngine | None:
+        """Return the engine at an address, if one answers (see Backend.connect)."""
+        if not _listens(host):
+            return None
+        with contextlib.suppress(DockerException, RequestException, OSError):
+            client = docker.DockerClient(base_url=host, version="auto", timeout=TIMEOUT_S, tls=_tls(host))
+            client.ping()
+            return DockerEngine(client, host, session)
+        return None
+
+
+BACKEND = _Docker()
+
+
+def _sockets() -> tuple[Path, ...]:
+    """Return the usual sockets of Docker and Podman: root's, our own, the user's."""
     user = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
-    for path in (
+    return (
         Path("/var/run/docker.sock"),
         paths.engine_socket(),
         user / "docker.sock",
         user / "podman" / "podman.sock",
         Path("/run/podman/podman.sock"),
-    ):
-        if path.exists():
-            yield f"unix://{path}"
+    )
 
 
 def _listens(url: str) -> bool:
@@ -50,19 +70,6 @@ def _listens(url: str) -> bool:
         except OSError:
             return False
     return True
-
-
-def connect(host: str | None, tried: list[str], session: str) -> DockerEngine | None:
-    """Return the engine at `host`, or else at the first place that answers; note in `tried` where was looked."""
-    for url in dict.fromkeys([host] if host else _hosts()):
-        tried.append(url)
-        if not _listens(url):
-            continue
-        with contextlib.suppress(DockerException, RequestException, OSError):
-            client = docker.DockerClient(base_url=url, version="auto", timeout=600, tls=_tls(url))
-            client.ping()
-            return DockerEngine(client, url, session)
-    return None
 
 
 def _tls(url: str) -> Any:

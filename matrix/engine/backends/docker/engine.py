@@ -117,7 +117,7 @@ class DockerEngine:
         with failing_as(f"fetch {path}"), self._scripted(image, text, network=True, volume="") as container:
             if container.wait()["StatusCode"]:
                 tail = container.logs()[-2000:].decode(errors="replace")
-                raise InfrastructureError(f"{target.name} could not be fetched", f"Is the network up? {tail}")
+                raise InfrastructureError(f"the script that makes {path} failed", f"Is the network up? {tail}")
             stream, _ = container.get_archive(path)
             with tarfile.open(fileobj=Reader(stream), mode="r|") as archive:
                 for member in archive:

@@ -1,0 +1,51 @@
+"""Installs Debian packages on this machine, which only root may do, saying so, unless it was forbidden."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from matrix.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FORBIDDEN = "PERF_MATRIX_NO_INSTALL"
+"""An environment variable, as the workers of a run are processes of their own, which inherit it."""
+
+SHOWN_CHARACTERS = 1500
+
+
+def forbid() -> None:
+    """Let neither this process nor those that it starts install anything."""
+    os.environ[_FORBIDDEN] = "1"
+
+
+def install(packages: list[str], say: Callable[[str], None]) -> None:
+    """Install packages with apt-get.
+
+    Raises:
+        InfrastructureError: this process may not, or apt-get failed.
+
+    """
+    words = " ".join(packages)
+    if not _may_install():
+        raise InfrastructureError(f"{words} is not installed", f"Install it: apt-get install {words}")
+    say(f"installing {words} with apt-get")
+    _apt_get("update")
+    _apt_get("install", "-y", "--no-install-recommends", *packages)
+
+
+def _may_install() -> bool:
+    is_forbidden = os.environ.get(_FORBIDDEN) == "1"
+    return not is_forbidden and os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _apt_get(*words: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(["apt-get", "-qq", *words], capture_output=True, check=False, env=environment)
+    if done.returncode:
+        tail = done.stderr.decode(errors="replace").strip()[-SHOWN_CHARACTERS:]
+        raise InfrastructureError(f"apt-get {words[0]} failed:\n{tail}", "Is the network up?")
