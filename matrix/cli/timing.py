@@ -165,10 +165,10 @@ def trace(
     if json_output:
         typer.echo(spent.model_dump_json(indent=2))
     folder = output or paths.state() / "traces" / found.cell / step
-    for view in views.registry().values():
+    for name, view in views.registry().items():
         text = view.render(found.cell, step, line, spent, path)
         files.write(folder / f"{step}{view.suffix}", text)
-        if view.name == "text" and not json_output:
+        if name == "text" and not json_output:
             typer.echo(text, nl=False)
     console.print(f"for ui.perfetto.dev and chrome://tracing: {folder / step}.json\na picture: {folder / step}.html")
 

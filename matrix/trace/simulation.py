@@ -55,6 +55,11 @@ class _Running:
     task: _TaskState | None = None
     make: _MakeState | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left of it, as far as sums of fractions can tell."""
+        return self.left_s <= NOTHING_S / 2
+
 
 @dataclass
 class _TaskState:
@@ -102,21 +107,23 @@ class _Machine:
     def run(self) -> tuple[float, _Running | None]:
         """Return when all has ended, and what ended last."""
         while self.running:
-            rate = min(1.0, self.cores / sum(item.width for item in self.running))
-            step = min(item.left_s / (rate * item.width) for item in self.running)
-            self.now += step
-            ended = []
-            for item in self.running:
-                item.left_s -= step * rate * item.width
-                if item.left_s <= NOTHING_S / 2:
-                    ended.append(item)
-            self.running = [item for item in self.running if item.left_s > NOTHING_S / 2]
-            for item in ended:
+            for item in self._advance():
                 item.ended_s = self.now
                 self.last = item
                 self._ended(item)
             self._dispatch()
         return self.now, self.last
+
+    def _advance(self) -> list[_Running]:
+        """Let all that runs run until the first of it ends; return what has ended by then."""
+        rate = min(1.0, self.cores / sum(item.width for item in self.running))
+        step_s = min(item.left_s / (rate * item.width) for item in self.running)
+        self.now += step_s
+        for item in self.running:
+            item.left_s -= step_s * rate * item.width
+        ended = [item for item in self.running if item.is_over]
+        self.running = [item for item in self.running if not item.is_over]
+        return ended
 
     def _ended(self, item: _Running) -> None:
         if item.make is not None:
@@ -169,16 +176,27 @@ class _Machine:
         It gives one back with each job that ends while others of its own run (job.c, free_child, in GNU make).
         """
         for state in list(self.makes):
-            while state.ready and (not state.running or self.tokens):
+            while self._may_start(state):
                 number = heapq.heappop(state.ready)
                 task = _TaskState(state.make.tasks[number], state, number)
                 self.tokens -= bool(state.running)
                 state.running += 1
-                freed = state.freed.get(number, state.parsed)
-                because, why = freed, "what it needs" if number in state.freed else "its make's makefiles"
-                if freed is not None and freed.ended_s < self.now - NOTHING_S and self.freed_token is not None:
-                    because, why = self.freed_token, "a free job slot"
+                because, why = self._cause(state, number)
                 self._start(task, max(task.task.serial_s, NOTHING_S), 1, because, why)
+
+    def _may_start(self, state: _MakeState) -> bool:
+        has_slot = not state.running or self.tokens > 0
+        return bool(state.ready) and has_slot
+
+    def _cause(self, state: _MakeState, number: int) -> tuple[_Running | None, str]:
+        """Return what a task of a make waited for last, and in words."""
+        cause, why = state.parsed, "its make's makefiles"
+        if number in state.freed:
+            cause, why = state.freed[number], "what it needs"
+        was_ready_before = cause is not None and cause.ended_s < self.now - NOTHING_S
+        if was_ready_before and self.freed_token is not None:
+            return self.freed_token, "a free job slot"
+        return cause, why
 
     def _start(self, task: _TaskState, left_s: float, width: int, because: _Running | None, why: str) -> None:
         item = _Running(left_s, width, self.now, task.task.name, task.task.process, because, why, task=task)

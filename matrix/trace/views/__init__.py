@@ -1,11 +1,11 @@
-"""Views of a traced step: one module per form, found by listing this folder; each is a pure function to text."""
+"""Views of a traced step: pure functions to text; each module of this folder adds one, its `VIEW`."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from matrix import registry as extension_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,27 +16,24 @@ if TYPE_CHECKING:
 
 
 class Render(Protocol):
-    """What a view does: `critical` is the critical path, from its beginning."""
+    """The function of a view; `critical` is the critical path, from its beginning."""
 
     def __call__(
-        self, cell: str, step: str, timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()
+        self, cell: str, step: str, timeline: Timeline, account: Account, critical: Sequence[PathItem] = (), /
     ) -> str:
         """Return the view of a cell's step."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A view; `suffix` ends the name of a file that holds what it renders."""
+    """A view, which a module of this folder adds as `VIEW`."""
 
-    name: str
+    # The end of the name of a file that holds the view, as `.txt`.
     suffix: str
+    # The pure function from a step's timeline, account and critical path to the file's text.
     render: Render
 
 
 def registry() -> dict[str, View]:
-    """Return every view by its name, in the order of the names."""
-    found: dict[str, View] = {}
-    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
-        module = importlib.import_module(f"{__name__}.{name}")
-        found[name] = View(name, module.SUFFIX, module.render)
-    return found
+    """Return every view by its module's name, in the order of the names."""
+    return extension_points.load(__name__, "VIEW", View)

@@ -18,6 +18,7 @@ from matrix.trace import lanes
 from matrix.trace.command_lines import text as command
 from matrix.trace.cost import FORK
 from matrix.trace.lanes import Bar
+from matrix.trace.views import View
 from matrix.untrusted import plain
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from matrix.trace.simulation import PathItem
     from matrix.trace.timeline import Timeline
 
-SUFFIX = ".json"
 COLOURS = {
     "compiler": "rail_response",
     "linker": "rail_animation",
@@ -90,7 +90,7 @@ def _makes(timeline: Timeline, account: Account, first_tid: int) -> tuple[list[s
             }
             events.append(_complete(bar, (MAKES_PID, first + bar.row), bar.kind, args))
         wide = 1 + max((bar.row for bar in bars), default=-1)
-        labels += [f"depth {depth}" + (f", row {row + 1}" if row else "") for row in range(wide)]
+        labels += [f"depth {depth}", *(f"depth {depth}, row {row}" for row in range(2, wide + 1))][:wide]
     return labels, events
 
 
@@ -117,15 +117,23 @@ def _jobs(timeline: Timeline, bars: Sequence[Bar], critical: frozenset[int]) -> 
 
 def _within(timeline: Timeline, process: Process) -> Iterator[Process]:
     """Yield the processes below one that nest on its row, parents first: inside of their parent, beside each other."""
-    waiting = [process]
+    waiting = _nesting(timeline, process)
     while waiting:
-        parent = waiting.pop()
-        if parent is not process:
-            yield parent
-        start, end = lanes.span(timeline, parent)
-        spans = [(lanes.span(timeline, child), child) for child in timeline.children.get(parent.index, ())]
-        inside = [(times, child) for times, child in spans if start <= times[0] and times[1] <= end]
-        waiting += [inside[index][1] for index in reversed(lanes.apart([times for times, _ in inside]))]
+        nested = waiting.pop()
+        yield nested
+        waiting += _nesting(timeline, nested)
+
+
+def _nesting(timeline: Timeline, parent: Process) -> list[Process]:
+    """Return the children of a process that fit on its row, the last first."""
+    start_s, end_s = lanes.span(timeline, parent)
+    inside = []
+    for child in timeline.children.get(parent.index, ()):
+        child_start_s, child_end_s = lanes.span(timeline, child)
+        if start_s <= child_start_s and child_end_s <= end_s:
+            inside.append(child)
+    beside = lanes.apart([lanes.span(timeline, child) for child in inside])
+    return [inside[index] for index in reversed(beside)]
 
 
 def _complete(bar: Bar, place: tuple[int, int], category: str, args: Event) -> Event:
@@ -140,11 +148,15 @@ def _facts(process: Process) -> Event:
 
 def _counter(timeline: Timeline) -> Iterator[Event]:
     """Yield how many leaves run, whenever that changes, and none at the end."""
-    spans = timeline.spans()
-    points = [(span.start_s, len(span.leaves)) for span in spans] + [(span.end_s, 0) for span in spans[-1:]]
+    points = [(span.start_s, len(span.leaves)) for span in timeline.spans()]
+    if points:
+        points.append((timeline.spans()[-1].end_s, 0))
     before = -1
     for at, count in points:
         if count != before:
             place = {"ph": "C", "pid": JOBS_PID, "ts": round(1e6 * at)}
             yield {**place, "name": "leaves running", "args": {"leaves": count}}
             before = count
+
+
+VIEW = View(suffix=".json", render=render)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from matrix.trace import lanes
 from matrix.trace.command_lines import text as command
 from matrix.trace.cost import FORK
+from matrix.trace.views import View
 from matrix.untrusted import plain
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from matrix.trace.simulation import PathItem
     from matrix.trace.timeline import Span, Timeline
 
-SUFFIX = ".html"
 COLOURS = {
     "compiler": ("#3a6fb8", "#6ea3e8"),
     "linker": ("#c8434f", "#f08088"),
@@ -140,13 +140,13 @@ def _policy() -> str:
 
 
 def _style() -> str:
-    light, dark = (
-        "\n".join(
-            f".{kind} {{ fill: {pair[at]}; }} i.{kind} {{ background: {pair[at]}; }}" for kind, pair in COLOURS.items()
-        )
-        for at in (0, 1)
-    )
+    light = "\n".join(_fill(kind, colour) for kind, (colour, _) in COLOURS.items())
+    dark = "\n".join(_fill(kind, colour) for kind, (_, colour) in COLOURS.items())
     return f"{STYLE}{light}\n@media (prefers-color-scheme: dark) {{\n{DARK}\n{dark}\n}}\n"
+
+
+def _fill(kind: str, colour: str) -> str:
+    return f".{kind} {{ fill: {colour}; }} i.{kind} {{ background: {colour}; }}"
 
 
 def _figures(account: Account) -> str:
@@ -159,25 +159,31 @@ def _figures(account: Account) -> str:
 
 
 def _legend(timeline: Timeline, bars: Sequence[Bar], *, marked: bool) -> Iterator[str]:
-    """Yield what each colour means, with the jobs of that kind and the time that they took."""
-    for kind in COLOURS:
-        those = [bar for bar in bars if bar.kind == kind]
-        if those:
-            work_s = sum(lanes.cpu_s(timeline, bar.process) for bar in those)
-            count = f"{len(those):,} job{'s' if len(those) != 1 else ''}"
-            yield f'<li><i class="{kind}"></i>{kind}: {count}, {work_s:.1f} s of CPU time</li>'
+    """Yield an entry for each colour: the kind of the jobs, how many they are, and the time that they took."""
+    work_s: dict[str, list[float]] = {kind: [] for kind in COLOURS}
+    for bar in bars:
+        work_s[bar.kind].append(lanes.cpu_s(timeline, bar.process))
+    for kind, times_s in work_s.items():
+        if times_s:
+            count = "1 job" if len(times_s) == 1 else f"{len(times_s):,} jobs"
+            yield f'<li><i class="{kind}"></i>{kind}: {count}, {sum(times_s):.1f} s of CPU time</li>'
     if marked:
         yield '<li><i class="critical"></i>on the critical path</li>'
 
 
 def _ticks(wall_s: float) -> Iterator[str]:
     """Yield the lines of the time axis; most are shown only where it is drawn wider."""
-    steps = (digit * 10**power for power in range(-5, 9) for digit in (1, 2, 5))
-    step = next((step for step in steps if wall_s / step <= TICKS), wall_s)
+    step = _tick_step(wall_s)
     for number in range(int(wall_s / step) + 1):
         at = number * step
         kind = "tick minor" if number % MAJOR else "tick"
         yield f'<div class="{kind}" style="left:{100 * at / wall_s:.3f}%"><span>{at:g} s</span></div>'
+
+
+def _tick_step(wall_s: float) -> float:
+    """Return the seconds between two ticks: the least of 1, 2, 5, 10, 20, … that gives at most TICKS of them."""
+    steps = (digit * 10**power for power in range(-5, 9) for digit in (1, 2, 5))
+    return next(itertools.dropwhile(lambda step: wall_s / step > TICKS, steps), wall_s)
 
 
 def _svg(wall_s: float, height: float, height_px: float, *shapes: str) -> str:
@@ -215,21 +221,24 @@ def _means(spans: Iterable[Span], wall_s: float) -> list[float]:
 def _alone(timeline: Timeline, spans: Sequence[Span], wall_s: float) -> Iterator[str]:
     """Yield the strip of the times in which one process worked alone, without those too short to be seen."""
     shapes = []
+    shortest_s = wall_s / (4 * BINS)
     for name, group in itertools.groupby(spans, key=lambda span: _only(timeline, span)):
         together = list(group)
-        start, end = together[0].start_s, together[-1].end_s
-        if name is not None and end - start >= wall_s / (4 * BINS):
-            label = _safe(f"{name}\nalone for {end - start:.2f} s, from {start:.2f} s")
-            place = f'x="{1e3 * start:.1f}" width="{1e3 * (end - start):.1f}" height="1"'
+        start_s, end_s = together[0].start_s, together[-1].end_s
+        if name and end_s - start_s >= shortest_s:
+            label = _safe(f"{name}\nalone for {end_s - start_s:.2f} s, from {start_s:.2f} s")
+            place = f'x="{1e3 * start_s:.1f}" width="{1e3 * (end_s - start_s):.1f}" height="1"'
             shapes.append(f'<rect class="alone" {place}><title>{label}</title></rect>')
     yield "<h2>One process at work <small>(or none)</small></h2>"
     yield _svg(wall_s, 1, STRIP_PX, *shapes)
 
 
-def _only(timeline: Timeline, span: Span) -> str | None:
-    if len(span.leaves) > 1:
-        return None
-    return lanes.short(timeline.name(timeline.processes[span.leaves[0]])) if span.leaves else "(nothing ran)"
+def _only(timeline: Timeline, span: Span) -> str:
+    """Return the name of the one leaf that ran in a span, or nothing where several did."""
+    if not span.leaves:
+        return "(nothing ran)"
+    [first, *others] = span.leaves
+    return "" if others else lanes.short(timeline.name(timeline.processes[first]))
 
 
 def _makes(timeline: Timeline) -> list[Bar]:
@@ -272,3 +281,6 @@ def _serial(account: Account) -> str:
         rows.append(f"<tr><td>{sum(one.wall_s for one in rest):.2f}</td><td>(for {len(rest)} more)</td></tr>")
     head = "<tr><th>seconds</th><th>for</th></tr>"
     return f"<h2>What ran alone: {account.serial_s:.1f} s</h2>\n<table>{head}\n" + "\n".join(rows) + "\n</table>"
+
+
+VIEW = View(suffix=".html", render=render)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.trace.lanes import short
+from matrix.trace.views import View
 from matrix.untrusted import plain
 
 if TYPE_CHECKING:
@@ -20,13 +22,14 @@ if TYPE_CHECKING:
     from matrix.trace.simulation import PathItem
     from matrix.trace.timeline import Timeline
 
-SUFFIX = ".txt"
 WIDTH = 120
 SERIAL = 12
 PROGRAMS = 15
 MAKES = 12
 LEAVES = 12
 BAR_CHARS = 50
+TINY_S = 1e-9
+"""A time by which others can be divided where nothing took any."""
 
 
 def render(cell: str, step: str, _timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()) -> str:
@@ -61,16 +64,22 @@ def _figures(account: Account) -> Iterator[tuple[str, str, str]]:
 
 def _leaves(account: Account) -> Table:
     """Return for how long how many leaves ran; up to one is one line, as both are time that nothing shared."""
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = defaultdict(float)
     for count, wall_s in sorted(account.leaves_s.items()):
-        label = "0 or 1" if count <= 1 else f"{LEAVES} or more" if count >= LEAVES else str(count)
-        seconds[label] = seconds.get(label, 0.0) + wall_s
-    most = max(seconds.values(), default=0.0) or 1.0
+        seconds[_leaves_label(count)] += wall_s
+    whole_s = max(account.wall_s, TINY_S)
+    most_s = max((TINY_S, *seconds.values()))
     table = _table("leaves running", ">leaves", ">seconds", ">of wall", "")
     for label, wall_s in seconds.items():
-        share = wall_s / (account.wall_s or 1.0)
-        table.add_row(label, f"{wall_s:.2f}", f"{share:.1%}", "█" * round(BAR_CHARS * wall_s / most))
+        bar = "█" * round(BAR_CHARS * wall_s / most_s)
+        table.add_row(label, f"{wall_s:.2f}", f"{wall_s / whole_s:.1%}", bar)
     return table
+
+
+def _leaves_label(count: int) -> str:
+    if count <= 1:
+        return "0 or 1"
+    return str(count) if count < LEAVES else f"{LEAVES} or more"
 
 
 def _serial(account: Account) -> Table:
@@ -136,3 +145,6 @@ def _table(title: str, *columns: str) -> Table:
 
 def _safe(text: str) -> Text:
     return Text(plain(text, lines=False))
+
+
+VIEW = View(suffix=".txt", render=render)

@@ -17,7 +17,7 @@ from matrix.trace.cost import Account, Serial, account
 from matrix.trace.simulation import PathItem
 from matrix.trace.views import perfetto, picture, text
 from tests.unit.conftest import EPOCH, PERF, file
-from tests.unit.trace.test_timeline import OWN, ran, timeline
+from tests.unit.trace.test_timeline import MAKE, OWN, ran, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -387,6 +387,13 @@ def test_the_picture_shows_when_one_process_worked_alone_and_which() -> None:
     alone = [(rect["x"], rect["width"]) for rect in bars(page, "alone")]
     assert alone == [("0.0", "1000.0"), ("1000.0", "3000.0"), ("7000.0", "2000.0"), ("9000.0", "1000.0")]
     assert "util/evsel.o\nalone for 3.00 s, from 1.00 s" in page.titles
+
+
+def test_the_strip_of_what_ran_alone_shows_when_nothing_ran() -> None:
+    spans = [nouns.Span(0.0, 1.0, ()), nouns.Span(1.0, 2.0, (0, 1))]
+    strip = "\n".join(picture._alone(timeline(MAKE), spans, 2.0))
+    assert strip.count("<rect") == 1
+    assert "(nothing ran)\nalone for 1.00 s, from 0.00 s" in strip
 
 
 def test_what_is_too_short_to_be_seen_is_not_in_the_strip_of_what_ran_alone() -> None:
