@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from matrix.model.tree import Tree
     from matrix.repro.original import Original
     from matrix.runs.store import Run
-    from matrix.verdicts.reproduction import Ingredient, Reproduction
+    from matrix.verdicts.ingredients import Ingredient
+    from matrix.verdicts.reproduction import Reproduction
 
 SAME = {"same": "green", "differs": "bold yellow", "unknown": "dim"}
 SHOWN = 160
@@ -73,7 +74,8 @@ def repro(
     from matrix import reports
     from matrix.repro import self_contained_run
     from matrix.runs import launch, run_report
-    from matrix.verdicts import reproduction
+    from matrix.verdicts.ingredients import compare_ingredients
+    from matrix.verdicts.reproduction import reproduction
 
     forbid_install(no_install)
     if shell and json_output:
@@ -91,7 +93,8 @@ def repro(
     now = this.result(cell.id)
     if now is None:
         raise InfrastructureError(f"{cell.id} has no result", f"Go on: perf-matrix run --resume {this.name}")
-    rows, outcome = reproduction.compare(first.result, now), reproduction.outcome(first.result, now)
+    rows = compare_ingredients(first.result, now)
+    outcome = reproduction(first.result, now)
     if json_output:
         print_json(_data(this, now, rows, outcome))
     else:
@@ -160,7 +163,7 @@ def _patched(tree: Tree, diff: bytes, engine: str, console: Console) -> Tree:
 
 
 def _data(run: Run, now: CellResult, rows: Sequence[Ingredient], outcome: Reproduction) -> dict[str, object]:
-    from matrix.verdicts import reproduction
+    from matrix.verdicts.failing_step import failing_step
 
     return {
         "schema_version": 1,
@@ -168,7 +171,7 @@ def _data(run: Run, now: CellResult, rows: Sequence[Ingredient], outcome: Reprod
         "folder": str(run.folder),
         "cell": now.id,
         "verdict": now.verdict,
-        "failing_step": reproduction.failing_step(now),
+        "failing_step": failing_step(now),
         "outcome": outcome.model_dump(mode="json"),
         "ingredients": [row.model_dump(mode="json") for row in rows],
     }
@@ -207,9 +210,9 @@ def _said(outcome: Reproduction) -> Iterator[Text]:
 
 def _ended(now: CellResult, run: Run) -> Iterator[Text]:
     """Say where it failed: the step, why, and its log."""
-    from matrix.verdicts import reproduction
+    from matrix.verdicts.failing_step import failing_step
 
-    name = reproduction.failing_step(now)
+    name = failing_step(now)
     step = next((step for step in now.steps if step.name == name), None)
     folder = run.cell(now.id)
     if step:
@@ -228,9 +231,9 @@ def _ended(now: CellResult, run: Run) -> Iterator[Text]:
 def _shell(now: CellResult, run: Run, engine: str, console: Console) -> None:
     from matrix.repro import consistency
     from matrix.runs import cell_shell
-    from matrix.verdicts import reproduction
+    from matrix.verdicts.failing_step import failing_step
 
-    after = reproduction.failing_step(now) or "build"
+    after = failing_step(now) or "build"
     cell = consistency.definition(now)
     console.print(f"a shell after step {after}", markup=False)
     how = cell_shell.Circumstances(now.jobs, now.limits, run.pins)

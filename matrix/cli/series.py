@@ -32,7 +32,7 @@ from matrix.errors import UsageError
 from matrix.reports.terminal import WIDTH
 from matrix.scenario import perf
 from matrix.untrusted import plain
-from matrix.verdicts import kept_build
+from matrix.verdicts import breaks, kept_build
 from matrix.verdicts import series as judge
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _begin(applied: _Applied, places: dict[Place, tuple[str, ...]], configs: lis
 
 def _rows(this: Run) -> tuple[PatchResult, ...]:
     settings = this.settings()
-    return judge.rows(_patches(this), settings.cells, {result.id: result for result in this.results()})
+    return judge.patch_results(_patches(this), settings.cells, {result.id: result for result in this.results()})
 
 
 def _patches(this: Run) -> tuple[PatchTree, ...]:
@@ -221,7 +221,7 @@ def _search(this: Run, number: int, engine: str, console: Console) -> None:
     while True:
         rows = _rows(this)
         places = dict.fromkeys(cell_id.place for cell_id in this.settings().cells)
-        found = {place: judge.following(rows, place) for place in places}
+        found = {place: breaks.next_row(rows, place) for place in places}
         new = [place.on(rows[at].step.tree) for place, at in found.items() if at is not None]
         if not new:
             return
@@ -232,7 +232,7 @@ def _search(this: Run, number: int, engine: str, console: Console) -> None:
 
 def _outcome(this: Run) -> SeriesResult:
     base = next((tree.summary for tree in _trees(this) if tree.name == judge.BASE), judge.BASE)
-    return judge.outcome(this.name, base, _rows(this))
+    return breaks.series_result(this.name, base, _rows(this))
 
 
 def _trees(this: Run) -> tuple[Tree, ...]:
@@ -248,7 +248,7 @@ def _print(found: SeriesResult, console: Console) -> None:
     for heading in ("patch", "", "cells", "newly fails", "subject"):
         table.add_column(heading, justify="right" if heading in ("patch", "cells") else "left", overflow="fold")
     for row in found.rows:
-        fails = {f"{held.cell}: {said.check} {said.finding.key}" for held in row.held for said in held.broken}
+        fails = {f"{held.cell}: {said.key}" for held in row.held for said in held.broken}
         shown = sorted(fails)[:3] + ([f"and {len(fails) - 3} more"] if len(fails) > 3 else [])
         said = "idle" if row.step.idle else str(row.verdict) if row.held else "applies"
         went_on = {held.on for held in row.held}

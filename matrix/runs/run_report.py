@@ -20,7 +20,7 @@ def of_run(run: Run) -> Report:
     results = list(run.results())
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
     if isinstance(settings.kind, SeriesRun):
-        rows = series.rows(settings.kind.patches, settings.cells, {result.id: result for result in results})
+        rows = series.patch_results(settings.kind.patches, settings.cells, {result.id: result for result in results})
         subjects = {step.tree: step.subject for step in settings.kind.patches}
         held = tuple(one for row in rows for one in row.held)
         found = Gate(base=settings.base, head=f"{len(rows)} patches", held=held, subjects=subjects)

@@ -45,7 +45,7 @@ class PatchBase:
     def listed(self, commit: str) -> tuple[str, ...]:
         """Return what a commit's MANIFEST lists, or nothing where it has none."""
         done = git.attempt(self.scratch.folder, "show", f"{commit}:{perf.MANIFEST}")
-        return series.patterns(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
+        return series.manifest_globs(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
 
 
 def base(word: str, repository: Path | None, loaded: Config, engine: Engine, say: Callable[[str], None]) -> PatchBase:
@@ -181,7 +181,7 @@ def _alone(
     ends: list[str] = []
     for step in found:
         one = made([step.number])
-        needs = () if one else series.needed(list(by_number), step.number, lambda numbers: bool(made(numbers)))
+        needs = () if one else series.needed_patches(list(by_number), step.number, lambda numbers: bool(made(numbers)))
         ends.append((one or made([*needs, step.number]))[-1])
         alone.append(step.model_copy(update={"tree": f"a{step.tree[1:]}", "alone": True, "needs": needs}))
     return tuple(alone), tuple(ends)

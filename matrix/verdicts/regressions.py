@@ -34,6 +34,11 @@ class CheckFinding(Frozen):
     check: str
     finding: Finding
 
+    @property
+    def key(self) -> str:
+        """`CHECK KIND:SUBJECT`, as reports name a finding in one line."""
+        return f"{self.check} {self.finding.key}"
+
 
 class CellComparison(Frozen):
     """A cell on a tree, compared with the cell at the same place (`cell`) on the base.

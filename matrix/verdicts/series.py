@@ -1,4 +1,4 @@
-"""What a series of patches comes to, patch by patch. Pure."""
+"""Series: the trees that its patches make, and the result of each patch beside the base. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import CellResult, Verdict
-from matrix.verdicts import regressions
-from matrix.verdicts.regressions import CellComparison
+from matrix.verdicts.regressions import CellComparison, compare_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,13 +16,15 @@ if TYPE_CHECKING:
     from matrix.model.cell_id import CellId
 
 BASE = "base"
+"""The name of the tree that the series is applied to."""
 
 
 class PatchTree(Frozen):
-    """A patch of a series, and the name of the tree that it makes with all before it or, `alone`, with what it `needs`.
+    """A patch of a series, and the name of the tree that it makes.
 
-    What is `idle` changes nothing that perf is built from. `may_go_on_with` is the tree whose build this one
-    may go on with, if any; whether it did is its results' to say.
+    The patch is applied after all patches before it or, if it is `alone`, after those that it `needs` (their numbers).
+    An `idle` patch changes nothing that perf is built from. `may_go_on_with` is the tree whose kept build the builds of
+    this one may continue from, if any; their results tell whether they did.
     """
 
     number: int
@@ -36,26 +37,30 @@ class PatchTree(Frozen):
 
 
 class PatchResult(Frozen):
-    """What a patch came to: each cell that was run after it held against the base, or nothing where none was."""
+    """The result of a patch: the comparison of each cell that was run on its tree with the base."""
 
     step: PatchTree
     held: tuple[CellComparison, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL where a cell newly fails, ERROR where the infrastructure did, SKIP where none was run."""
-        if any(held.broken for held in self.held):
+        """FAIL where a cell newly fails, ERROR where a cell is undecided, SKIP where no cell was run."""
+        if any(comparison.broken for comparison in self.held):
             return Verdict.FAIL
-        if any(held.undecided for held in self.held):
+        if any(comparison.undecided for comparison in self.held):
             return Verdict.ERROR
         return Verdict.PASS if self.held else Verdict.SKIP
 
+    def comparison(self, place: str) -> CellComparison | None:
+        """Return the comparison of the cell at a place, if it was run."""
+        return next((comparison for comparison in self.held if comparison.cell == place), None)
+
 
 class Break(Frozen):
-    """What newly fails in a cell (`IMAGE/TOOLCHAIN/BUILD`), each as `CHECK KIND:SUBJECT`, from one patch on.
+    """Findings (`keys`, each as `CHECK KIND:SUBJECT`) that a cell (its place) newly has from one patch on.
 
-    `suspects` are the patches that it may be: one, where all between were run. `mended` is the patch after which it no
-    longer fails, 0 where it fails to the end.
+    `suspects` are the numbers of the patches one of which is that patch: a single one, where all between were run.
+    `mended` is the number of the first patch without the findings, 0 where the last patch has them.
     """
 
     cell: str
@@ -65,7 +70,7 @@ class Break(Frozen):
 
 
 class SeriesResult(Frozen):
-    """A whole series, patch by patch, and what it breaks."""
+    """The result of a series: that of each patch, and what breaks in it."""
 
     schema_version: Literal[1] = 1
     run: str
@@ -75,97 +80,39 @@ class SeriesResult(Frozen):
 
     @property
     def exit_status(self) -> ExitStatus:
-        """0 where nothing newly fails, 1 where something does, 3 where the infrastructure left something open."""
+        """CELLS_FAILED where a cell newly fails; INFRASTRUCTURE where one is undecided, or no check examined any."""
         verdicts = {row.verdict for row in self.rows}
         if Verdict.FAIL in verdicts:
             return ExitStatus.CELLS_FAILED
-        examined = any(held.examined for row in self.rows for held in row.held)
-        decided = examined and Verdict.ERROR not in verdicts
-        return ExitStatus.OK if decided else ExitStatus.INFRASTRUCTURE
+        examined = any(comparison.examined for row in self.rows for comparison in row.held)
+        if Verdict.ERROR in verdicts or not examined:
+            return ExitStatus.INFRASTRUCTURE
+        return ExitStatus.OK
 
 
-def patterns(manifest: str) -> tuple[str, ...]:
-    """Return what tools/perf/MANIFEST lists: the files and folders that perf's own source package is made of."""
-    return tuple(line.strip() for line in manifest.splitlines() if line.strip())
+def manifest_globs(manifest: str) -> tuple[str, ...]:
+    """Return the lines of tools/perf/MANIFEST: the files and folders, as globs, that perf is built from."""
+    lines = [line.strip() for line in manifest.splitlines()]
+    return tuple(line for line in lines if line)
 
 
-def is_idle(files: Iterable[str], listed: Sequence[str]) -> bool:
-    """Return whether files are none that perf is built from: `listed` names those, as globs; nothing listed is all."""
-    return bool(listed) and not any(
-        fnmatchcase(file, glob) or fnmatchcase(file, f"{glob}/*") for file in files for glob in listed
-    )
+def is_idle(files: Iterable[str], globs: Sequence[str]) -> bool:
+    """Return whether perf is built from none of these files; `globs` are those of its MANIFEST.
 
-
-def rows(
-    steps: Sequence[PatchTree], wanted: Sequence[CellId], results: Mapping[CellId, CellResult]
-) -> tuple[PatchResult, ...]:
-    """Return what became of each patch in the cells that were `wanted`, by their ids."""
-    found: list[PatchResult] = []
-    for step in steps:
-        places = [cell_id.place for cell_id in wanted if cell_id.tree == step.tree]
-        held = tuple(
-            regressions.compare_cell(place, step.tree, results.get(place.on(BASE)), results.get(place.on(step.tree)))
-            for place in places
-        )
-        found.append(PatchResult(step=step, held=held))
-    return tuple(found)
-
-
-def _known(found: Sequence[PatchResult], place: str) -> dict[int, frozenset[str]]:
-    """Return for each row that a cell was run in what newly fails there."""
-    return {
-        at: frozenset(f"{said.check} {said.finding.key}" for said in held.broken)
-        for at, row in enumerate(found)
-        for held in row.held
-        if held.cell == place and not held.undecided
-    }
-
-
-def _first(known: Mapping[int, frozenset[str]], key: str) -> tuple[int, int]:
-    """Return the last row before which something does not fail, -1 for the base, and the first in which it does."""
-    bad = min(at for at in known if key in known[at])
-    return max((at for at in known if at < bad), default=-1), bad
-
-
-def following(found: Sequence[PatchResult], place: str) -> int | None:
-    """Return the row to run a cell in next, to find the first patch of what fails at its end; nothing if it is found.
-
-    It is in the middle of those that it may be; idle patches are none of them.
+    Without a MANIFEST (no globs) any file may be one that perf is built from.
     """
-    known = _known(found, place)
-    tried = {at for at, row in enumerate(found) for held in row.held if held.cell == place}
-    for key in sorted(known[max(known)]) if known else ():
-        good, bad = _first(known, key)
-        unknown = [at for at in range(good + 1, bad) if at not in tried and not found[at].step.idle]
-        if unknown:
-            return unknown[len(unknown) // 2]
-    return None
+    return bool(globs) and not any(_is_listed(file, globs) for file in files)
 
 
-def outcome(run: str, base: str, found: Sequence[PatchResult]) -> SeriesResult:
-    """Return what a series comes to."""
-    places = dict.fromkeys(held.cell for row in found for held in row.held)
-    breaks: list[Break] = []
-    for place in places:
-        known = _known(found, place)
-        alike: dict[tuple[tuple[int, ...], int], list[str]] = {}
-        for key in sorted({key for keys in known.values() for key in keys}):
-            good, bad = _first(known, key)
-            suspects = [found[at].step.number for at in range(good + 1, bad) if not found[at].step.idle]
-            last = max(at for at in known if key in known[at])
-            later = [found[at].step.number for at in known if at > last]
-            alike.setdefault(((*suspects, found[bad].step.number), min(later, default=0)), []).append(key)
-        breaks += [
-            Break(cell=place, keys=tuple(keys), suspects=suspects, mended=mended)
-            for (suspects, mended), keys in alike.items()
-        ]
-    return SeriesResult(run=run, base=base, rows=tuple(found), breaks=tuple(breaks))
+def _is_listed(file: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(file, glob) or fnmatchcase(file, f"{glob}/*") for glob in globs)
 
 
-def needed(numbers: Sequence[int], number: int, applies: Callable[[Sequence[int]], bool]) -> tuple[int, ...]:
-    """Return those of the patches before `number` without which it does not apply; `applies` tries some, in order.
+def needed_patches(numbers: Sequence[int], number: int, applies: Callable[[Sequence[int]], bool]) -> tuple[int, ...]:
+    """Return the numbers of the patches before patch `number` without which it does not apply.
 
-    Each is left out in turn, the latest first, and stays out where the rest still applies.
+    `applies` tries to apply some patches, in order. Each earlier patch is left out in turn, the latest first, and stays
+    out where the rest still applies.
     """
     kept = [other for other in numbers if other < number]
     for other in reversed(kept[:]):
@@ -173,3 +120,19 @@ def needed(numbers: Sequence[int], number: int, applies: Callable[[Sequence[int]
         if applies([*rest, number]):
             kept = rest
     return tuple(kept)
+
+
+def patch_results(
+    patches: Sequence[PatchTree], wanted: Sequence[CellId], results: Mapping[CellId, CellResult]
+) -> tuple[PatchResult, ...]:
+    """Return the result of each patch in those of the `wanted` cells that are on its tree."""
+    return tuple(_patch_result(patch, wanted, results) for patch in patches)
+
+
+def _patch_result(patch: PatchTree, wanted: Sequence[CellId], results: Mapping[CellId, CellResult]) -> PatchResult:
+    places = [cell_id.place for cell_id in wanted if cell_id.tree == patch.tree]
+    comparisons = [
+        compare_cell(place, patch.tree, results.get(place.on(BASE)), results.get(place.on(patch.tree)))
+        for place in places
+    ]
+    return PatchResult(step=patch, held=tuple(comparisons))

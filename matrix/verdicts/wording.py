@@ -18,11 +18,10 @@ def number_left(items: Sequence[object], shown: int) -> int:
     return max(len(items) - shown, 0)
 
 
-def listed(texts: Sequence[str], shown: int, separator: str = ", ") -> str:
-    """Return the first texts of a list in one line and the number of the others: `a, b and 3 more`."""
-    line = separator.join(texts[:shown])
+def cut(texts: Sequence[str], shown: int) -> list[str]:
+    """Return the first texts of a list and the number of the others: `a`, `b`, `and 3 more`."""
     left = number_left(texts, shown)
-    return f"{line} and {left} more" if left else line
+    return [*texts[:shown], f"and {left} more"] if left else list(texts)
 
 
 def first_of(texts: Sequence[str]) -> str:

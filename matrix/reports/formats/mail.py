@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matrix.model.result import Verdict
 from matrix.reports.formats import Format
 from matrix.untrusted import plain
-from matrix.verdicts.wording import count, listed, number_left
+from matrix.verdicts.wording import count, cut, number_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,8 +104,8 @@ def _undecided_or_mended(comparison: CellComparison) -> Iterator[str]:
     if comparison.undecided:
         yield from (f"{comparison.cell}: could not be decided: {comparison.undecided}", "")
     if comparison.mended:
-        mended = [f"{each.check} {each.finding.key}" for each in comparison.mended]
-        yield from (f"{comparison.cell}: mends {listed(mended, MENDS_SHOWN)}", "")
+        keys = [mended.key for mended in comparison.mended]
+        yield from (f"{comparison.cell}: mends {', '.join(cut(keys, MENDS_SHOWN))}", "")
 
 
 def _failures(cell: CellResult) -> Iterator[str]:

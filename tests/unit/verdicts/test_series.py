@@ -6,7 +6,7 @@ import pytest
 
 from matrix.model.cell_id import CellId, Place
 from matrix.model.result import CellResult, CheckResult, Finding, Predecessor, Verdict
-from matrix.verdicts import kept_build, series
+from matrix.verdicts import breaks, kept_build, series
 from matrix.verdicts.series import Break, PatchResult, PatchTree, SeriesResult
 from tests.unit.conftest import result
 
@@ -35,7 +35,7 @@ def rows(said: dict[int, bool], count: int = 4) -> tuple[PatchResult, ...]:
     """Return the rows of a series of which some patches were run: their numbers, and whether they newly fail."""
     results = [on("base"), *(on(f"p{number:02}", bad=bad) for number, bad in said.items())]
     steps = [step(number) for number in range(1, count + 1)]
-    return series.rows(steps, [result.id for result in results], {result.id: result for result in results})
+    return series.patch_results(steps, [result.id for result in results], {result.id: result for result in results})
 
 
 def verdicts(found: Sequence[PatchResult]) -> list[Verdict]:
@@ -48,16 +48,16 @@ def test_each_patch_is_held_against_the_base() -> None:
 
 def test_what_the_infrastructure_failed_at_or_left_out_is_an_error() -> None:
     results = {PLACE.on("base"): on("base"), PLACE.on("p01"): on("p01", verdict=Verdict.ERROR)}
-    found = series.rows([step(1), step(2)], [PLACE.on("p01"), PLACE.on("p02")], results)
+    found = series.patch_results([step(1), step(2)], [PLACE.on("p01"), PLACE.on("p02")], results)
     assert verdicts(found) == [Verdict.ERROR, Verdict.ERROR]
-    assert series.following(found, PLACE) is None
-    assert series.outcome("r", "b", found).exit_status == 3
+    assert breaks.next_row(found, PLACE) is None
+    assert breaks.series_result("r", "b", found).exit_status == 3
 
 
 def test_what_is_skipped_on_both_trees_proves_nothing() -> None:
     skipped = {PLACE.on(name): on(name, verdict=Verdict.SKIP) for name in ("base", "p01")}
-    found = series.rows([step(1)], [PLACE.on("p01")], skipped)
-    assert series.outcome("r", "b", found).exit_status == 3
+    found = series.patch_results([step(1)], [PLACE.on("p01")], skipped)
+    assert breaks.series_result("r", "b", found).exit_status == 3
 
 
 @pytest.mark.parametrize(
@@ -71,29 +71,31 @@ def test_what_is_skipped_on_both_trees_proves_nothing() -> None:
     ],
 )
 def test_the_next_row_to_run_is_halfway_between_right_and_not(said: dict[int, bool], following: int | None) -> None:
-    assert series.following(rows(said), PLACE) == following
+    assert breaks.next_row(rows(said), PLACE) == following
 
 
 def test_idle_patches_and_those_that_were_tried_are_not_run() -> None:
     steps = [step(1), step(2, idle=True), step(3), step(4)]
     results = {PLACE.on("base"): on("base"), PLACE.on("p04"): on("p04", bad=True)}
     wanted = [PLACE.on("p04")]
-    assert series.following(series.rows(steps, wanted, results), PLACE) == 2
+    assert breaks.next_row(series.patch_results(steps, wanted, results), PLACE) == 2
     results[PLACE.on("p03")] = on("p03", verdict=Verdict.ERROR)
     wanted.append(PLACE.on("p03"))
-    assert series.following(series.rows(steps, wanted, results), PLACE) == 0
+    assert breaks.next_row(series.patch_results(steps, wanted, results), PLACE) == 0
     results[PLACE.on("p01")] = on("p01")
-    found = series.rows(steps, [*wanted, PLACE.on("p01")], results)
-    assert series.following(found, PLACE) is None
-    assert series.outcome("r", "b", found).breaks == (Break(cell=PLACE, keys=("clean left:/a",), suspects=(3, 4)),)
+    found = series.patch_results(steps, [*wanted, PLACE.on("p01")], results)
+    assert breaks.next_row(found, PLACE) is None
+    assert breaks.series_result("r", "b", found).breaks == (
+        Break(cell=PLACE, keys=("clean left:/a",), suspects=(3, 4)),
+    )
 
 
 def test_halving_ends_at_the_first_bad_patch() -> None:
     for first in range(1, 15):
         said = {14: True}
-        while (at := series.following(rows(said, 14), PLACE)) is not None:
+        while (at := breaks.next_row(rows(said, 14), PLACE)) is not None:
             said[at + 1] = at + 1 >= first
-        [broken] = series.outcome("r", "b", rows(said, 14)).breaks
+        [broken] = breaks.series_result("r", "b", rows(said, 14)).breaks
         assert (broken.suspects, broken.mended) == ((first,), 0)
         assert len(said) <= 5
 
@@ -108,14 +110,14 @@ def test_what_was_mended_does_not_hide_what_broke_after_it() -> None:
         results[PLACE.on(f"p{number:02}")] = on(f"p{number:02}", left=left)
 
     run(14)
-    while (at := series.following(series.rows(steps, list(results), results), PLACE)) is not None:
+    while (at := breaks.next_row(series.patch_results(steps, list(results), results), PLACE)) is not None:
         run(at + 1)
-    breaks = series.outcome("r", "b", series.rows(steps, list(results), results)).breaks
-    assert [(each.keys, each.suspects) for each in breaks if not each.mended] == [(("clean left:/b",), (12,))]
+    found = breaks.series_result("r", "b", series.patch_results(steps, list(results), results)).breaks
+    assert [(each.keys, each.suspects) for each in found if not each.mended] == [(("clean left:/b",), (12,))]
 
 
 def test_a_series_names_the_first_patch_that_breaks_something_and_the_one_that_mends_it() -> None:
-    found = series.outcome("r", "7.3", rows({1: False, 2: True, 3: False, 4: False}))
+    found = breaks.series_result("r", "7.3", rows({1: False, 2: True, 3: False, 4: False}))
     assert found.breaks == (Break(cell=PLACE, keys=("clean left:/a",), suspects=(2,), mended=3),)
     assert found.exit_status == 1
 
@@ -124,11 +126,11 @@ def test_a_series_names_the_first_patch_that_breaks_something_and_the_one_that_m
 def test_the_exit_status_is_0_only_where_something_was_run_and_nothing_newly_fails(
     said: dict[int, bool], status: int
 ) -> None:
-    found: SeriesResult = series.outcome("r", "7.3", rows(said))
+    found: SeriesResult = breaks.series_result("r", "7.3", rows(said))
     assert found.exit_status == status
 
 
-LISTED = series.patterns("COPYING\ntools/perf\n\narch/*/include/uapi/asm/x.h\ntools/lib/bpf\n")
+LISTED = series.manifest_globs("COPYING\ntools/perf\n\narch/*/include/uapi/asm/x.h\ntools/lib/bpf\n")
 
 
 @pytest.mark.parametrize(
@@ -155,8 +157,8 @@ def test_what_a_patch_needs_is_what_it_does_not_apply_without() -> None:
     def applies(numbers: Sequence[int]) -> bool:
         return all(needs.get(number, set()) <= set(numbers[:at]) for at, number in enumerate(numbers))
 
-    assert series.needed([1, 2, 3, 4, 5], 4, applies) == (1, 3)
-    assert series.needed([1, 2, 3, 4, 5], 2, applies) == ()
+    assert series.needed_patches([1, 2, 3, 4, 5], 4, applies) == (1, 3)
+    assert series.needed_patches([1, 2, 3, 4, 5], 2, applies) == ()
 
 
 def test_a_build_goes_on_with_that_of_the_last_patch_of_another_kind() -> None:
@@ -221,5 +223,5 @@ def test_what_is_from_scratch_or_failed_for_another_reason_is_not_doubted() -> N
 
 def test_a_row_says_with_what_its_build_went_on() -> None:
     results = [on("base"), on("p01", bad=True, after="base"), on("p02", bad=True)]
-    found = series.rows([step(1), step(2)], [one.id for one in results], {one.id: one for one in results})
+    found = series.patch_results([step(1), step(2)], [one.id for one in results], {one.id: one for one in results})
     assert [held.on for row in found for held in row.held] == ["base", ""]

@@ -11,9 +11,8 @@ def test_a_noun_follows_its_number(number: int, text: str) -> None:
 
 
 def test_a_list_that_is_cut_says_how_many_are_left() -> None:
-    assert wording.listed(["a", "b"], 2) == "a, b"
-    assert wording.listed(["a", "b", "c"], 2) == "a, b and 1 more"
-    assert wording.listed(["a", "b", "c"], 1, "; ") == "a and 2 more"
+    assert wording.cut(["a", "b"], 2) == ["a", "b"]
+    assert wording.cut(["a", "b", "c"], 2) == ["a", "b", "and 1 more"]
     assert (wording.number_left("abc", 2), wording.number_left("abc", 5)) == (1, 0)
 
 

@@ -1,0 +1,86 @@
+"""Breaks of a series: the first patch with a finding, and the patch to run next to find that one. Pure.
+
+Patches are rows of the series here: the index of a patch's result among those of the series, from 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matrix.verdicts.series import Break, PatchResult, SeriesResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+BASE_ROW = -1
+"""The row of the base, on which nothing newly fails."""
+
+
+def next_row(rows: Sequence[PatchResult], place: str) -> int | None:
+    """Return the row to run a cell (its place) in next, to find the first patch of what fails in the last row.
+
+    The row is in the middle of those that may be the first; idle patches are none of them. None means that nothing is
+    left to find.
+    """
+    broken = _broken_keys(rows, place)
+    if not broken:
+        return None
+    tried = {row for row, patch in enumerate(rows) if patch.comparison(place)}
+    for key in sorted(broken[max(broken)]):
+        open_rows = [row for row in _rows_before_first(rows, broken, key) if row not in tried]
+        if open_rows:
+            return open_rows[len(open_rows) // 2]
+    return None
+
+
+def series_result(run: str, base: str, rows: Sequence[PatchResult]) -> SeriesResult:
+    """Return the result of a series with its breaks, cell by cell."""
+    places = dict.fromkeys(comparison.cell for patch in rows for comparison in patch.held)
+    breaks = [found for place in places for found in _breaks(rows, place)]
+    return SeriesResult(run=run, base=base, rows=tuple(rows), breaks=tuple(breaks))
+
+
+def _breaks(rows: Sequence[PatchResult], place: str) -> Iterator[Break]:
+    """Yield the breaks in a cell: findings with the same suspects and the same end are one."""
+    broken = _broken_keys(rows, place)
+    alike: dict[tuple[tuple[int, ...], int], list[str]] = {}
+    for key in sorted(frozenset[str]().union(*broken.values())):
+        course = (_suspects(rows, broken, key), _mended_by(rows, broken, key))
+        alike.setdefault(course, []).append(key)
+    for (suspects, mended), keys in alike.items():
+        yield Break(cell=place, keys=tuple(keys), suspects=suspects, mended=mended)
+
+
+def _broken_keys(rows: Sequence[PatchResult], place: str) -> dict[int, frozenset[str]]:
+    """Return the keys of what newly fails in a cell, by each row in which it was run and decided."""
+    comparisons = {row: patch.comparison(place) for row, patch in enumerate(rows)}
+    return {
+        row: frozenset(broken.key for broken in comparison.broken)
+        for row, comparison in comparisons.items()
+        if comparison and not comparison.undecided
+    }
+
+
+def _first_row(broken: Mapping[int, frozenset[str]], key: str) -> int:
+    """Return the first row that is known to have a finding."""
+    return min(row for row, keys in broken.items() if key in keys)
+
+
+def _rows_before_first(rows: Sequence[PatchResult], broken: Mapping[int, frozenset[str]], key: str) -> list[int]:
+    """Return the rows between the last known without a finding and the first known with it, idle patches left out."""
+    first = _first_row(broken, key)
+    last_without = max((row for row in broken if row < first), default=BASE_ROW)
+    return [row for row in range(last_without + 1, first) if not rows[row].step.idle]
+
+
+def _suspects(rows: Sequence[PatchResult], broken: Mapping[int, frozenset[str]], key: str) -> tuple[int, ...]:
+    """Return the numbers of the patches that may be the first with a finding."""
+    suspects = [*_rows_before_first(rows, broken, key), _first_row(broken, key)]
+    return tuple(rows[row].step.number for row in suspects)
+
+
+def _mended_by(rows: Sequence[PatchResult], broken: Mapping[int, frozenset[str]], key: str) -> int:
+    """Return the number of the first patch that is known to be without a finding for good; 0 where there is none."""
+    last = max(row for row, keys in broken.items() if key in keys)
+    later = [rows[row].step.number for row in broken if row > last]
+    return min(later, default=0)
