@@ -1,8 +1,9 @@
-"""Which cells there are and which are selected: pure, sorted, the same in every process."""
+"""Selects cells among all that there can be: sorted, the same in every process. Pure."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from matrix.model.cell import Cell, Limits, matches
 from matrix.model.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.config.load import Config
+    from matrix.model.edit import Edit
     from matrix.model.profile import Profile
 
 SCHEMES = registry.names("matrix.trees.sources")
@@ -33,19 +35,33 @@ def tree(config: Config, word: str) -> Tree:
         UsageError: there is no such tree or edit, or the edit is not meant for the tree.
 
     """
-    base, names = word, list[str]()
-    while base not in config.trees and base.rpartition("+")[2] in config.edits and "+" in base:
-        base, _, name = base.rpartition("+")
-        names.insert(0, name)
+    base, names = _split(config, word)
     found = _unedited(config, base)
-    for name in names:
-        if base in config.trees and not any(fnmatchcase(base, glob) for glob in config.edits[name].trees):
-            applies = ", ".join(config.edits[name].trees)
-            raise UsageError(f"edit {name} is not meant for tree {base}", f"It applies to: {applies}.")
     if not names:
         return found
+    if base in config.trees:
+        _check_are_meant_for(base, [config.edits[name] for name in names])
     edited = tuple(edits.whole(name, config.edits) for name in names)
     return found.model_copy(update={"name": "+".join((found.name, *names)), "edits": edited})
+
+
+def _split(config: Config, word: str) -> tuple[str, list[str]]:
+    """Return what a word has before its `+NAME`s, and the names of edits, in order; a tree's name may hold a `+`."""
+    base, names = word, list[str]()
+    while base not in config.trees:
+        rest, plus, name = base.rpartition("+")
+        if not plus or name not in config.edits:
+            break
+        base = rest
+        names.insert(0, name)
+    return base, names
+
+
+def _check_are_meant_for(base: str, chosen: Sequence[Edit]) -> None:
+    for edit in chosen:
+        if not any(fnmatchcase(base, glob) for glob in edit.trees):
+            applies = ", ".join(edit.trees)
+            raise UsageError(f"edit {edit.name} is not meant for tree {base}", f"It applies to: {applies}.")
 
 
 def _unedited(config: Config, word: str) -> Tree:
@@ -67,15 +83,17 @@ def _unedited(config: Config, word: str) -> Tree:
 
 def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
     """Return all cells that can exist, sorted by id: those whose image provides what the build requires."""
-    cells = (
-        Cell(image=image, toolchain=toolchain, build=build, tree=tree)
-        for tree in {tree.name: tree for tree in trees}.values()
-        for image in config.images.values()
-        for toolchain in image.toolchains
-        for build in config.builds.values()
-        if set(build.requires) <= set(image.provides)
-    )
+    distinct = {tree.name: tree for tree in trees}.values()
+    cells = [cell for tree in distinct for cell in _on(tree, config)]
     return tuple(sorted(cells, key=lambda cell: cell.id))
+
+
+def _on(tree: Tree, config: Config) -> Iterator[Cell]:
+    """Yield the cells that can exist on a tree."""
+    for image, build in itertools.product(config.images.values(), config.builds.values()):
+        if set(build.requires) <= set(image.provides):
+            for toolchain in image.toolchains:
+                yield Cell(image=image, toolchain=toolchain, build=build, tree=tree)
 
 
 def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] = ()) -> tuple[Cell, ...]:
@@ -86,16 +104,22 @@ def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] =
 
     """
     for glob in globs:
-        if not any(matches(cell.id, glob) for cell in cells):
+        if not _matching(cells, [glob]):
             raise UsageError(
-                f"--select {glob!r} selects no cell{did_you_mean(glob, (cell.id for cell in cells))}",
+                f"--select {glob!r} selects no cell{_near(glob, cells)}",
                 "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static.",
             )
-    return tuple(
-        cell
-        for cell in cells
-        if any(matches(cell.id, glob) for glob in globs) and not any(matches(cell.id, glob) for glob in exclude)
-    )
+    excluded = {cell.id for cell in _matching(cells, exclude)}
+    return tuple(cell for cell in _matching(cells, globs) if cell.id not in excluded)
+
+
+def _matching(cells: Sequence[Cell], globs: Sequence[str]) -> list[Cell]:
+    """Return the cells that at least one glob matches, in order."""
+    return [cell for cell in cells if any(matches(cell.id, glob) for glob in globs)]
+
+
+def _near(glob: str, cells: Sequence[Cell]) -> str:
+    return did_you_mean(glob, (cell.id for cell in cells))
 
 
 def of_profile(
@@ -111,13 +135,15 @@ def of_profile(
         UsageError: there is no such tree, nothing is selected, or a glob of `exclude` leaves nothing out.
 
     """
-    chosen = [tree(config, word) for word in (trees or profile.trees)]
-    everything = every(config, chosen)
+    everything = every(config, [tree(config, word) for word in trees or profile.trees])
     for glob in exclude:
-        if not any(matches(cell.id, glob) for cell in everything):
-            near = did_you_mean(glob, (cell.id for cell in everything))
+        if not _matching(everything, [glob]):
+            near = _near(glob, everything)
             raise UsageError(f"--exclude {glob!r} leaves out no cell{near}", "`perf-matrix list` prints the ids.")
-    found = select(everything, globs or profile.select, (*exclude, *(() if globs else profile.exclude)))
+    if globs:
+        found = select(everything, globs, exclude)
+    else:
+        found = select(everything, profile.select, (*exclude, *profile.exclude))
     if not found:
         raise UsageError("no cell is left", "Zero cells prove nothing: exclude less.")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,20 +21,19 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that rejects duplicate keys and leaves dates as the strings that they are."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        seen: dict[Any, yaml.Mark] = {}
+        seen: dict[str, yaml.Mark] = {}
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must be a string, found {key!r}; quote it", key_node.start_mark
-                )
+                raise _refused(f"a key must be a string, found {key!r}; quote it", key_node)
             if key in seen:
-                first = seen[key].line + 1
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"duplicate key {key!r} (first on line {first})", key_node.start_mark
-                )
+                raise _refused(f"duplicate key {key!r} (first on line {seen[key].line + 1})", key_node)
             seen[key] = key_node.start_mark
         return super().construct_mapping(node, deep)
+
+
+def _refused(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -98,13 +97,22 @@ def _explain(model: type[BaseModel], mistake: Any) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    current: Any = model
+    """Return the fields of the model at a location, as `("base", "bootstrap")`, in another; none where none is."""
+    current: type[BaseModel] | None = model
     for part in location:
-        field = getattr(current, "model_fields", {}).get(part)
-        annotation = field.annotation if field else None
-        candidates = [annotation, *get_args(annotation)]
-        current = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-    return list(getattr(current, "model_fields", {}))
+        current = _model_of(current, part) if current else None
+    return list(current.model_fields) if current else []
+
+
+def _model_of(model: type[BaseModel], name: int | str) -> type[BaseModel] | None:
+    """Return the model that a field is of, alone, optionally or in a collection, or None."""
+    field = model.model_fields.get(str(name))
+    annotation = field.annotation if field else None
+    return next(filter(_is_model, (annotation, *get_args(annotation))), None)
+
+
+def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _found(value: Any) -> str:

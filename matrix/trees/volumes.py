@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
+from pydantic import Field
 
 from matrix import files
 from matrix.errors import UsageError
@@ -39,7 +40,7 @@ class PreparedTree:
 class _Pin(Frozen):
     """A run's note of the content that a tree had when the run began: its hash, and its source's name for people."""
 
-    sha256: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     origin: str
 
 
@@ -99,7 +100,7 @@ def _noted(note: Path, cache: TreeCache) -> tuple[TreeFacts, str]:
     try:
         pin = _Pin.model_validate(json.loads(note.read_bytes()))
     except ValueError as error:
-        raise UsageError(f"{note} does not say which tree the run began with: {error}", "Begin anew.") from error
+        raise UsageError(f"{note} is no note of a tree's content", "It was damaged: begin the run anew.") from error
     facts = cache.facts(pin.sha256)
     if facts is None:
         raise UsageError(f"the tree that this run began with ({pin.origin}) is no longer in the cache", "Begin anew.")

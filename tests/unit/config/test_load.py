@@ -184,6 +184,12 @@ def test_each_may_have_items_without_values(tmp_path: Path) -> None:
     assert (found["e-a"].summary, found["e-b"].summary) == ("a", "b")
 
 
+def test_what_is_no_string_is_the_same_for_each_item(tmp_path: Path) -> None:
+    text = "summary: '@name@'\ntrees: ['*']\nchanges: [{file: f, find: x, matches: 3}]\neach: {a: , b: }\n"
+    found = load.load([written(tmp_path, edits__e=text)]).edits
+    assert [found[name].changes[0].matches for name in ("e-a", "e-b")] == [3, 3]
+
+
 def test_a_key_of_an_item_that_nothing_says_is_a_mistake(tmp_path: Path) -> None:
     text = EDIT.replace("two: {what: '2'}", "two: {what: '2', also: x}")
     assert "forgets: key 'each.two.also': nothing in the file says @also@" in mistakes(

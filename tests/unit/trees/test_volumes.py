@@ -124,5 +124,5 @@ def test_a_note_that_is_broken_or_of_a_tree_that_is_gone_is_told(folder: Path, p
     with pytest.raises(UsageError, match=r"the tree that this run began with \(.*linux\) is no longer in the cache"):
         prepared(tree, FakeEngine(), places / "pins")
     (places / "pins/t.json").write_text("{")
-    with pytest.raises(UsageError, match=r"t\.json does not say which tree the run began with"):
+    with pytest.raises(UsageError, match=r"t\.json is no note of a tree's content"):
         prepared(tree, FakeEngine(), places / "pins")

@@ -1,0 +1,162 @@
+"""The YAML files of one kind, in one or several folders: documents by name, with `each` and `extends` worked out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from matrix.config import strict_yaml
+from matrix.errors import UsageError, did_you_mean
+from matrix.model.build import Build
+from matrix.model.claim import Claim
+from matrix.model.edit import Edit
+from matrix.model.image import Image
+from matrix.model.profile import Profile
+from matrix.model.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Kind = TypeVar("Kind", Image, Build, Tree, Edit, Claim, Profile)
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A document and the file that it is from; `data` should be a mapping and may be any YAML value."""
+
+    path: Path
+    data: Any
+
+    @property
+    def parent(self) -> str:
+        """The name of the document that it extends, or nothing."""
+        parent = _mapping(self.data).get("extends")
+        return parent if isinstance(parent, str) else ""
+
+
+def read(kind: type[Kind], folders: Iterable[Path], mistakes: list[str]) -> dict[str, Kind]:
+    """Return what the files of all folders say, by name; a later folder adds or replaces.
+
+    The mistakes of each file are appended to `mistakes`, and what the file should have said is left out.
+    """
+    documents = _Documents(mistakes)
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            documents.add(path)
+    return documents.parsed(kind)
+
+
+class _Documents:
+    def __init__(self, mistakes: list[str]) -> None:
+        self._mistakes = mistakes
+        self._found: dict[str, _Document] = {}
+        self._broken: set[str] = set()
+
+    def add(self, path: Path) -> None:
+        """Add what a file stands for, in place of documents of the same names."""
+        try:
+            meant = dict(_expanded(path.stem, strict_yaml.read(path)))
+        except UsageError as error:
+            self._mistakes.append(str(error))
+            self._broken.add(path.stem)
+            return
+        for name, data in meant.items():
+            self._found[name] = _Document(path, _named(name, data))
+
+    def parsed(self, kind: type[Kind]) -> dict[str, Kind]:
+        """Return the documents as values of a model; of one that extends a broken file nothing more is said."""
+        found: dict[str, Kind] = {}
+        for name, document in self._found.items():
+            if document.parent not in self._broken:
+                self._parse(kind, name, found)
+        return found
+
+    def _parse(self, kind: type[Kind], name: str, found: dict[str, Kind]) -> None:
+        path = self._found[name].path
+        try:
+            found[name] = strict_yaml.parse(kind, self._extended(name), path)
+        except UsageError as error:
+            self._mistakes.append(str(error))
+            return
+        if found[name].name != name:
+            self._mistakes.append(f"{path}: key 'name': expected {name!r}, found {found[name].name!r}")
+
+    def _extended(self, name: str, above: tuple[str, ...] = ()) -> Any:
+        """Return a document's data over that of the one that it extends; `above` are those that extend this one.
+
+        Raises:
+            UsageError: there is no such document, or they extend each other in a circle.
+
+        """
+        document = self._found[name]
+        parent = document.parent
+        if not parent:
+            return document.data
+        chain = (*above, name)
+        if parent in chain:
+            raise UsageError(f"{document.path}: key 'extends': {' -> '.join((*chain, parent))} is a circle")
+        if parent not in self._found:
+            raise UsageError(f"{document.path}: key 'extends': no {parent!r}{did_you_mean(parent, self._found)}")
+        return _merged(self._extended(parent, chain), document.data)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Return a mapping as it is, and any other value as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _named(name: str, data: Any) -> Any:
+    """Return a document that says its own name, as its file's name does."""
+    return {"name": name, **data} if isinstance(data, dict) else data
+
+
+def _expanded(name: str, data: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a file stands for: itself or, where it has `each`, one `NAME-ITEM` for every item of that mapping.
+
+    An item's values take the place of `@KEY@` in every string of the file, and `@name@` is its own name.
+
+    Raises:
+        UsageError: nothing in the file says `@KEY@` for a key of an item.
+
+    """
+    each = _mapping(data).get("each")
+    if not isinstance(each, dict):
+        yield name, data
+        return
+    template = {key: value for key, value in data.items() if key != "each"}
+    _check_words_occur(name, template, each)
+    for item, values in each.items():
+        yield f"{name}-{item}", _filled(template, {"name": item, **_mapping(values)})
+
+
+def _check_words_occur(name: str, template: dict[str, Any], each: dict[str, Any]) -> None:
+    text = json.dumps(template)
+    for item, values in each.items():
+        unused = [key for key in _mapping(values) if f"@{key}@" not in text]
+        if unused:
+            key = unused[0]
+            raise UsageError(f"{name}: key 'each.{item}.{key}': nothing in the file says @{key}@")
+
+
+def _filled(value: Any, words: dict[str, Any]) -> Any:
+    """Return a value with the words in the place of `@KEY@` in each of its strings."""
+    if isinstance(value, dict):
+        return {key: _filled(one, words) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, words) for one in value]
+    return _replaced(value, words) if isinstance(value, str) else value
+
+
+def _replaced(text: str, words: dict[str, Any]) -> str:
+    for key, word in words.items():
+        text = text.replace(f"@{key}@", str(word))
+    return text
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Return mappings merged, key by key; of other values the one above."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+    return above

@@ -1,0 +1,98 @@
+"""What files of the configuration say of each other: each name that one mentions must be one that there is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matrix.checks import registry
+from matrix.errors import UsageError, did_you_mean
+from matrix.verdicts import requirement
+from matrix.verdicts.comparison import MEASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from matrix.config.load import Config
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A name that a key of a document mentions; `known` are the names that it may be.
+
+    `document` is the document's kind and name, `lacking` the words before a name that is not known, as `no check`.
+    """
+
+    document: str
+    key: str
+    lacking: str
+    name: str
+    known: Collection[str]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is something of this name."""
+        return self.name in self.known
+
+    @property
+    def mistake(self) -> str:
+        """The sentence for a name that there is not."""
+        return f"{self.document}: key {self.key!r}: {self.lacking} {self.name!r}{did_you_mean(self.name, self.known)}"
+
+
+def mistakes(config: Config) -> list[str]:
+    """Return a line for each mention of something that there is not, and for each requirement that is none."""
+    unknown = [reference.mistake for reference in _references(config) if not reference.is_known]
+    return [*unknown, *_requirement_mistakes(config)]
+
+
+def _references(config: Config) -> Iterator[_Reference]:
+    checks = registry()
+    for failure in config.known:
+        yield _Reference("known-failures.yaml", "check", "no check", failure.check, checks)
+    yield from _of_builds(config)
+    yield from _of_edits(config, checks)
+    yield from _of_claims(config, checks)
+    yield from _of_profiles(config)
+
+
+def _of_builds(config: Config) -> Iterator[_Reference]:
+    provided = {name for image in config.images.values() for name in image.provides}
+    for build in config.builds.values():
+        for need in build.requires:
+            yield _Reference(f"build {build.name}", "requires", "no image provides", need, provided)
+
+
+def _of_edits(config: Config, checks: Collection[str]) -> Iterator[_Reference]:
+    for edit in config.edits.values():
+        document = f"edit {edit.name}"
+        for name in edit.includes:
+            yield _Reference(document, "includes", "no edit", name, config.edits)
+        if edit.expect:
+            yield _Reference(document, "expect.check", "no check", edit.expect.check, checks)
+
+
+def _of_claims(config: Config, checks: Collection[str]) -> Iterator[_Reference]:
+    for claim in config.claims.values():
+        document = f"claim {claim.name}"
+        if claim.decided_by:
+            yield _Reference(document, "decided_by.check", "no check", claim.decided_by.check, checks)
+        if claim.measured_by:
+            measure = claim.measured_by.measure
+            yield _Reference(document, "measured_by.measure", "nothing measures", measure, MEASURES)
+
+
+def _of_profiles(config: Config) -> Iterator[_Reference]:
+    for profile in config.profiles.values():
+        configured = [word for word in profile.trees if ":" not in word]  # others are given by their source
+        for word in configured:
+            yield _Reference(f"profile {profile.name}", "trees", "no tree", word, config.trees)
+
+
+def _requirement_mistakes(config: Config) -> Iterator[str]:
+    for profile in config.profiles.values():
+        for text in profile.require:
+            try:
+                requirement.parse(text)
+            except UsageError as error:
+                yield f"profile {profile.name}: key 'require': {error}"
