@@ -18,7 +18,7 @@ from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.runs import ownership
 from matrix.runs.interrupts import interruptible
-from matrix.runs.progress import Progress, wait
+from matrix.runs.progress import Progress, show
 from matrix.runs.run_kind import MutantsRun
 from matrix.trees import volumes
 
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from matrix.engine.api import Engine
+    from matrix.model.cell_id import CellId
     from matrix.runs.store import Run
 FULL_BYTES = 16 << 10
 
 
-def run(run: Run, wanted: tuple[str, ...], number: int, host: str | None, console: Console) -> None:
+def run(run: Run, wanted: tuple[CellId, ...], number: int, host: str | None, console: Console) -> None:
     """Run the cells that the run still lacks; every result is in the run directory as soon as there is one.
 
     Raises:
@@ -76,7 +77,7 @@ def _alone(run: Run) -> Iterator[None]:
         yield
 
 
-def _get_trees(run: Run, wanted: tuple[str, ...], engine: Engine, say: Callable[[str], None]) -> None:
+def _get_trees(run: Run, wanted: tuple[CellId, ...], engine: Engine, say: Callable[[str], None]) -> None:
     """Get every tree first: one that cannot be is told before the first cell; one that cannot be got, by its cells.
 
     Raises:
@@ -94,7 +95,7 @@ def _get_trees(run: Run, wanted: tuple[str, ...], engine: Engine, say: Callable[
                 volumes.prepare(tree, engine, say, run.pins)
 
 
-def _pytest(run: Run, wanted: tuple[str, ...], number: int, host: str | None, console: Console) -> None:
+def _pytest(run: Run, wanted: tuple[CellId, ...], number: int, host: str | None, console: Console) -> None:
     folder = str(load.cell_tests())
     argv = [
         sys.executable, "-m", "pytest", "-p", "matrix.runs.plugin", "-p", "no:cacheprovider", "-q", "--tb=short",
@@ -110,7 +111,7 @@ def _pytest(run: Run, wanted: tuple[str, ...], number: int, host: str | None, co
         argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
     ) as process:  # fmt: skip
         try:
-            wait(process, progress, console)
+            show(progress, process, console)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 console.print("interrupted: ending the cells that run")

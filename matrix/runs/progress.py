@@ -1,11 +1,15 @@
-"""What is shown while cells run."""
+"""The progress of a run: a line for each running cell on a terminal, a line for each event elsewhere.
+
+Whoever looks costs the cells time: a state file is read when it has changed, and the terminal redrawn once a second.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -13,78 +17,126 @@ from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Sequence
 
-    from matrix.model.result import CellResult
+    from rich.console import Console
+
+    from matrix.model.cell_id import CellId
     from matrix.runs.store import Run
 
-POLL_S = 0.5
+LOOK_S = 1.0
 HEARTBEAT_S = 60
+ENDED = "ended"
 
 
 class Progress:
-    """What is shown while cells run: a line per running cell on a terminal, a line per event elsewhere."""
+    """The cells of a run, as their state files say, and which of it has been printed."""
 
-    def __init__(self, run: Run, wanted: tuple[str, ...], console: Console) -> None:
+    def __init__(self, run: Run, wanted: Sequence[CellId], console: Console) -> None:
         self.run = run
         self.wanted = wanted
         self.console = console
         self.began = time.time()
-        self.said: dict[str, str] = {}
+        self._compares = run.settings().kind.reports_comparisons
+        self._versions: dict[CellId, tuple[int, int]] = {}
+        self._steps: dict[CellId, tuple[str, float]] = {}
+        self._printed: dict[CellId, str] = {}
 
-    def look(self) -> Group:
-        """Return the present state; where there is no terminal, print what is new in it."""
-        running = []
-        done = 0
+    def look(self) -> None:
+        """Read the state files that have changed; print each cell that ended and, off a terminal, each step."""
         for cell_id in self.wanted:
-            at = self.run.at(cell_id)
-            if at is None:
-                continue
-            step, since = at
-            if not step:
-                done += 1
-                self._say(cell_id, "ended")
-                continue
-            running.append(Text(f"  {cell_id}  {step}  {time.time() - since:.0f} s"))
-            self._say(cell_id, step)
-        left = len(self.wanted) - done
-        elapsed = time.time() - self.began
-        head = Text(f"{done} of {len(self.wanted)} cells done, {left} left, {elapsed:.0f} s", style="bold")
-        return Group(head, *running)
+            if self._has_changed(cell_id):
+                self._read(cell_id)
 
-    def _word(self, result: CellResult | None) -> str:
-        """Return what a cell came to; one that is to be held against a base is not judged by itself."""
-        if result is None:
-            return "no result"
-        compared = self.run.settings().kind.reports_comparisons and result.verdict != Verdict.ERROR
-        return "done" if compared else str(result.verdict)
+    def _has_changed(self, cell_id: CellId) -> bool:
+        """Return whether a cell's state file is another one than at the last look: each write makes a new file."""
+        try:
+            found = (self.run.cell(cell_id) / "progress.json").stat()
+        except OSError:
+            return False
+        version = (found.st_mtime_ns, found.st_ino)
+        changed = self._versions.get(cell_id) != version
+        self._versions[cell_id] = version
+        return changed
 
-    def _say(self, cell_id: str, step: str) -> None:
-        if self.said.get(cell_id) == step:
+    def _read(self, cell_id: CellId) -> None:
+        at = self.run.at(cell_id)
+        if at is None:
             return
-        self.said[cell_id] = step
-        if step == "ended":
-            result = self.run.result(cell_id)
-            verdict = self._word(result)
-            done = sum(said == "ended" for said in self.said.values())
-            where = f"[{done}/{len(self.wanted)}]"
-            self.console.print(Text(f"{where} {cell_id} {verdict} ({result.wall_s if result else 0:.0f} s)"))
+        self._steps[cell_id] = at
+        step = at[0] or ENDED
+        if self._printed.get(cell_id) == step:
+            return
+        self._printed[cell_id] = step
+        if step == ENDED:
+            self.console.print(self._ended(cell_id))
         elif not self.console.is_terminal:
             self.console.print(Text(f"{time.time() - self.began:6.0f} s  {cell_id}  {step}"))
 
+    def _ended(self, cell_id: CellId) -> Text:
+        result = self.run.result(cell_id)
+        where = f"[{self._done()}/{len(self.wanted)}]"
+        if result is None:
+            return Text(f"{where} {cell_id} no result (0 s)")
+        # A cell that is compared with its base has no verdict of its own.
+        verdict = "done" if self._compares and result.verdict != Verdict.ERROR else str(result.verdict)
+        return Text(f"{where} {cell_id} {verdict} ({result.wall_s:.0f} s)")
 
-def wait(process: subprocess.Popen[bytes], progress: Progress, console: Console) -> None:
-    """Show progress until the process ends: live on a terminal, a line for each event elsewhere."""
-    if not console.is_terminal:
-        said = time.monotonic()
-        while process.poll() is None:
-            now = progress.look()
-            if time.monotonic() - said > HEARTBEAT_S:
-                console.print(now)
-                said = time.monotonic()
-            time.sleep(POLL_S)
+    def _done(self) -> int:
+        return sum(not step for step, _ in self._steps.values())
+
+    def table(self) -> Group:
+        """Return how many cells are done, and a line for each one that runs."""
+        now = time.time()
+        done = self._done()
+        left = len(self.wanted) - done
+        head = f"{done} of {len(self.wanted)} cells done, {left} left, {now - self.began:.0f} s"
+        running = [
+            Text(f"  {cell_id}  {step}  {now - since:.0f} s")
+            for cell_id in self.wanted
+            for step, since in [self._steps.get(cell_id, ("", 0.0))]
+            if step
+        ]
+        return Group(Text(head, style="bold"), *running)
+
+
+def show(progress: Progress, process: subprocess.Popen[bytes], console: Console) -> None:
+    """Show progress until the process ends."""
+    ended = _end_of(process)
+    if console.is_terminal:
+        _show_live(progress, ended, console)
+    else:
+        _print_events(progress, ended, console)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> threading.Event:
+    """Return what is set when a process ends: a wait with a time limit of Popen's own would poll 20 times a second."""
+    ended = threading.Event()
+
+    def wait() -> None:
+        process.wait()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return ended
+
+
+def _show_live(progress: Progress, ended: threading.Event, console: Console) -> None:
+    with Live(console=console, auto_refresh=False, transient=True) as live:
         progress.look()
-        return
-    with Live(progress.look(), console=console, refresh_per_second=2, transient=True) as live:
-        while process.poll() is None:
-            live.update(progress.look())
-            time.sleep(POLL_S)
+        live.update(progress.table(), refresh=True)
+        while not ended.wait(LOOK_S):
+            progress.look()
+            live.update(progress.table(), refresh=True)
+        progress.look()
+
+
+def _print_events(progress: Progress, ended: threading.Event, console: Console) -> None:
+    printed = time.monotonic()
+    progress.look()
+    while not ended.wait(LOOK_S):
+        progress.look()
+        if time.monotonic() - printed > HEARTBEAT_S:
+            console.print(progress.table())
+            printed = time.monotonic()
+    progress.look()
