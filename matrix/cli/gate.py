@@ -92,16 +92,10 @@ def gate(
 
 def twice(this: Run, number: int, engine: str, console: Console) -> None:
     """Run what a run lacks, and what the infrastructure failed at once more."""
-    from matrix.runs import launch, schedule
+    from matrix.runs import completion
+    from matrix.runs.engine_access import EngineAccess
 
-    wanted = this.settings().cells
-    for attempt in range(2):
-        todo = schedule.lacking(this, wanted)
-        if not todo:
-            return
-        again = "again, as the infrastructure failed" if attempt else f"of {len(wanted)} cells to do"
-        console.print(f"run {this.name}: {len(todo)} {again}", soft_wrap=True)
-        launch.run(this, wanted, schedule.at_once(this, todo, number), engine or None, console)
+    completion.complete(this, number, EngineAccess(engine or None, console))
 
 
 def _measure(this: Run, kind: GateRun, engine: str, console: Console) -> None:

@@ -92,15 +92,16 @@ def report(
     from matrix import reports
     from matrix.errors import did_you_mean
     from matrix.reports import formats
-    from matrix.runs import cell_run, ownership, run_report, store
+    from matrix.runs import cell_run, locks, run_report, store
 
     this = store.find(run or None)
     known = formats.registry()
     if format not in known:
         raise UsageError(f"no format {format!r}{did_you_mean(format, known)}")
     if check:
-        cell_run.check_again(this)
-    if ownership.going_on(this):
+        with locks.doing(this):
+            cell_run.check_again(this)
+    if locks.is_being_done(this):
         typer.echo(f"{this.name} is going on: cells that have not ended yet are shown as ERROR", err=True)
     made = run_report.of_run(this)
     typer.echo(known[format].render(made), nl=False)
@@ -137,11 +138,11 @@ def runs(
 
 def _row(run: Run) -> dict[str, Any]:
     """Return what is said of a run; one that has no settings of this version, or a result, is said to be unreadable."""
-    from matrix.runs import ownership
+    from matrix.runs import locks
 
     row: dict[str, Any] = {
         "run": run.name, "command": "unreadable", "started": "", "trees": [], "cells": 0, "verdicts": {}, "lacking": 0,
-        "going_on": ownership.going_on(run), "folder": str(run.folder),
+        "going_on": locks.is_being_done(run), "folder": str(run.folder),
     }  # fmt: skip
     try:
         settings = run.settings()

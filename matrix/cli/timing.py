@@ -246,7 +246,7 @@ def _recorded(
 ) -> Recorded:
     from matrix.engine import private_engine
     from matrix.errors import did_you_mean
-    from matrix.runs import interrupts, ownership, schedule, store
+    from matrix.runs import interrupts, locks, ownership, schedule, store
     from matrix.scenario import plan
     from matrix.timing import recording
 
@@ -257,7 +257,7 @@ def _recorded(
         raise UsageError(f"no traced step {step!r}{did_you_mean(step, names)}", f"There are: {', '.join(names)}.")
     if run:
         return recording.of_run(store.find(run), chosen.id, step)
-    with interrupts.interruptible(), ownership.busy():
+    with interrupts.interruptible(), locks.busy():
         connected = private_engine.ensure(engine or None, ownership.label(), console.print)
         return recording.record(chosen, step, schedule.jobs(jobs, 1), connected, console.print)
 

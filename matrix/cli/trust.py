@@ -151,13 +151,10 @@ def _resumed(name: str, others: bool, *, planted: bool) -> tuple[Run, Config]:
 
 
 def _do(this: Run, number: int, engine: str, console: Console) -> None:
-    from matrix.runs import launch, schedule
+    from matrix.runs import completion
+    from matrix.runs.engine_access import EngineAccess
 
-    wanted = this.settings().cells
-    todo = schedule.lacking(this, wanted)
-    console.print(f"run {this.name}: {len(todo)} of {len(wanted)} cells to do")
-    if todo:
-        launch.run(this, wanted, schedule.at_once(this, todo, number), engine or None, console)
+    completion.complete(this, number, EngineAccess(engine or None, console), attempts=1)
 
 
 def _list(chosen: tuple[Edit, ...], *, json_output: bool) -> None:

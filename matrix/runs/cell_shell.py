@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from matrix.engine import agent_volume, images, private_engine
 from matrix.errors import UsageError, did_you_mean
-from matrix.runs import execution, ownership, store
+from matrix.runs import execution, locks, ownership, store
 from matrix.scenario import perf, plan
 from matrix.trees import volumes
 
@@ -43,7 +43,7 @@ def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circu
     names = [step.name for step in scenario.steps]
     if after and after not in names:
         raise UsageError(f"no step {after!r}{did_you_mean(after, names)}")
-    with ownership.busy() if after else contextlib.nullcontext():
+    with locks.busy() if after else contextlib.nullcontext():
         engine = private_engine.ensure(host, ownership.label(), console.print)
         image = images.prepare(cell.image, engine, console.print)
         tree = volumes.prepare(cell.tree, engine, console.print, how.pins)
@@ -60,7 +60,7 @@ def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
     wanted = [step for step in scenario.steps if step.name == after]
     place = wanted[0].place if wanted else "first"
     with execution.closing(cell_run):
-        with ownership.busy() if after else contextlib.nullcontext():
+        with locks.busy() if after else contextlib.nullcontext():
             for step in scenario.steps if after else ():
                 if step.place == place or step.name == "build":
                     with console.status(f"{step.name}: {step.summary}"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.runs import launch, schedule
+from matrix.runs import launch, locks, schedule
 
 if TYPE_CHECKING:
     from matrix.model.cell_id import CellId
     from matrix.runs.engine_access import EngineAccess
-    from matrix.runs.store import Run
+    from matrix.runs.store import Run, RunSettings
 
 ATTEMPTS = 2
 
@@ -25,18 +25,28 @@ def complete(run: Run, number: int, access: EngineAccess, *, attempts: int = ATT
         InfrastructureError: pytest or the engine could not do their work.
 
     """
-    wanted = run.settings().cells
-    lacking = schedule.lacking(run, wanted)
-    access.say(f"run {run.name}: {_progress(run, lacking, wanted, number)}")
+    with locks.doing(run):
+        _complete(run, number, access, attempts)
+
+
+def _complete(run: Run, number: int, access: EngineAccess, attempts: int) -> None:
+    settings = run.settings()
+    lacking = _lacking(run, settings.cells)
+    access.say(f"run {run.name}: {_progress(settings, lacking, number)}")
     for attempt in range(attempts):
         if not lacking:
             return
         if attempt:
             access.say(f"run {run.name}: {len(lacking)} again, as the infrastructure failed")
-        launch.run(run, wanted, schedule.at_once(run, lacking, number), access.host, access.console)
-        lacking = schedule.lacking(run, wanted)
+        at_once = schedule.at_once(settings, lacking, number)
+        launch.run(run, settings.cells, at_once, access.host, access.console)
+        lacking = _lacking(run, settings.cells)
 
 
-def _progress(run: Run, lacking: tuple[CellId, ...], wanted: tuple[CellId, ...], number: int) -> str:
-    todo = f"{len(lacking)} of {len(wanted)} cells to do"
-    return f"{todo}, {schedule.at_once(run, lacking, number)} at once" if lacking else todo
+def _lacking(run: Run, wanted: tuple[CellId, ...]) -> tuple[CellId, ...]:
+    return schedule.lacking(wanted, {result.id: result for result in run.results()})
+
+
+def _progress(settings: RunSettings, lacking: tuple[CellId, ...], number: int) -> str:
+    todo = f"{len(lacking)} of {len(settings.cells)} cells to do"
+    return f"{todo}, {schedule.at_once(settings, lacking, number)} at once" if lacking else todo

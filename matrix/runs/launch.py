@@ -11,48 +11,85 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import Timeout
-
 from matrix.config import load, selection
 from matrix.engine import private_engine
-from matrix.errors import InfrastructureError, MatrixError, UsageError
-from matrix.runs import ownership
+from matrix.errors import InfrastructureError, MatrixError
+from matrix.runs import locks, ownership, progress
 from matrix.runs.interrupts import interruptible
-from matrix.runs.progress import Progress, show
 from matrix.runs.run_kind import MutantsRun
 from matrix.trees import volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
-    from matrix.engine.api import Engine
+    from matrix.config.load import Config
     from matrix.model.cell_id import CellId
-    from matrix.runs.store import Run
+    from matrix.model.tree import Tree
+    from matrix.runs.store import Run, RunSettings
+
+RUN_VARIABLE = "PERF_MATRIX_RUN"
+"""The environment variable that names the run's folder to the pytest that runs its cells."""
+
+QUIET_VARIABLE = "PERF_MATRIX_QUIET"
+"""The environment variable that is 1 where a command started the pytest, and prints the report itself."""
+
 FULL_BYTES = 16 << 10
+"""Free space below which a disk counts as full: a result no longer fits."""
+
+END_S = 30
+"""How long pytest and its workers have to end their cells after an interrupt; tox.ini allows for it."""
 
 
-def run(run: Run, wanted: tuple[CellId, ...], number: int, host: str | None, console: Console) -> None:
+def run(  # noqa: PLR0913, PLR0917 - all that a run is launched with
+    run: Run,
+    wanted: tuple[CellId, ...],
+    number: int,
+    host: str | None,
+    console: Console,
+    config: Config | None = None,
+) -> None:
     """Run the cells that the run still lacks; every result is in the run directory as soon as there is one.
 
+    Args:
+        run: the run; its lock is held meanwhile.
+        wanted: its cells, those that have a result included.
+        number: how many to run at once.
+        host: the engine's socket, where one was named.
+        console: where progress is shown.
+        config: the run's configuration, where the caller has loaded it.
+
     Raises:
-        UsageError: the run is being done already, or a tree cannot be.
+        UsageError: another process does the run, a measurement has the machine, or a tree cannot be had.
         InfrastructureError: pytest or the engine could not do their work.
         KeyboardInterrupt: after everything of the run was removed from the engine.
 
     """
-    say: Callable[[str], None] = console.print
-    with discarding(run), _alone(run), interruptible():
-        engine = private_engine.ensure(host, ownership.label(run.name), say)
+    with locks.doing(run), discarding(run), _telling_how_to_go_on(run, console), interruptible():
+        locks.refuse_beside_a_measurement()
+        engine = private_engine.ensure(host, ownership.label(run.name), console.print)
         swept = ownership.sweep(engine)
         if swept:
-            say(f"removed {swept} leftovers of runs that have ended")
+            console.print(f"removed {swept} leftovers of runs that have ended")
         try:
-            _get_trees(run, wanted, engine, say)
-            _pytest(run, wanted, number, host, console)
+            settings = run.settings()
+            loaded = config or load.load([Path(folder) for folder in settings.configs])
+            for tree in _needed_trees(settings, wanted, loaded):
+                with contextlib.suppress(InfrastructureError):  # its cells say so, each in its result
+                    volumes.prepare(tree, engine, console.print, run.pins)
+            _run_pytest(run, wanted, number, host, console)
         finally:
             ownership.sweep(engine, run.name)
+
+
+def resume_command(run: Run) -> str:
+    """Return the command that goes on with a run, in the words of whoever typed the one that began it."""
+    command = run.settings().kind.command
+    environment = os.environ.get("TOX_ENV_NAME")
+    if environment and command == "run":
+        return f"tox -e {environment} -- --resume {run.name}"
+    return f"perf-matrix {command} --resume {run.name}"
 
 
 @contextlib.contextmanager
@@ -67,70 +104,74 @@ def discarding(run: Run) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(run: Run) -> Iterator[None]:
+def _telling_how_to_go_on(run: Run, console: Console) -> Iterator[None]:
+    """Name the command that goes on with the run, as the last line before the reason why it ended."""
     try:
-        lock = ownership.lock(run).acquire(timeout=0)
-    except Timeout as error:
-        raise UsageError(f"run {run.name} is being done by another process", "Wait until it has ended.") from error
-    with lock:
-        ownership.refuse_beside_a_measurement()
         yield
+    except BaseException:
+        if run.begun:
+            console.print(
+                f"what is done is kept, cell by cell; to go on: {resume_command(run)}", soft_wrap=True, markup=False
+            )
+        raise
 
 
-def _get_trees(run: Run, wanted: tuple[CellId, ...], engine: Engine, say: Callable[[str], None]) -> None:
-    """Get every tree first: one that cannot be is told before the first cell; one that cannot be got, by its cells.
+def _needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Config) -> list[Tree]:
+    """Return the trees to get before the first cell: that of each wanted cell, or that which faults are planted in.
 
     Raises:
-        UsageError: a tree does not exist, or is no kernel.
+        UsageError: there is no such tree.
 
     """
-    settings = run.settings()
-    loaded = load.load([Path(folder) for folder in settings.configs])
-    asked = [selection.tree(loaded, word) for word in settings.trees]
-    plants = isinstance(settings.kind, MutantsRun)
-    needed = [tree.unedited for tree in asked] if plants else asked
-    for tree in {tree.name: tree for tree in needed}.values():
-        if plants or any(cell_id.endswith(f"@{tree.name}") for cell_id in wanted):
-            with contextlib.suppress(InfrastructureError):
-                volumes.prepare(tree, engine, say, run.pins)
+    asked = [selection.tree(config, word) for word in settings.trees]
+    if isinstance(settings.kind, MutantsRun):
+        needed = [tree.unedited for tree in asked]
+    else:
+        names = {cell_id.tree for cell_id in wanted}
+        needed = [tree for tree in asked if tree.name in names]
+    return list({tree.name: tree for tree in needed}.values())
 
 
-def _pytest(run: Run, wanted: tuple[CellId, ...], number: int, host: str | None, console: Console) -> None:
-    folder = str(load.cell_tests())
-    argv = [
-        sys.executable, "-m", "pytest", "-p", "matrix.runs.plugin", "-p", "no:cacheprovider", "-q", "--tb=short",
-        "-n", str(number), "--dist", "loadgroup", "-o", "addopts=", "-W", "default",
-        "--rootdir", folder, "-c", os.devnull, "--import-mode=importlib", folder,
-    ]  # fmt: skip
-    environment = {**os.environ, "PERF_MATRIX_RUN": str(run.folder), "PERF_MATRIX_QUIET": "1"}
-    if host:
-        environment["DOCKER_HOST"] = host
-    progress = Progress(run, wanted, console)
+def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, host: str | None, console: Console) -> None:
+    shown = progress.Progress(run, wanted, console)
     log = run.folder / "pytest.log"
     with log.open("ab") as file, subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
+        _pytest_words(number), stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_environment(run, host),
+        start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            show(progress, process, console)
+            progress.show(shown, process, console)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 console.print("interrupted: ending the cells that run")
             _end(process)
-            again = f"perf-matrix {run.settings().kind.command} --resume {run.name}"
-            console.print(f"what is done is kept, cell by cell; to go on: {again}", soft_wrap=True)
             raise
     if shutil.disk_usage(run.folder).free < FULL_BYTES:
-        hint = f"Free some; then `perf-matrix run --resume {run.name}` does what is lacking."
-        raise InfrastructureError(f"No space left on device: {run.folder}", hint)
+        raise InfrastructureError(f"No space left on device: {run.folder}", "Free some, then go on with the run.")
     if process.returncode not in (0, 1):
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
         raise InfrastructureError(f"pytest ended with status {process.returncode}", f"Its log, {log}, ends:\n  {tail}")
 
 
+def _pytest_words(number: int) -> list[str]:
+    folder = str(load.cell_tests())
+    return [
+        sys.executable, "-m", "pytest", "-p", "matrix.runs.plugin", "-p", "no:cacheprovider", "-q", "--tb=short",
+        "-n", str(number), "--dist", "loadgroup", "-o", "addopts=", "-W", "default",
+        "--rootdir", folder, "-c", os.devnull, "--import-mode=importlib", folder,
+    ]  # fmt: skip
+
+
+def _environment(run: Run, host: str | None) -> dict[str, str]:
+    ours = {RUN_VARIABLE: str(run.folder), QUIET_VARIABLE: "1", **locks.entrusted(run)}
+    if host:
+        ours["DOCKER_HOST"] = host
+    return {**os.environ, **ours}
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Interrupt pytest and its workers, which end their cells and remove their containers; kill what is slow at it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number, patience_s in ((signal.SIGINT, 30), (signal.SIGKILL, 5)):
+    for number, patience_s in ((signal.SIGINT, END_S), (signal.SIGKILL, 5)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""How many cells run at once, and which are left to do. Pure."""
+"""Decisions about the cells of a run: which are lacking, how many run at once, which run in one worker. Pure."""
 
 from __future__ import annotations
 
@@ -6,34 +6,72 @@ import os
 from typing import TYPE_CHECKING
 
 from matrix.model.result import Verdict
+from matrix.verdicts import kept_build
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     from matrix.model.cell_id import CellId
-    from matrix.runs.store import Run
+    from matrix.model.result import CellResult
+    from matrix.runs.store import RunSettings
+    from matrix.verdicts.series import PatchTree
 
 
-def workers(asked: int, cells: int) -> int:
+def workers(asked: int, cells: int, processors: int = 0) -> int:
     """Return how many cells to run at once: `asked`, or one for each two processors, never more than cells.
 
-    Two processors run two cells, as the serial parts of one cell's build leave room for the other's.
+    Two processors run two cells, as the serial parts of one cell's build leave room for the other's. `processors` is
+    the number of this machine's where it is 0.
     """
-    processors = os.cpu_count() or 1
-    return max(1, min(asked or max(min(2, processors), processors // 2), cells))
+    available = processors or os.cpu_count() or 1
+    usual = max(min(2, available), available // 2)
+    return max(1, min(asked or usual, cells))
 
 
-def at_once(run: Run, todo: tuple[CellId, ...], asked: int) -> int:
-    """Return how many cells of a run to run at once: those that need each other's results are run by one worker."""
-    settings = run.settings()
-    places = {cell_id.place for cell_id in todo}
-    return workers(asked, len(places if settings.base else todo) or 1)
-
-
-def jobs(asked: int, at_once: int) -> int:
+def jobs(asked: int, at_once: int, processors: int = 0) -> int:
     """Return make's parallel jobs in each of the cells that run at once: `asked`, or a share of the processors."""
-    return asked or max(2, (os.cpu_count() or 2) // at_once)
+    available = processors or os.cpu_count() or 2
+    return asked or max(2, available // at_once)
 
 
-def lacking(run: Run, wanted: tuple[CellId, ...]) -> tuple[CellId, ...]:
-    """Return the cells of a run that have no result yet, or one that is an ERROR."""
-    results = {cell_id: run.result(cell_id) for cell_id in wanted}
-    return tuple(cell_id for cell_id, result in results.items() if result is None or result.verdict == Verdict.ERROR)
+def at_once(settings: RunSettings, todo: Collection[CellId], asked: int, processors: int = 0) -> int:
+    """Return how many cells of a run to run at once: one worker runs those that need each other's results."""
+    groups = {group(settings, cell_id) for cell_id in todo}
+    return workers(asked, max(1, len(groups)), processors)
+
+
+def group(settings: RunSettings, cell_id: CellId) -> str:
+    """Return the name of what one worker runs: a cell, or all of a place where they are compared with a base."""
+    return cell_id.place if settings.base else f"{cell_id.place} {cell_id.tree}"
+
+
+def lacking(wanted: Sequence[CellId], results: Mapping[CellId, CellResult]) -> tuple[CellId, ...]:
+    """Return the wanted cells that have no result yet, or one that is an ERROR."""
+    return tuple(cell_id for cell_id in wanted if is_lacking(results.get(cell_id)))
+
+
+def is_lacking(result: CellResult | None) -> bool:
+    """Return whether a cell with this result is still to be run."""
+    return result is None or result.verdict == Verdict.ERROR
+
+
+def predecessor(cell_id: CellId, patches: Sequence[PatchTree], results: Mapping[CellId, CellResult]) -> CellId | None:
+    """Return the cell whose kept build a patch's cell goes on with: the best that was built from scratch and may be.
+
+    `results` are those of the same place, as far as there are any.
+    """
+    for tree in kept_build.grounds(patches, cell_id.tree):
+        candidate = cell_id.place.on(tree)
+        if _may_be_gone_on_with(results.get(candidate)):
+            return candidate
+    return None
+
+
+def _may_be_gone_on_with(result: CellResult | None) -> bool:
+    return result is not None and result.gone_on is None and kept_build.is_ground(result)
+
+
+def is_awaited(cell_id: CellId, patches: Sequence[PatchTree], without_result: Collection[CellId]) -> bool:
+    """Return whether a cell that has no result yet may go on with the build of this one."""
+    waiting = [other.tree for other in without_result if other.place == cell_id.place and other != cell_id]
+    return any(cell_id.tree in kept_build.grounds(patches, tree) for tree in waiting)

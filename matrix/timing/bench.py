@@ -20,7 +20,7 @@ from matrix.engine.api import AGENT, CellSpec
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.result import RequirementVerdict, Verdict
-from matrix.runs import execution, ownership, store
+from matrix.runs import execution, locks, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import StepRecord, records
 from matrix.timing import measures
@@ -209,14 +209,14 @@ def _alone() -> Iterator[None]:
     """
     hint = "Timing needs the machine for itself: wait until it has ended."
     try:
-        lock = ownership.measuring().acquire(timeout=1)
+        lock = locks.measuring().acquire(timeout=1)
     except Timeout as error:
         raise UsageError("another comparison is going on", hint) from error
     with lock:
         for run in store.runs():
-            if ownership.going_on(run):
+            if locks.is_being_done_elsewhere(run):
                 raise UsageError(f"{run.name} is going on", hint)
-        if ownership.others_busy():
+        if locks.others_busy():
             raise UsageError("a trace, a prediction or a shell is being built", hint)
         yield
 

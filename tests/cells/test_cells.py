@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.runs.plugin import assert_check
+from matrix.runs.assertion import assert_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from matrix.config import load, selection
 from matrix.engine import private_engine
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
-from matrix.runs import cell_run, kept_builds, ownership, store
+from matrix.runs import cell_run, kept_builds, locks, ownership, store
 from matrix.verdicts.comparison import MEASURES
 from tests.engine.conftest import FAKE, PLACE, Bench, Done
 
@@ -101,7 +101,7 @@ def test_nothing_is_measured_beside_a_run_nor_run_beside_a_measurement(bench: Be
     assert (compared.status, "another comparison is going on" in compared.err) == (2, True)
     bench.run("fake@good")
     run = bench.latest()
-    with FileLock(run.folder / ownership.LOCK):
+    with FileLock(run.folder / locks.LOCK):
         compared = bench.command("compare", "good", "good", *IMAGE, *configs(bench))
     assert (compared.status, f"{run.name} is going on" in compared.err) == (2, True)
 

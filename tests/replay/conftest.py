@@ -44,19 +44,21 @@ class Replay:
         settings["configs"] = [str(DATA / "fake"), str(self.configs)]
         (self.run / "run.json").write_text(json.dumps(settings))
 
-    def __call__(self, *args: str, module: str = "matrix") -> Done:
+    def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PERF_MATRIX_"))}
-        places = {name: str(self.folder / name.lower()) for name in ("CACHE", "RUNTIME")}
+        places = {name: str(self.folder / name.lower()) for name in ("CACHE", "RUNTIME", "STATE")}
+        return {
+            **kept,
+            "DOCKER_HOST": self.dead,
+            "COLUMNS": "160",
+            **{f"PERF_MATRIX_{name}": value for name, value in places.items()},
+        }
+
+    def __call__(self, *args: str, module: str = "matrix", **more: str) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", module, *args],
             cwd=ROOT,
-            env={
-                **kept,
-                "DOCKER_HOST": self.dead,
-                "COLUMNS": "160",
-                "PERF_MATRIX_STATE": str(self.folder / "state"),
-                **{f"PERF_MATRIX_{name}": value for name, value in places.items()},
-            },
+            env={**self.environment(), **more},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

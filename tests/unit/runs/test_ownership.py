@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.engine import cache
-from matrix.errors import UsageError
-from matrix.runs import ownership, store
+from matrix.runs import locks, ownership, store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,9 +49,9 @@ def test_a_run_whose_folder_was_removed_is_gone() -> None:
     assert ownership.gone(ownership.label("20260101T000000Z-0000"))
 
 
-def test_a_run_is_gone_when_its_first_process_no_longer_holds_its_lock() -> None:
+def test_a_run_is_gone_when_no_process_holds_its_lock() -> None:
     run = store.new_run()
-    with ownership.lock(run):
+    with locks.doing(run):
         assert not ownership.gone(ownership.label(run.name))
     assert ownership.gone(ownership.label(run.name))
 
@@ -66,25 +65,3 @@ def test_cached_files_are_downloads_images_repositories_and_trees_without_locks(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert cache.files() == [places / "cache" / name for name in names[:4]]
-
-
-def test_a_run_is_going_on_while_its_lock_is_held(places: Path) -> None:
-    run = store.Run(places / "state" / "runs" / "r1")
-    run.folder.mkdir(parents=True)
-    assert not ownership.going_on(run)
-    with ownership.lock(run):
-        assert ownership.going_on(run)
-    assert not ownership.going_on(run)
-
-
-def test_what_builds_outside_of_a_run_is_seen_while_it_does() -> None:
-    assert not ownership.others_busy()
-    with ownership.busy():
-        assert ownership.others_busy()
-    assert not ownership.others_busy()
-
-
-def test_nothing_is_built_beside_a_measurement() -> None:
-    with ownership.measuring(), pytest.raises(UsageError, match="a comparison is being measured"), ownership.busy():
-        pass
-    assert not ownership.others_busy()

@@ -1,0 +1,39 @@
+"""The outcome of a pytest item: what a check's verdict on a cell is to pytest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix import untrusted
+from matrix.model.result import Verdict
+
+if TYPE_CHECKING:
+    from matrix.model.result import CellResult, CheckResult
+
+
+def assert_check(result: CellResult, name: str) -> None:
+    """Pass, skip, xfail or fail as a check of a cell did; an ERROR is named as the infrastructure's."""
+    check = next((check for check in result.checks if check.check == name), None)
+    if check is None:
+        _without_check(result)
+    elif check.verdict == Verdict.SKIP:
+        pytest.skip(check.reason)
+    elif check.verdict == Verdict.XFAIL:
+        pytest.xfail("; ".join(sorted({finding.known for finding in check.findings})))
+    elif check.verdict != Verdict.PASS:
+        pytest.fail(_message(result, check), pytrace=False)
+
+
+def _without_check(result: CellResult) -> None:
+    if result.verdict == Verdict.SKIP:
+        pytest.skip(result.reason)
+    pytest.fail(f"ERROR (the infrastructure's, not perf's): {result.reason}", pytrace=False)
+
+
+def _message(result: CellResult, check: CheckResult) -> str:
+    new = [finding for finding in check.findings if not finding.known]
+    lines = [f"{finding.key}: expected {finding.expected}, actual {finding.actual}" for finding in new]
+    headline = f"{check.verdict} {check.reason}".strip()
+    return untrusted.plain("\n".join([headline, *lines, f"to reproduce: {result.reproduce}"]))

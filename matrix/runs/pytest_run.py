@@ -1,0 +1,164 @@
+"""A run in one pytest process: its configuration, its cells, and the result of each."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix.config import load, selection
+from matrix.engine import backends, private_engine
+from matrix.errors import MatrixError
+from matrix.model.cell import Limits
+from matrix.runs import cell_run, kept_builds, launch, locks, ownership, schedule, store
+from matrix.runs.run_kind import ClaimsRun, MutantsRun, SeriesRun
+from matrix.verdicts import mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.config.load import Config
+    from matrix.model.cell import Cell
+    from matrix.model.cell_id import CellId
+    from matrix.model.result import CellResult
+    from matrix.model.tree import Tree
+    from matrix.runs.store import Run
+    from matrix.verdicts.series import PatchTree
+
+
+class PytestRun:
+    """A run, and what one pytest process needs to run its cells.
+
+    The process is the only one, or with pytest-xdist the controller or one of its workers. A controller holds the
+    run's lock and runs no cell, so that configuration and cells are read where they are asked for.
+    """
+
+    def __init__(self, run: Run, workers: int = 1, config: Config | None = None) -> None:
+        self.run = run
+        self.settings = run.settings()
+        self.jobs = schedule.jobs(self.settings.jobs, workers)
+        self.limits = Limits(**self.settings.limits)
+        self._config = config
+        self._kept_builds: kept_builds.KeptBuilds | None = None
+        self._results: dict[CellId, CellResult] = {}
+        self._locks = contextlib.ExitStack()
+
+    def hold(self) -> None:
+        """Hold the run's lock until `close`.
+
+        Raises:
+            UsageError: another process does the run.
+
+        """
+        self._locks.enter_context(locks.doing(self.run))
+
+    def work(self) -> None:
+        """Let others see until `close` that this process works on the run, whose lock the controller holds."""
+        self._locks.enter_context(locks.at_work(self.run))
+
+    def close(self) -> None:
+        """Let go of the run."""
+        self._locks.close()
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the run was begun with."""
+        if self._config is None:
+            self._config = load.load([Path(folder) for folder in self.settings.configs])
+        return self._config
+
+    @functools.cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The run's cells, by id, those on the base tree first: the others are compared with them."""
+        trees = [selection.tree(self.config, word) for word in self.settings.trees]
+        wanted = set(self.settings.cells)
+        found = [cell for cell in selection.every(self.config, trees) if cell.id in wanted]
+        return tuple(sorted(found, key=lambda cell: cell.tree.name != self.settings.base))
+
+    @property
+    def _patches(self) -> tuple[PatchTree, ...]:
+        kind = self.settings.kind
+        return kind.patches if isinstance(kind, SeriesRun) else ()
+
+    def group(self, cell: Cell) -> str:
+        """Return the name of what one worker runs."""
+        return schedule.group(self.settings, cell.id)
+
+    def result(self, cell: Cell) -> CellResult:
+        """Return a cell's result: from this process, from the run directory, or by running the cell now."""
+        if cell.id not in self._results:
+            there = self.run.result(cell.id)
+            if there is None or schedule.is_lacking(there):
+                there = cell_run.run(cell, self._context(cell))
+            self._results[cell.id] = there
+        return self._results[cell.id]
+
+    def _context(self, cell: Cell) -> cell_run.Context:
+        say = functools.partial(self.run.progress, cell.id)
+        engine = private_engine.ensure(None, ownership.label(self.run.name), say)
+        if self._kept_builds is None:
+            self._kept_builds = kept_builds.KeptBuilds(engine, self.run, self.jobs, self.limits)
+        here = {other.id: other for other in self.cells if other.place == cell.place}
+        results = {other: result for other in here if (result := self.run.result(other))}
+        return cell_run.Context(
+            run=self.run,
+            engine=engine,
+            jobs=self.jobs,
+            limits=self.limits,
+            known=self.config.known,
+            say=say,
+            ground=self._kept_builds,
+            checks=self._checks(cell),
+            below=self._tree_below(cell, here, results),
+            kept=schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys()),
+            base=self.settings.base,
+        )
+
+    def _checks(self, cell: Cell) -> tuple[str, ...]:
+        """Return the checks whose steps a cell runs; none stands for all."""
+        kind = self.settings.kind
+        if isinstance(kind, MutantsRun):
+            faults = cell.tree.edits or [self.config.edits[name] for name in kind.planted]
+            return mutants.checks_at(cell.place, faults)
+        return kind.checks if isinstance(kind, ClaimsRun) else ()
+
+    def _tree_below(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> Tree | None:
+        """Return the tree whose kept build a cell goes on with: that which faults are planted in, or a patch's."""
+        if isinstance(self.settings.kind, MutantsRun):
+            from_scratch = any(edit.from_scratch for edit in cell.tree.edits)
+            return None if from_scratch else cell.tree.unedited
+        found = schedule.predecessor(cell.id, self._patches, results)
+        return here[found].tree if found else None
+
+    def close_kept_build(self) -> None:
+        """Remove the container of the build that this process keeps for others."""
+        if self._kept_builds is not None:
+            self._kept_builds.close()
+
+    def sweep(self) -> None:
+        """Remove what the run still has in the engine, after an interrupt say, as far as the engine answers."""
+        with contextlib.suppress(MatrixError):
+            ownership.sweep(backends.connect(), self.run.name)
+
+
+def begin(
+    config: Config,
+    cells: Sequence[Cell],
+    trees: Sequence[str],
+    folders: Sequence[str],
+) -> PytestRun:
+    """Begin a run of these cells, and hold its lock.
+
+    Raises:
+        UsageError: a measurement has the machine; then there is no such run.
+
+    """
+    run = store.begin(cells, trees, folders, jobs=0)
+    begun = PytestRun(run, config=config)
+    with launch.discarding(run), contextlib.ExitStack() as undo:
+        begun.hold()
+        undo.callback(begun.close)
+        locks.refuse_beside_a_measurement()
+        undo.pop_all()
+    return begun

@@ -1,0 +1,99 @@
+"""An engine's socket behind which there is none: it lists what a test says, and answers no request for an image."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+
+from matrix.engine.api import LABEL, RUN_LABEL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class FakeEngine:
+    """Docker's API on a socket, as far as a run asks before its first image: a cell that is begun there does not end.
+
+    `volumes` maps the name of each volume there is to its label of a run; the API removes them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"unix://{path}"
+        self.volumes: dict[str, str] = {}
+        self.asked_for_image = threading.Event()
+        self.ends = threading.Event()
+        engine = self
+
+        class Handler(_Handler):
+            """Answers for this engine."""
+
+            of = engine
+
+        self._server = _Server(str(path), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def close(self) -> None:
+        self.ends.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 32
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of a client that was killed."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    of: FakeEngine
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if "/images/" in path and not path.endswith("/images/json") and "empty" not in path:
+            self.of.asked_for_image.set()
+            self.of.ends.wait()
+            self.close_connection = True
+        elif path.endswith("/_ping"):
+            self._answer(200, "OK")
+        elif path.endswith("/version"):
+            self._answer(200, {"ApiVersion": "1.41", "Version": "0"})
+        elif path.endswith("/volumes"):
+            self._answer(200, {"Volumes": [_volume(name, run) for name, run in self.of.volumes.items()]})
+        elif path.endswith(("/containers/json", "/images/json")):
+            self._answer(200, [])
+        else:
+            self._answer(500, {"message": "there is no such engine"})
+
+    def do_DELETE(self) -> None:
+        self.of.volumes.pop(self.path.partition("?")[0].rpartition("/")[2], None)
+        self._answer(204, None)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer(500, {"message": "there is no such engine"})
+
+    def _answer(self, status: int, data: Any) -> None:
+        body = b"" if data is None else (data if isinstance(data, str) else json.dumps(data)).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        return "socket"
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _volume(name: str, run: str) -> dict[str, Any]:
+    return {"Name": name, "Labels": {RUN_LABEL: run, LABEL: "cell"}}

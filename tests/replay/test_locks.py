@@ -1,0 +1,163 @@
+"""Runs that real processes do: whoever does one holds it, and nobody else begins with it or sweeps what it has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.runs import locks, ownership, store
+from tests.replay.conftest import DATA, PLACE, ROOT
+from tests.replay.fake_engine import FakeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.replay.conftest import Done, Replay
+
+PATIENCE_S = 120
+TREE = DATA / "fake" / "tree"
+BY_HAND = ("pytest", "tests/cells", "-p", "no:cacheprovider")
+
+
+class Live:
+    """A command that does a run whose first cell does not end, and what others can do meanwhile."""
+
+    def __init__(self, replay: Replay, engine: FakeEngine) -> None:
+        self.replay = replay
+        self.engine = engine
+        self.runs = replay.folder / "state" / "runs"
+        self.process: subprocess.Popen[str] | None = None
+        self.run = store.Run(replay.run)
+
+    def start(self, *words: str, options: tuple[str, ...] = (), **more: str) -> None:
+        """Start what begins a run of two cells, or goes on with one, and wait until a cell is begun."""
+        before = set(self.runs.iterdir())
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *words, *options],
+            cwd=ROOT,
+            env={**self.replay.environment(), "DOCKER_HOST": self.engine.url, **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.engine.asked_for_image.wait(0.1):
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < deadline
+        new = set(self.runs.iterdir()) - before
+        self.run = store.Run(new.pop()) if new else self.run
+
+    def cells(self) -> list[str]:
+        tree = ["--tree", f"dir:{TREE}"]
+        return [*self.replay.words, *tree, "--select", f"{PLACE}/fake", "--select", f"{PLACE}/fake-out"]
+
+    def two_trees(self) -> list[str]:
+        other = self.replay.folder / "other"
+        shutil.copytree(TREE, other)
+        return [*self.replay.words, "--base", f"dir:{TREE}", "--head", f"dir:{other}", "--select", f"{PLACE}/fake"]
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        assert self.process is not None
+        self.process.send_signal(number)
+        said = self.process.communicate(timeout=PATIENCE_S)[0]
+        return self.process.returncode, said
+
+    def ask(self, *words: str) -> Done:
+        return self.replay(*words, DOCKER_HOST=self.engine.url)
+
+    def leave(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the engine have a volume of the run."""
+        monkeypatch.setenv("PERF_MATRIX_STATE", str(self.replay.folder / "state"))
+        self.engine.volumes["pbm-of-the-run"] = ownership.label(self.run.name)
+
+
+@pytest.fixture
+def live(replay: Replay) -> Iterator[Live]:
+    engine = FakeEngine(replay.folder / "engine.sock")
+    made = Live(replay, engine)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.process.kill()
+        made.process.communicate()
+    engine.close()
+
+
+def wait_until_ended(run: store.Run) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while locks.is_being_done(run):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        pytest.param(lambda live: live.start("matrix", "run", "-n", "2", *live.cells()), id="run"),
+        pytest.param(lambda live: live.start(*BY_HAND, *live.cells()), id="pytest"),
+        pytest.param(lambda live: live.start(*BY_HAND, "-n", "2", *live.cells()), id="pytest -n 2"),
+        pytest.param(lambda live: live.start("matrix", "gate", *live.two_trees()), id="gate"),
+    ],
+)
+def test_a_run_that_is_being_done_is_held_until_its_end(
+    live: Live, begin: Callable[[Live], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(live)
+    live.leave(monkeypatch)
+    command = live.run.settings().kind.command
+    for words in ((command, "--resume", live.run.name), ("report", live.run.name, "--check")):
+        refused = live.ask(*words)
+        assert (refused.status, refused.out.count("verdict:")) == (2, 0)
+        assert f"run {live.run.name} is being done by another process\n  Wait until it has ended." in refused.err
+    assert "nothing to remove" in live.ask("clean").err
+    assert locks.is_being_done(live.run)
+    status, said = live.end(signal.SIGINT)
+    assert status != 0, said
+    assert not locks.is_being_done(live.run)
+    assert live.engine.volumes == {}
+
+
+def test_a_pytest_that_outlives_its_command_holds_the_run_until_it_has_cleaned_up(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.start("matrix", "run", "-n", "2", *live.cells())
+    live.leave(monkeypatch)
+    live.end(signal.SIGKILL)
+    assert locks.is_being_done(live.run)
+    wait_until_ended(live.run)
+    assert live.engine.volumes == {}
+
+
+def test_what_a_killed_run_left_is_swept_once_none_of_its_processes_is_there(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.start(*BY_HAND, "-n", "2", *live.cells())
+    live.leave(monkeypatch)
+    live.end(signal.SIGKILL)
+    wait_until_ended(live.run)
+    assert "removing volume pbm-of-the-run (cell)" in live.ask("clean").out
+    assert live.engine.volumes == {}
+
+
+def test_a_run_that_is_refused_is_not_discarded(live: Live) -> None:
+    settings = json.loads((live.run.folder / "run.json").read_text())
+    folder = live.runs / "20260101T000000Z-0000"
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({**settings, "run": folder.name}))
+    with locks.doing(store.Run(folder)):
+        assert live.ask("run", "--resume", folder.name).status == 2
+    assert (folder / "run.json").is_file()
+
+
+def test_pytest_does_no_run_that_a_command_does(live: Live) -> None:
+    live.start("matrix", "run", "-n", "1", *live.cells())
+    done = live.replay(*BY_HAND[1:], module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
+    assert done.status != 0
+    assert f"run {live.run.name} is being done by another process" in done.out + done.err

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.model.cell_id import CellId
+from matrix.model.result import CheckResult, Predecessor, Verdict
+from matrix.runs import schedule, store
+from matrix.verdicts.series import PatchTree
+from tests.unit.results import done
+
+if TYPE_CHECKING:
+    from matrix.model.result import CellResult
+
+
+def ids(*words: str) -> tuple[CellId, ...]:
+    return tuple(CellId(f"i/gcc/{word}") for word in words)
+
+
+def settings(base: str = "") -> store.RunSettings:
+    return store.RunSettings(run="r1", started="", tool_version="0", trees=(), cells=(), jobs=1, base=base)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cells", "processors", "at_once"),
+    [
+        (0, 9, 1, 1),
+        (0, 9, 2, 2),
+        (0, 9, 3, 2),
+        (0, 9, 8, 4),
+        (0, 3, 8, 3),
+        (6, 9, 2, 6),
+        (6, 4, 2, 4),
+        (0, 0, 8, 1),
+    ],
+)
+def test_a_cell_runs_for_each_two_processors_unless_another_number_is_asked_for(
+    asked: int, cells: int, processors: int, at_once: int
+) -> None:
+    assert schedule.workers(asked, cells, processors) == at_once
+
+
+def test_without_a_number_the_processors_are_those_of_this_machine() -> None:
+    assert schedule.workers(0, 1) == 1
+    assert schedule.jobs(0, 1) >= 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "at_once", "processors", "jobs"), [(0, 4, 16, 4), (0, 4, 4, 2), (0, 1, 1, 2), (7, 4, 16, 7)]
+)
+def test_cells_that_run_at_once_share_the_processors(asked: int, at_once: int, processors: int, jobs: int) -> None:
+    assert schedule.jobs(asked, at_once, processors) == jobs
+
+
+def test_cells_that_are_compared_with_a_base_are_run_by_one_worker_a_place() -> None:
+    todo = ids("b1@base", "b1@head", "b2@base", "b2@head")
+    assert [schedule.group(settings("base"), cell_id) for cell_id in todo[:2]] == ["i/gcc/b1", "i/gcc/b1"]
+    assert schedule.at_once(settings("base"), todo, 0, processors=16) == 2
+
+
+def test_cells_that_need_nothing_of_each_other_are_run_by_any_worker() -> None:
+    todo = ids("b1@base", "b1@head", "b2@base", "b2@head")
+    assert len({schedule.group(settings(), cell_id) for cell_id in todo}) == 4
+    assert "@" not in schedule.group(settings(), todo[0])
+    assert schedule.at_once(settings(), todo, 0, processors=16) == 4
+    assert schedule.at_once(settings(), (), 0, processors=16) == 1
+
+
+def test_cells_without_a_result_and_with_an_error_are_lacking() -> None:
+    wanted = ids("a@t", "b@t", "c@t", "d@t")
+    results = {
+        cell_id: done(id=cell_id, verdict=verdict)
+        for cell_id, verdict in zip(wanted, (Verdict.PASS, Verdict.ERROR, Verdict.FAIL), strict=False)
+    }
+    assert schedule.lacking(wanted, results) == (wanted[1], wanted[3])
+
+
+PATCHES = (
+    PatchTree(number=1, tree="p01", subject="one"),
+    PatchTree(number=2, tree="p02", subject="two", may_go_on_with="p01"),
+    PatchTree(number=3, tree="p03", subject="three", may_go_on_with="p01"),
+)
+[FIRST, SECOND, THIRD] = ids("b@p01", "b@p02", "b@p03")
+
+
+def results_of(**by_tree: CellResult) -> dict[CellId, CellResult]:
+    return {CellId(f"i/gcc/b@{tree}"): found for tree, found in by_tree.items()}
+
+
+def from_scratch(cell_id: CellId, verdict: Verdict = Verdict.PASS) -> CellResult:
+    return done(id=cell_id, checks=(CheckResult(check="touch", verdict=verdict, examined=1),))
+
+
+def test_a_patch_goes_on_with_the_last_build_from_scratch_that_it_may_go_on_with() -> None:
+    results = results_of(p01=from_scratch(FIRST), p02=from_scratch(SECOND))
+    assert schedule.predecessor(THIRD, PATCHES, results) == SECOND
+    assert schedule.predecessor(SECOND, PATCHES, results) == FIRST
+
+
+def test_a_patch_goes_on_with_no_build_that_went_on_itself_nor_with_one_that_does_not_rebuild() -> None:
+    went_on = from_scratch(SECOND).model_copy(update={"gone_on": Predecessor(tree="p01", touched=())})
+    assert schedule.predecessor(THIRD, PATCHES, results_of(p01=from_scratch(FIRST), p02=went_on)) == FIRST
+    stale = results_of(p01=from_scratch(FIRST, Verdict.FAIL))
+    assert schedule.predecessor(SECOND, PATCHES, stale) is None
+
+
+def test_where_nothing_was_built_or_may_be_gone_on_with_a_cell_is_built_from_scratch() -> None:
+    assert schedule.predecessor(SECOND, PATCHES, {}) is None
+    assert schedule.predecessor(FIRST, PATCHES, results_of(p02=from_scratch(SECOND))) is None
+    assert schedule.predecessor(SECOND, (), results_of(p01=from_scratch(FIRST))) is None
+
+
+def test_a_build_is_awaited_by_a_cell_of_its_place_without_result_that_may_go_on_with_it() -> None:
+    assert schedule.is_awaited(FIRST, PATCHES, {SECOND})
+    assert schedule.is_awaited(SECOND, PATCHES, {THIRD})
+    assert not schedule.is_awaited(SECOND, PATCHES, {FIRST})
+    assert not schedule.is_awaited(FIRST, PATCHES, {FIRST})
+    assert not schedule.is_awaited(FIRST, PATCHES, ids("other@p02"))
+    assert not schedule.is_awaited(FIRST, (), {SECOND})
