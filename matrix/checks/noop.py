@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from matrix.checks import Check, Examined, Figures, made_by
 from matrix.model.result import Finding
 from matrix.scenario import perf
-from matrix.trace.command_lines import text, work
+from matrix.trace.command_lines import text
+from matrix.trace.work import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

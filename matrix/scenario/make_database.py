@@ -121,4 +121,5 @@ def _rules(lines: list[str]) -> Iterator[tuple[str, Rule]]:
 
 
 def _words(text: str) -> tuple[str, ...]:
+    """Return the prerequisites in a line of the data base: make's own syntax, which has no quotes as a shell's has."""
     return tuple(dict.fromkeys(text.split()))

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from matrix.scenario import perf, plan
-from matrix.trace import cost
+from matrix.trace import cost, file_access
 from matrix.trace.command_lines import generator_argv
 from matrix.trace.timeline import of_step
 from matrix.verdicts.comparison import Counted
@@ -40,10 +40,10 @@ def table_compilers(processes: Sequence[Process]) -> list[tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for process in processes:
         words = process.argv
-        if "-c" in words and "-o" in words[:-1] and "-cc1" not in words:
-            target = words[words.index("-o") + 1]
-            if perf.is_table_object(target):
-                found.setdefault(target, words)
+        is_driver = {"-c", "-o"} <= set(words) and "-cc1" not in words
+        if is_driver:
+            for path in filter(perf.is_table_object, file_access.of(process).writes):
+                found.setdefault(path, words)
     return list(found.values())
 
 

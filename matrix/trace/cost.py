@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from matrix.model.base import Frozen
-from matrix.trace.command_lines import work
 from matrix.trace.timeline import Origin
+from matrix.trace.work import COMPILER, work
 
 if TYPE_CHECKING:
     from matrix.trace.timeline import Timeline
@@ -74,7 +74,7 @@ def account(timeline: Timeline) -> Account:
         parses=timeline.parses,
         shell_functions=len(shells),
         shell_processes=len({one.index for job in shells for one in timeline.below(job.process)}),
-        compiler_runs=sum((work(process) or ("",))[0] == "compiler" for process in processes),
+        compiler_runs=sum((work(process) or ("",))[0] == COMPILER for process in processes),
         failed=sum(process.status not in (0, None) for process in processes),
         rss_bytes=max((process.rss_kib for process in processes), default=0) << 10,
         serial_s=round(sum(serial.values()), 3),

@@ -7,12 +7,13 @@ the order in which make would start what is ready: a start that waited for a fre
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from matrix.trace.timeline import Origin, command_line, directory, is_make
+from matrix.trace import file_access, make_arguments
+from matrix.trace.make_arguments import is_make
+from matrix.trace.timeline import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from matrix.scenario.make_database import Database
     from matrix.scenario.observations import Process
     from matrix.trace.timeline import Job, Timeline
-
-_WORDS = re.compile(r"[\s;()'\"]+")
 
 
 @dataclass(frozen=True)
@@ -152,10 +151,8 @@ def _writers(jobs: Sequence[Job]) -> dict[str, int]:
     return found
 
 
-def _named(job: Job) -> set[str]:
-    folder = job.process.cwd or "/"
-    words = {word for text in job.process.first for word in _WORDS.split(text) if word}
-    return {posixpath.normpath(posixpath.join(folder, word)) for word in words}
+def _named(job: Job) -> tuple[str, ...]:
+    return file_access.access(job.process.first, job.process.cwd).names
 
 
 def _without_cycles(needs: Sequence[frozenset[int]]) -> list[frozenset[int]]:
@@ -164,9 +161,9 @@ def _without_cycles(needs: Sequence[frozenset[int]]) -> list[frozenset[int]]:
 
 
 def _key(process: Process) -> tuple[str, ...]:
-    goals, variables = command_line(process.argv)
-    folder = posixpath.normpath(posixpath.join(process.cwd or "/", directory(process.argv)))
-    return (folder, variables.get("dir", ""), variables.get("obj", ""), " ".join(goals))
+    told = make_arguments.arguments(process.argv)
+    folder = make_arguments.folder(process)
+    return (folder, told.variables.get("dir", ""), told.variables.get("obj", ""), " ".join(told.goals))
 
 
 def _of(database: Database) -> tuple[str, ...]:

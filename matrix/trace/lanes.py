@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from matrix.scenario import perf
 from matrix.scenario.observations import ROOTS
-from matrix.trace.timeline import Origin, is_make
+from matrix.trace.make_arguments import is_make
+from matrix.trace.timeline import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

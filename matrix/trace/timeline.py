@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import posixpath
 import re
 from collections import Counter, defaultdict
@@ -11,7 +10,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from matrix.trace.command_lines import work
+from matrix.trace import file_access, make_arguments
+from matrix.trace.make_arguments import is_make
+from matrix.trace.work import KINDS, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 NEAR_S = 0.01
 """How far a file's time stamp may lie outside of the process that wrote it: files' clock ticks as slowly."""
 
-_MAKES = ("make", "gmake")
-_TAKE_A_WORD = ("-C", "-f", "-I", "-o", "-W", "--directory", "--file", "--makefile", "--include-dir")
 _BESIDE = re.compile(r"/\.[^/]*\.(cmd|d|tmp)$")
-_KINDS = ("compiler", "linker", "generator", "install")
 
 
 class Origin(StrEnum):
@@ -61,11 +59,6 @@ class Span:
     def wall_s(self) -> float:
         """How long it was."""
         return self.end_s - self.start_s
-
-
-def is_make(process: Process) -> bool:
-    """Return whether a process is a make."""
-    return process.program in _MAKES
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,9 @@ class Timeline:
     @property
     def parses(self) -> int:
         """How often a make read its makefiles: once with each exec, as one that made a makefile again starts anew."""
-        return sum(posixpath.basename(argv[0]) in _MAKES for process in self.makes for argv in process.argvs)
+        return sum(
+            posixpath.basename(argv[0]) in make_arguments.PROGRAMS for process in self.makes for argv in process.argvs
+        )
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
@@ -145,7 +140,7 @@ class Timeline:
         origin = _origin(process, make)
         kinds = {done[0] for one in self.below(process) if (done := work(one))}
         nested = "make" if any(is_make(one) for one in self.below(process)) else "other"
-        kind = next((kind for kind in _KINDS if kind in kinds), nested) if nested != "make" else "make"
+        kind = next((kind for kind in KINDS if kind in kinds), nested) if nested != "make" else "make"
         target, outputs = self._target(process)
         return Job(process, make, origin, target, kind, outputs)
 
@@ -169,31 +164,28 @@ class Timeline:
         """
         if is_make(process):
             return self.goal(process), ()
-        words = [word for text in process.first for word in re.split(r"[\s;()'\"]+", text)]
-        paths = [posixpath.normpath(posixpath.join(process.cwd or "/", word)) if word else "" for word in words]
-        named = [
-            (before, path)
-            for before, path in zip(["", *words], paths, strict=False)
-            if path in self.files and self.files[path].type == "file" and not _BESIDE.search(path)
-        ]
-        written = [(before, path) for before, path in named if self._written(path, process)]
-        marked = [path for before, path in written if before in ("-o", ">")]
+        access = file_access.access(process.first, process.cwd)
+        named = [path for path in access.names if self._is_product(path)]
+        written = [path for path in named if self._written(path, process)]
+        marked = [path for path in access.writes if path in written]
         nested = [self.goal(child) for child in self.children.get(process.index, ()) if is_make(child)]
-        likely = [*nested, *marked, *(path for _, path in written), *(path for _, path in reversed(named))]
-        return next(iter(likely), ""), tuple(dict.fromkeys(path for _, path in written))
+        likely = [*nested, *marked, *written, *reversed(named)]
+        return next(iter(likely), ""), tuple(written)
+
+    def _is_product(self, path: str) -> bool:
+        return path in self.files and self.files[path].type == "file" and not _BESIDE.search(path)
 
     def goal(self, make: Process) -> str:
         """Return what a nested make was told to make; tools/build names it as `dir=` and `obj=`."""
-        goals, variables = command_line(make.argv)
-        if "obj" in variables:
-            name = posixpath.normpath(f"{variables.get('dir', '.')}/{variables['obj']}-in.o")
+        told = make_arguments.arguments(make.argv)
+        if "obj" in told.variables:
+            name = posixpath.normpath(f"{told.variables.get('dir', '.')}/{told.variables['obj']}-in.o")
             found = [path for path in self._by_ending.get(posixpath.basename(name), ()) if path.endswith(f"/{name}")]
             written = [path for path in found if self._written(path, make)]
             last = sorted(written or found, key=lambda path: self.files[path].mtime_ns)
             return last[-1] if last else name
-        wanted = goals[0] if goals else "all"
-        folder = posixpath.join(make.cwd or "/", directory(make.argv))
-        return posixpath.normpath(wanted if wanted.startswith("/") else f"{folder}/{wanted}")
+        wanted = told.goals[0] if told.goals else "all"
+        return posixpath.normpath(posixpath.join(make_arguments.folder(make), wanted))
 
     @cached_property
     def _by_ending(self) -> Mapping[str, list[str]]:
@@ -251,27 +243,6 @@ class Timeline:
 def of_step(step: StepFacts) -> Timeline:
     """Return the timeline of a step's first traced command."""
     return Timeline({process.index: process for process in step.processes}, step.files)
-
-
-def directory(argv: tuple[str, ...]) -> str:
-    """Return the folder that `make -C` was told, or nothing."""
-    return next((after for word, after in itertools.pairwise(argv) if word in ("-C", "--directory")), "")
-
-
-def command_line(argv: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the goals and the variables of a make's command line."""
-    goals, variables, skip = [], {}, False
-    for word in argv[1:]:
-        if skip:
-            skip = False
-        elif word in _TAKE_A_WORD:
-            skip = True
-        elif "=" in word and not word.startswith("-"):
-            name, _, value = word.partition("=")
-            variables[name] = value
-        elif not word.startswith("-"):
-            goals.append(word)
-    return tuple(goals), variables
 
 
 def _origin(process: Process, make: Process) -> Origin:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from matrix.model.result import CellResult, Verdict
 from matrix.scenario import perf
-from matrix.trace.command_lines import names, text, work
+from matrix.trace.command_lines import names, text
 from matrix.trace.products import dependents, graph, reachable
+from matrix.trace.work import work
 from matrix.verdicts.series import BASE, PatchTree
 
 if TYPE_CHECKING:

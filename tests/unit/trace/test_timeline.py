@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.trace.cost import account
-from matrix.trace.timeline import Origin, Span, Timeline, command_line, of_step
+from matrix.trace.timeline import Origin, Span, Timeline, of_step
 from tests.unit.conftest import EPOCH, PERF, file, process, step
 
 if TYPE_CHECKING:
@@ -89,11 +89,6 @@ def test_a_nested_make_is_named_by_its_goal_even_if_a_shell_started_it(argv: tup
     found = timeline(MAKE, shell, ran(2, *argv, at=(1, 3), parent=1), *FILES)
     assert [job.target for job in found.jobs] == [goal]
     assert found.goal(found.processes[2]) == goal
-
-
-def test_goals_and_variables_are_told_from_options() -> None:
-    words = ("make", "-C", "dir", "-j2", "--no-print-directory", "O=", "V=1", "all", "-f", "x=y")
-    assert command_line(words) == (("all",), {"O": "", "V": "1"})
 
 
 def test_spans_have_the_processes_that_wait_for_no_child() -> None:

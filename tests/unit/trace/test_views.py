@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.trace import lanes, views
-from matrix.trace import timeline as nouns
+from matrix.trace import lanes, views, work
+from matrix.trace import timeline as timelines
 from matrix.trace.cost import Account, Serial, account
 from matrix.trace.simulation import PathItem
 from matrix.trace.views import perfetto, picture, text
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CELL = "debian-trixie/gcc/default@7.3"
 VIEWS = views.registry()
-KINDS = {*nouns._KINDS, "make", "other"}
+KINDS = {*work.KINDS, "make", "other"}
 EVIL = "<script>evil\x1b[31m\u202e.o"
 
 SMALL = timeline(
@@ -38,7 +38,7 @@ SMALL = timeline(
     ran(5, "ld", "-r", "-o", "util/perf-util-in.o", "util/evsel.o", at=(6, 9), parent=4, cpu_s=0.5),
     ran(6, "python3", "util/gen.py", at=(4, 6)),
     ran(7, at=(6, 7), parent=0, status=None),
-    ran(8, "sh", "-c", f"gen {EVIL}", at=(9, 10)),
+    ran(8, "sh", "-c", f"gen '{EVIL}'", at=(9, 10)),
     file(f"{PERF}/util/evsel.o", at=EPOCH + 5),
     file(f"{PERF}/util/perf-util-in.o", at=EPOCH + 9),
     file(f"{PERF}/{EVIL}", at=EPOCH + 10),
@@ -390,7 +390,7 @@ def test_the_picture_shows_when_one_process_worked_alone_and_which() -> None:
 
 
 def test_the_strip_of_what_ran_alone_shows_when_nothing_ran() -> None:
-    spans = [nouns.Span(0.0, 1.0, ()), nouns.Span(1.0, 2.0, (0, 1))]
+    spans = [timelines.Span(0.0, 1.0, ()), timelines.Span(1.0, 2.0, (0, 1))]
     strip = "\n".join(picture._alone(timeline(MAKE), spans, 2.0))
     assert strip.count("<rect") == 1
     assert "(nothing ran)\nalone for 1.00 s, from 0.00 s" in strip

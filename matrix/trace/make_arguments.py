@@ -1,0 +1,62 @@
+"""The command line of a make: its goals, its variables, the folder in which it runs. Pure.
+
+The options are those of GNU make 4.4 (main.c, `switches`). The words of a make are no files, so they are read here and
+not in file_access.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.scenario.observations import Process
+
+PROGRAMS = ("make", "gmake")
+_FOLDER = ("-C", "--directory")
+_TAKE_A_WORD = (*_FOLDER, "-f", "-I", "-o", "-W", "--file", "--makefile", "--include-dir")
+
+
+@dataclass
+class MakeArguments:
+    """What a make was told. `folder` is the one of `-C`, relative to where the make was started."""
+
+    goals: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    folder: str = ""
+
+
+def is_make(process: Process) -> bool:
+    """Return whether a process is a make."""
+    return process.program in PROGRAMS
+
+
+def arguments(argv: Sequence[str]) -> MakeArguments:
+    """Return what the command line of a make says."""
+    found = MakeArguments()
+    option = ""
+    for word in argv[1:]:
+        if option:
+            found.folder = word if option in _FOLDER else found.folder
+            option = ""
+        elif word in _TAKE_A_WORD:
+            option = word
+        elif not word.startswith("-"):
+            _add(found, word)
+    return found
+
+
+def _add(found: MakeArguments, word: str) -> None:
+    name, equals, value = word.partition("=")
+    if equals:
+        found.variables[name] = value
+    else:
+        found.goals.append(word)
+
+
+def folder(process: Process) -> str:
+    """Return the path of the folder in which a make runs."""
+    return posixpath.normpath(posixpath.join(process.cwd or "/", arguments(process.argv).folder))

@@ -1,0 +1,225 @@
+"""A shell script as the simple commands that it is made of, with their redirections and pipes. Pure.
+
+The syntax is that of POSIX.1-2017, XCU chapter 2 (Shell Command Language), as far as recipes use it: quotes, escapes,
+comments, lists, pipelines, redirections, subshells, command substitution, loops and conditions. Variables stay as they
+are written, as only the shell knew their values. A script that is not well formed gives the commands found until there.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+
+_TOKEN = re.compile(
+    r"""(?P<blank>(?:[ \t\r]|\\\n)+)
+      | (?P<comment>\#[^\n]*)
+      | (?P<redirection>\d*(?:<<-?|<>|<&|<|>>|>\||>&|>)|&>>?)
+      | (?P<operator>\$\(|&&|\|\||\|&|;;|[;&|\n()`])
+      | (?P<word>(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|\$(?!\()|[^\s;&|<>()'"\\`$]|['"\\])+)
+    """,
+    re.X | re.S,
+)
+_REDIRECTION = re.compile(r"(\d*)(\D+)")
+_PIECE = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\\n|\\(.)""", re.S)
+_QUOTED_ESCAPE = re.compile(r'\\\n|\\([$`"\\])')
+
+_OPENING = ("{", "if", "while", "until", "for", "case")
+_CLOSING = ("}", "fi", "done", "esac")
+_JOINING = ("do", "then", "else", "elif", "!")
+_SUBSHELL, _SUBSTITUTION, _BACKQUOTE = "(", "$(", "`"
+_PARENTHESES = (_SUBSHELL, _SUBSTITUTION, _BACKQUOTE)
+MOST_FEEDERS, PATH_MAX = 100, 4096
+"""Bounds far above those of a recipe: a script of the tree's must not fill this machine's memory."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A simple command of a script, as `xargs ld -r -o in.o`.
+
+    `reads` and `writes` are the files of its redirections, `logs` those of `2>`. `fed_by` are the positions of the
+    script's commands whose output it may get, through a pipe or a substitution. `folder` is where the script had
+    changed to by then, relative to the folder in which it began.
+    """
+
+    words: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    fed_by: tuple[int, ...] = ()
+    folder: str = ""
+
+
+@dataclass
+class _Draft:
+    """A command that is being read."""
+
+    words: list[str] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
+    fed_by: tuple[int, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.words or self.reads or self.writes or self.logs)
+
+    def command(self, folder: str) -> Command:
+        return Command(
+            words=tuple(self.words),
+            reads=tuple(self.reads),
+            writes=tuple(self.writes),
+            logs=tuple(self.logs),
+            fed_by=self.fed_by,
+            folder=folder,
+        )
+
+
+@dataclass
+class _Group:
+    """Commands that are one to what is around them: a subshell, a substitution, a loop. `opened` is how it began."""
+
+    opened: str
+    first: int
+    pipeline: int
+    fed_by: tuple[int, ...]
+    folder: str
+    outer: _Draft
+
+
+def commands(script: str) -> tuple[Command, ...]:
+    """Return the simple commands of a script, in the order in which they stand there."""
+    parser = _Parser()
+    for token in _TOKEN.finditer(script):
+        parser.take(token.lastgroup or "", token[0])
+    parser.end_command()
+    return tuple(parser.found)
+
+
+def unquoted(word: str) -> str:
+    """Return a word without its quotes and escapes (POSIX.1-2017, XCU 2.2)."""
+    return _PIECE.sub(_bare, word) if re.search(r"['\"\\]", word) else word
+
+
+def _bare(piece: re.Match[str]) -> str:
+    single, double, escaped = piece.groups()
+    if double is not None:
+        return _QUOTED_ESCAPE.sub(lambda found: found[1] or "", double)
+    return single or escaped or ""
+
+
+class _Parser:
+    def __init__(self) -> None:
+        self.found: list[Command] = []
+        self.groups: list[_Group] = []
+        self.draft = _Draft()
+        self.redirection = ""
+        self.folder = ""
+        self.pipeline = 0
+
+    def take(self, kind: str, text: str) -> None:
+        """Go on by one token."""
+        if kind == "word":
+            self._word(text)
+        elif kind == "redirection":
+            self.redirection = text
+        elif kind == "operator":
+            self._operator(text)
+
+    def end_command(self) -> None:
+        """Add the command that was being read, if there is one, and follow it where it changes the folder."""
+        draft, self.draft = self.draft, _Draft(fed_by=self._fed_by)
+        if draft.empty:
+            return
+        words = draft.words
+        self.found.append(draft.command(self.folder))
+        if words[:1] == ["cd"] and len(words) > 1:
+            self.folder = posixpath.join(self.folder, words[-1])[:PATH_MAX]
+        if words[:1] == ["for"]:
+            self._feed_loop()
+
+    @property
+    def _fed_by(self) -> tuple[int, ...]:
+        """The positions of the commands that feed the group that is being read."""
+        return self.groups[-1].fed_by if self.groups else ()
+
+    def _feed_loop(self) -> None:
+        """Take the words of a loop's head, the last command, for what feeds the loop's body."""
+        group = self.groups[-1]
+        group.fed_by = (*group.fed_by, len(self.found) - 1)[-MOST_FEEDERS:]
+        self.draft.fed_by = self._fed_by
+
+    def _word(self, text: str) -> None:
+        if self.redirection:
+            self._redirect(unquoted(text))
+        elif self.draft.words:
+            self.draft.words.append(unquoted(text))
+        elif text in _OPENING:
+            self._open(text)
+        elif text in _CLOSING and self._inside(*_OPENING):
+            self._close()
+        elif text not in _JOINING:
+            self.draft.words.append(unquoted(text))
+
+    def _redirect(self, name: str) -> None:
+        descriptor, operator = _REDIRECTION.fullmatch(self.redirection).groups()  # type: ignore[union-attr]
+        self.redirection = ""
+        copies_descriptor = operator in (">&", "<&") and (name.isdecimal() or name == "-")
+        if copies_descriptor or operator in ("<<", "<<-", "<&"):
+            return
+        if operator == "<":
+            self.draft.reads.append(name)
+        elif descriptor in ("", "1"):
+            self.draft.writes.append(name)
+        else:
+            self.draft.logs.append(name)
+
+    def _operator(self, text: str) -> None:
+        self.redirection = ""
+        if text in (_SUBSHELL, _SUBSTITUTION) or (text == _BACKQUOTE and not self._inside(_BACKQUOTE)):
+            self._open(text)
+        elif text in (")", _BACKQUOTE):
+            self._end_parenthesis()
+        elif text in ("|", "|&"):
+            self._pipe()
+        else:
+            self._end_pipeline()
+
+    def _inside(self, *opened: str) -> bool:
+        return bool(self.groups) and self.groups[-1].opened in opened
+
+    def _pipe(self) -> None:
+        self.end_command()
+        self._feed(self.pipeline)
+
+    def _end_pipeline(self) -> None:
+        self.end_command()
+        self.pipeline = len(self.found)
+
+    def _end_parenthesis(self) -> None:
+        if self._inside(*_PARENTHESES):
+            self._close()
+        else:  # the end of a pattern of `case`, which is no command
+            self.draft = _Draft(fed_by=self._fed_by)
+
+    def _open(self, opened: str) -> None:
+        outer = self.draft
+        self.groups.append(_Group(opened, len(self.found), self.pipeline, outer.fed_by, self.folder, outer))
+        self.pipeline = len(self.found)
+        self.draft = _Draft(fed_by=outer.fed_by, words=["for"] if opened == "for" else [])
+
+    def _close(self) -> None:
+        """End a group. What follows it at once gets its output: a redirection, or the command it is substituted in."""
+        self.end_command()
+        group = self.groups.pop()
+        self.pipeline = group.pipeline
+        if group.opened in _PARENTHESES:
+            self.folder = group.folder
+        substituted = group.opened in (_SUBSTITUTION, _BACKQUOTE)
+        self.draft = group.outer if substituted else _Draft(fed_by=group.outer.fed_by)
+        self._feed(group.first)
+
+    def _feed(self, first: int) -> None:
+        """Give the command that is being read the output of all from the position `first` on."""
+        last = range(max(first, len(self.found) - MOST_FEEDERS), len(self.found))
+        self.draft.fed_by = tuple(dict.fromkeys((*self.draft.fed_by, *last)))[-MOST_FEEDERS:]

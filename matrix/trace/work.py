@@ -1,0 +1,118 @@
+"""The work that a process did: the kinds of it that only a build with something to do needs. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from matrix.trace import file_access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matrix.scenario.observations import Process
+
+COMPILER, LINKER, GENERATOR, INSTALL = "compiler", "linker", "generator", "install"
+KINDS = (COMPILER, LINKER, GENERATOR, INSTALL)
+UNKNOWN = "?"
+"""The subject of work whose command line does not name it."""
+
+_SOURCES = (".c", ".S", ".s", ".cc", ".cpp", ".cxx", ".rs")
+_COMPILERS = ("cc1", "cc1plus", "lto1")
+_DRIVERS_TOO = ("clang", "rustc")
+"""How the programs are called that compile as well as drive."""
+_LINKERS = ("ld", "ld.bfd", "ld.gold", "ld.lld", "lld")
+_ARCHIVER = re.compile(r"^(?:llvm-)?ar$|-gcc-ar$")
+_QUERIES = ("--version", "-dumpversion", "-dumpmachine", "--help")
+
+_SCRIPTS = (
+    (re.compile(r"^python"), (".py",)),
+    (re.compile(r"^(?:flex|bison|lex|yacc)$"), (".l", ".y")),
+    (re.compile(r"^(?:perl|awk|gawk|mawk)$"), (".pl", ".awk")),
+)
+"""The programs that generate files from a script or a grammar, with the endings of those."""
+
+
+def work(process: Process) -> tuple[str, str] | None:
+    """Return the kind of work that a process did and its subject, or nothing where it did none.
+
+    The subject of compiling is the source, of linking and installing the file that was made, of generating the script
+    or grammar. A driver (gcc) is not counted, as the programs that it runs (cc1, ld) are.
+    """
+    program = process.program
+    if not process.argv or _is_query(process):
+        return None
+    if _compiles(process):
+        return COMPILER, _source(process)
+    if program in _LINKERS:
+        return LINKER, _shown(_output(process))
+    if _ARCHIVER.search(program):
+        return LINKER, _shown(_archive(process))
+    if program == "install":
+        return INSTALL, _shown(_output(process))
+    generator = _generator(process)
+    return (GENERATOR, generator) if generator else None
+
+
+def _is_query(process: Process) -> bool:
+    """Return whether a process only answers a question; `cc1 -E`, as `gcc -dM -E` runs it, compiles nothing."""
+    words = process.argv[1:]
+    if words in (("-v",), ("-V",)) or any(word in _QUERIES for word in words):
+        return True
+    only_preprocesses = "-E" in words and "-lang-asm" not in words
+    return only_preprocesses and _is_compiler(process.program)
+
+
+def _is_compiler(program: str) -> bool:
+    return program in _COMPILERS or program.startswith(_DRIVERS_TOO)
+
+
+def _compiles(process: Process) -> bool:
+    """Return whether a process is a compiler at work: one that is a driver, too, has a source or is told to compile."""
+    if process.program in _COMPILERS:
+        return True
+    at_work = _source(process) != UNKNOWN or "-c" in process.argv[1:]
+    return at_work and _is_compiler(process.program)
+
+
+def _source(process: Process) -> str:
+    return _shown(_first(file_access.of(process).reads, _SOURCES))
+
+
+def _output(process: Process) -> str:
+    return next(iter(file_access.of(process).writes), UNKNOWN)
+
+
+def _archive(process: Process) -> str:
+    access = file_access.of(process)
+    return _first((*access.writes, *access.reads), (".a",))
+
+
+def _first(paths: Iterable[str], endings: tuple[str, ...]) -> str:
+    return next((path for path in paths if path.endswith(endings)), UNKNOWN)
+
+
+def _shown(path: str) -> str:
+    """Return a path as the subject of work: files below /tmp have random names."""
+    return "(a temporary file)" if path.startswith("/tmp/") else path  # noqa: S108 - inside the cell
+
+
+def _generator(process: Process) -> str:
+    """Return the script or grammar that a generator works from, or nothing for any other program."""
+    program, words = process.program, process.argv[1:]
+    if program == "bpftool":
+        return "bpftool " + " ".join(word for word in words[:3] if not word.startswith("-"))
+    if program in file_access.SHELLS:
+        script = _shell_script(words)
+    else:
+        endings = next((endings for pattern, endings in _SCRIPTS if pattern.search(program)), ())
+        script = next((word for word in words if endings and word.endswith(endings)), "")
+    return _shown(posixpath.normpath(posixpath.join(process.cwd or "/", script))) if script else ""
+
+
+def _shell_script(words: tuple[str, ...]) -> str:
+    """Return the script that a shell runs, or nothing for one that only checks (`check-headers.sh`)."""
+    script = words[0] if words else ""
+    is_check = posixpath.basename(script).startswith("check-")
+    return script if script.endswith(".sh") and not is_check else ""
