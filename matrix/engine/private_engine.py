@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
 
 START_S = 60
+STOP_S = 30
+POLL_S = 0.1
 STDERR = 2
 
 
@@ -38,14 +40,21 @@ class Status:
 def status() -> Status:
     """Return whether the private engine runs, and where."""
     folder = paths.cache() / "engine"
-    pid_file = paths.runtime() / "engine.pid"
-    pid = None
-    if pid_file.is_file() and pid_file.read_text().strip().isdigit():
-        candidate = int(pid_file.read_text())
-        words = Path(f"/proc/{candidate}/cmdline")
-        if words.is_file() and f"unix://{paths.engine_socket()}" in words.read_text().split("\0"):
-            pid = candidate
-    return Status(pid, paths.engine_socket(), folder / "data", folder / "dockerd.log")
+    return Status(_running_pid(), paths.engine_socket(), folder / "data", folder / "dockerd.log")
+
+
+def _pid_file() -> Path:
+    return paths.runtime() / "engine.pid"
+
+
+def _running_pid() -> int | None:
+    """Return the process of the private engine; the pid file alone may be of one that has ended."""
+    try:
+        pid = int(_pid_file().read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except (OSError, ValueError):
+        return None
+    return pid if f"unix://{paths.engine_socket()}" in words else None
 
 
 def ensure(host: str | None, session: str, say: Callable[[str], None]) -> Engine:
@@ -88,30 +97,39 @@ def _start(now: Status) -> Status:
     # posix_spawn, as the daemon outlives this process: a Popen object would warn of that when it is collected.
     now.data.mkdir(parents=True, exist_ok=True)
     now.socket.unlink(missing_ok=True)
-    pid_file = paths.runtime() / "engine.pid"
-    pid_file.unlink(missing_ok=True)
+    _pid_file().unlink(missing_ok=True)
     argv = [
         "/usr/bin/env", "--chdir=/", "dockerd", "--host", f"unix://{now.socket}", "--data-root", str(now.data),
-        "--exec-root", str(paths.runtime() / "exec"), "--pidfile", str(pid_file),
+        "--exec-root", str(paths.runtime() / "exec"), "--pidfile", str(_pid_file()),
     ]  # fmt: skip
     with now.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
         pid = os.posix_spawn(argv[0], argv, os.environ, setsid=True, file_actions=_streams(nothing, log))
+    if not _answers_in_time(pid, f"unix://{now.socket}"):
+        tail = "\n  ".join(now.log.read_text(errors="replace").splitlines()[-8:])
+        raise InfrastructureError("dockerd did not start", f"Its log, {now.log}, ends:\n  {tail}")
+    return status()
+
+
+def _answers_in_time(pid: int, address: str) -> bool:
+    """Wait until the daemon that was started answers; return whether it does. One that does not in time is ended."""
     deadline = time.monotonic() + START_S
-    ended = 0
-    while time.monotonic() < deadline and not ended:
-        if now.socket.exists():
-            try:
-                backends.connect(f"unix://{now.socket}")
-            except InfrastructureError:
-                pass
-            else:
-                return status()
-        time.sleep(0.1)
+    while time.monotonic() < deadline:
+        if _answers(address):
+            return True
+        time.sleep(POLL_S)
         ended, _ = os.waitpid(pid, os.WNOHANG)
-    if not ended:
-        os.kill(pid, signal.SIGTERM)
-    tail = "\n  ".join(now.log.read_text(errors="replace").splitlines()[-8:])
-    raise InfrastructureError("dockerd did not start", f"Its log, {now.log}, ends:\n  {tail}")
+        if ended:
+            return False
+    os.kill(pid, signal.SIGTERM)
+    return False
+
+
+def _answers(address: str) -> bool:
+    try:
+        backends.connect(address)
+    except InfrastructureError:
+        return False
+    return True
 
 
 def _streams(nothing: IO[bytes], log: IO[bytes]) -> list[tuple[int, ...]]:
@@ -129,13 +147,19 @@ def _inheritable(fd: int) -> bool:
 
 
 def down() -> bool:
-    """Stop the private engine, and only that; return whether it ran."""
+    """Stop the private engine, and only that; return whether it ran.
+
+    Raises:
+        InfrastructureError: it does not stop.
+
+    """
     now = status()
     if now.pid is None:
         return False
     os.kill(now.pid, signal.SIGTERM)
-    for _ in range(300):
+    deadline = time.monotonic() + STOP_S
+    while time.monotonic() < deadline:
         if status().pid is None:
             return True
-        time.sleep(0.1)
+        time.sleep(POLL_S)
     raise InfrastructureError(f"dockerd (process {now.pid}) does not stop", f"Its log is {now.log}.")

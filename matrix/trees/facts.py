@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.scenario import perf
 
@@ -62,13 +62,19 @@ class TreeFacts:
         `told` is the content of those among them that tell more than that they are there (`is_telling`).
         """
         index = {path: file for path, file in {**self.index, **changed}.items() if file is not None}
-        ignore = {_folder(path): _text(content) for path, content in told.items() if is_ignore_file(path)}
-        updates: dict[str, Any] = {"sha256": digest(index), "index": index, "ignore": {**self.ignore, **ignore}}
-        if TOP_MAKEFILE in told:
-            updates["version"] = kernel_version(_text(told[TOP_MAKEFILE]))
-        if perf.GENERATOR in told:
-            updates["generator_has_pool"] = perf.has_pool(told[perf.GENERATOR])
-        return replace(self, **updates)
+        facts = replace(self, sha256=digest(index), index=index)
+        for path, content in told.items():
+            facts = _with_told(facts, path, content)
+        return facts
+
+
+def _with_told(facts: TreeFacts, path: str, content: bytes) -> TreeFacts:
+    """Return facts with those that the content of one file tells."""
+    if path == TOP_MAKEFILE:
+        return replace(facts, version=kernel_version(_text(content)))
+    if path == perf.GENERATOR:
+        return replace(facts, generator_has_pool=perf.has_pool(content))
+    return replace(facts, ignore={**facts.ignore, _folder(path): _text(content)})
 
 
 def is_telling(path: str) -> bool:

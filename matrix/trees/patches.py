@@ -18,9 +18,10 @@ MAX_BYTES = 64 << 20
 MAX_PATCHES = 1000
 MAIL = b"From mail Mon Sep 17 00:00:00 2001\n"
 _NUMBER = re.compile(r"\[[^]]*\bPATCH\b[^]]*?\b(\d{1,4})/(\d{1,4})\]", re.I)
+_PREFIXES = re.compile(r"^(\s*\[[^]]*\])+\s*")
 _REPLY = re.compile(r"^\s*(re|aw|fwd?)\s*:", re.I)
 _DIFF = re.compile(rb"^(?:diff --git .|--- .+\n\+\+\+ .)", re.M)
-_HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
+_HUNK = re.compile(r"^@@ -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,58 @@ class Patch:
 
     def hunk(self, path: str, line: int) -> str:
         """Return which hunk of a file begins at a line of the file as it was: `hunk 2 of 3 (@@ -12,7 +12,8 @@)`."""
-        found: list[str] = []
-        here = False
-        for text in self.diff.decode("utf-8", "surrogateescape").splitlines():
-            if text.startswith("diff --git "):
-                here = text.endswith(f" b/{path}") or text.startswith(f"diff --git a/{path} ")
-            elif here and _HUNK.match(text):
-                found.append(text)
-        for number, text in enumerate(found, 1):
-            match = _HUNK.match(text)
-            if match and int(match.group(1)) == line:
-                return f"hunk {number} of {len(found)} ({match.group(0)})"
+        hunks = self._hunks(path)
+        for number, hunk in enumerate(hunks, 1):
+            if int(hunk["line"]) == line:
+                return f"hunk {number} of {len(hunks)} ({hunk[0]})"
         return f"line {line}"
+
+    def _hunks(self, path: str) -> list[re.Match[str]]:
+        """Return the heads of a file's hunks."""
+        found: list[re.Match[str]] = []
+        is_of_path = False
+        for text in self.diff.decode("utf-8", "surrogateescape").splitlines():
+            head = _HUNK.match(text)
+            if text.startswith("diff --git "):
+                is_of_path = text.endswith(f" b/{path}") or text.startswith(f"diff --git a/{path} ")
+            elif head and is_of_path:
+                found.append(head)
+        return found
+
+
+@dataclass(frozen=True)
+class _Mail:
+    """A mail, taken apart as `git am` does; `subject` is whole, with its `[PATCH 3/14]`."""
+
+    subject: str
+    author: str
+    email: str
+    date: str
+    message: str
+    diff: bytes
+
+    @property
+    def is_patch(self) -> bool:
+        """Whether it changes something and is no reply to a mail that does."""
+        return bool(_DIFF.search(self.diff)) and not _REPLY.match(self.subject)
+
+    @property
+    def number(self) -> int | None:
+        """The 3 of `[PATCH 3/14]`."""
+        match = _NUMBER.search(self.subject)
+        return int(match[1]) if match else None
+
+    @property
+    def total(self) -> int:
+        """The 14 of `[PATCH 3/14]`, or 0."""
+        match = _NUMBER.search(self.subject)
+        return int(match[2]) if match else 0
+
+    def patch(self, number: int) -> Patch:
+        """Return it as the patch of this number."""
+        subject = _PREFIXES.sub("", self.subject).strip() or "(no subject)"
+        author, email = self.author or "unknown", self.email or "unknown"
+        return Patch(number, subject, author, email, self.date, self.message, self.diff, self.total)
 
 
 def read(where: str, repository: Path | None) -> tuple[Patch, ...]:
@@ -65,36 +106,44 @@ def read(where: str, repository: Path | None) -> tuple[Patch, ...]:
 
     """
     path = Path(where).expanduser()
-    mails = _mails(path) if path.exists() else _range(where, repository)
-    found = _numbered([mail for mail in mails if _DIFF.search(mail[1]) and not _REPLY.match(mail[0]["Subject"])])
-    if not found:
+    mails = _of_path(path) if path.exists() else _of_range(where, repository or Path())
+    numbered = _numbered([mail for mail in mails if mail.is_patch])
+    if not numbered:
         raise UsageError(
             f"{where} holds no patch", "It must be an mbox as `b4 am` writes it, a folder of patches, or A..B."
         )
-    return tuple(_patch(number, facts, diff) for number, (facts, diff) in found.items())
+    return tuple(mail.patch(number) for number, mail in numbered.items())
 
 
-_Mail = tuple[dict[str, str], bytes]
-
-
-def _mails(path: Path) -> list[_Mail]:
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    if sum(file.stat().st_size for file in files) > MAX_BYTES:
-        raise UsageError(f"{path} is larger than any series", f"At most {MAX_BYTES >> 20} MiB.")
+def _of_path(path: Path) -> list[_Mail]:
+    """Return the mails of an mbox, or of each file of a folder that looks like a mail."""
     found: list[_Mail] = []
-    for file in files:
-        content = file.read_bytes()
-        if _DIFF.search(content) or b"\nContent-Transfer-Encoding:" in content:
-            found += _split(content if content.startswith(b"From ") else MAIL + content)
+    for content in filter(_may_be_mail, _contents(path)):
+        found += _split(_mbox(content))
     return found
 
 
-def _range(words: str, repository: Path | None) -> list[_Mail]:
+def _contents(path: Path) -> list[bytes]:
+    files = sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]
+    if sum(file.stat().st_size for file in files) > MAX_BYTES:
+        raise UsageError(f"{path} is larger than any series", f"At most {MAX_BYTES >> 20} MiB.")
+    return [file.read_bytes() for file in files]
+
+
+def _may_be_mail(content: bytes) -> bool:
+    """Return whether a file has a diff, or something that may hold one when it is decoded."""
+    return bool(_DIFF.search(content)) or b"\nContent-Transfer-Encoding:" in content
+
+
+def _mbox(content: bytes) -> bytes:
+    return content if content.startswith(b"From ") else MAIL + content
+
+
+def _of_range(words: str, folder: Path) -> list[_Mail]:
     if ".." not in words:
         raise UsageError(
             f"{words} is no file, no folder and no range", "A range of commits is A..B; --repo names the repository."
         )
-    folder = repository or Path()
     if "..." in words:
         raise UsageError(f"{words} is both sides of a fork", "A..B is what B has and A has not.")
     if git.run(folder, "rev-list", "--merges", "--max-count=1", "--end-of-options", words).strip():
@@ -115,7 +164,7 @@ def _split(mbox: bytes) -> list[_Mail]:
         mails = sorted(folder.iterdir())
         if len(mails) > MAX_PATCHES:
             raise UsageError(f"{len(mails)} mails are more than any series", f"At most {MAX_PATCHES}.")
-        return [_facts(folder, _unix(mail.read_bytes())) for mail in mails]
+        return [_mail(folder, _unix(mail.read_bytes())) for mail in mails]
 
 
 def _unix(mail: bytes) -> bytes:
@@ -124,34 +173,32 @@ def _unix(mail: bytes) -> bytes:
     return mail.replace(b"\r\n", b"\n") if header.endswith(b"\r") or b"\r\n" in header else mail
 
 
-def _facts(folder: Path, mail: bytes) -> _Mail:
+def _mail(folder: Path, mail: bytes) -> _Mail:
+    """Return a mail taken apart; `folder` is one for the files of git-mailinfo(1)."""
     message, diff = folder / "message", folder / "diff"
     words = ("mailinfo", "-k", "--encoding=UTF-8", str(message), str(diff))
     said = git.run(folder, *words, stdin=mail).decode(errors="replace")
-    facts = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
+    facts = {key: value for key, colon, value in (line.partition(": ") for line in said.splitlines()) if colon}
+    subject, author, email, date = (facts.get(key, "") for key in ("Subject", "Author", "Email", "Date"))
     body = message.read_text(encoding="utf-8", errors="replace")
-    return {"Subject": "", "Author": "", "Email": "", "Date": "", **facts, "message": body}, diff.read_bytes()
+    return _Mail(subject, author, email, date, body, diff.read_bytes())
 
 
 def _numbered(mails: list[_Mail]) -> dict[int, _Mail]:
-    """Return mails by the number of their `[PATCH 3/14]`, or as they came where one has none."""
-    matches = [_NUMBER.search(facts["Subject"]) for facts, _ in mails]
-    if all(matches):
-        places: dict[int, _Mail] = {}
-        for match, mail in zip(matches, mails, strict=True):
-            number = int(match.group(1)) if match else 0
-            if places.setdefault(number, mail)[1] != mail[1]:
-                raise UsageError(f"there are two patches {number}", "Two versions, or two series? Pass one of them.")
-        return {number: places[number] for number in sorted(places)}
-    return dict(enumerate(mails, 1))
+    """Return mails by the number of their `[PATCH 3/14]`, or as they came where one has none.
 
+    Raises:
+        UsageError: two that differ have one number.
 
-def _patch(number: int, facts: dict[str, str], diff: bytes) -> Patch:
-    subject = re.sub(r"^(\s*\[[^]]*\])+\s*", "", facts["Subject"]).strip() or "(no subject)"
-    author, email = (facts[key] or "unknown" for key in ("Author", "Email"))
-    match = _NUMBER.search(facts["Subject"])
-    total = int(match.group(2)) if match else 0
-    return Patch(number, subject, author, email, facts["Date"], facts["message"], diff, total)
+    """
+    if any(mail.number is None for mail in mails):
+        return dict(enumerate(mails, 1))
+    numbered: dict[int, _Mail] = {}
+    for mail in mails:
+        number = mail.number or 0
+        if numbered.setdefault(number, mail).diff != mail.diff:
+            raise UsageError(f"there are two patches {number}", "Two versions, or two series? Pass one of them.")
+    return dict(sorted(numbered.items()))
 
 
 def missing(found: Sequence[Patch]) -> tuple[int, ...]:

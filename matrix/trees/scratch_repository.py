@@ -178,17 +178,23 @@ def _import(scratch: Scratch, archive: Path) -> None:
 
 
 def _feed(stream: IO[bytes], archive: tarfile.TarFile) -> None:
-    """Write an archive as one commit, in the form that git-fast-import(1) describes."""
+    """Write an archive as one commit, in the form of https://git-scm.com/docs/git-fast-import#_input_format."""
     stream.write(f"commit refs/heads/base\ncommitter perf-matrix <perf-matrix> {EMPTY_DATE}\ndata 5\nbase\n\n".encode())
     for entry in archive:
         if entry.isdir():
             continue
-        file = archive.extractfile(entry) if entry.isreg() else None
-        content = file.read() if file else entry.linkname.encode("utf-8", "surrogateescape")
-        mode = "120000" if file is None else "100755" if entry.mode & 0o100 else "100644"
+        mode, content = _mode_and_content(archive, entry)
         path = _quoted(entry.name.removeprefix("tree/"))
         stream.write(f"M {mode} inline {path}\ndata {len(content)}\n".encode("utf-8", "surrogateescape"))
         stream.write(content + b"\n")
+
+
+def _mode_and_content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> tuple[str, bytes]:
+    """Return a file or link as git keeps it."""
+    file = archive.extractfile(entry) if entry.isreg() else None
+    if file is None:
+        return "120000", entry.linkname.encode("utf-8", "surrogateescape")
+    return "100755" if entry.mode & 0o100 else "100644", file.read()
 
 
 def _quoted(path: str) -> str:
@@ -198,12 +204,14 @@ def _quoted(path: str) -> str:
 def _reasons(patch: Patch, said: str) -> tuple[str, ...]:
     """Return for each file that git could not change why, its hunk named."""
     hunks = {path: patch.hunk(path, int(line)) for path, line in _FAILED.findall(said)}
-    reasons = [f"{path}: {hunk} does not apply" for path, hunk in hunks.items()]
-    for text in _ERROR.findall(said):
-        known = text.startswith(("patch failed: ", "while searching for:")) or text.endswith(": patch does not apply")
-        if not known:
-            reasons.append(text)
-    return tuple(dict.fromkeys(reasons)) or (said.strip()[:200] or "git apply failed",)
+    failed = [f"{path}: {hunk} does not apply" for path, hunk in hunks.items()]
+    others = [text for text in _ERROR.findall(said) if not _is_of_hunk(text)]
+    return tuple(dict.fromkeys([*failed, *others])) or (said.strip()[:200] or "git apply failed",)
+
+
+def _is_of_hunk(text: str) -> bool:
+    """Return whether git says with an error that a hunk does not apply, which is told with the hunk's number."""
+    return text.startswith(("patch failed: ", "while searching for:")) or text.endswith(": patch does not apply")
 
 
 def difference(delta: Delta) -> dict[str, CommitFile | None]:

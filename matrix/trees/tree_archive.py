@@ -111,8 +111,8 @@ class _TreeCopy:
             self.told[path] = content
 
     def _check_is_new(self, path: str) -> None:
-        is_below_file = any(str(parent) in self.index for parent in PurePosixPath(path).parents)
-        if path in self.index or is_below_file or self._writer.is_folder(path):
+        is_of_file = any(str(part) in self.index for part in (path, *PurePosixPath(path).parents))
+        if is_of_file or self._writer.is_folder(path):
             raise UsageError(
                 f"the tree holds a path twice: {path!r}", "A file, a link and a folder cannot share a name."
             )
@@ -150,8 +150,7 @@ def checked(path: str) -> str:
         UsageError: it is absolute, has a `..`, or is no name at all.
 
     """
-    parts = path.split("/")
-    is_plain = not any(part in ("", ".", "..") for part in parts)
-    if not is_plain or "\0" in path:
+    leads_out = not {"", ".", ".."}.isdisjoint(path.split("/"))
+    if leads_out or "\0" in path:
         raise UsageError(f"the tree holds a path that leads out of it: {path!r}")
     return path

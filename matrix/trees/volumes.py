@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matrix.engine.api import Engine
-    from matrix.model.tree import Tree
+    from matrix.model.tree import Delta, Tree
     from matrix.trees.facts import TreeFacts
     from matrix.trees.layers import Layer
+    from matrix.trees.scratch_repository import CommitFile
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,13 @@ def _noted(note: Path, cache: TreeCache) -> tuple[TreeFacts, str]:
 
 
 def _layer(tree: Tree, cache: TreeCache, facts: TreeFacts) -> Layer:
-    if tree.delta is None:
-        return layers.layer(facts, cache, {}, tree.edits)
-    if tree.delta.sha256 != facts.sha256:
-        raise UsageError(f"{tree.source} is no longer what the patches were applied to", "Begin anew.")
-    found = scratch_repository.difference(tree.delta)
-    delta = {checked(path): file for path, file in found.items() if wanted(path)}
-    return layers.layer(facts, cache, delta, tree.edits)
+    difference = _difference(tree.delta, facts, tree.source) if tree.delta else {}
+    return layers.layer(facts, cache, difference, tree.edits)
+
+
+def _difference(delta: Delta, facts: TreeFacts, source: str) -> dict[str, CommitFile | None]:
+    """Return the files that a difference between commits changes, among those that are wanted (None: removed)."""
+    if delta.sha256 != facts.sha256:
+        raise UsageError(f"{source} is no longer what the patches were applied to", "Begin anew.")
+    found = scratch_repository.difference(delta)
+    return {checked(path): file for path, file in found.items() if wanted(path)}

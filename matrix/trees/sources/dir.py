@@ -60,22 +60,23 @@ def _tracked(path: Path) -> list[str]:
     listed = git.attempt(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if listed.returncode == 0:
         names = sorted(set(listed.stdout.decode("utf-8", "surrogateescape").split("\0")) - {""})
-        return [name for name in names if os.path.lexists(path / name) and not _is_behind_link(path, name)]
+        return [name for name in names if _is_there(path, name)]
     said = listed.stderr.decode(errors="replace").strip()
     if is_checkout and "not a git repository" not in said:
         raise UsageError(f"git ls-files failed in {path}: {said}", "Mend the repository, or name a copy without .git.")
     return []
 
 
-def _is_behind_link(path: Path, name: str) -> bool:
-    """Return whether a folder of a file's path is a link now, which may lead out of the tree; git's index knows not."""
-    return any((path / folder).is_symlink() for folder in PurePath(name).parents)
+def _is_there(path: Path, name: str) -> bool:
+    """Return whether a name of git's index is a file of the folder now, and not behind a link, which may lead out."""
+    is_behind_link = any((path / folder).is_symlink() for folder in PurePath(name).parents)
+    return os.path.lexists(path / name) and not is_behind_link
 
 
 def _below(path: Path) -> Iterator[str]:
     """Yield all files and links below a folder, without what git keeps there."""
-    for folder, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if name != ".git")
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        for name in sorted([*files, *links]):
-            yield str((Path(folder) / name).relative_to(path))
+    for name, folders, files in os.walk(path):
+        folder = Path(name)
+        folders[:] = sorted({*folders} - {".git"})
+        files += [link for link in folders if (folder / link).is_symlink()]
+        yield from (str((folder / file).relative_to(path)) for file in sorted(files))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import tarfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 EMPTY = "perf-build-matrix/empty:1"
 COMPLETE = "complete"
 REMOVE_TRIES = 20
+BLOCK_BYTES = 1 << 20
+REMOVE_PAUSE_S = 0.25
 SANDBOX: dict[str, Any] = {
     "user": f"{UID}:{UID}", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_only": True,
     "mem_limit": 2 << 30, "pids_limit": 256, "tmpfs": {"/tmp": "size=1g,mode=1777"},  # noqa: S108 - the container's
@@ -119,13 +122,7 @@ class DockerEngine:
                 tail = container.logs()[-2000:].decode(errors="replace")
                 raise InfrastructureError(f"the script that makes {path} failed", f"Is the network up? {tail}")
             stream, _ = container.get_archive(path)
-            with tarfile.open(fileobj=Reader(stream), mode="r|") as archive:
-                for member in archive:
-                    source = archive.extractfile(member)
-                    if source is not None:
-                        with target.open("wb") as file:
-                            while block := source.read(1 << 20):
-                                file.write(block)
+            _copy_file(Reader(stream), target)
 
     @contextlib.contextmanager
     def _scripted(self, image: str, text: str, *, network: bool, volume: str) -> Iterator[Any]:
@@ -183,24 +180,42 @@ class DockerEngine:
 
     def remove(self, resource: Resource) -> None:
         """Remove a container, volume or image of ours; what is being removed already is waited for."""
-        api = self.client.api
         with failing_as(f"remove {resource.kind} {resource.name}"):
-            for attempt in range(REMOVE_TRIES):
-                try:
-                    if resource.kind == "container":
-                        api.remove_container(resource.name, force=True, v=True)
-                    elif resource.kind == "volume":
-                        api.remove_volume(resource.name)
-                    else:
-                        api.remove_image(resource.name)
-                except NotFound:
+            for attempt in range(1, REMOVE_TRIES + 1):
+                if self._is_removed(resource, is_last_try=attempt == REMOVE_TRIES):
                     return
-                except APIError as error:
-                    if error.status_code != requests.codes.conflict or attempt == REMOVE_TRIES - 1:
-                        raise
-                    time.sleep(0.25)
-                else:
-                    return
+                time.sleep(REMOVE_PAUSE_S)
+
+    def _is_removed(self, resource: Resource, *, is_last_try: bool) -> bool:
+        """Remove something, and return whether it is gone, or is still being used or removed by somebody."""
+        try:
+            self._remove(resource)
+        except NotFound:
+            return True
+        except APIError as error:
+            if is_last_try or error.status_code != requests.codes.conflict:
+                raise
+            return False
+        return True
+
+    def _remove(self, resource: Resource) -> None:
+        api = self.client.api
+        if resource.kind == "container":
+            api.remove_container(resource.name, force=True, v=True)
+        elif resource.kind == "volume":
+            api.remove_volume(resource.name)
+        else:
+            api.remove_image(resource.name)
+
+
+def _copy_file(stream: Reader, target: Path) -> None:
+    """Write the one file that a tar archive holds."""
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            source = archive.extractfile(member)
+            if source is not None:
+                with target.open("wb") as file:
+                    shutil.copyfileobj(source, file, BLOCK_BYTES)
 
 
 def _resource(kind: str, name: str, item: Any) -> Resource:
