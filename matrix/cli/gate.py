@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from matrix.cli.options import (
     Configs,
@@ -19,21 +18,15 @@ from matrix.cli.options import (
     ProfileName,
     Resume,
     Select,
-    beside,
-    forbid_install,
+    engine_access,
+    print_report,
+    progress_console,
     resumed,
-    selected,
+    selection,
 )
+from matrix.config import load
 from matrix.errors import UsageError
-from matrix.model.cell_id import Place
-from matrix.model.result import Verdict
 
-if TYPE_CHECKING:
-    from matrix.reports import Report
-    from matrix.runs.run_kind import GateRun
-    from matrix.runs.store import Run
-
-USUAL = Place("debian-trixie/gcc/default")
 TREE = "A tree: 7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE."
 
 
@@ -48,94 +41,27 @@ def gate(
     json_output: Json = False,
 ) -> None:  # fmt: skip
     """Fail for what HEAD breaks and BASE did not; say what was broken already and what is mended."""
-    from matrix import reports
-    from matrix.config import load, selection
-    from matrix.reports.formats import json, text
-    from matrix.reports.terminal import WIDTH
-    from matrix.runs import run_report, schedule, store
-    from matrix.runs.run_kind import GateRun
+    from matrix.runs import run_report
+    from matrix.series import gate
 
-    forbid_install(no_install)
+    console = progress_console(json_output=json_output)
+    access = engine_access(engine, console, no_install=no_install)
+    _refuse_no_folder(output)
     if resume:
         this = resumed(resume, "gate")
     else:
         if not (base and head):
             raise UsageError("a gate needs --base and --head", "As --base git:.@v7.1 --head git:.@my-branch.")
-        loaded = load.load(configs)
-        found, words = selected(profile, [head], select, exclude, configs)
-        found, words, against = beside(found, words, base, configs)
-        absolute = tuple(str(folder.resolve()) for folder in configs)
-        sharing = schedule.jobs(jobs, schedule.workers(number, len(found) // 2))
-        tree = selection.tree(loaded, head).name
-        this = store.begin(
-            found, words, absolute, sharing, base=against, kind=GateRun(
-                head=tree, require=selection.profile(loaded, profile).require if timing else (), pairs=pairs
-            ),
-        )  # fmt: skip
-    console = Console(stderr=json_output, highlight=False)
-    if output and output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is no folder", "--output names the folder for the reports.")
-    twice(this, number, engine, console)
-    kind = this.settings().kind
-    if isinstance(kind, GateRun) and kind.require and not this.required():
-        _measure(this, kind, engine, console)
+        asked = selection(configs, select, exclude, profile, [head], base)
+        this = gate.begin(asked, load.load(configs), pairs if timing else 0, number, jobs)
+    gate.complete(this, number, access)
     report = run_report.of_run(this)
     if output:
-        _write(report, output, console)
-    if json_output:
-        typer.echo(json.render(report), nl=False)
-    else:
-        width = max(console.width, 120) if console.is_terminal else WIDTH
-        typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
-    raise typer.Exit(reports.exit_status(report))
+        gate.write_reports(report, output)
+        access.say(f"reports: {output}")
+    print_report(report, console, json_output=json_output)
 
 
-def twice(this: Run, number: int, engine: str, console: Console) -> None:
-    """Run what a run lacks, and what the infrastructure failed at once more."""
-    from matrix.runs import completion
-    from matrix.runs.engine_access import EngineAccess
-
-    completion.complete(this, number, EngineAccess(engine or None, console))
-
-
-def _measure(this: Run, kind: GateRun, engine: str, console: Console) -> None:
-    """Measure what is required of times, and keep what it came to with the run; what does not build has no times."""
-    from matrix.config import load, selection
-    from matrix.engine import private_engine
-    from matrix.runs import interrupts, ownership, schedule
-    from matrix.timing import bench
-    from matrix.verdicts import requirement
-    from matrix.verdicts.comparison import MEASURES
-
-    settings = this.settings()
-    loaded = load.load([Path(folder) for folder in settings.configs])
-    trees = {tree.name: tree for tree in (selection.tree(loaded, word) for word in settings.trees)}
-    places = {cell_id.place for cell_id in settings.cells}
-    place = USUAL if USUAL in places else min(places)
-    both = {cell.id: cell for cell in selection.every(loaded, trees.values())}
-    wanted = {requirement.parse(text).measure for text in kind.require}
-    asked = bench.Asked(
-        base=both[place.on(settings.base)], head=both[place.on(kind.head)],
-        measures=tuple(name for name in MEASURES if name in wanted), pairs=kind.pairs, jobs=schedule.jobs(0, 1),
-        seed=0, required=kind.require, pins=this.pins,
-    )  # fmt: skip
-    console.print(f"measuring {', '.join(asked.measures)} in {place}: {kind.pairs} rounds", soft_wrap=True)
-    for name in (settings.base, kind.head):
-        result = this.result(place.on(name))
-        failed = result is None or any(step.name == "build" and step.verdict != Verdict.PASS for step in result.steps)
-        if failed or result is None or not result.steps:
-            console.print(f"not measured: {place}@{name} was not built")
-            return
-    with interrupts.interruptible():
-        connected = private_engine.ensure(engine or None, ownership.label(), console.print)
-        found, _ = bench.compare(asked, connected, console.print)
-    this.save_required(found.required)
-
-
-def _write(report: Report, folder: Path, console: Console) -> None:
-    from matrix import files
-    from matrix.reports import formats
-
-    for report_format in formats.registry().values():
-        files.write(folder / report_format.file_name, report_format.render(report))
-    console.print(f"reports: {folder}", soft_wrap=True)
+def _refuse_no_folder(output: Path | None) -> None:
+    if output and output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is no folder", "--output names the folder for the reports.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from matrix.cli.options import (
     Configs,
@@ -16,11 +15,13 @@ from matrix.cli.options import (
     ProfileName,
     Select,
     TreeNames,
-    forbid_install,
-    one,
+    engine_access,
     print_json,
-    selected,
+    progress_console,
+    selection,
 )
+from matrix.config import load
+from matrix.config.selection import one_cell, selected
 
 
 def list_cells(
@@ -28,7 +29,7 @@ def list_cells(
     configs: Configs = [], json_output: Json = False,
 ) -> None:  # fmt: skip
     """List the cells that a profile or a glob selects."""
-    found, _ = selected(profile, tree, select, exclude, configs)
+    found = selected(load.load(configs), selection(configs, select, exclude, profile, tree)).cells
     if json_output:
         print_json([{"id": cell.id, "image": cell.image.name, "toolchain": cell.toolchain, "build": cell.build.name,
                       "tree": cell.tree.name, "make": cell.make} for cell in found])  # fmt: skip
@@ -44,24 +45,16 @@ def plan(
 ) -> None:  # fmt: skip
     """Print what would be done to a cell: its steps, their commands and circumstances."""
     from matrix.engine import images
+    from matrix.reports.tables import plan
     from matrix.scenario.plan import scenario
 
-    found = one(cell, tree, configs)
+    found = one_cell(load.load(configs), cell, tree)
     planned = scenario(found)
     if json_output:
         typer.echo(planned.model_dump_json(indent=2))
         return
-    typer.echo(f"{found.id}\nimage: {images.dockerfile(found.image, found.image.base.pull)}")
-    for step in planned.steps:
-        typer.echo(f"{step.name} ({step.place} container): {step.summary}\n  {step.text}")
-    first, second = (
-        planned.steps[0].environment,
-        next(s for s in planned.steps if s.place == "second").environment,
-    )
-    typer.echo("environment, and in the second container:")
-    for name in sorted(first.keys() | second.keys()):
-        other = "" if first.get(name) == second.get(name) else f"  ->  {second.get(name, '(unset)')}"
-        typer.echo(f"  {name}={first.get(name, '(unset)')}{other}")
+    for line in plan.lines(planned, images.dockerfile(found.image, found.image.base.pull)):
+        typer.echo(line)
 
 
 def shell(
@@ -72,7 +65,7 @@ def shell(
     """Open a shell in a cell's container as it was after a step, which is run first."""
     from matrix.runs import cell_shell
 
-    forbid_install(no_install)
-    raise typer.Exit(
-        cell_shell.shell(one(cell, tree, configs), after, engine or None, Console(highlight=False, soft_wrap=True))
-    )
+    console = progress_console(json_output=False)
+    access = engine_access(engine, console, no_install=no_install)
+    chosen = one_cell(load.load(configs), cell, tree)
+    raise typer.Exit(cell_shell.shell(chosen, after, access.host, console))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from matrix.cli.options import Host, Json, NoInstall, forbid_install, print_json
 from matrix.errors import ExitStatus
@@ -19,16 +16,14 @@ engine_app = typer.Typer(help="Start, stop or look at a container engine of the 
 def doctor(engine: Host = "", json_output: Json = False) -> None:
     """Say whether this machine has what the matrix needs, and what to do where it has not."""
     from matrix.engine import doctor
+    from matrix.reports.tables import machine
 
     needs = doctor.examine(engine or None)
     if json_output:
         print_json([{"what": need.what, "ok": need.is_met, "found": need.found} for need in needs])
     else:
-        table = Table(show_header=False, box=None)
-        for need in needs:
-            table.add_row(need.what, "[green]ok[/]" if need.is_met else "[red]missing[/]", escape(need.found))
-        Console(highlight=False, soft_wrap=True).print(table)
-    raise typer.Exit(ExitStatus.OK if all(need.is_met for need in needs) else ExitStatus.INFRASTRUCTURE)
+        Console(highlight=False, soft_wrap=True).print(machine.needs(needs))
+    _exit(all(need.is_met for need in needs))
 
 
 def clean(
@@ -37,26 +32,20 @@ def clean(
     engine: Host = "", json_output: Json = False,
 ) -> None:  # fmt: skip
     """Remove what runs that have ended left in the engine, after saying what."""
-    from matrix.engine import api, backends, cache
-    from matrix.runs import ownership
+    from matrix.engine import backends
+    from matrix.reports.tables import machine
+    from matrix.runs import cleaning, ownership
 
     connected = backends.connect(engine or None, ownership.label())
-    found = ownership.left_over(connected)
-    if everything:
-        found += [item for item in connected.resources() if item.purpose in cache.KEPT]
-        found += [api.Resource("file", str(path), "cache", "") for path in cache.files()]
+    found = cleaning.removable(connected, caches=everything)
     if json_output:
         print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
     else:
-        for item in found:
-            typer.echo(f"{'would remove' if dry_run else 'removing'} {item.kind} {item.name} ({item.purpose})")
+        for line in machine.removals(found, dry_run=dry_run):
+            typer.echo(line)
         typer.echo(f"{len(found)} things" if found else "nothing to remove", err=True)
     if not dry_run:
-        for item in found:
-            if item.kind == "file":
-                Path(item.name).unlink(missing_ok=True)
-            else:
-                connected.remove(item)
+        cleaning.remove(found, connected)
 
 
 @engine_app.command("up")
@@ -83,9 +72,14 @@ def engine_status(json_output: Json = False) -> None:
     from matrix.engine import private_engine
 
     now = private_engine.status()
+    running = now.pid is not None
     if json_output:
-        print_json({"running": now.pid is not None, "pid": now.pid, "socket": str(now.socket), "data": str(now.data)})
+        print_json({"running": running, "pid": now.pid, "socket": str(now.socket), "data": str(now.data)})
     else:
-        state = f"running (process {now.pid})" if now.pid is not None else "not running"
+        state = f"running (process {now.pid})" if running else "not running"
         typer.echo(f"{state}\nsocket: {now.socket}\ndata: {now.data}\nlog: {now.log}")
-    raise typer.Exit(ExitStatus.OK if now.pid is not None else ExitStatus.INFRASTRUCTURE)
+    _exit(running)
+
+
+def _exit(fine: bool) -> None:
+    raise typer.Exit(ExitStatus.OK if fine else ExitStatus.INFRASTRUCTURE)

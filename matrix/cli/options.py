@@ -1,4 +1,4 @@
-"""Options that several commands share, and the cells that they select."""
+"""Options that several commands share, and what every command does with them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from matrix.config import load, selection
+from matrix.config import load
+from matrix.config.selection import Selection
 from matrix.errors import UsageError
 
 if TYPE_CHECKING:
-    from matrix.model.cell import Cell
+    from collections.abc import Iterable
+
+    from matrix.config.load import Config
+    from matrix.reports import Report
+    from matrix.reports.tables import Part
+    from matrix.runs.engine_access import EngineAccess
     from matrix.runs.store import Run
 
 Select = Annotated[list[str], typer.Option("--select", "-s", help="Cells by glob, as 'debian-*/gcc/static'.")]
@@ -37,9 +45,17 @@ Host = Annotated[str, typer.Option("--engine", help="The engine's socket, as uni
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a program on this machine.")]
 
 
-def print_json(data: Any) -> None:
-    """Print data for machines."""
-    typer.echo(json.dumps(data, indent=2))
+def progress_console(*, json_output: bool) -> Console:
+    """Return the console for progress: where standard output is JSON for machines, progress goes to standard error."""
+    return Console(stderr=json_output, highlight=False)
+
+
+def engine_access(host: str, console: Console, *, no_install: bool) -> EngineAccess:
+    """Return how the command reaches an engine, by --engine and --no-install."""
+    from matrix.runs.engine_access import EngineAccess
+
+    forbid_install(no_install)
+    return EngineAccess(host or None, console)
 
 
 def forbid_install(forbid: bool) -> None:
@@ -48,6 +64,13 @@ def forbid_install(forbid: bool) -> None:
         from matrix.engine import host_packages
 
         host_packages.forbid()
+
+
+def selection(
+    configs: list[Path], select: list[str], exclude: list[str], profile: str, trees: list[str], base: str = ""
+) -> Selection:
+    """Return which cells --configs, --select, --exclude, --profile, --tree and --base are about."""
+    return Selection(tuple(configs), tuple(trees), tuple(select), tuple(exclude), profile, base)
 
 
 def resumed(name: str, command: str) -> Run:
@@ -66,46 +89,37 @@ def resumed(name: str, command: str) -> Run:
     return found
 
 
-def selected(
-    profile: str, trees: list[str], select: list[str], exclude: list[str], folders: list[Path]
-) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
-    """Return the cells that the options select, and the trees that they are on as they were asked for."""
-    loaded = load.load(folders)
-    chosen = selection.profile(loaded, profile)
-    words = tuple(trees) or chosen.trees
-    return selection.of_profile(loaded, chosen, words, select, exclude), words
+def config_of(run: Run) -> Config:
+    """Return the configuration that a run was begun with, as it is today."""
+    return load.load([Path(folder) for folder in run.settings().configs])
 
 
-def beside(
-    found: tuple[Cell, ...], words: tuple[str, ...], base: str, folders: list[Path]
-) -> tuple[tuple[Cell, ...], tuple[str, ...], str]:
-    """Return cells and their trees with those of a base tree that they are held against, and its name, if any."""
-    if not base:
-        return found, words, ""
-    tree = selection.tree(load.load(folders), base)
-    if all(cell.tree.name == tree.name for cell in found):
-        raise UsageError(f"--base {base} is the tree itself", "Hold it against another one: --tree names it.")
-    more = {cell.id: cell for cell in found} | {
-        other.id: other for cell in found for other in [cell.model_copy(update={"tree": tree})]
-    }
-    return tuple(more[cell_id] for cell_id in sorted(more)), tuple(dict.fromkeys((base, *words))), tree.name
+def print_json(data: Any) -> None:
+    """Print data for machines."""
+    typer.echo(json.dumps(data, indent=2))
 
 
-def one(glob: str, trees: list[str], folders: list[Path]) -> Cell:
-    """Return the one cell that a glob selects, on the tree that it names or else on 7.3.
+def print_parts(parts: Iterable[Part], console: Console) -> None:
+    """Print tables, as wide as the terminal or else as a report, and lines, which are never wrapped."""
+    from matrix.reports.terminal import WIDTH
 
-    Raises:
-        UsageError: it selects none, or more than one.
+    for_tables = Console(file=console.file, width=None if console.is_terminal else WIDTH, highlight=False)
+    for part in parts:
+        if isinstance(part, Table):
+            for_tables.print(part)
+        else:
+            console.print(part, soft_wrap=True)
 
-    """
-    loaded = load.load(folders)
-    words = trees or (
-        [glob.partition("@")[2]] if "@" in glob and not set(glob.partition("@")[2]) & set("*?[") else ["7.3"]
-    )
-    everything = selection.every(loaded, [selection.tree(loaded, word) for word in words])
-    found = selection.select(everything, [glob])
-    if len(found) > 1:
-        raise UsageError(
-            f"{glob!r} selects {len(found)} cells", f"Name one of: {', '.join(c.id for c in found[:6])}, …"
-        )
-    return found[0]
+
+def print_report(report: Report, console: Console, *, json_output: bool) -> None:
+    """Print a run's report, for people or for machines, and end the command with its exit status."""
+    from matrix import reports
+    from matrix.reports.formats import json, text
+    from matrix.reports.terminal import WIDTH
+
+    if json_output:
+        typer.echo(json.render(report), nl=False)
+    else:
+        width = max(console.width, 120) if console.is_terminal else WIDTH
+        typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
+    raise typer.Exit(reports.exit_status(report))

@@ -23,17 +23,19 @@ from matrix.cli.options import (
     Resume,
     Select,
     TreeNames,
-    beside,
-    forbid_install,
+    engine_access,
     print_json,
+    print_report,
+    progress_console,
     resumed,
-    selected,
+    selection,
 )
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
+    from matrix.config.selection import Selection
     from matrix.runs.store import Run
 
 LIMITS = Limits()
@@ -49,36 +51,31 @@ def run(
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, and check everything."""
-    from matrix import reports
-    from matrix.reports.formats import json, text
-    from matrix.reports.terminal import WIDTH
-    from matrix.runs import completion, run_report, schedule, store
-    from matrix.runs.engine_access import EngineAccess
+    from matrix.runs import completion, run_report
 
-    forbid_install(no_install)
-    if resume:
-        if select or exclude or tree or base or configs:
-            raise UsageError(
-                "--resume goes with none of --select, --exclude, --tree, --base and --configs", "A run has its own."
-            )
-        this = resumed(resume, "run")
-    else:
-        found, words = selected(profile, tree, select, exclude, configs)
-        found, words, against = beside(found, words, base, configs)
-        limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
-        at_once = schedule.workers(number, len({cell.place for cell in found}) if against else len(found))
-        chosen = schedule.jobs(jobs, at_once)
-        absolute = tuple(str(folder.resolve()) for folder in configs)
-        this = store.begin(found, words, absolute, chosen, limits, base=against)
-    console = Console(stderr=json_output, highlight=False)
-    completion.complete(this, number, EngineAccess(engine or None, console), attempts=1)
-    report = run_report.of_run(this)
-    if json_output:
-        typer.echo(json.render(report), nl=False)
-    else:
-        width = max(console.width, 120) if console.is_terminal else WIDTH
-        typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
-    raise typer.Exit(reports.exit_status(report))
+    console = progress_console(json_output=json_output)
+    access = engine_access(engine, console, no_install=no_install)
+    asked = selection(configs, select, exclude, profile, tree, base)
+    if resume and not asked.is_empty:
+        raise UsageError(
+            "--resume goes with none of --select, --exclude, --tree, --base and --configs", "A run has its own."
+        )
+    limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
+    this = resumed(resume, "run") if resume else _begin(asked, limits, number, jobs)
+    completion.complete(this, number, access, attempts=1)
+    print_report(run_report.of_run(this), console, json_output=json_output)
+
+
+def _begin(asked: Selection, limits: Limits, number: int, jobs: int) -> Run:
+    """Begin the run of a selection; cells at one place need each other's results where there is a base."""
+    from matrix.config import load
+    from matrix.config.selection import selected
+    from matrix.runs import schedule, store
+
+    found = selected(load.load(asked.configs), asked)
+    at_once = schedule.workers(number, len(found.places if found.base else found.cells))
+    chosen = schedule.jobs(jobs, at_once)
+    return store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base)
 
 
 def report(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shlex
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -12,17 +12,112 @@ from matrix import registry
 from matrix.config import edits
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.cell import Cell, Limits, matches
-from matrix.model.tree import Tree
+from matrix.model.tree import Tree, name_of_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from matrix.config.load import Config
+    from matrix.model.cell_id import Place
     from matrix.model.edit import Edit
     from matrix.model.profile import Profile
 
 SCHEMES = registry.names("matrix.trees.sources")
 """What a tree's source may begin with. The room of trees is above this one, so only its files' names are read."""
+USUAL_TREE = "7.3"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which cells a command is about, in the words of its options.
+
+    `configs` are the user's own folders of configuration. `trees` and `base` are words that `tree` knows, `select` and
+    `exclude` globs over ids; `profile` decides where `trees` or `select` is empty. Each cell is also run on the `base`
+    tree, if there is one, to be compared with it.
+    """
+
+    configs: tuple[Path, ...] = ()
+    trees: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    profile: str = "gate"
+    base: str = ""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of configuration, absolute, as a run's settings keep them."""
+        return tuple(str(folder.resolve()) for folder in self.configs)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no option but a profile says which cells are meant."""
+        return not (self.configs or self.trees or self.select or self.exclude or self.base)
+
+
+@dataclass(frozen=True)
+class SelectedCells:
+    """The cells of a selection, sorted by id; `trees` are the words for their trees, `base` is the base tree's name."""
+
+    cells: tuple[Cell, ...]
+    trees: tuple[str, ...]
+    base: str = ""
+
+    @property
+    def places(self) -> frozenset[Place]:
+        """The places of the cells: those at one place need each other's results where there is a base."""
+        return frozenset(cell.place for cell in self.cells)
+
+
+def selected(config: Config, asked: Selection) -> SelectedCells:
+    """Return the cells that a selection means, those on its base tree included.
+
+    Raises:
+        UsageError: there is no such profile or tree, a glob selects nothing, or the base is the only tree.
+
+    """
+    chosen = profile(config, asked.profile)
+    words = asked.trees or chosen.trees
+    cells = of_profile(config, chosen, words, asked.select, asked.exclude)
+    if not asked.base:
+        return SelectedCells(cells, tuple(words))
+    base = tree(config, asked.base)
+    if all(cell.tree.name == base.name for cell in cells):
+        raise UsageError(f"--base {asked.base} is the tree itself", "Hold it against another one: --tree names it.")
+    on_base = (cell.model_copy(update={"tree": base}) for cell in cells)
+    both = {cell.id: cell for cell in (*cells, *on_base)}
+    return SelectedCells(
+        cells=tuple(both[cell_id] for cell_id in sorted(both)),
+        trees=tuple(dict.fromkeys((asked.base, *words))),
+        base=base.name,
+    )
+
+
+def one_cell(config: Config, glob: str, trees: Sequence[str] = ()) -> Cell:
+    """Return the one cell that a glob selects, on the tree that the glob names or else on the usual one.
+
+    Raises:
+        UsageError: the glob selects none, or more than one.
+
+    """
+    words = trees or (_tree_of_glob(glob) or USUAL_TREE,)
+    everything = every(config, [tree(config, word) for word in words])
+    found = select(everything, [glob])
+    if len(found) > 1:
+        names = ", ".join(cell.id for cell in found[:6])
+        raise UsageError(f"{glob!r} selects {len(found)} cells", f"Name one of: {names}, …")
+    return found[0]
+
+
+def _tree_of_glob(glob: str) -> str:
+    """Return the tree that a glob over ids names, or nothing where it names none or leaves it open."""
+    name = glob.partition("@")[2]
+    return "" if set(name) & set("*?[") else name
+
+
+def on_trees(config: Config, cells: Iterable[str], words: Iterable[str]) -> tuple[Cell, ...]:
+    """Return the cells of these ids, on the trees that `words` mean."""
+    return select(every(config, [tree(config, word) for word in words]), tuple(cells))
 
 
 def tree(config: Config, word: str) -> Tree:
@@ -69,8 +164,7 @@ def _unedited(config: Config, word: str) -> Tree:
         return config.trees[word]
     scheme, _, rest = word.partition(":")
     if scheme in SCHEMES and rest:
-        digest = hashlib.sha256(word.encode()).hexdigest()[:10]
-        return Tree(name=f"{scheme}-{digest}", summary=word, source=word)
+        return Tree(name=name_of_source(word), summary=word, source=word)
     base, _, name = word.rpartition("+")
     if base in config.trees:
         raise UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from pydantic import Field
 
 from matrix.model.base import Frozen, Name
 from matrix.model.edit import Edit
 
 USUAL_BARRIERS: dict[str, tuple[str, ...]] = {"prepare": ()}
+
+
+def name_of_source(source: str) -> str:
+    """Return the name of a tree that is asked for by its source: the scheme and a digest, so that ids stay short."""
+    scheme = source.partition(":")[0]
+    return f"{scheme}-{hashlib.sha256(source.encode()).hexdigest()[:10]}"
 
 
 class Delta(Frozen):
@@ -56,4 +64,5 @@ class Tree(Frozen):
     @property
     def asked(self) -> str:
         """The argument of `--tree` that gives this tree: its source if it was asked for by that, else its name."""
-        return self.source + self.suffix if self.summary == self.source else self.name
+        is_named_by_source = self.unedited.name == name_of_source(self.source)
+        return self.source + self.suffix if is_named_by_source else self.name

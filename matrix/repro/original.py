@@ -42,6 +42,29 @@ class Original:
     patch: bytes | None = None
 
 
+def find(result: str, bundle_place: str, run_name: str) -> Original:
+    """Return the original that the words of `repro` name: a result's file or a cell that was run here, or a bundle.
+
+    `bundle_place` is the bundle's file or address. A cell's result is that of the run `run_name`, or else the newest.
+
+    Raises:
+        UsageError: the words do not go together, or name nothing that there is.
+        InfrastructureError: a bundle could not be fetched.
+
+    """
+    hint = "Give a result's file, a cell that was run here, or --from BUNDLE."
+    if result and bundle_place:
+        raise UsageError(f"{result} and --from do not go together", hint)
+    if not (result or bundle_place):
+        raise UsageError("what is to be reproduced?", hint)
+    is_file = Path(result).is_file() if result else False
+    if run_name and (bundle_place or is_file):
+        raise UsageError("--run goes with a cell only", "A file and a bundle hold one result.")
+    if bundle_place:
+        return of_bundle(bundle_place)
+    return of_file(Path(result)) if is_file else of_cell(result, run_name)
+
+
 def of_cell(glob: str, run_name: str) -> Original:
     """Return the result of the one cell that a glob selects, in the newest run that has it, or in that run.
 
@@ -60,6 +83,20 @@ def of_cell(glob: str, run_name: str) -> Original:
         f"{glob!r} is no result in {where}{did_you_mean(glob, known)}",
         "Name a result's file, a cell that was run here (`perf-matrix report` shows them), or --from BUNDLE.",
     )
+
+
+def to_bundle(of: str, cell: str) -> Original:
+    """Return the original that the words of `bundle` name: a run and the glob of one of its cells, or a result's file.
+
+    Raises:
+        UsageError: there is no such run or result, or there are several.
+
+    """
+    if not Path(of).is_file():
+        return of_run(of, cell)
+    if cell:
+        raise UsageError(f"{of} is the result of one cell", "Give no CELL, or the run.")
+    return of_file(Path(of))
 
 
 def of_run(name: str, glob: str) -> Original:
@@ -210,6 +247,16 @@ def _difference(delta: Delta) -> bytes:
             f"It was in {delta.repository}.",
         )
     return done.stdout
+
+
+def bundled(first: Original) -> bytes:
+    """Return the bundle of an original: its result, logs, recipe and patch, without the places of this machine.
+
+    Raises:
+        UsageError: the result does not say what was to be done, its patch is not to be had, or it is too large.
+
+    """
+    return bundle.pack(first.result, logs(first), patch(first), places(first))
 
 
 def places(first: Original) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""Applies a series to its base, and makes a tree of what each patch leads to."""
+"""Applies patches to a base; each patch leads to a tree, whose content a commit in a scratch repository holds."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PatchBase:
-    """A base that patches are applied to: a tree, and the commit that it is in a scratch repository."""
+    """A base that patches are applied to: a tree, and the commit that holds it in a scratch repository.
+
+    `word` is what the base was asked for by, `sha256` the tree's content hash.
+    """
 
     word: str
     tree: Tree
@@ -47,51 +50,89 @@ class PatchBase:
         done = git.attempt(self.scratch.folder, "show", f"{commit}:{perf.MANIFEST}")
         return series.manifest_globs(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
 
+    def applies(self, chosen: Sequence[Patch]) -> bool:
+        """Return whether patches apply, one after the other."""
+        return self.scratch.apply(self.commit, chosen)[1] is None
 
-def base(word: str, repository: Path | None, loaded: Config, engine: Engine, say: Callable[[str], None]) -> PatchBase:
+    def changes_nothing_built(self, before: str, after: str) -> bool:
+        """Return whether two commits differ in nothing that perf is built from, by the MANIFEST of either."""
+        changed = self.scratch.changed(before, after)
+        return all(series.is_idle(changed, self.listed(commit)) for commit in (before, after))
+
+    def may_continue_build(self, before: str, after: str) -> bool:
+        """Return whether a build of one commit can be continued to one of another: only C sources differ."""
+        changed = self.scratch.changed(before, after)
+        return kept_build.may_go_on(changed) and all(self._reads_the_same(path, before, after) for path in changed)
+
+    def _reads_the_same(self, path: str, before: str, after: str) -> bool:
+        return kept_build.reads_the_same(self.scratch.read(before, path), self.scratch.read(after, path))
+
+
+@dataclass(frozen=True)
+class AppliedPatch:
+    """A patch as it was applied: its place in the series, and the commits before and after it."""
+
+    tree: PatchTree
+    before: str
+    after: str
+
+
+def base(word: str, repository: Path | None, config: Config, engine: Engine, say: Callable[[str], None]) -> PatchBase:
     """Return the base that a word means: a tree, or a revision of `repository` or else of the current folder's.
 
     Raises:
-        UsageError: there is none.
-        InfrastructureError: it could not be got.
+        UsageError: there is no such tree or revision.
+        InfrastructureError: the tree could not be got.
 
     """
-    tree = _tree(word, repository, loaded)
+    tree = tree_of_base(word, repository, config)
     if tree.edits:
         raise UsageError(f"{word} is edited", "Patches are applied to a tree as it is.")
-    return below(tree.model_copy(update={"summary": word}), engine, say)
+    return below(tree.model_copy(update={"summary": word}), word, engine, say)
 
 
-def below(tree: Tree, engine: Engine, say: Callable[[str], None]) -> PatchBase:
-    """Return a tree as the base of patches.
+def below(tree: Tree, word: str, engine: Engine, say: Callable[[str], None]) -> PatchBase:
+    """Return a tree, which was asked for by `word`, as the base of patches.
 
     Raises:
-        UsageError: it does not exist.
-        InfrastructureError: it could not be got.
+        UsageError: the tree does not exist.
+        InfrastructureError: the tree could not be got.
 
     """
     if tree.source.startswith("git:"):
         location, revision = git_source.location(tree.source.removeprefix("git:"))
-        found, commit = scratch_repository.of_repository(location.resolve(), revision)
+        scratch, commit = scratch_repository.of_repository(location.resolve(), revision)
         tree = tree.model_copy(update={"source": f"git:{location.resolve()}@{commit}"})
-        digest = volumes.prepare(tree, engine, say).identity.sha256
+        sha256 = volumes.prepare(tree, engine, say).identity.sha256
     else:
-        digest = volumes.prepare(tree, engine, say).identity.sha256
-        found, commit = scratch_repository.of_archive(TreeCache.of_this_machine().archive(digest))
-    return PatchBase(tree.summary, tree.model_copy(update={"name": series.BASE}), found, commit, digest)
+        sha256 = volumes.prepare(tree, engine, say).identity.sha256
+        scratch, commit = scratch_repository.of_archive(TreeCache.of_this_machine().archive(sha256))
+    return PatchBase(word, tree.model_copy(update={"name": series.BASE}), scratch, commit, sha256)
 
 
-def standing(tree: Tree, repository: Path, commit: str, sha256: str) -> PatchBase:
-    """Return a base that was got before: `tree` is at a commit of `repository`, and this is its content hash."""
-    return PatchBase(tree.summary, tree, scratch_repository.of_repository(repository, commit)[0], commit, sha256)
+def got_before(tree: Tree, sha256: str) -> PatchBase:
+    """Return a base that `below` gave before, of a git source; `sha256` is the content hash that it had."""
+    location, commit = git_source.location(tree.source.removeprefix("git:"))
+    scratch, _ = scratch_repository.of_repository(location, commit)
+    return PatchBase(tree.summary, tree, scratch, commit, sha256)
 
 
-def _tree(word: str, repository: Path | None, loaded: Config) -> Tree:
-    known = word in loaded.trees or word.partition(":")[0] in selection.SCHEMES
-    if known and (repository is None or not git.find(repository, word)):
-        return selection.tree(loaded, word)
-    git.commit(repository or Path(), word)
-    return selection.tree(loaded, f"git:{(repository or Path()).resolve()}@{word}")
+def tree_of_base(word: str, repository: Path | None, config: Config) -> Tree:
+    """Return the tree that a base's word means; a revision of `repository` comes before a tree of the same name.
+
+    Raises:
+        UsageError: the word is neither a tree nor a revision.
+
+    """
+    if _is_tree(word, config) and not (repository and git.find(repository, word)):
+        return selection.tree(config, word)
+    where = repository or Path()
+    git.commit(where, word)
+    return selection.tree(config, f"git:{where.resolve()}@{word}")
+
+
+def _is_tree(word: str, config: Config) -> bool:
+    return word in config.trees or word.partition(":")[0] in selection.SCHEMES
 
 
 def commits(
@@ -99,92 +140,85 @@ def commits(
 ) -> tuple[str, ...]:
     """Return the commits that patches make, one after the other.
 
+    `absent` are the numbers of the patches that were left out or not given.
+
     Raises:
-        UsageError: one does not apply: which, why, and which of the `others` they would apply to; or that it may need
-            one of those that are `absent`.
+        UsageError: a patch does not apply: which, why, which of the bases `others` the series would apply to, and
+            which of the `absent` patches it may need.
 
     """
     made, refused = on.scratch.apply(on.commit, chosen)
     if refused is None:
         return made
-    before = [str(number) for number in absent if number < refused.patch.number]
-    missed = f"It may need what is not among the patches: {', '.join(before)}. " if before else ""
-    raise UsageError(_says(on, refused), missed + _hint(chosen, others))
+    raise UsageError(_refusal(on, refused), _may_need(refused, absent) + _hint(chosen, others))
 
 
-def _says(on: PatchBase, refused: Refused) -> str:
+def _refusal(on: PatchBase, refused: Refused) -> str:
     reasons = "".join(f"\n    {reason}" for reason in refused.reasons)
     return f"patch {refused.patch.number} does not apply to {on.word}: {refused.patch.subject}{reasons}"
 
 
+def _may_need(refused: Refused, absent: Sequence[int]) -> str:
+    before = [str(number) for number in absent if number < refused.patch.number]
+    return f"It may need what is not among the patches: {', '.join(before)}. " if before else ""
+
+
 def _hint(chosen: Sequence[Patch], others: Sequence[PatchBase]) -> str:
-    for other in others:
-        if other.scratch.apply(other.commit, chosen)[1] is None:
-            return f"All of it applies to {other.word}: --base {other.word}"
-    tried = f" None of {', '.join(other.word for other in others)} takes it, either." if others else ""
+    taking = next((other for other in others if other.applies(chosen)), None)
+    if taking:
+        return f"All of it applies to {taking.word}: --base {taking.word}"
+    names = ", ".join(other.word for other in others)
+    tried = f" None of {names} takes it, either." if others else ""
     return f"Name the base that it was made for with --base, which may be given several times.{tried}"
 
 
-def steps(
-    on: PatchBase, chosen: Sequence[Patch], made: Sequence[str], *, alone: bool, from_scratch: bool
-) -> tuple[tuple[PatchTree, ...], tuple[str, ...]]:
-    """Return a step for each patch, and the commit that each leads to: those `made`, or where it is `alone` its own.
-
-    Unless all are built `from_scratch`, a step says which tree's build it can go on with.
-    """
+def in_order(on: PatchBase, chosen: Sequence[Patch], made: Sequence[str]) -> tuple[AppliedPatch, ...]:
+    """Return each patch as it was applied after all before it; `made` are the commits that they lead to."""
+    digits = _digits(chosen)
     before = (on.commit, *made[:-1])
-    digits = max(2, *(len(str(patch.number)) for patch in chosen))  # names of trees sort as the patches come
-    found = tuple(
-        PatchTree(
-            number=patch.number,
-            subject=patch.subject,
-            tree=f"p{patch.number:0{digits}}",
-            idle=_is_idle(on, earlier, later),
+    return tuple(
+        AppliedPatch(
+            PatchTree(
+                number=patch.number,
+                subject=patch.subject,
+                tree=f"p{patch.number:0{digits}}",
+                idle=on.changes_nothing_built(earlier, later),
+            ),
+            earlier,
+            later,
         )
         for patch, earlier, later in zip(chosen, before, made, strict=True)
     )
-    after = tuple(made)
-    if alone:
-        found, after = _alone(on, chosen, found)
-        before = (on.commit,) * len(after)
-    if from_scratch:
-        return found, after
-    alike = {
-        step.number for step, earlier, later in zip(found, before, after, strict=True) if _may_go_on(on, earlier, later)
-    }
-    return kept_build.going_on(found, alike), after
 
 
-def _may_go_on(on: PatchBase, before: str, after: str) -> bool:
-    changed = on.scratch.changed(before, after)
-    return kept_build.may_go_on(changed) and all(
-        kept_build.reads_the_same(*(on.scratch.read(commit, path) for commit in (before, after))) for path in changed
-    )
+def _digits(chosen: Sequence[Patch]) -> int:
+    """Return how many digits a patch's number takes in its tree's name, so that the names sort as the patches come."""
+    return max(2, *(len(str(patch.number)) for patch in chosen))
 
 
-def _is_idle(on: PatchBase, before: str, after: str) -> bool:
-    changed = on.scratch.changed(before, after)
-    return all(series.is_idle(changed, on.listed(commit)) for commit in (before, after))
-
-
-def _alone(
-    on: PatchBase, chosen: Sequence[Patch], found: Sequence[PatchTree]
-) -> tuple[tuple[PatchTree, ...], tuple[str, ...]]:
-    """Return each patch's step by itself, or with the few that it does not apply without, and the commit of it."""
+def by_themselves(on: PatchBase, chosen: Sequence[Patch], found: Sequence[AppliedPatch]) -> tuple[AppliedPatch, ...]:
+    """Return each patch as it is applied to the base alone, or with the few that it does not apply without."""
+    digits = _digits(chosen)
     by_number = {patch.number: patch for patch in chosen}
 
-    def made(numbers: Sequence[int]) -> tuple[str, ...]:
-        commits, refused = on.scratch.apply(on.commit, [by_number[number] for number in numbers])
-        return () if refused else commits
+    def applies(numbers: Sequence[int]) -> bool:
+        return on.applies([by_number[number] for number in numbers])
 
-    alone: list[PatchTree] = []
-    ends: list[str] = []
-    for step in found:
-        one = made([step.number])
-        needs = () if one else series.needed_patches(list(by_number), step.number, lambda numbers: bool(made(numbers)))
-        ends.append((one or made([*needs, step.number]))[-1])
-        alone.append(step.model_copy(update={"tree": f"a{step.tree[1:]}", "alone": True, "needs": needs}))
-    return tuple(alone), tuple(ends)
+    alone: list[AppliedPatch] = []
+    for applied in found:
+        number = applied.tree.number
+        needs = () if applies([number]) else series.needed_patches(list(by_number), number, applies)
+        made, _ = on.scratch.apply(on.commit, [by_number[one] for one in (*needs, number)])
+        tree = applied.tree.model_copy(update={"tree": f"a{number:0{digits}}", "alone": True, "needs": needs})
+        alone.append(AppliedPatch(tree, on.commit, made[-1]))
+    return tuple(alone)
+
+
+def with_kept_builds(on: PatchBase, found: Sequence[AppliedPatch]) -> tuple[AppliedPatch, ...]:
+    """Return the patches with the tree whose build each can go on with, where only C sources differ."""
+    continued = {one.tree.number for one in found if on.may_continue_build(one.before, one.after)}
+    trees = kept_build.going_on([one.tree for one in found], continued)
+    return tuple(replace(one, tree=tree) for one, tree in zip(found, trees, strict=True))
 
 
 def configure(folder: Path, wanted: Sequence[Tree]) -> None:

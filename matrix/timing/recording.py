@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.engine import agent_volume, images
-from matrix.errors import InfrastructureError, UsageError
-from matrix.runs import execution, store
+from matrix.errors import InfrastructureError, UsageError, did_you_mean
+from matrix.runs import execution, interrupts, locks, schedule, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import Transcript
 from matrix.trees import volumes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matrix.engine.api import Engine
     from matrix.model.cell import Cell
+    from matrix.runs.engine_access import EngineAccess
     from matrix.runs.store import Run
     from matrix.scenario.make_database import Database
     from matrix.scenario.observations import StepFacts
@@ -34,6 +35,23 @@ class Recorded:
     cell: str
     facts: StepFacts
     databases: tuple[Database, ...]
+
+
+def recorded(cell: Cell, step: str, run: str, jobs: int, access: EngineAccess) -> Recorded:
+    """Return a step of a cell as the run of this name recorded it, or without a name recorded now.
+
+    Raises:
+        UsageError: the cell has no such traced step, or the run did not record it.
+        InfrastructureError: there is no engine, or ptrace is forbidden here.
+
+    """
+    names = [planned.name for planned in plan.scenario(cell).steps if planned.commands and planned.commands[0].traced]
+    if step not in names:
+        raise UsageError(f"no traced step {step!r}{did_you_mean(step, names)}", f"There are: {', '.join(names)}.")
+    if run:
+        return of_run(store.find(run), cell.id, step)
+    with interrupts.interruptible(), locks.busy():
+        return record(cell, step, schedule.jobs(jobs, 1), access.connect(), access.say)
 
 
 def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str], None]) -> Recorded:

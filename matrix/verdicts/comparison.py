@@ -10,7 +10,7 @@ from pydantic import Field
 
 from matrix.model.base import Frozen
 from matrix.model.cell import Limits
-from matrix.model.result import ImageIdentity, RequirementVerdict, TreeIdentity
+from matrix.model.result import ImageIdentity, RequirementVerdict, TreeIdentity, Verdict
 
 Arm = Literal["base", "again", "head"]
 ARMS: tuple[Arm, ...] = ("base", "again", "head")
@@ -126,6 +126,11 @@ class ComparisonRun(Frozen):
     left_out: dict[str, str] = Field(default_factory=dict)
     measured: tuple[MeasureResult, ...] = ()
     required: dict[str, RequirementVerdict] = Field(default_factory=dict)
+
+    @property
+    def meets_requirements(self) -> bool:
+        """Whether something was measured and every requirement is met."""
+        return bool(self.measured) and all(verdict == Verdict.PASS for verdict, _ in self.required.values())
 
     def times(self, measure: str, arm: Arm) -> tuple[float, ...]:
         """Return the wall times of an arm in the order of the rounds, in seconds."""

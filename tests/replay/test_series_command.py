@@ -29,8 +29,8 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_a_step_that_fails_on_our_side_is_no_bad_commit(replay: Replay) -> None:
-    assert replay("bisect-step", "no-such-run", "clean").status == STOPS_GIT_BISECT
-    assert replay("bisect-step", replay.name, "clean").status == STOPS_GIT_BISECT
+    assert replay("bisect-step", "no-such-run").status == STOPS_GIT_BISECT
+    assert replay("bisect-step", replay.name).status == STOPS_GIT_BISECT
 
 
 @pytest.mark.parametrize(("good", "bad"), [("HEAD", "HEAD~1"), ("HEAD", "HEAD")])

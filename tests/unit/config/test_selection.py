@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
-from matrix.config import selection
+from matrix.config import load, selection
 from matrix.config.load import Config
 from matrix.errors import UsageError
 from matrix.model.cell import Limits, matches
@@ -10,6 +13,7 @@ from matrix.model.edit import Change, Edit
 from matrix.model.profile import Profile
 from tests.unit.conftest import build, cell, image, tree
 
+LOADED = load.load()
 CHANGE = Change(file="Makefile", find="x")
 
 
@@ -203,3 +207,53 @@ def test_a_glob_that_leaves_out_nothing_is_an_error() -> None:
     assert len(selection.of_profile(own, own.profiles["all"], exclude=["debian-trixie/clang/*"])) < len(ids("*"))
     with pytest.raises(UsageError, match="leaves out no cell"):
         selection.of_profile(own, own.profiles["all"], exclude=["debian-trixy/*"])
+
+
+def test_the_cells_of_a_selection_are_those_of_its_profile_or_of_what_it_names() -> None:
+    asked = selection.Selection(profile="smoke")
+    smoke = LOADED.profiles["smoke"]
+    found = selection.selected(LOADED, asked)
+    assert found.cells == selection.of_profile(LOADED, smoke)
+    assert (found.trees, found.base) == (smoke.trees, "")
+    named = selection.Selection(trees=("7.2",), select=("debian-trixie-min/gcc/minimal",))
+    assert [cell.id for cell in selection.selected(LOADED, named).cells] == ["debian-trixie-min/gcc/minimal@7.2"]
+    assert (asked.is_empty, named.is_empty) == (True, False)
+
+
+def test_with_a_base_each_cell_is_there_on_both_trees_and_the_base_is_the_first_tree() -> None:
+    asked = selection.Selection(trees=("7.3",), select=("debian-trixie-min/gcc/minimal",), base="7.2")
+    found = selection.selected(LOADED, asked)
+    assert [cell.tree.name for cell in found.cells] == ["7.2", "7.3"]
+    assert (found.trees, found.base) == (("7.2", "7.3"), "7.2")
+    assert found.places == {"debian-trixie-min/gcc/minimal"}
+    with pytest.raises(UsageError, match=r"--base 7\.3 is the tree itself"):
+        selection.selected(LOADED, dataclasses.replace(asked, base="7.3"))
+
+
+def test_the_folders_of_a_selection_are_kept_as_absolute_paths() -> None:
+    assert selection.Selection(configs=(Path("own"),)).folders == (str(Path("own").resolve()),)
+
+
+@pytest.mark.parametrize(
+    ("glob", "trees", "found"),
+    [
+        ("debian-trixie-min/gcc/minimal", (), "7.3"),
+        ("debian-trixie-min/gcc/minimal@7.2", (), "7.2"),
+        ("debian-trixie-min/gcc/minimal@7.*", (), "7.3"),
+        ("debian-trixie-min/gcc/minimal", ("7.2",), "7.2"),
+    ],
+)
+def test_one_cell_is_on_the_tree_that_is_named_or_on_the_usual_one(
+    glob: str, trees: tuple[str, ...], found: str
+) -> None:
+    assert selection.one_cell(LOADED, glob, trees).id == f"debian-trixie-min/gcc/minimal@{found}"
+
+
+def test_a_glob_that_selects_several_cells_is_no_one_cell() -> None:
+    with pytest.raises(UsageError, match=r"'debian-\*' selects \d+ cells\n  Name one of: "):
+        selection.one_cell(LOADED, "debian-*")
+
+
+def test_cells_are_found_by_their_ids_on_the_trees_that_words_mean() -> None:
+    ids = [f"debian-trixie-min/gcc/minimal@{tree}" for tree in ("7.3", "7.3+unrefactored")]
+    assert [cell.id for cell in selection.on_trees(LOADED, ids, ["7.3+unrefactored", "7.3"])] == ids

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from matrix.model.build import Build
 from matrix.model.known_failure import KnownFailure
 from matrix.model.result import Finding, Verdict, worst
-from matrix.model.tree import Tree
+from matrix.model.tree import Tree, name_of_source
 from tests.unit.conftest import build, cell, image, known, tree
 
 
@@ -20,7 +20,9 @@ def test_a_cell_is_known_by_image_toolchain_build_and_tree() -> None:
 
 def test_a_tree_is_asked_for_by_its_name_or_by_its_source() -> None:
     assert tree("7.3").asked == "7.3"
-    assert Tree(name="dir-1", summary="dir:/x", source="dir:/x").asked == "dir:/x"
+    by_source = Tree(name=name_of_source("dir:/x"), source="dir:/x")
+    assert by_source.asked == "dir:/x"
+    assert by_source.model_copy(update={"name": "base"}).asked == "base"
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "-first", "a b", "a/b", "a@b", "../x", "a\n"])

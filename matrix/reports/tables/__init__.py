@@ -1,0 +1,32 @@
+"""Tables for people: one module a command, each a pure function from what was found to the parts to print, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from rich.table import Table
+from rich.text import Text
+
+from matrix.untrusted import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rich.console import JustifyMethod
+
+Part: TypeAlias = Table | Text
+"""A table, which fits the width there is, or a line, which is printed whole."""
+
+
+def table(*headings: str, right: Collection[str] = (), no_wrap: Collection[str] = ()) -> Table:
+    """Return an empty table; columns of numbers are aligned to the `right`, a long word is folded elsewhere."""
+    made = Table(box=None, pad_edge=False)
+    for heading in headings:
+        justify: JustifyMethod = "right" if heading in right else "left"
+        made.add_column(heading, justify=justify, no_wrap=heading in no_wrap, overflow="fold")
+    return made
+
+
+def line(text: str, style: str = "") -> Text:
+    """Return text, which a stranger may have written, as one line that can be shown."""
+    return Text(plain(text, lines=False), style)

@@ -1,0 +1,35 @@
+"""The claims of a series, each with what decides it and the answers of the tree and of its base."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from matrix.reports.tables import line
+from matrix.untrusted import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from matrix.verdicts.claims import ClaimRow, Decision
+
+
+def parts(found: Iterable[ClaimRow], tree: str, base: str) -> Iterator[Text]:
+    """Yield the lines of each claim."""
+    for row in found:
+        yield line(f"{_owner(row)}: {row.summary}", "bold")
+        if row.decided_by:
+            yield line(f"  decided by {row.decided_by}")
+        for name, decision in ((tree, row.tree), (base, row.base)):
+            yield Text(plain(f"  {name}: {_answer(decision)}"))
+        if row.same:
+            yield line("  what decides it does not tell the two apart")
+
+
+def _owner(row: ClaimRow) -> str:
+    return f"patch {row.patch}" if row.patch else "series"
+
+
+def _answer(decision: Decision) -> str:
+    return "; ".join(filter(None, (str(decision.answer), decision.figure, decision.why)))

@@ -1,0 +1,46 @@
+"""The machine: what the matrix needs of it and whether it is there, and what is removed from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Protocol
+
+    class Need(Protocol):
+        """Something that the matrix needs of a machine; `found` says what was found, or what to do."""
+
+        @property
+        def what(self) -> str: ...  # noqa: D102
+        @property
+        def found(self) -> str: ...  # noqa: D102
+        @property
+        def is_met(self) -> bool: ...  # noqa: D102
+
+    class Removable(Protocol):
+        """Something in an engine, or a file of a cache."""
+
+        @property
+        def kind(self) -> str: ...  # noqa: D102
+        @property
+        def name(self) -> str: ...  # noqa: D102
+        @property
+        def purpose(self) -> str: ...  # noqa: D102
+
+
+def needs(found: Iterable[Need]) -> Table:
+    """Return the table of what the matrix needs of a machine, and what was found there or what to do."""
+    made = Table(show_header=False, box=None)
+    for need in found:
+        made.add_row(need.what, Text("ok", "green") if need.is_met else Text("missing", "red"), Text(need.found))
+    return made
+
+
+def removals(found: Iterable[Removable], *, dry_run: bool) -> Iterator[str]:
+    """Yield a line for each thing that is removed or, on a dry run, would be."""
+    verb = "would remove" if dry_run else "removing"
+    yield from (f"{verb} {item.kind} {item.name} ({item.purpose})" for item in found)

@@ -1,0 +1,48 @@
+"""The table of planted faults: a row per fault and cell, and the share that the checks killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matrix.reports.tables import line, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from matrix.model.edit import Edit
+    from matrix.reports.tables import Part
+    from matrix.verdicts.mutants import MutantsResult, PlantedFault
+
+
+def parts(found: MutantsResult) -> Iterator[Part]:
+    """Yield the table of planted faults, and the score."""
+    fixed = ("fault", "cell", "check", "fate", "seconds")
+    made = table("fault", "cell", "check", "fate", "finding", "seconds", right=("seconds",), no_wrap=fixed)
+    for row in found.planted:
+        made.add_row(
+            row.fault or "(none)", row.cell, row.check, str(row.fate), line(_finding(row)), f"{row.wall_s:.0f}"
+        )
+    yield made
+    yield line("")
+    yield line(f"{_score(found)}; {found.mean_s:.1f} s a fault, with what was built to plant on")
+
+
+def _finding(row: PlantedFault) -> str:
+    """Return the first finding of the fault's own check, or else of any; without one the reason."""
+    keys = row.killers.get(row.check) or tuple(key for found in row.killers.values() for key in found)
+    if not keys:
+        return row.reason
+    more = f" (+{len(keys) - 1})" if len(keys) > 1 else ""
+    return keys[0] + more
+
+
+def _score(found: MutantsResult) -> str:
+    return "no fault was judged" if found.score is None else f"{found.score:.1%} killed as intended"
+
+
+def fault_lines(faults: Iterable[Edit]) -> Iterator[str]:
+    """Yield two lines a fault: its name and summary, and the check that is to find it where."""
+    for edit in faults:
+        assert edit.expect is not None
+        yield f"{edit.name}: {edit.summary}"
+        yield f"  {edit.expect.check} in {', '.join(edit.expect.cells)}"

@@ -1,0 +1,39 @@
+"""The table of a prediction: a row per number of jobs, and below it what no number of cores can be faster than."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matrix.reports.tables import line, table
+from matrix.trace import simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from matrix.reports.tables import Part
+    from matrix.trace.simulation import Prediction
+
+HEADINGS = ("-j", "predicted s", "measured s", "off", "limited by")
+
+
+def parts(
+    predicted: Mapping[int, Prediction], measured_s: Mapping[int, float], span: Prediction, undeclared: tuple[int, int]
+) -> Iterator[Part]:
+    """Yield the table of a prediction and the lines below it.
+
+    `predicted` and `measured_s` (seconds) are by the number of jobs; `undeclared` says of how many makes the rules are
+    not known, and how many makes there are.
+    """
+    made = table(*HEADINGS, right=HEADINGS[:-1])
+    for jobs, one in predicted.items():
+        limit = line(simulation.limit(one))
+        made.add_row(str(jobs), f"{one.wall_s:.1f}", *_measured(one, measured_s.get(jobs)), limit)
+    yield made
+    unknown, makes = undeclared
+    yield line(f"the rules of {unknown} of {makes} makes are not known: their jobs follow what had ended before them")
+    yield line(f"work {span.work_s:.1f} s of CPU time; span {span.wall_s:.1f} s: no number of cores is faster")
+
+
+def _measured(one: Prediction, wall_s: float | None) -> tuple[str, str]:
+    """Return a measured time, in seconds, and how far the predicted one is off."""
+    return (f"{wall_s:.1f}", f"{one.wall_s / wall_s - 1:+.1%}") if wall_s else ("", "")

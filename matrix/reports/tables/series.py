@@ -1,0 +1,76 @@
+"""The table of a series: a row per patch, and below it what newly fails and from which patch on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from matrix.errors import ExitStatus
+from matrix.reports.tables import line, table
+from matrix.untrusted import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.reports.tables import Part
+    from matrix.verdicts.series import Break, PatchResult, SeriesResult
+
+SHOWN = 3
+
+
+def parts(found: SeriesResult) -> Iterator[Part]:
+    """Yield the table of a series and the lines below it."""
+    made = table("patch", "", "cells", "newly fails", "subject", right=("patch", "cells"))
+    for row in found.rows:
+        cells = str(len(row.held) or "")
+        made.add_row(str(row.step.number), _status(row), cells, _failures(row), line(row.step.subject))
+    yield made
+    looked_at_alone = any(row.step.alone for row in found.rows)
+    for broken in () if looked_at_alone else found.breaks:
+        yield from _break(broken, found)
+    if found.exit_status == ExitStatus.OK:
+        yield line(f"nothing newly fails that {found.base} passed")
+
+
+def _status(row: PatchResult) -> str:
+    """Return a patch's verdict, the tree whose build its cells went on with, and what it was applied with."""
+    words = [_verdict(row)]
+    continued = sorted({held.on for held in row.held if held.on})
+    if continued:
+        words.append(f"on {', '.join(continued)}")
+    if row.step.alone:
+        words.append(_company(row))
+    return " ".join(words)
+
+
+def _verdict(row: PatchResult) -> str:
+    if row.step.idle:
+        return "idle"
+    return str(row.verdict) if row.held else "applies"
+
+
+def _company(row: PatchResult) -> str:
+    """Return which patches a patch that was looked at by itself needs."""
+    needed = ", ".join(map(str, row.step.needs))
+    return f"with {needed}" if needed else "alone"
+
+
+def _failures(row: PatchResult) -> Text:
+    broken = sorted({f"{held.cell}: {said.key}" for held in row.held for said in held.broken})
+    lines = broken[:SHOWN]
+    if len(broken) > SHOWN:
+        lines.append(f"and {len(broken) - SHOWN} more")
+    lines += [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]
+    return Text(plain("\n".join(lines)))
+
+
+def _break(broken: Break, found: SeriesResult) -> Iterator[Text]:
+    """Yield from which patch on a cell newly fails, and with which findings."""
+    last = broken.suspects[-1]
+    subject = next(row.step.subject for row in found.rows if row.step.number == last)
+    since = f"from patch {last} on" if len(broken.suspects) == 1 else f"from one of {broken.suspects} on"
+    until = f" (until patch {broken.mended})" if broken.mended else ""
+    yield line(f"{broken.cell} newly fails {since}{until}: {subject}")
+    more = ", …" if len(broken.keys) > SHOWN else ""
+    yield line(f"  {', '.join(broken.keys[:SHOWN])}{more}")

@@ -1,0 +1,53 @@
+"""The run of planted faults: each fault in copies of the unedited tree's build, in the cells that are to find it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matrix.config import selection
+from matrix.runs import schedule, store
+from matrix.runs.run_kind import MutantsRun
+from matrix.verdicts import mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.config.load import Config
+    from matrix.config.selection import Selection
+    from matrix.model.edit import Edit
+    from matrix.runs.store import Run
+    from matrix.verdicts.mutants import MutantsResult
+
+
+def begin(faults: Sequence[Edit], asked: Selection, config: Config, number: int, jobs: int) -> Run:
+    """Begin a run that plants faults in the tree of a selection; 0 cells at once or jobs of make is what suits.
+
+    Raises:
+        UsageError: there is no such tree.
+
+    """
+    [tree] = asked.trees
+    words = [tree, *(f"{tree}+{fault.name}" for fault in faults)]
+    cells = selection.on_trees(config, mutants.wanted_cells(faults, tree), words)
+    at_once = schedule.workers(number, len({cell.place for cell in cells}))
+    base = selection.tree(config, tree).name
+    kind = MutantsRun(planted=mutants.digests(faults))
+    return store.begin(cells, words, asked.folders, schedule.jobs(jobs, at_once), base=base, kind=kind)
+
+
+def faults_of(run: Run, config: Config) -> tuple[Edit, ...]:
+    """Return the faults that a run plants.
+
+    Raises:
+        UsageError: one of them is no longer there, or is another now.
+
+    """
+    kind = run.settings().kind
+    assert isinstance(kind, MutantsRun)
+    return mutants.faults_of_run(config.edits, kind.planted)
+
+
+def result(run: Run, faults: Sequence[Edit]) -> MutantsResult:
+    """Return what became of the faults of a run."""
+    tree = run.settings().trees[0]
+    return mutants.mutants_result(run.name, tree, faults, {result.id: result for result in run.results()})

@@ -1,0 +1,214 @@
+"""Finds the first commit at which a check newly fails, through `git bisect run` in a repository of our own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix.checks import registry
+from matrix.config import load, selection
+from matrix.errors import InfrastructureError, UsageError, did_you_mean
+from matrix.model.result import Verdict
+from matrix.runs import completion, interrupts, locks, schedule, store
+from matrix.runs.run_kind import BisectRun
+from matrix.series import apply
+from matrix.trees import git, scratch_repository
+from matrix.verdicts import regressions
+from matrix.verdicts.series import BASE
+
+if TYPE_CHECKING:
+    from matrix.config.load import Config
+    from matrix.model.cell import Cell
+    from matrix.model.cell_id import Place
+    from matrix.model.result import CellResult
+    from matrix.runs.engine_access import EngineAccess
+    from matrix.runs.store import Run
+    from matrix.series.apply import PatchBase
+
+
+class BisectStatus(IntEnum):
+    """The exit statuses by which a command answers `git bisect run` (git-bisect(1)); from 128 on git ends."""
+
+    GOOD = 0
+    BAD = 1
+    SKIP = 125
+    STOP = 128
+
+
+@dataclass(frozen=True)
+class BisectRequest:
+    """A bisection as it was asked for: between two revisions of a repository, by a check in the cell of a glob."""
+
+    good: str
+    bad: str
+    cell: str
+    check: str
+    repository: Path
+    configs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """A bisection: its run, the good commit that the others are compared with, and the check."""
+
+    run: Run
+    base: PatchBase
+    check: str
+
+    @property
+    def place(self) -> Place:
+        """The place that commits are run in."""
+        return self.run.settings().cells[0].place
+
+
+@dataclass(frozen=True)
+class FirstBadCommit:
+    """The first commit at which the check newly fails, in a run's cell."""
+
+    run: Run
+    place: Place
+    commit: str
+    author: str
+    subject: str
+
+
+def first_bad_commit(
+    request: BisectRequest, config: Config, number: int, jobs: int, access: EngineAccess
+) -> FirstBadCommit:
+    """Run a bisection and return what it finds.
+
+    Raises:
+        UsageError: the check, the cell or a revision does not exist, the good revision fails or the bad one does not,
+            or git cannot name one commit.
+        InfrastructureError: there is no engine, or a commit could not be run.
+
+    """
+    _refuse_unknown_check(request.check)
+    good, bad = _ends(request)
+    bisection = _begin(request, good, config, jobs, access)
+    with locks.doing(bisection.run):
+        completion.complete(bisection.run, number, access)
+        _refuse_wrong_end(bisection, good, BisectStatus.GOOD, access)
+        _refuse_wrong_end(bisection, bad, BisectStatus.BAD, access)
+        commit = _git_bisect(bisection, bad, access)
+    shown = git.run(request.repository, "show", "--no-patch", "--format=%H%n%an%n%s", commit)
+    name, author, subject = shown.decode(errors="replace").splitlines()
+    return FirstBadCommit(bisection.run, bisection.place, name, author, subject)
+
+
+def _refuse_unknown_check(check: str) -> None:
+    known = registry()
+    if check not in known:
+        raise UsageError(f"no check {check!r}{did_you_mean(check, known)}", f"There are: {', '.join(known)}.")
+
+
+def _ends(request: BisectRequest) -> tuple[str, str]:
+    """Return the commits of the good and of the bad revision."""
+    good, bad = (git.commit(request.repository, revision) for revision in (request.good, request.bad))
+    is_ancestor = git.attempt(request.repository, "merge-base", "--is-ancestor", good, bad).returncode == 0
+    if good == bad or not is_ancestor:
+        raise UsageError(
+            f"{request.bad} does not come after {request.good}",
+            "--good names an ancestor of --bad. Are they swapped?",
+        )
+    return good, bad
+
+
+def _begin(request: BisectRequest, good: str, config: Config, jobs: int, access: EngineAccess) -> Bisection:
+    with interrupts.interruptible():
+        base = apply.base(good, request.repository, config, access.connect(), access.say)
+    cell = _cell(request.cell, base, config)
+    folders = [str(folder.resolve()) for folder in request.configs]
+    kind = BisectRun(check=request.check)
+    run = store.begin([cell], [BASE], folders, schedule.jobs(jobs, 1), base=BASE, kind=kind)
+    own_folder = run.folder / "configs"
+    apply.configure(own_folder, [base.tree])
+    run.save_settings(run.settings().model_copy(update={"configs": (*folders, str(own_folder))}))
+    return Bisection(run, base, request.check)
+
+
+def _cell(glob: str, base: PatchBase, config: Config) -> Cell:
+    found = selection.select(selection.every(config, [base.tree]), [glob.partition("@")[0]])
+    if len(found) > 1:
+        raise UsageError(f"{glob!r} selects {len(found)} cells", f"Name one, as {found[0].place}.")
+    return found[0]
+
+
+def _refuse_wrong_end(bisection: Bisection, commit: str, wanted: BisectStatus, access: EngineAccess) -> None:
+    """Run one end of a bisection and refuse to search if that is not as it was said to be."""
+    hint = f"perf-matrix report {bisection.run.name}"
+    found = status_at(bisection, commit, access)
+    if found == BisectStatus.STOP:
+        raise InfrastructureError(f"{commit[:12]} could not be run", hint)
+    if found != wanted:
+        fault = "does not newly fail" if wanted == BisectStatus.BAD else "cannot be come to"
+        raise UsageError(f"{bisection.check} {fault} at {commit[:12]} in {bisection.place}@{BASE}", hint)
+
+
+def resume(run: Run) -> Bisection:
+    """Return the bisection of a run, as `git bisect run` asks for another of its commits.
+
+    Raises:
+        InfrastructureError: the run is no bisection's, or has not run the good commit.
+
+    """
+    settings = run.settings()
+    good = run.result(settings.cells[0])
+    if not isinstance(settings.kind, BisectRun) or good is None or good.tree is None:
+        raise InfrastructureError(f"run {run.name} has no bisection to go on with", "Begin anew.")
+    config = load.load([Path(folder) for folder in settings.configs])
+    return Bisection(run, apply.got_before(config.trees[BASE], good.tree.sha256), settings.kind.check)
+
+
+def status_at(bisection: Bisection, commit: str, access: EngineAccess) -> BisectStatus:
+    """Run the cell on a commit, unless it has a result, and return what that says to `git bisect run`."""
+    run, base = bisection.run, bisection.base
+    name = BASE if commit == base.commit else f"c{commit[:12]}"
+    cell_id = bisection.place.on(name)
+    if run.result(cell_id) is None:
+        apply.configure(Path(run.settings().configs[-1]), [base.made(name, commit, commit)])
+        run.extend([cell_id], [name])
+        completion.complete(run, 1, access)
+    return status(bisection.check, run.result(bisection.place.on(BASE)), run.result(cell_id), bisection.place, name)
+
+
+def status(check: str, base: CellResult | None, head: CellResult | None, place: Place, tree: str) -> BisectStatus:
+    """Return what a commit's result beside that of the good commit says to `git bisect run` of a check."""
+    compared = regressions.compare_cell(place, tree, base, head)
+    if compared.undecided or head is None:
+        return BisectStatus.STOP
+    if any(said.check == check for said in compared.broken):
+        return BisectStatus.BAD
+    examined = any(one.check == check and one.verdict != Verdict.SKIP for one in head.checks)
+    return BisectStatus.GOOD if examined else BisectStatus.SKIP
+
+
+def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
+    """Return the first bad commit after the good one, by `git bisect run` of the hidden command bisect-step.
+
+    Raises:
+        UsageError: git could not name one, as too many commits could not be built.
+
+    """
+    folder = bisection.run.folder / "configs" / "repository.git"
+    repository = scratch_repository.bisecting(bisection.base.scratch, folder)
+    git.run(repository, "update-ref", "HEAD", bad)
+    git.run(repository, "bisect", "start", "--no-checkout", bad, bisection.base.commit)
+    step = [sys.executable, "-m", "matrix", "bisect-step", bisection.run.name, access.host or ""]
+    argv = git.command(repository, "bisect", "run", *step)
+    done = subprocess.run(
+        argv, check=False, stdout=subprocess.PIPE, env=git.environment(locks.entrusted(bisection.run))
+    )
+    if done.returncode:
+        said = done.stdout.decode(errors="replace").strip()
+        raise UsageError("git bisect did not come to an end", f"It said:\n{said[-2000:]}")
+    return git.commit(repository, "refs/bisect/bad")
+
+
+def bisected_commit() -> str:
+    """Return the commit that git asks for, in the repository that is the current folder."""
+    return git.commit(Path(), "BISECT_HEAD")

@@ -1,0 +1,60 @@
+"""The run that decides the claims of a series: the cells that they name, on the tree and on the tree before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matrix.config import selection
+from matrix.runs import schedule, store
+from matrix.runs.run_kind import ClaimsRun
+from matrix.verdicts import claims
+
+if TYPE_CHECKING:
+    from matrix.config.load import Config
+    from matrix.config.selection import Selection
+    from matrix.errors import ExitStatus
+    from matrix.runs.store import Run
+    from matrix.verdicts.claims import ClaimRow
+
+
+@dataclass(frozen=True)
+class ClaimsResult:
+    """The claims with their answers, on `tree` and on `base`, as these were asked for."""
+
+    run: Run
+    tree: str
+    base: str
+    rows: tuple[ClaimRow, ...]
+    exit_status: ExitStatus
+
+
+def begin(asked: Selection, config: Config, number: int, jobs: int) -> Run:
+    """Begin a run that decides the claims about the tree of a selection, compared with its base.
+
+    0 cells at once or jobs of make is what suits.
+
+    Raises:
+        UsageError: there is no such tree.
+
+    """
+    words = tuple(dict.fromkeys((*asked.trees, asked.base)))
+    names = [selection.tree(config, word).name for word in (*asked.trees, asked.base)]
+    known = config.claims.values()
+    ids = [place.on(name) for place in claims.places(known) for name in names]
+    cells = selection.on_trees(config, ids, words)
+    at_once = schedule.workers(number, len({cell.place for cell in cells}))
+    kind = ClaimsRun(checks=claims.check_names(known))
+    return store.begin(cells, words, asked.folders, schedule.jobs(jobs, at_once), base=names[-1], kind=kind)
+
+
+def result(run: Run, config: Config) -> ClaimsResult:
+    """Return what a run says to each claim, beside the comparisons that were measured on this machine."""
+    words = run.settings().trees
+    tree, base = words[0], words[-1]
+    names = [selection.tree(config, word).name for word in (tree, base)]
+    known = config.claims.values()
+    results = {result.id: result for result in run.results()}
+    rows = claims.claim_rows(known, names[0], names[1], results, store.comparisons())
+    status = claims.exit_status(rows, claims.undecided_cells(known, names, results))
+    return ClaimsResult(run, tree, base, rows, status)

@@ -1,0 +1,119 @@
+"""The gate: a head is compared with its base, cell by cell and, where its profile requires so, in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import files
+from matrix.config import load, selection
+from matrix.model.cell_id import Place
+from matrix.model.result import Verdict
+from matrix.reports import formats
+from matrix.runs import completion, interrupts, locks, schedule, store
+from matrix.runs.run_kind import GateRun
+from matrix.timing import bench
+from matrix.verdicts import requirement
+from matrix.verdicts.comparison import MEASURES
+
+if TYPE_CHECKING:
+    from matrix.config.load import Config
+    from matrix.config.selection import Selection
+    from matrix.model.result import CellResult
+    from matrix.reports import Report
+    from matrix.runs.engine_access import EngineAccess
+    from matrix.runs.store import Run
+    from matrix.timing.bench import Asked
+
+USUAL = Place("debian-trixie/gcc/default")
+"""The place to measure in, where it is one of the gate's."""
+
+
+def begin(asked: Selection, config: Config, pairs: int, number: int, jobs: int) -> Run:
+    """Begin the run of a gate: `asked` has one tree, the head, and a base.
+
+    `number` cells run at once, make with `jobs` jobs in each, 0 for what suits. The requirements of the profile on
+    times are measured, too, in `pairs` rounds; none where that is 0.
+
+    Raises:
+        UsageError: there is no such tree or profile, or no cell is selected.
+
+    """
+    found = selection.selected(config, asked)
+    [head] = [selection.tree(config, word).name for word in asked.trees]
+    require = selection.profile(config, asked.profile).require if pairs else ()
+    sharing = schedule.jobs(jobs, schedule.workers(number, len(found.cells) // 2))
+    kind = GateRun(head=head, require=require, pairs=pairs)
+    return store.begin(found.cells, found.trees, asked.folders, sharing, base=found.base, kind=kind)
+
+
+def complete(run: Run, number: int, access: EngineAccess) -> None:
+    """Run what a gate lacks, and measure what is required of times unless that was done.
+
+    Raises:
+        UsageError: another process is at work on the run, or a tree does not exist.
+        InfrastructureError: pytest or the engine could not do their work.
+
+    """
+    with locks.doing(run):
+        completion.complete(run, number, access)
+        kind = run.settings().kind
+        assert isinstance(kind, GateRun)
+        if kind.require and not run.required():
+            _measure(run, kind, access)
+
+
+def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
+    """Measure base and head in one place and keep what became of each requirement with the run.
+
+    A tree that was not built there has no times: the requirements then stay open, and the report says so.
+    """
+    base = run.settings().base
+    place = measured_place(run)
+    for name in (base, kind.head):
+        if not was_built(run.result(place.on(name))):
+            access.say(f"not measured: {place}@{name} was not built")
+            return
+    asked = what_to_measure(run, kind, place)
+    access.say(f"measuring {', '.join(asked.measures)} in {place}: {kind.pairs} rounds")
+    with interrupts.interruptible():
+        found, _ = bench.compare(asked, access.connect(), access.say)
+    run.save_required(found.required)
+
+
+def measured_place(run: Run) -> Place:
+    """Return the place to measure in: the usual one, or else the first."""
+    places = {cell_id.place for cell_id in run.settings().cells}
+    return USUAL if USUAL in places else min(places)
+
+
+def was_built(result: CellResult | None) -> bool:
+    """Return whether a cell got through its build."""
+    if result is None or not result.steps:
+        return False
+    return all(step.verdict == Verdict.PASS for step in result.steps if step.name == "build")
+
+
+def what_to_measure(run: Run, kind: GateRun, place: Place) -> Asked:
+    """Return the comparison of base and head that the gate's requirements need."""
+    settings = run.settings()
+    config = load.load([Path(folder) for folder in settings.configs])
+    ids = [place.on(name) for name in (settings.base, kind.head)]
+    cells = {cell.id: cell for cell in selection.on_trees(config, ids, settings.trees)}
+    wanted = {requirement.parse(text).measure for text in kind.require}
+    return bench.Asked(
+        base=cells[ids[0]],
+        head=cells[ids[1]],
+        measures=tuple(name for name in MEASURES if name in wanted),
+        pairs=kind.pairs,
+        jobs=schedule.jobs(0, 1),
+        seed=0,
+        required=kind.require,
+        pins=run.pins,
+    )
+
+
+def write_reports(report: Report, folder: Path) -> None:
+    """Write a gate's report in every format into a folder."""
+    for report_format in formats.registry().values():
+        files.write(folder / report_format.file_name, report_format.render(report))

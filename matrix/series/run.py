@@ -1,0 +1,249 @@
+"""The run of a series: from the patches to the cells to run, and from the results to the first patch that breaks."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import paths
+from matrix.config import load, selection
+from matrix.config.selection import Selection
+from matrix.errors import UsageError
+from matrix.runs import completion, interrupts, locks, schedule, store
+from matrix.runs.run_kind import SeriesRun
+from matrix.scenario import perf
+from matrix.series import apply
+from matrix.trees import patches
+from matrix.verdicts import breaks, kept_build, series
+from matrix.verdicts.series import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.config.load import Config
+    from matrix.model.cell import Cell
+    from matrix.model.cell_id import CellId, Place
+    from matrix.model.tree import Tree
+    from matrix.runs.engine_access import EngineAccess
+    from matrix.runs.store import Run
+    from matrix.series.apply import AppliedPatch, PatchBase
+    from matrix.trees.patches import Patch
+    from matrix.verdicts.series import PatchResult, PatchTree, SeriesResult
+
+SMOKE = "smoke"
+
+
+@dataclass(frozen=True)
+class SeriesRequest:
+    """A series as it was asked for.
+
+    `patches` is an mbox, a folder of patches or `A..B`, `bases` are words for trees or revisions of `repository`, the
+    first of which the series is run on. `without` are numbers of patches to leave out. `alone` asks of each patch by
+    itself; `exhaustive` runs every patch in every cell, from scratch. The whole series is run in the cells of
+    `selection`, every patch in those of the glob `each`.
+    """
+
+    patches: str
+    bases: tuple[str, ...]
+    repository: Path | None = None
+    without: frozenset[int] = frozenset()
+    alone: bool = False
+    exhaustive: bool = False
+    selection: Selection = field(default_factory=Selection)
+    each: str = ""
+
+
+@dataclass(frozen=True)
+class AppliedSeries:
+    """A series on its base: each patch and the commits before and after it."""
+
+    base: PatchBase
+    applied: tuple[AppliedPatch, ...]
+
+    @property
+    def patches(self) -> tuple[PatchTree, ...]:
+        """The patches, and the names of the trees that they lead to."""
+        return tuple(one.tree for one in self.applied)
+
+    @property
+    def trees(self) -> tuple[Tree, ...]:
+        """The tree of the base, and that of each patch."""
+        made = (self.base.made(one.tree.tree, one.tree.subject, one.after) for one in self.applied)
+        return (self.base.tree, *made)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of configuration for the trees; the same patches on the same base have the same one."""
+        commits = "".join((self.base.commit, *(one.after for one in self.applied)))
+        return paths.state() / "series" / hashlib.sha256(commits.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class BegunSeries:
+    """A series that was begun: its run, and the word that its base was asked for by."""
+
+    run: Run
+    base: str
+
+
+def begin(request: SeriesRequest, config: Config, number: int, jobs: int, access: EngineAccess) -> BegunSeries:
+    """Apply a series and begin its run: `number` cells at once, make with `jobs` jobs in each, 0 for what suits.
+
+    Raises:
+        UsageError: a patch does not apply, none is left, or none changes what perf is built from.
+        InfrastructureError: there is no engine, or the base's tree could not be got.
+
+    """
+    applied = apply_series(request, config, access)
+    apply.configure(applied.folder, applied.trees)
+    names = [tree.name for tree in applied.trees]
+    configured = replace(config, trees={**config.trees, **{tree.name: tree for tree in applied.trees}})
+    cells = cells_to_run(request, applied.patches, configured)
+    at_once = schedule.workers(number, len({cell.place for cell in cells}))
+    folders = (*request.selection.folders, str(applied.folder.resolve()))
+    kind = SeriesRun(patches=applied.patches)
+    run = store.begin(cells, names, folders, schedule.jobs(jobs, at_once), base=BASE, kind=kind)
+    return BegunSeries(run, applied.base.word)
+
+
+def resume(run: Run) -> BegunSeries:
+    """Return a series whose run was begun before."""
+    config = load.load([Path(folder) for folder in run.settings().configs])
+    return BegunSeries(run, config.trees[BASE].summary)
+
+
+def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -> AppliedSeries:
+    """Apply the patches of a series to its base, one after the other or each by itself.
+
+    Raises:
+        UsageError: a patch does not apply, or none is left.
+        InfrastructureError: there is no engine, or a base's tree could not be got.
+
+    """
+    found = patches.read(request.patches, request.repository)
+    chosen = _chosen(found, request.without)
+    with interrupts.interruptible():
+        engine = access.connect()
+        on, *others = [apply.base(word, request.repository, config, engine, access.say) for word in request.bases]
+    missing = patches.missing(found)
+    commits = apply.commits(on, chosen, others, sorted({*missing, *request.without}))
+    access.say(f"{len(commits)} patch{'es' if len(commits) > 1 else ''} apply to {on.word}")
+    if missing:
+        access.say(f"not among the patches: {', '.join(map(str, missing))}")
+    applied = apply.in_order(on, chosen, commits)
+    if request.alone:
+        applied = apply.by_themselves(on, chosen, applied)
+    if not request.exhaustive:
+        applied = apply.with_kept_builds(on, applied)
+    return AppliedSeries(on, applied)
+
+
+def _chosen(found: Sequence[Patch], without: frozenset[int]) -> list[Patch]:
+    unknown = without - {patch.number for patch in found}
+    if unknown:
+        raise UsageError(f"--without {min(unknown)}: the series has no such patch", f"It has {len(found)}.")
+    chosen = [patch for patch in found if patch.number not in without]
+    if not chosen:
+        raise UsageError("--without leaves no patch", "Leave fewer out.")
+    return chosen
+
+
+def cells_to_run(request: SeriesRequest, found: Sequence[PatchTree], config: Config) -> tuple[Cell, ...]:
+    """Return the cells that a series is run in at first; the search for a first bad patch adds to them.
+
+    Every patch is run in the cells of `each`; in those of the selection the end of the series is, or every patch where
+    the request is exhaustive. Where each patch is looked at alone, there is no end of the series.
+
+    Raises:
+        UsageError: no patch changes what perf is built from, or a glob selects nothing.
+
+    """
+    asked = request.selection
+    profile = selection.profile(config, asked.profile)
+    at_end = [cell.place for cell in selection.of_profile(config, profile, [BASE], asked.select, asked.exclude)]
+    glob = request.each or (at_end[0] if asked.select else config.profiles[SMOKE].select[0])
+    every_base_cell = selection.every(config, [config.trees[BASE]])
+    at_each = {cell.place for cell in selection.select(every_base_cell, [glob])}
+    built = _built(found, exhaustive=request.exhaustive)
+    ids = {place.on(tree) for place in at_each for tree in (BASE, *built)}
+    if not request.alone:
+        at_its_end = built if request.exhaustive else built[-1:]
+        ids |= {place.on(tree) for place in at_end for tree in (BASE, *at_its_end)}
+    trees = [config.trees[name] for name in (BASE, *built)]
+    return tuple(cell for cell in selection.every(config, trees) if cell.id in ids)
+
+
+def _built(found: Sequence[PatchTree], *, exhaustive: bool) -> list[str]:
+    """Return the names of the patches' trees that are worth a build."""
+    built = [patch.tree for patch in found if exhaustive or not patch.idle]
+    if not built:
+        raise UsageError(
+            "no patch changes anything that perf is built from",
+            f"{perf.MANIFEST} lists what perf is built from; --exhaustive builds all the same.",
+        )
+    return built
+
+
+def complete(run: Run, number: int, access: EngineAccess) -> None:
+    """Run what a series lacks, and then what it takes to name the first bad patch in each cell.
+
+    Raises:
+        UsageError: another process is at work on the run, or a tree does not exist.
+        InfrastructureError: pytest or the engine could not do their work.
+
+    """
+    with locks.doing(run):
+        _complete_cells(run, number, access)
+        if not any(patch.alone for patch in _patches(run)):
+            _search(run, number, access)
+
+
+def _search(run: Run, number: int, access: EngineAccess) -> None:
+    while wanted := _next_of_search(run):
+        access.say(f"looking for the first patch: {', '.join(wanted)}")
+        run.extend(wanted)
+        _complete_cells(run, number, access)
+
+
+def _complete_cells(run: Run, number: int, access: EngineAccess) -> None:
+    """Run the cells that the run lacks; build anew from scratch what differs from the build that it went on with."""
+    completion.complete(run, number, access)
+    while doubtful := kept_build.doubtful({result.id: result for result in run.results()}):
+        access.say(f"once more, from scratch: {', '.join(doubtful)}")
+        _require_from_scratch(run, doubtful)
+        completion.complete(run, number, access)
+
+
+def _require_from_scratch(run: Run, cells: Sequence[CellId]) -> None:
+    names = {cell_id.tree for cell_id in cells}
+    changed = tuple(
+        patch.model_copy(update={"may_go_on_with": ""}) if patch.tree in names else patch for patch in _patches(run)
+    )
+    run.save_settings(run.settings().model_copy(update={"kind": SeriesRun(patches=changed)}))
+    for cell_id in cells:
+        run.forget(cell_id)
+
+
+def _next_of_search(run: Run) -> list[CellId]:
+    """Return the cells to run next to find, in each place, the first patch of what newly fails at the end."""
+    rows = _rows(run)
+    places: dict[Place, None] = dict.fromkeys(cell_id.place for cell_id in run.settings().cells)
+    following = {place: breaks.next_row(rows, place) for place in places}
+    return [place.on(rows[row].step.tree) for place, row in following.items() if row is not None]
+
+
+def _patches(run: Run) -> tuple[PatchTree, ...]:
+    kind = run.settings().kind
+    assert isinstance(kind, SeriesRun)
+    return kind.patches
+
+
+def _rows(run: Run) -> tuple[PatchResult, ...]:
+    return series.patch_results(_patches(run), run.settings().cells, {result.id: result for result in run.results()})
+
+
+def result(begun: BegunSeries) -> SeriesResult:
+    """Return what the series comes to, as far as its run has got."""
+    return breaks.series_result(begun.run.name, begun.base, _rows(begun.run))

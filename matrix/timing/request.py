@@ -1,0 +1,80 @@
+"""A comparison as the command line asks for it, turned to what the bench measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matrix.config import selection
+from matrix.errors import UsageError, did_you_mean
+from matrix.runs import schedule
+from matrix.timing.bench import Asked
+from matrix.verdicts import requirement
+from matrix.verdicts.comparison import MEASURES
+
+if TYPE_CHECKING:
+    from matrix.config.load import Config
+    from matrix.model.cell import Cell
+    from matrix.model.cell_id import Place
+
+
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """A comparison as it was asked for.
+
+    `base` and `head` are words for trees. Without `measures` all are measured; `require` and the profile's requirements
+    add those that they are about. `pairs` are the rounds, `seed` that of the random order; 0 `jobs` is what suits.
+    """
+
+    place: Place
+    base: str
+    head: str
+    pairs: int
+    measures: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+    profile: str = ""
+    seed: int = 0
+    jobs: int = 0
+
+    def resolved(self, config: Config) -> Asked:
+        """Return what the bench is to measure.
+
+        Raises:
+            UsageError: there is no such measure, requirement, profile, tree or place, or the profile requires nothing.
+
+        """
+        for name in self.measures:
+            _refuse_unknown_measure(name)
+        required = (*self.require, *_required_by_profile(config, self.profile))
+        wanted = {*self.measures, *(requirement.parse(text).measure for text in required)}
+        return Asked(
+            base=_cell(config, self.place, self.base),
+            head=_cell(config, self.place, self.head),
+            measures=tuple(name for name in MEASURES if name in wanted or not self.measures),
+            pairs=self.pairs,
+            jobs=schedule.jobs(self.jobs, 1),
+            seed=self.seed,
+            required=required,
+        )
+
+
+def _refuse_unknown_measure(name: str) -> None:
+    if name not in MEASURES:
+        raise UsageError(f"no measure {name!r}{did_you_mean(name, MEASURES)}", f"There are: {', '.join(MEASURES)}.")
+
+
+def _required_by_profile(config: Config, name: str) -> tuple[str, ...]:
+    if not name:
+        return ()
+    required = selection.profile(config, name).require
+    if not required:
+        raise UsageError(f"profile {name} requires nothing", "`require` in its file says what it must come to.")
+    return required
+
+
+def _cell(config: Config, place: Place, word: str) -> Cell:
+    tree = selection.tree(config, word)
+    found = selection.select(selection.every(config, [tree]), [place.on(tree.name)])
+    if len(found) > 1:
+        raise UsageError(f"{place!r} selects {len(found)} cells", "--image, --toolchain and --build take a name each.")
+    return found[0]

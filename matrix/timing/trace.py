@@ -1,0 +1,50 @@
+"""The trace of a recorded step: where its time goes, in every view that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matrix import files, paths
+from matrix.timing.prediction import MOST_CORES, graph_of
+from matrix.trace import cost, simulation, timeline, views
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.timing.recording import Recorded
+    from matrix.trace.cost import Account
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A step's cost, and its views, texts by their names."""
+
+    cell: str
+    step: str
+    cost: Account
+    views: dict[str, str]
+
+
+def of_recording(recorded: Recorded) -> Trace:
+    """Return the trace of a recorded step.
+
+    Raises:
+        UsageError: the recording does not give a graph of its jobs.
+
+    """
+    step = recorded.facts.step.name
+    line = timeline.of_step(recorded.facts)
+    spent = cost.account(line)
+    path = simulation.span(graph_of(recorded), MOST_CORES).path
+    known = views.registry().items()
+    texts = {name: view.render(recorded.cell, step, line, spent, path) for name, view in known}
+    return Trace(recorded.cell, step, spent, texts)
+
+
+def write_views(found: Trace, folder: Path | None) -> Path:
+    """Write each view into a folder, or else into one of the step's own, and return the folder."""
+    target = folder or paths.state() / "traces" / found.cell / found.step
+    for name, view in views.registry().items():
+        files.write(target / f"{found.step}{view.suffix}", found.views[name])
+    return target
