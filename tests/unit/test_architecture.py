@@ -33,7 +33,8 @@ def drawn() -> list[list[str]]:
     drawing = PAGE.partition("```\n")[2].partition("```")[0]
     known = {*ROOMS, *GROUND}
     lines = [
-        [word for word in re.split(r"[^\w]+", line.split("   ")[0]) if word in known] for line in drawing.splitlines()
+        [word for word in re.split(r"[^\w]+", re.split(r" {3,}", line)[0]) if word in known]
+        for line in drawing.splitlines()
     ]
     return [line for line in lines if line]
 

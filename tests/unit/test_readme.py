@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from matrix.cli import app
 from matrix.config import load, selection
 from matrix.model.cell_id import CellId
 from matrix.model.result import Verdict
@@ -138,6 +140,14 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         targets = [(page.parent / target).resolve() for target, _ in LINK.findall(page.read_text())]
         waiting += [target for target in targets if target.suffix == ".md" and target not in {*reached, *waiting}]
     assert reached >= set(PAGES)
+
+
+def test_every_command_is_in_the_page_on_using() -> None:
+    page = (ROOT / "docs" / "using.md").read_text()
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    names = {name for name, command in commands.items() if not command.hidden}
+    assert "run" in names
+    assert {name for name in names if f"`perf-matrix {name}`" not in page} == set()
 
 
 def test_every_picture_is_shown_and_small() -> None:
