@@ -1,4 +1,4 @@
-"""Signals that ask for an end."""
+"""Signals that ask a command to end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let each signal that asks for an end raise KeyboardInterrupt, so that nothing is left behind."""
+    """Let each signal that asks for an end raise KeyboardInterrupt, so that nothing is left behind.
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
+    After the first signal SIGINT and SIGHUP are ignored, so that the end is not interrupted in its turn: a terminal's
+    Ctrl-C reaches a command below tox twice, from the terminal and from tox. SIGTERM still cuts the end short.
+    """
     numbers = [signal.SIGINT, signal.SIGTERM]  # a script's background job ignores SIGINT, and would never end
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
         numbers.append(signal.SIGHUP)
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            if number != signal.SIGTERM:
+                signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield

@@ -35,11 +35,14 @@ RUN_VARIABLE = "PERF_MATRIX_RUN"
 QUIET_VARIABLE = "PERF_MATRIX_QUIET"
 """The environment variable that is 1 where a command started the pytest, and prints the report itself."""
 
+COMMAND_VARIABLE = "PERF_MATRIX_RUN_COMMAND"
+"""The environment variable with the words that stand for `perf-matrix run` where something else, as tox, calls it."""
+
 FULL_BYTES = 16 << 10
 """Free space below which a disk counts as full: a result no longer fits."""
 
-END_S = 30
-"""How long pytest and its workers have to end their cells after an interrupt; tox.ini allows for it."""
+END_S, KILL_S = 30, 5
+"""How long pytest and its workers have to end after an interrupt, and after they are killed; tox.ini allows for it."""
 
 
 def run(  # noqa: PLR0913, PLR0917 - all that a run is launched with
@@ -84,12 +87,10 @@ def run(  # noqa: PLR0913, PLR0917 - all that a run is launched with
 
 
 def resume_command(run: Run) -> str:
-    """Return the command that goes on with a run, in the words of whoever typed the one that began it."""
+    """Return the command that goes on with a run, as `perf-matrix gate --resume RUN`."""
     command = run.settings().kind.command
-    environment = os.environ.get("TOX_ENV_NAME")
-    if environment and command == "run":
-        return f"tox -e {environment} -- --resume {run.name}"
-    return f"perf-matrix {command} --resume {run.name}"
+    words = os.environ.get(COMMAND_VARIABLE) if command == "run" else None
+    return f"{words or f'perf-matrix {command}'} --resume {run.name}"
 
 
 @contextlib.contextmanager
@@ -171,7 +172,7 @@ def _environment(run: Run, host: str | None) -> dict[str, str]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Interrupt pytest and its workers, which end their cells and remove their containers; kill what is slow at it."""
-    for number, patience_s in ((signal.SIGINT, END_S), (signal.SIGKILL, 5)):
+    for number, patience_s in ((signal.SIGINT, END_S), (signal.SIGKILL, KILL_S)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

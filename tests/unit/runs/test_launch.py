@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import configparser
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from matrix.config import load
+from matrix.engine import private_engine
+from matrix.errors import InfrastructureError, UsageError
+from matrix.model.cell_id import CellId
+from matrix.runs import launch, locks, store
+from matrix.runs.run_kind import GateRun, MutantsRun, PlainRun
+from tests.unit import conftest as make
+
+if TYPE_CHECKING:
+    from matrix.config.load import Config
+    from matrix.runs.run_kind import RunKind
+
+pytestmark = pytest.mark.usefixtures("places")
+CELL = make.cell()
+
+
+def begin(kind: RunKind, *trees: str) -> store.Run:
+    return store.begin([CELL], trees or ("7.3",), [], 2, kind=kind)
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=20)
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load.load()
+
+
+def test_a_run_is_resumed_by_the_command_that_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(launch.COMMAND_VARIABLE, raising=False)
+    plain, gate = begin(PlainRun()), begin(GateRun(head="7.3"))
+    assert launch.resume_command(plain) == f"perf-matrix run --resume {plain.name}"
+    assert launch.resume_command(gate) == f"perf-matrix gate --resume {gate.name}"
+
+
+def test_what_tox_began_is_resumed_through_tox(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(load.resources() / "tox.ini")
+    lines = dict(line.split(" = ") for line in parser["testenv:matrix"]["set_env"].splitlines() if " = " in line)
+    monkeypatch.setenv(launch.COMMAND_VARIABLE, lines[launch.COMMAND_VARIABLE])
+    plain, gate = begin(PlainRun()), begin(GateRun(head="7.3"))
+    assert launch.resume_command(plain) == f"tox -e matrix -- --resume {plain.name}"
+    assert launch.resume_command(gate) == f"perf-matrix gate --resume {gate.name}"
+
+
+@pytest.mark.parametrize("failure", [UsageError("no tree"), InfrastructureError("no engine"), KeyboardInterrupt()])
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_run_that_ends_early_is_kept_and_its_resumption_named_where_a_cell_was_begun(
+    monkeypatch: pytest.MonkeyPatch, failure: BaseException, *, begun: bool
+) -> None:
+    run = begin(PlainRun())
+    if begun:
+        run.progress(CELL.id, "build")
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(private_engine, "ensure", fail)
+    where = console()
+    with pytest.raises(type(failure)):
+        launch.run(run, (CELL.id,), 1, None, where)
+    assert run.folder.is_dir() == begun
+    assert isinstance(where.file, io.StringIO)
+    told = f"what is done is kept, cell by cell; to go on: {launch.resume_command(run)}\n" if begun else ""
+    assert where.file.getvalue() == told
+    assert not locks.is_being_done(run)
+
+
+def test_a_run_is_not_begun_beside_a_measurement() -> None:
+    run = begin(PlainRun())
+    with locks.measuring(), pytest.raises(UsageError, match="a comparison is being measured"):
+        launch.run(run, (CELL.id,), 1, None, console())
+    assert not run.folder.exists()
+
+
+def test_the_trees_of_wanted_cells_are_got_once_each(config: Config) -> None:
+    run = begin(PlainRun(), "7.3", "7.2", "7.3", "6.12")
+    wanted = [CellId("i/gcc/b@7.3"), CellId("i/clang/b@7.3"), CellId("i/gcc/b@6.12")]
+    needed = launch._needed_trees(run.settings(), wanted, config)
+    assert [tree.name for tree in needed] == ["7.3", "6.12"]
+
+
+def test_faults_are_planted_in_the_tree_without_them(config: Config) -> None:
+    run = begin(MutantsRun(planted={"clean-forgets-beauty": "1"}), "7.3+clean-forgets-beauty")
+    needed = launch._needed_trees(run.settings(), [CellId("i/gcc/b@7.3+clean-forgets-beauty")], config)
+    assert [tree.name for tree in needed] == ["7.3"]
+    assert needed[0].edits == ()
