@@ -24,9 +24,9 @@ class DecidedBy(Frozen):
 
     @model_validator(mode="after")
     def _can_be_refuted(self) -> DecidedBy:
-        bounded = self.figure_is or self.saves
-        refutable = self.refuted_by or (self.figure and bounded)
-        if not refutable:
+        has_bound = bool(self.figure_is or self.saves)
+        has_bounded_figure = bool(self.figure) and has_bound
+        if not self.refuted_by and not has_bounded_figure:
             raise ValueError("refuted_by, or figure with figure_is or saves, is needed")
         return self
 
@@ -57,8 +57,8 @@ class Claim(Frozen):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Claim:
-        deciders = [decider for decider in (self.decided_by, self.measured_by) if decider]
-        has_no_answer = not deciders and not self.undecided
-        if len(deciders) > 1 or has_no_answer:
+        answers = bool(self.decided_by) + bool(self.measured_by)
+        is_undecided = answers == 0 and bool(self.undecided)
+        if answers != 1 and not is_undecided:
             raise ValueError("one of decided_by, measured_by and undecided is needed")
         return self

@@ -23,3 +23,8 @@ class KnownFailure(Frozen):
     why: str = Field(min_length=1)
     evidence: str = Field(min_length=1)
     intermittent: bool = False
+
+    @property
+    def required_findings(self) -> tuple[str, ...]:
+        """The globs each of which must match a finding, or the failure is gone: none, where it is intermittent."""
+        return () if self.intermittent else self.findings

@@ -183,6 +183,11 @@ class CellResult(Frozen):
         """The name of the tree whose kept build this one continued from; empty for a build from scratch."""
         return self.gone_on.tree if self.gone_on else ""
 
+    @property
+    def failed_checks(self) -> list[CheckResult]:
+        """The checks that a report lists as failures: those that fail and those that cannot decide."""
+        return [check for check in self.checks if check.verdict.fails]
+
     def check(self, name: str) -> CheckResult | None:
         """Return the result of the check of this name, if it is among the cell's."""
         return next((check for check in self.checks if check.check == name), None)

@@ -95,7 +95,8 @@ def _continued_builds(cells: Sequence[CellResult]) -> list[str]:
     if not trees:
         return []
     names = ", ".join(sorted(set(trees)))
-    return [f"{count(len(trees), 'cell')} continued from the kept build of {names}: no build of theirs is from scratch"]
+    number = count(len(trees), "cell")
+    return [f"{number} continued from the kept build of {names}: no build of theirs is from scratch"]
 
 
 def exit_status(report: Report) -> ExitStatus:
@@ -106,11 +107,14 @@ def exit_status(report: Report) -> ExitStatus:
     if report.gate:
         return _gate_status(report.verdict)
     verdicts = {cell.verdict for cell in report.cells}
-    if any(verdict.fails for verdict in verdicts):
+    if not verdicts.isdisjoint({Verdict.FAIL, Verdict.INCONCLUSIVE}):
         return ExitStatus.CELLS_FAILED
-    if report.missing or not report.cells or Verdict.ERROR in verdicts:
+    is_incomplete = bool(report.missing) or not verdicts
+    if is_incomplete or Verdict.ERROR in verdicts:
         return ExitStatus.INFRASTRUCTURE
-    return ExitStatus.CELLS_FAILED if verdicts == {Verdict.SKIP} else ExitStatus.OK
+    if verdicts == {Verdict.SKIP}:
+        return ExitStatus.CELLS_FAILED
+    return ExitStatus.OK
 
 
 def _gate_status(verdict: Verdict) -> ExitStatus:

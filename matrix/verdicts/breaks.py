@@ -23,13 +23,12 @@ def next_row(rows: Sequence[PatchResult], place: str) -> int | None:
     left to find.
     """
     broken = _broken_keys(rows, place)
-    if not broken:
-        return None
-    tried = {row for row, patch in enumerate(rows) if patch.comparison(place)}
-    for key in sorted(broken[max(broken)]):
-        open_rows = [row for row in _rows_before_first(rows, broken, key) if row not in tried]
-        if open_rows:
-            return open_rows[len(open_rows) // 2]
+    last_broken = broken[max(broken)] if broken else frozenset()
+    for key in sorted(last_broken):
+        before = _rows_before_first(rows, broken, key)
+        untried = [row for row in before if rows[row].comparison(place) is None]
+        if untried:
+            return untried[len(untried) // 2]
     return None
 
 
@@ -53,12 +52,12 @@ def _breaks(rows: Sequence[PatchResult], place: str) -> Iterator[Break]:
 
 def _broken_keys(rows: Sequence[PatchResult], place: str) -> dict[int, frozenset[str]]:
     """Return the keys of what newly fails in a cell, by each row in which it was run and decided."""
-    comparisons = {row: patch.comparison(place) for row, patch in enumerate(rows)}
-    return {
-        row: frozenset(broken.key for broken in comparison.broken)
-        for row, comparison in comparisons.items()
-        if comparison and not comparison.undecided
-    }
+    broken = {}
+    for row, patch in enumerate(rows):
+        comparison = patch.comparison(place)
+        if comparison and not comparison.undecided:
+            broken[row] = frozenset(each.key for each in comparison.broken)
+    return broken
 
 
 def _first_row(broken: Mapping[int, frozenset[str]], key: str) -> int:

@@ -1,4 +1,4 @@
-"""Two trees' times side by side: what is measured, what was, and what it came to. Pure."""
+"""Comparisons of two trees' times: the measures, the samples, and the nouns of their statistics. Pure."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ MEASURES = {
     "generate": "jevents alone, by the build's own command",
     "tables": "the compilation of the event tables alone, all units at once",
 }
-"""What can be measured, in the order in which it is."""
+"""The measures with their meaning, in the order in which they are taken."""
 
 FEWEST_PAIRS = 6
-"""With five, 2 of 2**5 flips are as extreme as all signs the same: p is 0.0625, and the range covers 94 % only."""
+"""The fewest pairs that can prove anything.
+
+Of five pairs, 2 of 2**5 flips are as extreme as all signs the same: p is 0.0625, and their range covers 94 % only.
+"""
 MOST_PAIRS = 1000
 
 _Z = 1.96 + 0.84
 
 
 class Difference(StrEnum):
-    """What the head is, compared with the base."""
+    """The head's time compared with the base's."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -40,14 +43,14 @@ class Difference(StrEnum):
 
 
 class Comparison(Frozen):
-    """What one measure came to; `base_s` and `head_s` are medians in seconds, `pairs` is the number of rounds.
+    """The statistics of one measure; `base_s` and `head_s` are medians in seconds, `pairs` is the number of rounds.
 
     `ratio` is head by base: exp of the median of the log ratios, with `low` and `high` as its 95 % interval. `aa_ratio`
-    is the same of the base by itself, and `floor` (1 or more) how far from 1 the interval of that reaches. `low`,
+    is the ratio of the base by itself, and `floor` (1 or more) the distance from 1 that its interval reaches. `low`,
     `high` and `floor` are None below FEWEST_PAIRS, which have no such interval. `p_value` is two-sided. `spread` is the
-    standard deviation of one log ratio, robustly, head's or A/A's, the larger. `pairs_needed` is about how
-    many pairs it takes to claim the difference that was seen, more than there were where it is not claimed; None where
-    that is beyond MOST_PAIRS.
+    robust standard deviation of one log ratio: of the head's or of the A/A pair's, the larger. `pairs_needed` is the
+    approximate number of pairs that it takes to claim the difference: more than there were where the difference is not
+    claimed, None where the number exceeds MOST_PAIRS.
     """
 
     measure: str
@@ -66,7 +69,7 @@ class Comparison(Frozen):
 
 
 class Counted(Frozen):
-    """What does not vary from run to run, counted in one traced run of a measure."""
+    """Numbers of processes in one traced run of a measure; they do not vary from run to run."""
 
     processes: int
     shell_processes: int
@@ -87,14 +90,14 @@ class Sample(Frozen):
 
 
 class Side(Frozen):
-    """One of the two trees, with what was counted of each measure that processes are counted of."""
+    """One of the two trees, with the numbers of processes of each measure of which they are counted."""
 
     tree: TreeIdentity
     counted: dict[str, Counted] = Field(default_factory=dict)
 
 
 class MeasureResult(Frozen):
-    """What a measure came to: the comparison, and the medians of user and system time, in seconds."""
+    """The result of one measure: the comparison, and the medians of user and system time together, in seconds."""
 
     comparison: Comparison
     base_cpu_s: float
@@ -102,10 +105,10 @@ class MeasureResult(Frozen):
 
 
 class ComparisonRun(Frozen):
-    """One invocation of `perf-matrix compare`: all that was measured, where and of what.
+    """One invocation of `perf-matrix compare`: its samples and results, its trees, and the machine.
 
-    `left_out` maps measures that one of the trees does not have to the reason; `required` each requirement to its
-    verdict and the reason.
+    `left_out` maps each measure that one of the trees does not have to the reason; `required` maps the text of each
+    requirement to the verdict on it.
     """
 
     schema_version: Literal[1] = 1
@@ -134,23 +137,27 @@ class ComparisonRun(Frozen):
 
     def times(self, measure: str, arm: Arm) -> tuple[float, ...]:
         """Return the wall times of an arm in the order of the rounds, in seconds."""
-        found = [sample for sample in self.samples if (sample.measure, sample.arm) == (measure, arm)]
-        return tuple(sample.wall_s for sample in sorted(found, key=lambda sample: sample.round))
+        samples = [sample for sample in self.samples if (sample.measure, sample.arm) == (measure, arm)]
+        return tuple(sample.wall_s for sample in sorted(samples, key=lambda sample: sample.round))
 
     def cpu(self, measure: str, arms: tuple[Arm, ...]) -> tuple[float, ...]:
         """Return the CPU times of arms, in seconds."""
-        found = [sample for sample in self.samples if sample.measure == measure and sample.arm in arms]
-        return tuple(sample.user_s + sample.system_s for sample in found)
+        samples = [sample for sample in self.samples if sample.measure == measure]
+        return tuple(sample.user_s + sample.system_s for sample in samples if sample.arm in arms)
 
 
 def pairs_to_decide(effect: float, spread: float, more_than: int = 0) -> int | None:
-    """Return about how many pairs tell `effect` from 0, both as logarithms; None where that is beyond MOST_PAIRS.
+    """Return the approximate number of pairs that tell `effect` from 0; None where it exceeds MOST_PAIRS.
 
-    pi / 2 * (z * spread / effect)**2, from the variance of a normal sample's median, pi / 2 * spread**2 / n (Kendall
-    and Stuart, The Advanced Theory of Statistics, volume 1). z is 1.96 for the interval and 0.84 for four sessions of
-    five, were effect and spread exact (two of three simulated ones). Never fewer than FEWEST_PAIRS, and more than
-    `more_than`, those that did not decide.
+    Effect and spread are logarithms. The number is pi / 2 * (z * spread / effect)**2, from the variance of a normal
+    sample's median, pi / 2 * spread**2 / n (Kendall and Stuart, The Advanced Theory of Statistics, volume 1). z is 1.96
+    for the interval and 0.84 for four sessions of five, were effect and spread exact (two of three simulated ones). The
+    number is at least FEWEST_PAIRS and more than `more_than`, the number of pairs that did not decide.
     """
-    if not effect or abs(effect) < _Z * spread * math.sqrt(math.pi / 2 / MOST_PAIRS) or more_than >= MOST_PAIRS:
+    smallest_effect = _Z * spread * math.sqrt(math.pi / 2 / MOST_PAIRS)
+    if not effect or abs(effect) < smallest_effect:
         return None
-    return max(math.ceil(math.pi / 2 * (_Z * spread / effect) ** 2), FEWEST_PAIRS, more_than + 1)
+    if more_than >= MOST_PAIRS:
+        return None
+    pairs = math.ceil(math.pi / 2 * (_Z * spread / effect) ** 2)
+    return max(pairs, FEWEST_PAIRS, more_than + 1)

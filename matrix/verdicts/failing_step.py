@@ -10,6 +10,7 @@ from matrix.model.result import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matrix.checks import Check
     from matrix.model.result import CellResult
 
 
@@ -19,16 +20,25 @@ def failing_step(result: CellResult) -> str:
     The first step that failed itself goes before the first that a failed check owns, and that before the last that a
     failed check needs.
     """
-    for step in result.steps:
-        if step.verdict == Verdict.FAIL:
-            return step.name
-    checks = registry()
-    names = [check.check for check in result.checks if check.verdict == Verdict.FAIL]
-    failed = [checks[name] for name in names if name in checks]
-    owned = {step for check in failed for step in check.owns}
-    needed = {step for check in failed for step in check.needs}
+    failed = [step.name for step in result.steps if step.verdict == Verdict.FAIL]
+    if failed:
+        return failed[0]
+    return _step_of_failed_check(result)
+
+
+def _step_of_failed_check(result: CellResult) -> str:
+    checks = _failed_checks(result)
+    owned = set[str]().union(*(check.owns for check in checks))
+    needed = set[str]().union(*(check.needs for check in checks))
     ran = [step.name for step in result.steps if step.verdict != Verdict.SKIP]
     return _first_in(ran, owned) or _first_in(reversed(ran), needed)
+
+
+def _failed_checks(result: CellResult) -> list[Check]:
+    """Return the failed checks of a cell that this version has."""
+    checks = registry()
+    names = [check.check for check in result.checks if check.verdict == Verdict.FAIL]
+    return [checks[name] for name in names if name in checks]
 
 
 def _first_in(names: Iterable[str], wanted: set[str]) -> str:

@@ -35,17 +35,26 @@ def check_result(check: Check, observations: Observations, known: Sequence[Known
     A failed step that the check owns is its finding. A check is skipped where a step that it needs failed or was not
     run, and where it examines processes that could not be followed.
     """
-    for name in (*check.owns, *check.needs):
-        step = observations.steps.get(name)
-        if step and step.failure and name in check.owns:
+    obstacle = _first_obstacle(check, observations)
+    if obstacle:
+        step = observations.steps.get(obstacle)
+        if step and obstacle in check.owns:
             examined = Examined((_failed_step(step),), examined=1)
             return _with_known_failures(check, observations, examined, known)
-        if step is None or step.failure:
-            return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=_why_not_run(name, observations))
+        return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=_why_not_run(obstacle, observations))
     if check.processes and not observations.steps["build"].traced:
         reason = "ptrace is forbidden here, so what was run cannot be seen"
         return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=reason)
     return _with_known_failures(check, observations, check.examine(observations), known)
+
+
+def _first_obstacle(check: Check, observations: Observations) -> str:
+    """Return the first of the steps that a check owns or needs that failed or was not run; empty where all are done."""
+    for name in (*check.owns, *check.needs):
+        step = observations.steps.get(name)
+        if step is None or step.failure:
+            return name
+    return ""
 
 
 def cell_verdict(checks: Sequence[CheckResult]) -> Verdict:
@@ -55,11 +64,12 @@ def cell_verdict(checks: Sequence[CheckResult]) -> Verdict:
 
 def _why_not_run(step: str, observations: Observations) -> str:
     """Return why a check cannot look at a step: it is not in the scenario, or an earlier step failed."""
-    if step not in {planned.name for planned in observations.scenario.steps}:
+    planned = {planned.name for planned in observations.scenario.steps}
+    failed = [facts for facts in observations.steps.values() if facts.failure]
+    if step not in planned:
         return f"this build has no step {step}"
-    for facts in observations.steps.values():
-        if facts.failure:
-            return f"step {facts.step.name} failed: {facts.failure}"
+    if failed:
+        return f"step {failed[0].step.name} failed: {failed[0].failure}"
     return f"step {step} was not run"
 
 
@@ -118,12 +128,15 @@ def _marked_known(finding: Finding, entries: Iterable[KnownFailure]) -> Finding:
 
 def _gone_entries(entries: Iterable[KnownFailure], findings: Sequence[Finding]) -> Iterator[Finding]:
     """Yield a finding for each listed one that does not occur, unless it comes and goes."""
+    keys = [finding.key for finding in findings]
     for entry in entries:
-        if entry.intermittent:
-            continue
-        for pattern in entry.findings:
-            if not any(fnmatchcase(finding.key, pattern) for finding in findings):
+        for pattern in entry.required_findings:
+            if not _matches_any(pattern, keys):
                 yield _gone_entry(pattern, entry)
+
+
+def _matches_any(pattern: str, keys: Iterable[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for key in keys)
 
 
 def _gone_entry(pattern: str, entry: KnownFailure) -> Finding:

@@ -80,15 +80,21 @@ def select_faults(edits: Mapping[str, Edit], tree: str, globs: Sequence[str]) ->
         UsageError: the tree has no fault, or a glob matches none.
 
     """
-    faults = sorted((edit for edit in edits.values() if _is_fault_for(edit, tree)), key=lambda edit: edit.name)
+    faults = [edits[name] for name in sorted(edits) if _is_fault_for(edits[name], tree)]
     if not faults:
         raise UsageError(f"no fault is meant for tree {tree!r}", "`trees` in configs/edits names what each applies to.")
     names = [edit.name for edit in faults]
     for glob in globs:
-        if not _matches_any([glob], names):
-            near = did_you_mean(glob, names)
-            raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
-    return tuple(edit for edit in faults if not globs or _matches_any(globs, [edit.name]))
+        _refuse_unmatched(glob, names)
+    if not globs:
+        return tuple(faults)
+    return tuple(edit for edit in faults if _matches_any(globs, [edit.name]))
+
+
+def _refuse_unmatched(glob: str, names: Sequence[str]) -> None:
+    if not _matches_any([glob], names):
+        near = did_you_mean(glob, names)
+        raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
 
 
 def _is_fault_for(edit: Edit, tree: str) -> bool:
@@ -189,11 +195,12 @@ def _detection(
     edit: Edit, expect: Expected, check: CheckResult | None, killers: Mapping[str, tuple[str, ...]]
 ) -> Detection:
     """Return whether a fault was killed, by the result of the check that must find it and the alarms of every check."""
+    is_killed = bool(killers)
     if edit.equivalent:
-        return Detection.NOT_EQUIVALENT if killers else Detection.EQUIVALENT
+        return Detection.NOT_EQUIVALENT if is_killed else Detection.EQUIVALENT
     if check and _has_all_findings(check, expect):
         return Detection.KILLED
-    return Detection.KILLED_BY_ANOTHER if killers else Detection.SURVIVED
+    return Detection.KILLED_BY_ANOTHER if is_killed else Detection.SURVIVED
 
 
 def _has_all_findings(check: CheckResult, expect: Expected) -> bool:
@@ -238,10 +245,9 @@ def exit_status(found: MutantsResult) -> ExitStatus:
     INFRASTRUCTURE where a cell is an error, or no fault was decided.
     """
     detections = {row.fate for row in found.planted}
+    score = WANTED_SCORE if found.score is None else found.score
     is_alarmed = not detections.isdisjoint({Detection.ALARM, Detection.NOT_EQUIVALENT})
-    is_too_low = found.score is not None and found.score < WANTED_SCORE
-    if is_alarmed or is_too_low:
+    if is_alarmed or score < WANTED_SCORE:
         return ExitStatus.CELLS_FAILED
-    if Detection.ERROR in detections or found.score is None:
-        return ExitStatus.INFRASTRUCTURE
-    return ExitStatus.OK
+    is_undecided = found.score is None or Detection.ERROR in detections
+    return ExitStatus.INFRASTRUCTURE if is_undecided else ExitStatus.OK

@@ -1,6 +1,6 @@
-"""The statistics of paired timings of builds: when to measure what, whether a difference is real, is it enough. Pure.
+"""The statistics of paired timings of builds: the order of measurements, and whether a difference is real. Pure.
 
-A session measures in each round the base, the base again (the A/A pair) and the head. What is compared are the natural
+A session measures in each round the base, the base again (the A/A pair) and the head. The statistics are of natural
 logarithms of ratios of times of one round, so that drift over the session cancels and half is as far from 1 as double.
 """
 
@@ -31,8 +31,8 @@ SEED = 0
 def schedule(pairs: int, seed: int) -> tuple[tuple[Arm, ...], ...]:
     """Return the order of the arms in each of `pairs` rounds, the same for the same seed.
 
-    It is random in blocks: after every three rounds each arm was first, second and third equally often, after every six
-    each of the six orders was there once.
+    The order is random in blocks: after every three rounds each arm was first, second and third equally often, after
+    every six each of the six orders was there once.
 
     Raises:
         ValueError: there is no round.
@@ -51,7 +51,7 @@ def schedule(pairs: int, seed: int) -> tuple[tuple[Arm, ...], ...]:
 
 
 def compare(measure: str, base: Sequence[float], again: Sequence[float], head: Sequence[float]) -> Comparison:
-    """Return what the times of a session say of the head; each is in seconds, one per round, in the order of rounds.
+    """Return the comparison of a session's times, in seconds, one for each round, in the order of rounds.
 
     A difference is claimed where the interval excludes 1, the effect exceeds the A/A floor and p is at most LEVEL.
 
@@ -59,10 +59,7 @@ def compare(measure: str, base: Sequence[float], again: Sequence[float], head: S
         ValueError: there is no time, not as many of each, or one that is not a positive number.
 
     """
-    if not len(base) == len(again) == len(head) > 0:
-        raise ValueError(f"{measure}: {len(base)}, {len(again)} and {len(head)} times are not the same number of each")
-    if not all(0 < time_s < math.inf for time_s in itertools.chain(base, again, head)):
-        raise ValueError(f"{measure}: a time is not a positive number of seconds")
+    _refuse_bad_times(measure, base, again, head)
     ratios, aa_ratios = _log_ratios(head, base), _log_ratios(again, base)
     effect, interval, aa_interval = float(np.median(ratios)), _interval(ratios), _interval(aa_ratios)
     floor = max(abs(limit) for limit in aa_interval) if aa_interval else None
@@ -86,6 +83,13 @@ def compare(measure: str, base: Sequence[float], again: Sequence[float], head: S
     )
 
 
+def _refuse_bad_times(measure: str, base: Sequence[float], again: Sequence[float], head: Sequence[float]) -> None:
+    if not len(base) == len(again) == len(head) > 0:
+        raise ValueError(f"{measure}: {len(base)}, {len(again)} and {len(head)} times are not the same number of each")
+    if not all(0 < time_s < math.inf for time_s in itertools.chain(base, again, head)):
+        raise ValueError(f"{measure}: a time is not a positive number of seconds")
+
+
 def _log_ratios(times_s: Sequence[float], base_s: Sequence[float]) -> NDArray[np.float64]:
     """Return one logarithm per pair, to 12 digits, so that ratios that are equal but for their last bit are equal."""
     return np.round(np.log(np.asarray(times_s, np.float64)) - np.log(np.asarray(base_s, np.float64)), 12)
@@ -94,8 +98,9 @@ def _log_ratios(times_s: Sequence[float], base_s: Sequence[float]) -> NDArray[np
 def _interval(ratios: NDArray[np.float64]) -> tuple[float, float] | None:
     """Return the 95 % bootstrap interval of the median of `ratios`, one per pair; None below FEWEST_PAIRS.
 
-    It is BCa, or the percentiles of the same resamples where the middle values are equal, which leaves BCa's
-    acceleration without a value, as the median is the same whichever pair is left out. All equal give that very value.
+    The interval is BCa (bias-corrected and accelerated). Where the middle values are equal, the median is the same
+    whichever pair is left out, so BCa's acceleration has no value: then the interval is the percentiles of the same
+    resamples. Ratios that are all equal give an interval of that very value.
     """
     pairs = len(ratios)
     if pairs < FEWEST_PAIRS:
@@ -113,11 +118,12 @@ def _interval(ratios: NDArray[np.float64]) -> tuple[float, float] | None:
 
 
 def _sign_flip(ratios: NDArray[np.float64]) -> float:
-    """Return the two-sided p of the `ratios`, one per pair, being as likely to have the other sign.
+    """Return the two-sided p of a permutation test of `ratios`, one per pair: each is as likely to have the other sign.
 
-    The statistic is their sum, each cut off at the median of their sizes, which no flip changes. So a build that was
-    disturbed says no more than another; in a plain sum, or one of ranks, it outweighs several that agree. Every flip is
-    made where there are at most RESAMPLES, up to 13 pairs; then as many random ones, to which what was seen is added.
+    The statistic is their sum, each cut off at the median of their sizes, which no flip changes. So a disturbed build
+    has no more weight than another; in a plain sum, or one of ranks, it outweighs several that agree. Up to 13 pairs
+    have at most RESAMPLES flips, each of which is made; of more pairs as many random flips are made, and the observed
+    signs are added to them.
     """
     if len(ratios) == 1:
         return 1.0
@@ -137,6 +143,10 @@ def _spread(ratios: NDArray[np.float64]) -> float:
 
 
 def _answer(effect: float, interval: tuple[float, float] | None, floor: float | None, p_value: float) -> Difference:
-    if interval is None or floor is None or interval[0] <= 0 <= interval[1] or abs(effect) <= floor or p_value > LEVEL:
+    if interval is None or floor is None:
+        return Difference.INCONCLUSIVE
+    excludes_equality = not interval[0] <= 0 <= interval[1]
+    exceeds_floor = abs(effect) > floor
+    if not (excludes_equality and exceeds_floor and p_value <= LEVEL):
         return Difference.INCONCLUSIVE
     return Difference.FASTER if effect < 0 else Difference.SLOWER

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from matrix.model.base import Frozen
 from matrix.model.cell_id import CellId, Place
-from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict, Verdict
+from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict, Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,6 +65,13 @@ class CellComparison(Frozen):
         return self.cell.on(self.tree)
 
     @property
+    def verdict(self) -> Verdict:
+        """FAIL where the tree is to blame for a finding, ERROR where the cell is undecided, else PASS."""
+        if self.broken:
+            return Verdict.FAIL
+        return Verdict.ERROR if self.undecided else Verdict.PASS
+
+    @property
     def lost_cell(self) -> Finding | None:
         """The finding that the cell as a whole is skipped on the tree alone, if it is."""
         findings = [broken.finding for broken in self.broken]
@@ -99,22 +106,12 @@ class Gate(Frozen):
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL for anything broken, ERROR where a cell is undecided or no check examined anything, else PASS.
-
-        A requirement that is not met is as bad as a cell of the same verdict; INCONCLUSIVE is worse than PASS alone.
-        """
-        requirements = {required.verdict for required in self.required.values()}
-        if Verdict.FAIL in requirements or any(comparison.broken for comparison in self.held):
-            return Verdict.FAIL
-        if Verdict.ERROR in requirements or not self._is_decided:
-            return Verdict.ERROR
-        return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in requirements else Verdict.PASS
-
-    @property
-    def _is_decided(self) -> bool:
-        examined = any(comparison.examined for comparison in self.held)
-        undecided = any(comparison.undecided for comparison in self.held)
-        return examined and not undecided
+        """The worst verdict of the cells and of the requirements; an ERROR where no check examined anything."""
+        verdicts = [comparison.verdict for comparison in self.held]
+        verdicts += [required.verdict for required in self.required.values()]
+        if not any(comparison.examined for comparison in self.held):
+            verdicts.append(Verdict.ERROR)
+        return worst(verdicts)
 
 
 def compare_trees(
@@ -189,9 +186,11 @@ def _head_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tupl
     mended_on_base = _gone_patterns(base)
     new = _Blame.UNSEEN if base is None or base.skipped else _Blame.BROKEN
     for finding in _tree_findings(head):
-        is_back = _any_matches(mended_on_base, finding.key)
-        is_listed = bool(finding.known) and not is_back
-        yield (_Blame.ALREADY if finding.key in on_base or is_listed else new), finding
+        is_known = finding.known and not _any_matches(mended_on_base, finding.key)
+        if finding.key in on_base or is_known:
+            yield _Blame.ALREADY, finding
+        else:
+            yield new, finding
 
 
 def _mended_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tuple[_Blame, Finding]]:

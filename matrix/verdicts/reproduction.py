@@ -8,7 +8,7 @@ from matrix.model.base import Frozen
 from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matrix.model.result import CellResult, CheckResult
 
@@ -59,17 +59,26 @@ def _without_checks(then: CellResult, now: CellResult) -> Reproduction:
 
 
 def _by_checks(checks: Sequence[CheckResult], now: CellResult) -> Reproduction:
-    differences = {check.check: _difference(check, now.check(check.check)) for check in checks}
-    differing = tuple(difference for difference in differences.values() if difference)
+    differences = _differences(checks, now)
     faulty = [check for check in checks if check.verdict in FAULTY]
     deciding = faulty or checks
-    alike = sum(differences[check.check] is None for check in deciding)
+    alike = len(deciding) - len(_differences(deciding, now))
     kind = "checks that found faults" if faulty else "checks"
     reason = f"{alike} of {len(deciding)} {kind} came out alike"
-    if not differing:
-        return Reproduction(answer="reproduced", reason=reason, compared=len(checks))
-    answer: Literal["partly", "not reproduced"] = "partly" if alike else "not reproduced"
-    return Reproduction(answer=answer, reason=reason, compared=len(checks), differences=differing)
+    answer = _answer(differences, alike)
+    return Reproduction(answer=answer, reason=reason, compared=len(checks), differences=differences)
+
+
+def _answer(differences: Sequence[CheckDifference], alike: int) -> Literal["reproduced", "partly", "not reproduced"]:
+    if not differences:
+        return "reproduced"
+    return "partly" if alike else "not reproduced"
+
+
+def _differences(checks: Iterable[CheckResult], now: CellResult) -> tuple[CheckDifference, ...]:
+    """Return the differences of those checks that did not come out alike in the second result."""
+    differences = [_difference(check, now.check(check.check)) for check in checks]
+    return tuple(difference for difference in differences if difference)
 
 
 def _difference(then: CheckResult, now: CheckResult | None) -> CheckDifference | None:

@@ -79,18 +79,26 @@ def verdict_on(requirement: Requirement, comparison: Comparison) -> RequirementV
         why = f"{comparison.pairs} pairs are too few for an interval"
         return _inconclusive(requirement, comparison, f"{took}, but {why}")
     took += f" (95 % interval {comparison.low:.4f} to {comparison.high:.4f}, {comparison.pairs} pairs)"
-    below = comparison.high <= bound
-    above = comparison.low > bound
-    may_pass = bound >= 1 or comparison.answer == Difference.FASTER
-    may_fail = bound < 1 or comparison.answer == Difference.SLOWER
-    if below and may_pass:
+    is_below = comparison.high <= bound
+    is_above = comparison.low > bound
+    if is_below and _may_pass(bound, comparison):
         return RequirementVerdict(Verdict.PASS, f"{took}, at most {bound:g} as required")
-    if above and may_fail:
+    if is_above and _may_fail(bound, comparison):
         return RequirementVerdict(Verdict.FAIL, f"{took}, more than the required {bound:g}")
     why = f"that does not decide whether it is at most {bound:g}"
-    if below or above:
+    if is_below or is_above:
         why = f"no difference can be claimed (A/A floor {comparison.floor:.4f}, p {comparison.p_value:.3f})"
     return _inconclusive(requirement, comparison, f"{took}, but {why}")
+
+
+def _may_pass(bound: float, comparison: Comparison) -> bool:
+    """Return whether a time below the bound may be said to be: one that asks for less time needs a real difference."""
+    return bound >= 1 or comparison.answer == Difference.FASTER
+
+
+def _may_fail(bound: float, comparison: Comparison) -> bool:
+    """Return whether a time above the bound may be said to be: one that allows more time needs a real difference."""
+    return bound < 1 or comparison.answer == Difference.SLOWER
 
 
 def _inconclusive(requirement: Requirement, comparison: Comparison, why: str) -> RequirementVerdict:

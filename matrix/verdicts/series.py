@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
-from matrix.model.result import CellResult, Verdict
+from matrix.model.result import CellResult, Verdict, worst
 from matrix.verdicts.regressions import CellComparison, compare_cell
 
 if TYPE_CHECKING:
@@ -45,11 +45,14 @@ class PatchResult(Frozen):
     @property
     def verdict(self) -> Verdict:
         """FAIL where a cell newly fails, ERROR where a cell is undecided, SKIP where no cell was run."""
-        if any(comparison.broken for comparison in self.held):
-            return Verdict.FAIL
-        if any(comparison.undecided for comparison in self.held):
-            return Verdict.ERROR
-        return Verdict.PASS if self.held else Verdict.SKIP
+        if not self.held:
+            return Verdict.SKIP
+        return worst([comparison.verdict for comparison in self.held])
+
+    @property
+    def examined(self) -> bool:
+        """Whether a check examined something in a cell on the patch's tree."""
+        return any(comparison.examined for comparison in self.held)
 
     def comparison(self, place: str) -> CellComparison | None:
         """Return the comparison of the cell at a place, if it was run."""
@@ -84,7 +87,7 @@ class SeriesResult(Frozen):
         verdicts = {row.verdict for row in self.rows}
         if Verdict.FAIL in verdicts:
             return ExitStatus.CELLS_FAILED
-        examined = any(comparison.examined for row in self.rows for comparison in row.held)
+        examined = any(row.examined for row in self.rows)
         if Verdict.ERROR in verdicts or not examined:
             return ExitStatus.INFRASTRUCTURE
         return ExitStatus.OK
@@ -116,7 +119,8 @@ def needed_patches(numbers: Sequence[int], number: int, applies: Callable[[Seque
     """
     kept = [other for other in numbers if other < number]
     for other in reversed(kept[:]):
-        rest = [one for one in kept if one != other]
+        rest = kept.copy()
+        rest.remove(other)
         if applies([*rest, number]):
             kept = rest
     return tuple(kept)

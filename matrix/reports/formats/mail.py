@@ -110,11 +110,12 @@ def _undecided_or_mended(comparison: CellComparison) -> Iterator[str]:
 
 def _failures(cell: CellResult) -> Iterator[str]:
     """Yield a cell's reason, the reasons of checks that fail without a finding, and the new findings of the others."""
-    failed = [check for check in cell.checks if check.verdict.fails]
     if cell.reason:
         yield from (f"{cell.id}: {cell.verdict}: {cell.reason}", "")
-    yield from (f"{cell.id}: {check.check}: {check.reason}\n" for check in failed if not check.findings)
-    new = [(check.check, finding) for check in failed for finding in check.new_findings]
+    for check in cell.failed_checks:
+        if not check.findings:
+            yield f"{cell.id}: {check.check}: {check.reason}\n"
+    new = [(check.check, finding) for check in cell.failed_checks for finding in check.new_findings]
     yield from _quoted(cell, new)
 
 

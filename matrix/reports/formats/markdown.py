@@ -93,11 +93,10 @@ def _failures(cell: CellResult) -> Iterator[str]:
     """Yield a cell's reason, the new findings of its failed checks, and the command that reproduces them."""
     if cell.reason:
         yield f"\n`{_code(cell.id)}` {cell.verdict}: {_escaped(cell.reason)}"
-    failed = [check for check in cell.checks if check.verdict.fails]
-    if not failed:
+    if not cell.failed_checks:
         return
     yield f"\n### `{_code(cell.id)}` fails\n"
-    for check in failed:
+    for check in cell.failed_checks:
         yield from _check_findings(check)
     yield _shell_block(cell.reproduce)
 
