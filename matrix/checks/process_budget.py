@@ -27,7 +27,7 @@ def counts(step: StepFacts) -> Counter[str]:
     timeline = of_step(step)
     found = Counter(process.program or "(fork)" for process in step.processes)
     found[PARSE] = len(_below_shell(timeline))
-    found[FEATURES] = sum(perf.is_feature_test(timeline.goal(make)) for make in timeline.makes)
+    found[FEATURES] = sum(perf.is_feature_test(timeline.targets.goal(make)) for make in timeline.tree.makes)
     found[TOTAL] = len(step.processes)
     return found
 
@@ -35,7 +35,7 @@ def counts(step: StepFacts) -> Counter[str]:
 def _below_shell(timeline: Timeline) -> set[int]:
     """Return the indexes of the processes that makes started through `$(shell)`, and of all below them."""
     shells = [job.process for job in timeline.jobs if job.origin == Origin.SHELL]
-    below = itertools.chain.from_iterable(map(timeline.below, shells))
+    below = itertools.chain.from_iterable(map(timeline.tree.below, shells))
     return {process.index for process in below}
 
 

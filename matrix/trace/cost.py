@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from matrix.model.base import Frozen
+from matrix.trace.spans import leaf_spans
 from matrix.trace.timeline import Origin
 from matrix.trace.work import COMPILER, work
 
@@ -59,21 +60,21 @@ class Account(Frozen):
 
 def account(timeline: Timeline) -> Account:
     """Return what a traced step cost."""
-    processes = timeline.processes.values()
+    processes = timeline.tree.processes.values()
     leaves, serial = _at_once(timeline)
     shells = [job for job in timeline.jobs if job.origin == Origin.SHELL]
     longest = sorted(serial.items(), key=lambda item: -item[1])
-    wall_s = timeline.wall_s
+    wall_s = timeline.tree.wall_s
     return Account(
         wall_s=round(wall_s, 3),
-        work_s=round(timeline.work_s, 3),
-        parallelism=round(timeline.work_s / wall_s, 3) if wall_s else 0.0,
+        work_s=round(timeline.tree.work_s, 3),
+        parallelism=round(timeline.tree.work_s / wall_s, 3) if wall_s else 0.0,
         processes=len(processes),
         programs=dict(Counter(process.program or FORK for process in processes).most_common()),
         makes=_makes(timeline),
-        parses=timeline.parses,
+        parses=timeline.tree.parses,
         shell_functions=len(shells),
-        shell_processes=len({one.index for job in shells for one in timeline.below(job.process)}),
+        shell_processes=len({one.index for job in shells for one in timeline.tree.below(job.process)}),
         compiler_runs=sum((work(process) or ("",))[0] == COMPILER for process in processes),
         failed=sum(process.status not in (0, None) for process in processes),
         rss_bytes=max((process.rss_kib for process in processes), default=0) << 10,
@@ -86,10 +87,10 @@ def account(timeline: Timeline) -> Account:
 def _at_once(timeline: Timeline) -> tuple[dict[int, float], dict[str, float]]:
     leaves: dict[int, float] = defaultdict(float)
     serial: dict[str, float] = defaultdict(float)
-    for span in timeline.spans():
+    for span in leaf_spans(timeline.tree):
         leaves[len(span.leaves)] += span.wall_s
         if len(span.leaves) <= 1:
-            name = timeline.name(timeline.processes[span.leaves[0]]) if span.leaves else "(nothing ran)"
+            name = timeline.name(timeline.tree.processes[span.leaves[0]]) if span.leaves else "(nothing ran)"
             serial[name] += span.wall_s
     return leaves, serial
 
@@ -98,11 +99,11 @@ def _makes(timeline: Timeline) -> tuple[MakeAccount, ...]:
     counts = Counter((job.make.index, job.origin) for job in timeline.jobs)
     return tuple(
         MakeAccount(
-            goal=timeline.goal(make),
-            start_s=round(make.start - timeline.began, 3),
-            wall_s=round(timeline.end(make) - make.start, 3),
+            goal=timeline.targets.goal(make),
+            start_s=round(make.start - timeline.tree.began, 3),
+            wall_s=round(timeline.tree.end(make) - make.start, 3),
             recipe_processes=counts[make.index, Origin.RECIPE],
             shell_functions=counts[make.index, Origin.SHELL],
         )
-        for make in timeline.makes
+        for make in timeline.tree.makes
     )

@@ -12,58 +12,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from matrix.trace import shell_script
+from matrix.trace import program_files, shell_script
+from matrix.trace.program_files import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.scenario.observations import Process
     from matrix.trace.shell_script import Command
 
 SHELLS = ("sh", "bash", "dash")
 
-_ARCHIVER = re.compile(r"^(?:.*-)?ar$")
-_COMPILER = re.compile(r"^(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?$|^cc1(?:plus)?$")
-_LINKER = re.compile(r"^(?:.*-)?(?:ld|ld\.\w+|lld|collect2)$")
-_OBJCOPY = re.compile(r"^(?:.*-)?(?:objcopy|strip)(?:-[\d.]+)?$")
 _WRAPPERS = ("exec", "command", "env", "nice", "time", "ccache")
-
-# Programs whose words are text, folders or targets: they read and write no file that their words name.
-_WITHOUT_FILES = (
-    "echo", "printf", "cd", "test", "[", "for", "set", "export", "mkdir", "rmdir", "rm", "make", "gmake", "true",
-    "false", "pwd", "uname", "which", "dirname", "basename", "expr", "kill", "trap", "exit", "return", "wait", "umask",
-)  # fmt: skip
-
-# Options of compilers, linkers and generators that take the next word.
-# The main output comes first.
-_OUTPUT_OPTIONS = ("-o", "--output", "-MF", "-Map", "--dependency-file", "--header-file", "--defines", "--header")
-_OTHER_OPTIONS = (
-    "-MT", "-MQ", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-auxbase", "-auxbase-strip", "-x", "-I", "-L", "-D", "-U",
-    "-isystem", "-idirafter", "-iquote", "-imultiarch", "-iprefix", "-soname", "-m", "-z", "-plugin", "-e", "-p",
-    "-target", "--crate-type", "--crate-name", "--edition", "-arch", "-march", "-mtune", "-l",
-)  # fmt: skip
-_JOINED_TO_LETTER = re.compile(r"^-(o)([^-=].*)$")
-_OPTION_WITH_VALUE = re.compile(r"^(--?[A-Za-z][\w-]*)=(.+)$")
-_ATTACHED_OUTPUT = ("flex", "lex", "bison", "yacc", "sort", "as", "rustc")
-_NO_OUTPUT_OPTION = ("grep", "egrep", "fgrep", "find", "ls", "ps", "python3-config", "pkg-config")
-"""Programs whose `-o` is another option, which takes no file."""
-
 _XARGS_OPTIONS = ("-n", "-I", "-P", "-L", "-d", "-s", "-E", "-a")
-_COPY_OPTIONS = ("-m", "-o", "-g", "-S", "--mode", "--owner", "--group", "--suffix")
-_OBJCOPY_OPTIONS = (
-    "-I", "-O", "-B", "-F", "-j", "-R", "-K", "-N", "-L", "-G", "-W", "--rename-section", "--add-section",
-    "--redefine-sym", "--set-section-flags", "--update-section", "--dump-section",
-)  # fmt: skip
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _NO_NAME = re.compile(r"[\s$*?`]")
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Files that a command reads, and the files that it writes from them."""
-
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +100,7 @@ class _Use:
     @property
     def flows(self) -> list[Flow]:
         """The files that go through the command, as it names them."""
-        own = _flows(self.words)
+        own = program_files.flows(self.words)
         sources = (*(name for flow in own for name in flow.reads), *self.redirected_from, *self.piped)
         through = [Flow(self.piped, flow.writes) for flow in own if self.piped]
         return [*own, *through, Flow(sources, self.redirected_to), Flow((), self.logs)]
@@ -160,7 +123,7 @@ def _given_on(command: Command) -> Iterator[str]:
     yield from command.reads
     if command.words[:1] == ("for",):
         yield from command.words[3:]
-    for flow in _flows(_without_wrappers(command.words)):
+    for flow in program_files.flows(_without_wrappers(command.words)):
         yield from flow.reads
 
 
@@ -197,171 +160,6 @@ def _assigned(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for value in values for word in value.split())
 
 
-def _flows(words: tuple[str, ...]) -> list[Flow]:
-    """Return what a program does with the files that its own words name."""
-    if not words:
-        return []
-    program, arguments = posixpath.basename(words[0]), words[1:]
-    for pattern, rule in _RULES:
-        if pattern.search(program):
-            return rule(arguments)
-    return _tool(program, arguments)
-
-
-def _no_files(_arguments: tuple[str, ...]) -> list[Flow]:
-    return []
-
-
-def _archive(arguments: tuple[str, ...]) -> list[Flow]:
-    """`ar rcs lib.a a.o`: the operation is the first word, with or without a hyphen; `t`, `p` and `x` only read."""
-    operation, names = arguments[:1], arguments[1:]
-    archives = tuple(name for name in names if name.endswith(".a")) or names[:1]
-    if not operation or set(operation[0]) & set("tpx"):
-        return [Flow(archives)]
-    return [Flow(tuple(name for name in names if name not in archives), archives)]
-
-
-def _copy(arguments: tuple[str, ...]) -> list[Flow]:
-    """`cp`, `install` and `mv`: each source goes to a copy of its own."""
-    names, folder = _positional(arguments)
-    if "-d" in arguments:  # `install -d` makes folders
-        return []
-    if folder:
-        return [_into_folder(name, folder) for name in names]
-    *sources, target = names or [""]
-    if len(sources) > 1 or target.endswith("/"):
-        return [_into_folder(name, target) for name in sources]
-    if "." in posixpath.basename(target):
-        return [Flow((name,), (target,)) for name in sources]
-    # Only the file system knew whether a target without an ending is a folder.
-    return [Flow((name,), (target, *_into_folder(name, target).writes)) for name in sources]
-
-
-def _link(arguments: tuple[str, ...]) -> list[Flow]:
-    """`ln`: a relative target of `ln -s` is relative to the link's folder."""
-    symbolic = any(re.match(r"-[a-z]*s", word) for word in arguments) or "--symbolic" in arguments
-    flows = _copy(arguments)
-    if not symbolic:
-        return flows
-    return [Flow((posixpath.join(_folder(flow), flow.reads[0]),), flow.writes) for flow in flows]
-
-
-def _folder(flow: Flow) -> str:
-    return posixpath.dirname(flow.writes[0])
-
-
-def _into_folder(name: str, folder: str) -> Flow:
-    return Flow((name,), (posixpath.join(folder, posixpath.basename(name)),))
-
-
-def _positional(arguments: tuple[str, ...]) -> tuple[list[str], str]:
-    """Return the files that `cp` and its like are given, and the folder that `-t` names."""
-    names, folder, before = [], "", ""
-    for word in arguments:
-        if before in ("-t", "--target-directory"):
-            folder = word
-        elif word.startswith("--target-directory="):
-            folder = word.partition("=")[2]
-        elif not word.startswith("-") and before not in _COPY_OPTIONS:
-            names.append(word)
-        before = word
-    return names, folder
-
-
-def _objcopy(arguments: tuple[str, ...]) -> list[Flow]:
-    """`objcopy in out`; with one name the file itself is written anew."""
-    names = _operands(arguments, _OBJCOPY_OPTIONS)
-    return [Flow(tuple(names[:1]), tuple(names[1:2] or names[:1]))]
-
-
-def _writer(arguments: tuple[str, ...]) -> list[Flow]:
-    """`tee` and `touch`: all names are written."""
-    return [Flow((), tuple(_operands(arguments, ())))]
-
-
-def _operands(arguments: tuple[str, ...], taking_a_word: Sequence[str]) -> list[str]:
-    """Return the words that are neither options nor what these options take."""
-    before = ("", *arguments)
-    pairs = zip(before, arguments, strict=False)
-    return [word for option, word in pairs if not word.startswith("-") and option not in taking_a_word]
-
-
-def _bpftool(arguments: tuple[str, ...]) -> list[Flow]:
-    """`bpftool gen object OUT IN…` writes; all else that a build runs prints."""
-    names = _operands(arguments, ())
-    if names[:2] == ["gen", "object"]:
-        return [Flow(tuple(names[3:]), tuple(names[2:3]))]
-    return [Flow(tuple(names[2:]))]
-
-
-def _tool(program: str, arguments: tuple[str, ...]) -> list[Flow]:
-    """Compilers, linkers, generators and all other programs: an option names each output, all other words are read."""
-    words = list(_separated(program, arguments))
-    output_options = () if program in _NO_OUTPUT_OPTION else _OUTPUT_OPTIONS
-    reads: list[str] = []
-    writes: dict[str, list[str]] = {option: [] for option in output_options}
-    before = ""
-    for word in words:
-        if before in writes:
-            writes[before].append(word)
-        elif not word.startswith("-") and before not in _OTHER_OPTIONS:
-            reads.append(word)
-        before = word
-    outputs = [name for names in writes.values() for name in names if name != "-"]
-    if _COMPILER.search(program) and not {"-o", "-E"} & set(words):
-        outputs += _unnamed_outputs(words, reads)
-    return [Flow(tuple(reads), tuple(outputs))]
-
-
-def _unnamed_outputs(words: Sequence[str], sources: Iterable[str]) -> list[str]:
-    """Return the objects or assembly that a compiler writes into its folder where no option names the output."""
-    ending = ".o" if "-c" in words else ".s" if "-S" in words else ""
-    stems = [posixpath.splitext(posixpath.basename(name))[0] for name in sources]
-    return [f"{stem}{ending}" for stem in stems] if ending else []
-
-
-def _separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
-    """Yield words in which each option stands apart from the file that it takes, as `-o x` for `-ox`."""
-    joins_output = _COMPILER.search(program) or _LINKER.search(program) or program in _ATTACHED_OUTPUT
-    for word in arguments:
-        if word.startswith("-Wp,"):
-            yield from _preprocessor_words(word)
-        elif word.startswith("-Wl,"):
-            yield from _separated("ld", word.split(",")[1:])
-        elif word.startswith("--emit="):
-            yield from _rustc_outputs(word)
-        elif joins_output and (joined := _JOINED_TO_LETTER.search(word)):
-            yield from (f"-{joined[1]}", joined[2])
-        elif valued := _OPTION_WITH_VALUE.search(word):
-            yield from valued.groups()
-        else:
-            yield word
-
-
-def _preprocessor_words(word: str) -> Iterator[str]:
-    """Yield `-MF x` for `-Wp,-MMD,x`, kbuild's way to ask for a dependency file."""
-    for option, name in zip(word.split(",")[1:], word.split(",")[2:], strict=False):
-        if option in ("-MD", "-MMD", "-MF"):
-            yield from ("-MF", name)
-
-
-def _rustc_outputs(word: str) -> Iterator[str]:
-    for kind in word.removeprefix("--emit=").split(","):
-        if "=" in kind:
-            yield from ("-MF", kind.partition("=")[2])
-
-
-_RULES: tuple[tuple[re.Pattern[str], Callable[[tuple[str, ...]], list[Flow]]], ...] = (
-    (re.compile(f"^(?:{'|'.join(map(re.escape, _WITHOUT_FILES))})$"), _no_files),
-    (re.compile(r"^(?:cp|mv|install)$"), _copy),
-    (re.compile(r"^ln$"), _link),
-    (re.compile(r"^(?:tee|touch)$"), _writer),
-    (re.compile(r"^bpftool$"), _bpftool),
-    (_ARCHIVER, _archive),
-    (_OBJCOPY, _objcopy),
-)
-
-
 @dataclass
 class _Resolved:
     """Collects uses, with the paths that their names are in a cell."""
@@ -390,7 +188,7 @@ def _named(words: tuple[str, ...]) -> Iterator[str]:
     """Yield all words of a command that can be a file's name, also those that are part of an option's word."""
     if words:
         yield words[0]
-        yield from (word for word in _separated("cc", words[1:]) if not word.startswith("-"))
+        yield from (word for word in program_files.separated("cc", words[1:]) if not word.startswith("-"))
 
 
 def _paths(folder: str, names: Iterable[str]) -> tuple[str, ...]:

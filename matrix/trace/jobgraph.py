@@ -56,35 +56,31 @@ class _Reader:
     jobs: Mapping[int, Sequence[Job]]
     paths: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
 
-    def cpu_s(self, process: Process) -> float:
-        """Return the CPU time of a process and all below it."""
-        return sum(one.cpu_ns for one in self.timeline.below(process)) / 1e9
-
     def make(self, process: Process) -> Make:
         """Return a make with all that it started."""
         jobs = self.jobs.get(process.index, ())
         first = next((number for number, job in enumerate(jobs) if job.origin == Origin.RECIPE), len(jobs))
-        parse_s = process.cpu_ns / 1e9 + sum(self.cpu_s(job.process) for job in jobs[:first])
+        parse_s = process.cpu_ns / 1e9 + sum(self.timeline.tree.cpu_s(job.process) for job in jobs[:first])
         recipes: list[Job] = []
         before: dict[int, float] = defaultdict(float)
         for job in jobs[first:]:
             if job.origin == Origin.RECIPE:
                 recipes.append(job)
             else:
-                before[len(recipes)] += self.cpu_s(job.process)
+                before[len(recipes)] += self.timeline.tree.cpu_s(job.process)
         database = self.databases.get(_key(process))
         needs = self._needs(recipes, database)
         tasks = [self._task(job, before[number], needs[number]) for number, job in enumerate(recipes)]
-        return Make(process.index, self.timeline.goal(process), parse_s, tuple(tasks), database is not None)
+        return Make(process.index, self.timeline.targets.goal(process), parse_s, tuple(tasks), database is not None)
 
     def _task(self, job: Job, before_s: float, needs: frozenset[int]) -> Task:
         nested = self._nested(job.process)
         pool_s = 0.0
-        serial_s = before_s + self.cpu_s(job.process)
+        serial_s = before_s + self.timeline.tree.cpu_s(job.process)
         if nested:
-            serial_s -= self.cpu_s(nested)
+            serial_s -= self.timeline.tree.cpu_s(nested)
         else:
-            pool_s = sum(self.cpu_s(worker) for worker in self._workers(job.process))
+            pool_s = sum(self.timeline.tree.cpu_s(worker) for worker in self._workers(job.process))
             serial_s -= pool_s
         name = job.target or self.timeline.name(job.process)
         inner = self.make(nested) if nested else None
@@ -94,7 +90,7 @@ class _Reader:
         """Return the one make that a job is, by itself or through a shell; more than one are its serial work."""
         if is_make(process):
             return process
-        below = [child for child in self.timeline.children.get(process.index, ()) if is_make(child)]
+        below = [child for child in self.timeline.tree.children.get(process.index, ()) if is_make(child)]
         return below[0] if len(below) == 1 else None
 
     def _workers(self, process: Process) -> Iterator[Process]:
@@ -102,7 +98,7 @@ class _Reader:
 
         A fork server, whose children are the workers, counts as one with all below it.
         """
-        for child in self.timeline.children.get(process.index, ()):
+        for child in self.timeline.tree.children.get(process.index, ()):
             spawned = not child.argvs or any("multiprocessing" in word for word in child.argv)
             if spawned and process.program.startswith("python"):
                 yield child
@@ -110,36 +106,52 @@ class _Reader:
                 yield from self._workers(child)
 
     def _needs(self, jobs: Sequence[Job], database: Database | None) -> list[frozenset[int]]:
-        by_target: dict[str, list[int]] = defaultdict(list)
-        for number, job in enumerate(jobs):
-            if job.target:
-                by_target[job.target].append(number)
-        writers = _writers(jobs)
-        last = {**writers, **{target: numbers[-1] for target, numbers in by_target.items()}}
+        """Return for each job the positions of those that it needs: the last that made each file or target."""
+        by_target = _by_target(jobs)
+        last = {**_writers(jobs), **{target: numbers[-1] for target, numbers in by_target.items()}}
         found = []
         for number, job in enumerate(jobs):
-            earlier = [one for one in by_target.get(job.target, ()) if one < number][-1:]
-            targets = self._declared(job, database) if database else self._seen(job, jobs)
-            needed = {last[target] for target in (*targets, *_named(job)) if target in last and target != job.target}
-            found.append(frozenset({*earlier, *needed} - {number}))
+            waited_for = self._declared(job, database) if database else self._seen(job, jobs)
+            targets = {*waited_for, *_named(job)} - {job.target}
+            needed = {last[target] for target in targets & last.keys()}
+            same_target = [one for one in by_target.get(job.target, ()) if one < number]
+            found.append(frozenset({*same_target[-1:], *needed} - {number}))
         return _without_cycles(found)
 
     def _declared(self, job: Job, database: Database) -> Iterable[str]:
         """Return the paths of all that a job's target waits for, as its make declares it."""
-        folder = database.folder
+        names = self._names(database)
+        declared = [names[path] for path in (job.target, *job.outputs) if path in names]
+        below = database.below(declared[0]) if declared else ()
+        return [_path(database, name) for name in below]
+
+    def _names(self, database: Database) -> dict[str, str]:
+        """Map the paths of a data base's targets to the names that it has for them."""
         key = _of(database)
         if key not in self.paths:
-            self.paths[key] = {posixpath.normpath(posixpath.join(folder, name)): name for name in database.rules}
-        name = next((self.paths[key][path] for path in (job.target, *job.outputs) if path in self.paths[key]), "")
-        return [posixpath.normpath(posixpath.join(folder, one)) for one in database.below(name)] if name else ()
+            self.paths[key] = {_path(database, name): name for name in database.rules}
+        return self.paths[key]
 
     def _seen(self, job: Job, jobs: Sequence[Job]) -> Iterable[str]:
         """Return nested makes that had ended before a job started, of a make whose rules are not known."""
         return [
             other.target
             for other in jobs
-            if self._nested(other.process) and self.timeline.end(other.process) <= job.process.start
+            if self._nested(other.process) and self.timeline.tree.end(other.process) <= job.process.start
         ]
+
+
+def _path(database: Database, name: str) -> str:
+    return posixpath.normpath(posixpath.join(database.folder, name))
+
+
+def _by_target(jobs: Sequence[Job]) -> dict[str, list[int]]:
+    """Map each target to the positions of the jobs that it had: one for each line of its recipe."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for number, job in enumerate(jobs):
+        if job.target:
+            found[job.target].append(number)
+    return found
 
 
 def _writers(jobs: Sequence[Job]) -> dict[str, int]:
@@ -178,13 +190,13 @@ def graph(timeline: Timeline, databases: Sequence[Database]) -> Make:
         ValueError: no make was traced, or they are nested too deep.
 
     """
-    if not timeline.makes:
+    if not timeline.tree.makes:
         raise ValueError("no make was traced, so there is nothing to replay")
     jobs: dict[int, list[Job]] = defaultdict(list)
     for job in timeline.jobs:
         jobs[job.make.index].append(job)
     try:
-        return _Reader(timeline, _merged(databases), jobs).make(timeline.makes[0])
+        return _Reader(timeline, _merged(databases), jobs).make(timeline.tree.makes[0])
     except RecursionError as error:
         raise ValueError("its makes are nested too deep to replay") from error
 

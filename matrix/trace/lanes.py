@@ -67,8 +67,8 @@ def apart(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 def span(timeline: Timeline, process: Process) -> tuple[float, float]:
     """Return when a process was there, in seconds since the step began; never a negative time."""
-    start = process.start - timeline.began
-    return start, max(start, timeline.end(process) - timeline.began)
+    start = process.start - timeline.tree.began
+    return start, max(start, timeline.tree.end(process) - timeline.tree.began)
 
 
 def jobs(timeline: Timeline) -> tuple[Bar, ...]:
@@ -93,7 +93,7 @@ def _name(timeline: Timeline, job: Job) -> str:
 def makes(timeline: Timeline) -> tuple[tuple[Bar, ...], ...]:
     """Return the makes by how many makes they have above them; the rows of each depth are counted from 0."""
     depths: list[list[Process]] = []
-    for make in timeline.makes:
+    for make in timeline.tree.makes:
         depth = _depth(timeline, make)
         depths += [[] for _ in range(len(depths), depth + 1)]
         depths[depth].append(make)
@@ -103,24 +103,19 @@ def makes(timeline: Timeline) -> tuple[tuple[Bar, ...], ...]:
 def _lifetimes(timeline: Timeline, makes: Sequence[Process]) -> list[Bar]:
     spans = [span(timeline, make) for make in makes]
     return [
-        Bar(make, short(timeline.goal(make)), "make", row, *times)
+        Bar(make, short(timeline.targets.goal(make)), "make", row, *times)
         for make, times, row in zip(makes, spans, rows(spans), strict=True)
     ]
 
 
 def _depth(timeline: Timeline, make: Process) -> int:
     depth, above = 0, make.parent
-    while above is not None and above in timeline.processes:
-        depth += is_make(timeline.processes[above])
-        above = timeline.processes[above].parent
+    while above is not None and above in timeline.tree.processes:
+        depth += is_make(timeline.tree.processes[above])
+        above = timeline.tree.processes[above].parent
     return depth
 
 
 def short(name: str) -> str:
     """Return the name of what a process ran for without the folders that every path in a cell begins with."""
     return _FOLDERS.sub("", name)
-
-
-def cpu_s(timeline: Timeline, process: Process) -> float:
-    """Return the CPU time of a process and all below it."""
-    return sum(one.cpu_ns for one in timeline.below(process)) / 1e9

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from matrix.scenario import perf
 from matrix.trace import file_access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from matrix.scenario.observations import StepFacts
+    from matrix.scenario.observations import Process, StepFacts
 
 _PART = re.compile(r"\.(o|a|so[\w.-]*|c|h|bpf\.o|skel\.h)$")
 
@@ -23,15 +25,19 @@ def graph(step: StepFacts, *, shells: bool = True) -> dict[str, set[str]]:
     A recipe's shell adds what it redirects, pipes or loops over (`printf … | xargs ar`), whose files it alone names;
     it can name more than is made from each. Without `shells` there is only what programs say themselves.
     """
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = defaultdict(set)
     for process in step.processes:
-        if not shells and process.program in file_access.SHELLS:
-            continue
-        for flow in file_access.of(process).flows:
-            if flow.writes:
-                for part in filter(_PART.search, flow.reads):
-                    found.setdefault(part, set()).update(flow.writes)
-    return found
+        if shells or process.program not in file_access.SHELLS:
+            for part, outputs in _edges(process):
+                found[part].update(outputs)
+    return dict(found)
+
+
+def _edges(process: Process) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each part that a process reads, with the files that it writes from it."""
+    for flow in file_access.of(process).flows:
+        if flow.writes:
+            yield from ((part, flow.writes) for part in filter(_PART.search, flow.reads))
 
 
 def reachable(edges: Mapping[str, set[str]], start: Iterable[str]) -> set[str]:
@@ -54,9 +60,15 @@ def object_of(command_file: str) -> str:
 
 def dependents(step: StepFacts, touched: str, output: str) -> set[str]:
     """Return the objects whose command files say that they depend on a file that a step touched."""
-    found = set()
-    for command_file, words in step.mentions.items():
-        roots = (perf.FOLDER, output, posixpath.dirname(command_file))
-        if any(posixpath.normpath(posixpath.join(root, word)) == touched for word in words for root in roots):
-            found.add(object_of(command_file))
+    found = {
+        object_of(command_file)
+        for command_file, words in step.mentions.items()
+        if _mentions(words, touched, (perf.FOLDER, output, posixpath.dirname(command_file)))
+    }
     return found & step.files.keys()
+
+
+def _mentions(words: Iterable[str], path: str, roots: Iterable[str]) -> bool:
+    """Return whether one of the words names a path, relative to any of the roots."""
+    pairs = itertools.product(roots, words)
+    return any(posixpath.normpath(posixpath.join(root, word)) == path for root, word in pairs)

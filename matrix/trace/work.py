@@ -58,7 +58,8 @@ def work(process: Process) -> tuple[str, str] | None:
 def _is_query(process: Process) -> bool:
     """Return whether a process only answers a question; `cc1 -E`, as `gcc -dM -E` runs it, compiles nothing."""
     words = process.argv[1:]
-    if words in (("-v",), ("-V",)) or any(word in _QUERIES for word in words):
+    asks_version = words in (("-v",), ("-V",))
+    if asks_version or not set(_QUERIES).isdisjoint(words):
         return True
     only_preprocesses = "-E" in words and "-lang-asm" not in words
     return only_preprocesses and _is_compiler(process.program)
@@ -100,15 +101,20 @@ def _shown(path: str) -> str:
 
 def _generator(process: Process) -> str:
     """Return the script or grammar that a generator works from, or nothing for any other program."""
-    program, words = process.program, process.argv[1:]
-    if program == "bpftool":
-        return "bpftool " + " ".join(word for word in words[:3] if not word.startswith("-"))
-    if program in file_access.SHELLS:
-        script = _shell_script(words)
-    else:
-        endings = next((endings for pattern, endings in _SCRIPTS if pattern.search(program)), ())
-        script = next((word for word in words if endings and word.endswith(endings)), "")
+    words = process.argv[1:]
+    if process.program == "bpftool":
+        return " ".join(["bpftool", *(word for word in words[:3] if not word.startswith("-"))])
+    is_shell = process.program in file_access.SHELLS
+    script = _shell_script(words) if is_shell else _first_script(process.program, words)
     return _shown(posixpath.normpath(posixpath.join(process.cwd or "/", script))) if script else ""
+
+
+def _first_script(program: str, words: tuple[str, ...]) -> str:
+    """Return the first word that is a script or grammar of the kind that a program reads, or nothing."""
+    for pattern, endings in _SCRIPTS:
+        if pattern.search(program):
+            return next((word for word in words if word.endswith(endings)), "")
+    return ""
 
 
 def _shell_script(words: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ from matrix.trace import lanes
 from matrix.trace.command_lines import text as command
 from matrix.trace.cost import FORK
 from matrix.trace.lanes import Bar
+from matrix.trace.spans import leaf_spans
 from matrix.trace.views import View
 from matrix.untrusted import plain
 
@@ -76,7 +77,7 @@ def _group(pid: int, name: str, labels: Sequence[str], first_tid: int) -> list[E
 
 def _makes(timeline: Timeline, account: Account, first_tid: int) -> tuple[list[str], list[Event]]:
     """Return the labels of the rows, and the events on them: a row per depth, and more where makes ran at once."""
-    counts = {make.index: counted for make, counted in zip(timeline.makes, account.makes, strict=True)}
+    counts = {make.index: counted for make, counted in zip(timeline.tree.makes, account.makes, strict=True)}
     labels: list[str] = []
     events: list[Event] = []
     for depth, bars in enumerate(lanes.makes(timeline)):
@@ -102,9 +103,9 @@ def _jobs(timeline: Timeline, bars: Sequence[Bar], critical: frozenset[int]) -> 
             **_facts(bar.process),
             "target": plain(job.target, lines=False),
             "origin": str(job.origin),
-            "make": plain(lanes.short(timeline.goal(job.make)), lines=False),
-            "cpu_s": round(lanes.cpu_s(timeline, bar.process), 3),
-            "processes": sum(1 for _ in timeline.below(bar.process)),
+            "make": plain(lanes.short(timeline.targets.goal(job.make)), lines=False),
+            "cpu_s": round(timeline.tree.cpu_s(bar.process), 3),
+            "processes": sum(1 for _ in timeline.tree.below(bar.process)),
             "processes_drawn": 1 + len(within),
         }
         if bar.process.index in critical:
@@ -128,7 +129,7 @@ def _nesting(timeline: Timeline, parent: Process) -> list[Process]:
     """Return the children of a process that fit on its row, the last first."""
     start_s, end_s = lanes.span(timeline, parent)
     inside = []
-    for child in timeline.children.get(parent.index, ()):
+    for child in timeline.tree.children.get(parent.index, ()):
         child_start_s, child_end_s = lanes.span(timeline, child)
         if start_s <= child_start_s and child_end_s <= end_s:
             inside.append(child)
@@ -148,9 +149,10 @@ def _facts(process: Process) -> Event:
 
 def _counter(timeline: Timeline) -> Iterator[Event]:
     """Yield how many leaves run, whenever that changes, and none at the end."""
-    points = [(span.start_s, len(span.leaves)) for span in timeline.spans()]
+    spans = leaf_spans(timeline.tree)
+    points = [(span.start_s, len(span.leaves)) for span in spans]
     if points:
-        points.append((timeline.spans()[-1].end_s, 0))
+        points.append((spans[-1].end_s, 0))
     before = -1
     for at, count in points:
         if count != before:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from matrix.trace import lanes
 from matrix.trace.command_lines import text as command
 from matrix.trace.cost import FORK
+from matrix.trace.spans import leaf_spans
 from matrix.trace.views import View
 from matrix.untrusted import plain
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from matrix.trace.cost import Account
     from matrix.trace.lanes import Bar
     from matrix.trace.simulation import PathItem
-    from matrix.trace.timeline import Span, Timeline
+    from matrix.trace.spans import Span
+    from matrix.trace.timeline import Timeline
 
 COLOURS = {
     "compiler": ("#3a6fb8", "#6ea3e8"),
@@ -106,8 +108,8 @@ def render(cell: str, step: str, timeline: Timeline, account: Account, critical:
     """Return the page."""
     bars = lanes.jobs(timeline)
     wanted = frozenset(item.process for item in critical)
-    spans = timeline.spans()
-    wall_s = max(timeline.wall_s, 1e-3)
+    spans = leaf_spans(timeline.tree)
+    wall_s = max(timeline.tree.wall_s, 1e-3)
     makes = _makes(timeline)
     charts = [
         *_leaves(spans, wall_s),
@@ -162,7 +164,7 @@ def _legend(timeline: Timeline, bars: Sequence[Bar], *, marked: bool) -> Iterato
     """Yield an entry for each colour: the kind of the jobs, how many they are, and the time that they took."""
     work_s: dict[str, list[float]] = {kind: [] for kind in COLOURS}
     for bar in bars:
-        work_s[bar.kind].append(lanes.cpu_s(timeline, bar.process))
+        work_s[bar.kind].append(timeline.tree.cpu_s(bar.process))
     for kind, times_s in work_s.items():
         if times_s:
             count = "1 job" if len(times_s) == 1 else f"{len(times_s):,} jobs"
@@ -238,7 +240,7 @@ def _only(timeline: Timeline, span: Span) -> str:
     if not span.leaves:
         return "(nothing ran)"
     [first, *others] = span.leaves
-    return "" if others else lanes.short(timeline.name(timeline.processes[first]))
+    return "" if others else lanes.short(timeline.name(timeline.tree.processes[first]))
 
 
 def _makes(timeline: Timeline) -> list[Bar]:
@@ -265,9 +267,9 @@ def _rows(timeline: Timeline, bars: Sequence[Bar], wall_s: float, row_px: int, c
 def _label(timeline: Timeline, bar: Bar) -> str:
     process = bar.process
     ended = "not seen to end" if process.status is None else f"exit status {process.status}"
-    work = f"{lanes.cpu_s(timeline, process):.2f} s of CPU time"
+    work = f"{timeline.tree.cpu_s(process):.2f} s of CPU time"
     job = timeline.job(process)
-    parent = f"; from make: {lanes.short(timeline.goal(job.make))}" if job else ""
+    parent = f"; from make: {lanes.short(timeline.targets.goal(job.make))}" if job else ""
     times = f"{bar.kind}: {bar.wall_s:.2f} s, from {bar.start_s:.2f} s; {work}; {ended}{parent}"
     return _safe(f"{bar.name}\n{times}\n{command(process) or FORK}")
 

@@ -36,7 +36,7 @@ def needs(make: Make) -> dict[str, set[str]]:
 
 
 def test_the_work_of_a_build_is_all_its_cpu_time() -> None:
-    assert work_s(graph()) == pytest.approx(timeline(*BUILD).work_s)
+    assert work_s(graph()) == pytest.approx(timeline(*BUILD).tree.work_s)
 
 
 def test_what_is_run_before_the_first_recipe_is_make_reading_its_makefiles() -> None:

@@ -147,4 +147,4 @@ def test_the_cpu_time_of_a_job_is_that_of_all_below_it() -> None:
         ran(2, "cc1", at=(1, 2), parent=1, cpu_s=1.0),
         ran(3, "x", at=(4, 5), cpu_s=8.0),
     )
-    assert lanes.cpu_s(built, built.processes[1]) == pytest.approx(1.5)
+    assert built.tree.cpu_s(built.tree.processes[1]) == pytest.approx(1.5)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.trace.cost import account
-from matrix.trace.timeline import Origin, Span, Timeline, of_step
+from matrix.trace.spans import Span, leaf_spans
+from matrix.trace.timeline import Origin, Timeline, of_step
 from tests.unit.conftest import EPOCH, PERF, file, process, step
 
 if TYPE_CHECKING:
@@ -88,11 +89,11 @@ def test_a_nested_make_is_named_by_its_goal_even_if_a_shell_started_it(argv: tup
     shell = ran(1, "sh", "-c", "cd x && make", at=(1, 3))
     found = timeline(MAKE, shell, ran(2, *argv, at=(1, 3), parent=1), *FILES)
     assert [job.target for job in found.jobs] == [goal]
-    assert found.goal(found.processes[2]) == goal
+    assert found.targets.goal(found.tree.processes[2]) == goal
 
 
 def test_spans_have_the_processes_that_wait_for_no_child() -> None:
-    found = [(span.start_s, span.end_s, set(span.leaves)) for span in timeline(*BUILD).spans()]
+    found = [(span.start_s, span.end_s, set(span.leaves)) for span in leaf_spans(timeline(*BUILD).tree)]
     assert found == [
         (0, 1, {1}),
         (1, 2, {2, 4}),
@@ -105,24 +106,24 @@ def test_spans_have_the_processes_that_wait_for_no_child() -> None:
 
 
 def test_a_child_that_outlives_its_parent_is_a_leaf_by_itself() -> None:
-    spans = timeline(ran(0, "sh", at=(0, 2), parent=None), ran(1, "sleep", at=(1, 4))).spans()
-    assert [span.leaves for span in spans] == [(0,), (1,), (1,)]
+    found = leaf_spans(timeline(ran(0, "sh", at=(0, 2), parent=None), ran(1, "sleep", at=(1, 4))).tree)
+    assert [span.leaves for span in found] == [(0,), (1,), (1,)]
 
 
 def test_what_has_no_duration_is_no_leaf() -> None:
-    spans = timeline(MAKE, ran(1, "true", at=(3, 3)), ran(2, "true", at=(5, 4))).spans()
-    assert {span.leaves for span in spans} == {(0,)}
+    found = leaf_spans(timeline(MAKE, ran(1, "true", at=(3, 3)), ran(2, "true", at=(5, 4))).tree)
+    assert {span.leaves for span in found} == {(0,)}
 
 
 def test_what_was_not_seen_to_end_ends_with_the_step() -> None:
     found = timeline(ran(0, "make", at=(0, 3), parent=None), process(1, "daemon", start=EPOCH + 1, end=None, parent=0))
-    assert found.end(found.processes[1]) == EPOCH + 3
-    assert (found.began, found.wall_s) == (EPOCH, 3)
+    assert found.tree.end(found.tree.processes[1]) == EPOCH + 3
+    assert (found.tree.began, found.tree.wall_s) == (EPOCH, 3)
 
 
 def test_no_process_is_no_time() -> None:
     nothing = timeline()
-    assert (nothing.wall_s, nothing.spans(), nothing.jobs) == (0, (), ())
+    assert (nothing.tree.wall_s, leaf_spans(nothing.tree), nothing.jobs) == (0, (), ())
     assert account(nothing).parallelism == 0
 
 
@@ -148,10 +149,10 @@ def test_what_ran_alone_is_named_by_its_program_or_its_make_where_there_is_no_ta
     found = timeline(
         ran(0, "sh", at=(0, 1), parent=None), ran(1, "make", at=(1, 9)), ran(2, "true", at=(1, 2), parent=1)
     )
-    assert found.name(found.processes[0]) == "sh"
-    assert found.name(found.processes[2]) == f"a recipe of make: {PERF}/all"
+    assert found.name(found.tree.processes[0]) == "sh"
+    assert found.name(found.tree.processes[2]) == f"a recipe of make: {PERF}/all"
 
 
 def test_a_make_that_started_anew_read_its_makefiles_again() -> None:
     make = process(0, "make", argvs=[["make"], ["make"]], stdouts=[OUT, OUT])
-    assert timeline(make).parses == 2
+    assert timeline(make).tree.parses == 2

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.trace import lanes, views, work
-from matrix.trace import timeline as timelines
 from matrix.trace.cost import Account, Serial, account
 from matrix.trace.simulation import PathItem
+from matrix.trace.spans import Span
 from matrix.trace.views import perfetto, picture, text
 from tests.unit.conftest import EPOCH, PERF, file
 from tests.unit.trace.test_timeline import MAKE, OWN, ran, timeline
@@ -337,7 +337,7 @@ def test_the_picture_has_a_bar_for_each_job_and_each_make() -> None:
     page = Page(render("picture"))
     found = bars(page, *KINDS)
     assert sorted(rect["class"] for rect in found) == sorted(
-        [*(bar.kind for bar in lanes.jobs(SMALL)), *("make" for _ in SMALL.makes)]
+        [*(bar.kind for bar in lanes.jobs(SMALL)), *("make" for _ in SMALL.tree.makes)]
     )
     [compiler] = bars(page, "compiler")
     assert compiler == {"class": "compiler", "x": "1000.0", "y": "0", "width": "4000.0", "height": "20"}
@@ -390,7 +390,7 @@ def test_the_picture_shows_when_one_process_worked_alone_and_which() -> None:
 
 
 def test_the_strip_of_what_ran_alone_shows_when_nothing_ran() -> None:
-    spans = [timelines.Span(0.0, 1.0, ()), timelines.Span(1.0, 2.0, (0, 1))]
+    spans = [Span(0.0, 1.0, ()), Span(1.0, 2.0, (0, 1))]
     strip = "\n".join(picture._alone(timeline(MAKE), spans, 2.0))
     assert strip.count("<rect") == 1
     assert "(nothing ran)\nalone for 1.00 s, from 0.00 s" in strip

@@ -1,0 +1,229 @@
+"""The files that a program reads and writes, by the words that it was started with: a rule for each kind. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_ARCHIVER = re.compile(r"^(?:.*-)?ar$")
+_COMPILER = re.compile(r"^(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?$|^cc1(?:plus)?$")
+_LINKER = re.compile(r"^(?:.*-)?(?:ld|ld\.\w+|lld|collect2)$")
+_OBJCOPY = re.compile(r"^(?:.*-)?(?:objcopy|strip)(?:-[\d.]+)?$")
+
+# Programs whose words are text, folders or targets: they read and write no file that their words name.
+_WITHOUT_FILES = (
+    "echo", "printf", "cd", "test", "[", "for", "set", "export", "mkdir", "rmdir", "rm", "make", "gmake", "true",
+    "false", "pwd", "uname", "which", "dirname", "basename", "expr", "kill", "trap", "exit", "return", "wait", "umask",
+)  # fmt: skip
+
+# Options of compilers, linkers and generators that take the next word.
+# The main output comes first.
+_OUTPUT_OPTIONS = ("-o", "--output", "-MF", "-Map", "--dependency-file", "--header-file", "--defines", "--header")
+_OTHER_OPTIONS = (
+    "-MT", "-MQ", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-auxbase", "-auxbase-strip", "-x", "-I", "-L", "-D", "-U",
+    "-isystem", "-idirafter", "-iquote", "-imultiarch", "-iprefix", "-soname", "-m", "-z", "-plugin", "-e", "-p",
+    "-target", "--crate-type", "--crate-name", "--edition", "-arch", "-march", "-mtune", "-l",
+)  # fmt: skip
+_JOINED_OUTPUT = re.compile(r"^-o([^-=].*)$")
+_OPTION_WITH_VALUE = re.compile(r"^(--?[A-Za-z][\w-]*)=(.+)$")
+_ATTACHED_OUTPUT = ("flex", "lex", "bison", "yacc", "sort", "as", "rustc")
+_NO_OUTPUT_OPTION = ("grep", "egrep", "fgrep", "find", "ls", "ps", "python3-config", "pkg-config")
+"""Programs whose `-o` is another option, which takes no file."""
+
+_COPY_OPTIONS = ("-m", "-o", "-g", "-S", "-t", "--target-directory", "--mode", "--owner", "--group", "--suffix")
+_OBJCOPY_OPTIONS = (
+    "-I", "-O", "-B", "-F", "-j", "-R", "-K", "-N", "-L", "-G", "-W", "--rename-section", "--add-section",
+    "--redefine-sym", "--set-section-flags", "--update-section", "--dump-section",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Files that a command reads, and the files that it writes from them."""
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+def flows(words: tuple[str, ...]) -> list[Flow]:
+    """Return what a program does with the files that its own words name."""
+    if not words:
+        return []
+    program, arguments = posixpath.basename(words[0]), words[1:]
+    for pattern, rule in _RULES:
+        if pattern.search(program):
+            return rule(arguments)
+    return _tool(program, arguments)
+
+
+def _no_files(_arguments: tuple[str, ...]) -> list[Flow]:
+    return []
+
+
+def _archive(arguments: tuple[str, ...]) -> list[Flow]:
+    """`ar rcs lib.a a.o`: the operation is the first word, with or without a hyphen; `t`, `p` and `x` only read."""
+    operation, *names = arguments or ("t",)
+    archives = [name for name in names if name.endswith(".a")] or names[:1]
+    members = [name for name in names if name not in archives]
+    only_reads = not set("tpx").isdisjoint(operation)
+    if only_reads:
+        return [Flow(tuple(archives))]
+    return [Flow(tuple(members), tuple(archives))]
+
+
+def _copy(arguments: tuple[str, ...]) -> list[Flow]:
+    """`cp`, `install` and `mv`: each source goes to a copy of its own."""
+    if "-d" in arguments:  # `install -d` makes folders
+        return []
+    names = _operands(arguments, _COPY_OPTIONS)
+    folder = _option_value(arguments, ("-t", "--target-directory"))
+    if folder:
+        return [_into_folder(name, folder) for name in names]
+    *sources, target = names or [""]
+    if len(sources) > 1 or target.endswith("/"):
+        return [_into_folder(name, target) for name in sources]
+    return [_copy_of(name, target) for name in sources]
+
+
+def _copy_of(name: str, target: str) -> Flow:
+    """Return the flow from a file to its copy; a target without an ending may be a folder, which is not known here."""
+    if "." in posixpath.basename(target):
+        return Flow((name,), (target,))
+    return Flow((name,), (target, *_into_folder(name, target).writes))
+
+
+def _link(arguments: tuple[str, ...]) -> list[Flow]:
+    """`ln`: a relative target of `ln -s` is relative to the link's folder."""
+    symbolic = any(re.match(r"-[a-z]*s", word) for word in arguments) or "--symbolic" in arguments
+    flows = _copy(arguments)
+    if not symbolic:
+        return flows
+    return [Flow((posixpath.join(_folder(flow), flow.reads[0]),), flow.writes) for flow in flows]
+
+
+def _folder(flow: Flow) -> str:
+    return posixpath.dirname(flow.writes[0])
+
+
+def _into_folder(name: str, folder: str) -> Flow:
+    return Flow((name,), (posixpath.join(folder, posixpath.basename(name)),))
+
+
+def _option_value(arguments: tuple[str, ...], options: tuple[str, ...]) -> str:
+    """Return the word that an option takes, or nothing where it is not given."""
+    before = ""
+    for word in arguments:
+        name, _, value = word.partition("=")
+        if value and name in options:
+            return value
+        if before in options:
+            return word
+        before = word
+    return ""
+
+
+def _objcopy(arguments: tuple[str, ...]) -> list[Flow]:
+    """`objcopy in out`; with one name the file itself is written anew."""
+    names = _operands(arguments, _OBJCOPY_OPTIONS)
+    return [Flow(tuple(names[:1]), tuple(names[1:2] or names[:1]))]
+
+
+def _writer(arguments: tuple[str, ...]) -> list[Flow]:
+    """`tee` and `touch`: all names are written."""
+    return [Flow((), tuple(_operands(arguments, ())))]
+
+
+def _operands(arguments: tuple[str, ...], taking_a_word: Sequence[str]) -> list[str]:
+    """Return the words that are neither options nor what these options take."""
+    before = ("", *arguments)
+    pairs = zip(before, arguments, strict=False)
+    return [word for option, word in pairs if not word.startswith("-") and option not in taking_a_word]
+
+
+def _bpftool(arguments: tuple[str, ...]) -> list[Flow]:
+    """`bpftool gen object OUT IN…` writes; all else that a build runs prints."""
+    names = _operands(arguments, ())
+    if names[:2] == ["gen", "object"]:
+        return [Flow(tuple(names[3:]), tuple(names[2:3]))]
+    return [Flow(tuple(names[2:]))]
+
+
+def _tool(program: str, arguments: tuple[str, ...]) -> list[Flow]:
+    """Compilers, linkers, generators and all other programs: an option names each output, all other words are read."""
+    words = tuple(separated(program, arguments))
+    reads = _operands(words, (*_OUTPUT_OPTIONS, *_OTHER_OPTIONS))
+    outputs = [] if program in _NO_OUTPUT_OPTION else _named_outputs(words)
+    has_default_output = _COMPILER.search(program) and not {"-o", "-E"} & set(words)
+    if has_default_output:
+        outputs += _unnamed_outputs(words, reads)
+    return [Flow(tuple(reads), tuple(outputs))]
+
+
+def _named_outputs(words: tuple[str, ...]) -> list[str]:
+    """Return the words after options that name an output, of the main one first."""
+    pairs = [(option, name) for option, name in itertools.pairwise(words) if option in _OUTPUT_OPTIONS and name != "-"]
+    return [name for _, name in sorted(pairs, key=lambda pair: _OUTPUT_OPTIONS.index(pair[0]))]
+
+
+def _unnamed_outputs(words: Sequence[str], sources: Iterable[str]) -> list[str]:
+    """Return the objects or assembly that a compiler writes into its folder where no option names the output."""
+    ending = ".o" if "-c" in words else ".s" if "-S" in words else ""
+    stems = [posixpath.splitext(posixpath.basename(name))[0] for name in sources]
+    return [f"{stem}{ending}" for stem in stems] if ending else []
+
+
+def separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
+    """Yield words in which each option stands apart from the file that it takes, as `-o x` for `-ox`."""
+    for word in arguments:
+        if word.startswith("-Wp,"):
+            yield from _preprocessor_words(word)
+        elif word.startswith("-Wl,"):
+            yield from separated("ld", word.split(",")[1:])
+        elif word.startswith("--emit="):
+            yield from _rustc_outputs(word)
+        else:
+            yield from _option_and_value(program, word)
+
+
+def _option_and_value(program: str, word: str) -> tuple[str, ...]:
+    """Return the option and the value in one word, or the word alone where it is no such option."""
+    joined = _JOINED_OUTPUT.search(word)
+    if joined and _joins_output(program):
+        return ("-o", joined[1])
+    valued = _OPTION_WITH_VALUE.search(word)
+    return (valued[1], valued[2]) if valued else (word,)
+
+
+def _joins_output(program: str) -> bool:
+    is_toolchain = _COMPILER.search(program) or _LINKER.search(program)
+    return bool(is_toolchain) or program in _ATTACHED_OUTPUT
+
+
+def _preprocessor_words(word: str) -> Iterator[str]:
+    """Yield `-MF x` for `-Wp,-MMD,x`, kbuild's way to ask for a dependency file."""
+    for option, name in zip(word.split(",")[1:], word.split(",")[2:], strict=False):
+        if option in ("-MD", "-MMD", "-MF"):
+            yield from ("-MF", name)
+
+
+def _rustc_outputs(word: str) -> Iterator[str]:
+    for kind in word.removeprefix("--emit=").split(","):
+        if "=" in kind:
+            yield from ("-MF", kind.partition("=")[2])
+
+
+_RULES: tuple[tuple[re.Pattern[str], Callable[[tuple[str, ...]], list[Flow]]], ...] = (
+    (re.compile(f"^(?:{'|'.join(map(re.escape, _WITHOUT_FILES))})$"), _no_files),
+    (re.compile(r"^(?:cp|mv|install)$"), _copy),
+    (re.compile(r"^ln$"), _link),
+    (re.compile(r"^(?:tee|touch)$"), _writer),
+    (re.compile(r"^bpftool$"), _bpftool),
+    (_ARCHIVER, _archive),
+    (_OBJCOPY, _objcopy),
+)

@@ -1,0 +1,83 @@
+"""The target that a process of a traced build was for: the goal of a make, or the file that a recipe wrote. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from matrix.trace import file_access, make_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matrix.scenario.observations import File, Process
+    from matrix.trace.make_arguments import MakeArguments
+    from matrix.trace.process_tree import ProcessTree
+
+NEAR_S = 0.01
+"""How far a file's time stamp may lie outside of the process that wrote it: files' clock ticks as slowly."""
+
+_BESIDE = re.compile(r"/\.[^/]*\.(cmd|d|tmp)$")
+"""Files that kbuild keeps beside a target."""
+_COMBINED = "-in.o"
+"""The end of the name that tools/build gives to the objects of a folder, linked into one."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of a step's processes, by the files that were there after it."""
+
+    tree: ProcessTree
+    files: Mapping[str, File]
+
+    def of(self, process: Process) -> tuple[str, tuple[str, ...]]:
+        """Return the target of a process and all files that it wrote: a generator may write several.
+
+        The target is a nested make's goal, a file that was written, or else one that is named; nothing for none.
+        """
+        if make_arguments.is_make(process):
+            return self.goal(process), ()
+        access = file_access.access(process.first, process.cwd)
+        named = list(filter(self._is_product, access.names))
+        written = [path for path in named if self._is_written_by(path, process)]
+        outputs = [path for path in access.writes if path in written]
+        nested = map(self.goal, self.tree.makes_below(process))
+        likely = [*nested, *outputs, *written, *reversed(named)]
+        return next(iter(likely), ""), tuple(written)
+
+    def goal(self, make: Process) -> str:
+        """Return the first goal of a make as a path; tools/build names it as `dir=` and `obj=`."""
+        told = make_arguments.arguments(make.argv)
+        if "obj" in told.variables:
+            return self._combined_object(make, told)
+        wanted = told.goals[0] if told.goals else "all"
+        return posixpath.normpath(posixpath.join(make_arguments.folder(make), wanted))
+
+    def _combined_object(self, make: Process, told: MakeArguments) -> str:
+        """Return the object that tools/build made: of several with its name the last that was written by then."""
+        name = posixpath.normpath(f"{told.variables.get('dir', '.')}/{told.variables['obj']}{_COMBINED}")
+        same_name = self._combined_objects.get(posixpath.basename(name), ())
+        found = [path for path in same_name if path.endswith(f"/{name}")]
+        written = [path for path in found if self._is_written_by(path, make)]
+        return max(written or found, key=lambda path: self.files[path].mtime_ns, default=name)
+
+    @cached_property
+    def _combined_objects(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in self.files:
+            if path.endswith(_COMBINED):
+                found[posixpath.basename(path)].append(path)
+        return found
+
+    def _is_product(self, path: str) -> bool:
+        file = self.files.get(path)
+        is_file = file is not None and file.type == "file"
+        return is_file and not _BESIDE.search(path)
+
+    def _is_written_by(self, path: str, process: Process) -> bool:
+        at = self.files[path].mtime_ns / 1e9
+        return process.start - NEAR_S <= at <= self.tree.end(process) + NEAR_S
