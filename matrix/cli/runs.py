@@ -89,7 +89,7 @@ def report(
     from matrix import reports
     from matrix.errors import did_you_mean
     from matrix.reports import formats
-    from matrix.runs import cell_run, locks, run_report, store
+    from matrix.runs import judgement, locks, run_report, store
 
     this = store.find(run or None)
     known = formats.registry()
@@ -97,7 +97,7 @@ def report(
         raise UsageError(f"no format {format!r}{did_you_mean(format, known)}")
     if check:
         with locks.doing(this):
-            cell_run.check_again(this)
+            judgement.check_again(this, this.configuration())
     if locks.is_being_done(this):
         typer.echo(f"{this.name} is going on: cells that have not ended yet are shown as ERROR", err=True)
     made = run_report.of_run(this)

@@ -72,7 +72,7 @@ def of_cell(glob: str, run_name: str) -> Original:
         UsageError: no run has it, or the glob selects several.
 
     """
-    runs = [store.find(run_name)] if run_name else store.runs()
+    runs = [store.find(run_name)] if run_name else [run for run in store.runs() if run.readable]
     for run in runs:
         found = [cell_id for cell_id in run.settings().cells if matches(cell_id, glob) and run.result(cell_id)]
         if found:

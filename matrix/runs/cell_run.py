@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,22 +15,23 @@ from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model.result import CellResult, Predecessor, Verdict
-from matrix.runs import execution, kept_builds
+from matrix.runs import execution, judgement, kept_builds
 from matrix.scenario import perf, plan
-from matrix.scenario.transcript import Transcript
 from matrix.trees import volumes
-from matrix.verdicts import judge, kept_build
+from matrix.verdicts import kept_build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from matrix.engine.api import Engine
     from matrix.model.cell import Cell, Limits
     from matrix.model.known_failure import KnownFailure
     from matrix.model.result import ImageIdentity
     from matrix.model.tree import Tree
+    from matrix.runs.judgement import BaseCells
     from matrix.runs.store import Run
-    from matrix.scenario.observations import Observations, StepFacts
+    from matrix.scenario.observations import StepFacts
+    from matrix.scenario.transcript import Transcript
     from matrix.trees.volumes import PreparedTree
 
 
@@ -41,8 +40,8 @@ class Context:
     """What every cell of a run shares: where results go, what runs them, within which bounds.
 
     `checks` are those whose steps are run, none meaning all. The cell goes on with what was built of the tree `below`,
-    if there is one, and what it builds itself is `kept` for others; `ground` is where. `base` names the tree whose
-    cells, which come first, the others are held against.
+    if there is one, and what it builds itself is `kept` for others; `ground` is where. `base` are the cells, which come
+    first, that those on other trees are compared with.
     """
 
     run: Run
@@ -52,10 +51,10 @@ class Context:
     known: tuple[KnownFailure, ...]
     say: Callable[[str], None]
     ground: kept_builds.KeptBuilds
+    base: BaseCells
     checks: tuple[str, ...] = ()
     below: Tree | None = None
     kept: bool = False
-    base: str = ""
 
 
 class _MissedError(Exception):
@@ -118,9 +117,9 @@ def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
         context.run.progress(cell.id, f"from scratch, as {why}")
         transcript, btf = _executed(_cell_run(cell, context, image, tree), context)
     host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
-    base = held_against(context.run, cell, context.base)
+    base = context.base.observations(cell)
     facts = {"host": host, "gone_on": gone_on, "from_scratch": why}
-    return judged(result.model_copy(update=facts), transcript, context.known, base)
+    return judgement.judged(result.model_copy(update=facts), transcript, context.known, base)
 
 
 def _going_on(
@@ -183,7 +182,7 @@ def _executed(cell_run: execution.Execution, context: Context) -> tuple[Transcri
                     _after_build(cell_run, facts, context)
         finally:
             transcript = cell_run.transcript()
-            context.run.save_transcript(cell.id, transcript.model_dump(mode="json"))
+            context.run.save_transcript(cell.id, transcript)
     return transcript, btf
 
 
@@ -193,57 +192,7 @@ def _reproduce(cell: Cell, context: Context) -> str:
         bundle = shlex.join(["perf-matrix", "bundle", context.run.name, cell.id, "-o", "failure.tar.gz"])
         return f"{bundle}; perf-matrix repro --from failure.tar.gz"
     settings = context.run.settings()
-    loaded = load.load([Path(folder) for folder in settings.configs]) if context.base else None
+    loaded = load.load([Path(folder) for folder in settings.configs]) if context.base.tree else None
     words = [selection.tree(loaded, word) for word in settings.trees] if loaded else []
-    base = next((tree.asked for tree in words if tree.name == context.base != cell.tree.name), "")
+    base = next((tree.asked for tree in words if tree.name == context.base.tree != cell.tree.name), "")
     return selection.reproduce(cell, settings.configs, context.jobs, context.limits, base)
-
-
-def held_against(run: Run, cell: Cell, base: str) -> Observations | None:
-    """Return what is known of a cell on the tree `base`, unless it is that cell itself.
-
-    Raises:
-        InfrastructureError: it has no result, so there is nothing to hold the cell against.
-
-    """
-    if not base or cell.tree.name == base:
-        return None
-    cell_id = cell.place.on(base)
-    result = run.result(cell_id)
-    if result is None or result.verdict == Verdict.ERROR:
-        reason = result.reason if result else "it was not run"
-        raise InfrastructureError(f"there is nothing to hold it against: {cell_id}: {reason}", "Go on with --resume.")
-    return _observed(run, cell_id)
-
-
-@lru_cache(maxsize=1)
-def _observed(run: Run, cell_id: str) -> Observations | None:
-    kept = run.transcript(cell_id)
-    return Transcript.model_validate_json(json.dumps(kept)).observations() if kept else None
-
-
-def judged(
-    result: CellResult, transcript: Transcript, known: Sequence[KnownFailure], base: Observations | None = None
-) -> CellResult:
-    """Return a result with what the checks say of its transcript, and of it beside that of the base tree."""
-    observations = transcript.observations(base=base)
-    found = judge.check_results(observations, known)
-    verdict = judge.cell_verdict(found)
-    program = observations.steps["build"].files.get(f"{observations.output}/perf")
-    update = {"steps": judge.step_results(observations), "checks": found, "verdict": verdict, "reason": ""}
-    return result.model_copy(update={**update, "program_sha256": program.content if program else ""})
-
-
-def check_again(run: Run) -> None:
-    """Judge what a run recorded by today's checks, builds and known failures; nothing is built."""
-    settings = run.settings()
-    loaded = load.load([Path(folder) for folder in settings.configs])
-    today = {
-        cell.id: cell for cell in selection.every(loaded, [selection.tree(loaded, word) for word in settings.trees])
-    }
-    for result in run.results():
-        kept = run.transcript(result.id)
-        if kept is not None and result.image is not None and result.id in today:
-            transcript = Transcript.model_validate_json(json.dumps(kept)).with_cell(today[result.id])
-            base = held_against(run, today[result.id], settings.base)
-            run.save(judged(result, transcript, loaded.known, base))

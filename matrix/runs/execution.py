@@ -12,7 +12,7 @@ from matrix.engine.api import AGENT, CellSpec
 from matrix.errors import InfrastructureError
 from matrix.runs import diffoscope
 from matrix.scenario import elf, make_database, perf, plan
-from matrix.scenario.observations import children, gone
+from matrix.scenario.observations import children, gone, obstacle
 from matrix.scenario.transcript import StepRecord, Transcript, records, stacked, trouble
 from matrix.trace import command_lines
 
@@ -120,13 +120,6 @@ class Execution:
         with contextlib.ExitStack() as stack:
             for container in containers:
                 stack.callback(container.remove)
-
-    def blocked(self, step: Step) -> str:
-        """Return why a step cannot be run, or nothing: the build, or an earlier step at its place, failed."""
-        for name, facts in self.facts.items():
-            if facts.failure and not facts.step.declares and (name == "build" or facts.step.place == step.place):
-                return f"step {name} failed: {facts.failure}"
-        return ""
 
     def log(self, step: str) -> Path:
         """Return where a step's log is kept."""
@@ -278,7 +271,7 @@ def _write(file: IO[bytes], block: bytes) -> None:
 def execute(cell: Execution, until: str = "") -> Iterator[StepFacts]:
     """Run the scenario's steps in order, yielding each one's facts as it ends; stop after the step `until`."""
     for step in cell.scenario.steps:
-        if not cell.blocked(step):
+        if not obstacle(step, cell.facts.values()):
             cell.run.progress(cell.scenario.cell.id, step.name)
             facts = cell.take(step)
             if step.name == "self-test" and not until:

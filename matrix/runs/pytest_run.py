@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.config import load, selection
+from matrix.config import selection
 from matrix.engine import backends, private_engine
 from matrix.errors import MatrixError
-from matrix.model.cell import Limits
 from matrix.runs import cell_run, kept_builds, launch, locks, ownership, schedule, store
+from matrix.runs.judgement import BaseCells
 from matrix.runs.run_kind import ClaimsRun, MutantsRun, SeriesRun
 from matrix.verdicts import mutants
 
@@ -38,7 +37,8 @@ class PytestRun:
         self.run = run
         self.settings = run.settings()
         self.jobs = schedule.jobs(self.settings.jobs, workers)
-        self.limits = Limits(**self.settings.limits)
+        self.limits = self.settings.limits
+        self._base_cells = BaseCells(run, self.settings.base)
         self._config = config
         self._kept_builds: kept_builds.KeptBuilds | None = None
         self._results: dict[CellId, CellResult] = {}
@@ -65,7 +65,7 @@ class PytestRun:
     def config(self) -> Config:
         """The configuration that the run was begun with."""
         if self._config is None:
-            self._config = load.load([Path(folder) for folder in self.settings.configs])
+            self._config = self.run.configuration()
         return self._config
 
     @functools.cached_property
@@ -112,7 +112,7 @@ class PytestRun:
             checks=self._checks(cell),
             below=self._tree_below(cell, here, results),
             kept=schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys()),
-            base=self.settings.base,
+            base=self._base_cells,
         )
 
     def _checks(self, cell: Cell) -> tuple[str, ...]:

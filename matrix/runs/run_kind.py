@@ -48,7 +48,7 @@ class SeriesRun(_Kind):
     kind: Literal["series"] = "series"
     command: ClassVar[str] = "series"
     reports_comparisons: ClassVar[bool] = True
-    patches: tuple[PatchTree, ...]
+    patches: tuple[PatchTree, ...] = Field(min_length=1)
 
 
 class MutantsRun(_Kind):

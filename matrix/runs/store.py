@@ -12,25 +12,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from matrix import __version__, paths
+from matrix.config import load
 from matrix.errors import UsageError
 from matrix.files import replacing, write
 from matrix.model.base import Frozen
+from matrix.model.cell import Limits
 from matrix.model.cell_id import CellId
 from matrix.model.result import CellResult, RequirementVerdict
 from matrix.runs.run_kind import PlainRun, RunKind
+from matrix.scenario.transcript import Transcript
 from matrix.verdicts.comparison import ComparisonRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from matrix.model.cell import Cell, Limits
+    from matrix.config.load import Config
+    from matrix.model.cell import Cell
 
 
 COMPARISONS = "comparisons"
 SETTINGS_VERSION = 2
+DAMAGED = "Remove the file: --resume does the cell again."
 PLAIN = PlainRun()
 _REQUIRED = TypeAdapter(dict[str, RequirementVerdict])
 
@@ -46,12 +51,20 @@ class RunSettings(Frozen):
     started: str
     tool_version: str
     configs: tuple[str, ...] = ()
-    trees: tuple[str, ...]
-    cells: tuple[CellId, ...]
+    trees: tuple[str, ...] = Field(min_length=1)
+    cells: tuple[CellId, ...] = Field(min_length=1)
     jobs: int
-    limits: dict[str, int] = Field(default_factory=dict)
+    limits: Limits = Limits()
     base: str = ""
     kind: RunKind = PLAIN
+
+    @model_validator(mode="after")
+    def _has_cells_on_its_base(self) -> RunSettings:
+        if self.base and not any(cell_id.tree == self.base for cell_id in self.cells):
+            raise ValueError(f"no cell is on the base tree {self.base!r}")
+        if not self.base and not isinstance(self.kind, PlainRun):
+            raise ValueError(f"a run of kind {self.kind.kind} has no base tree")
+        return self
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,9 @@ class Run:
             self._refuse_other_versions(json.loads(text))
             return RunSettings.model_validate_json(text)
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"{self.folder} holds no run: {error}", "`perf-matrix runs` names the runs.") from error
+            raise UsageError(
+                f"{self.folder} holds no run: {_first_problem(error)}", "`perf-matrix runs` names the runs."
+            ) from error
 
     def _refuse_other_versions(self, settings: Any) -> None:
         """Refuse settings that another version of this program wrote; settings of version 1 had no `schema_version`."""
@@ -100,6 +115,15 @@ class Run:
                 f" run.json; this one, {__version__}, reads version {SETTINGS_VERSION}",
                 "Read it with the version that wrote it, or begin the run anew.",
             )
+
+    def configuration(self) -> Config:
+        """Return the configuration that the run was begun with, as its files are now.
+
+        Raises:
+            UsageError: a folder of it is gone, or a file is wrong.
+
+        """
+        return load.load([Path(folder) for folder in self.settings().configs])
 
     def extend(self, cells: Sequence[str], trees: Sequence[str] = ()) -> None:
         """Add cells to those that were asked for, and trees."""
@@ -114,6 +138,15 @@ class Run:
         """Take a cell's result back, and what goes with it, so that the cell is lacking again."""
         for name in ("result.json", "transcript.json.gz", "progress.json"):
             (self.cell(cell_id) / name).unlink(missing_ok=True)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the run has settings that this version wrote."""
+        try:
+            self.settings()
+        except UsageError:
+            return False
+        return True
 
     @property
     def begun(self) -> bool:
@@ -134,8 +167,9 @@ class Run:
         path = self.folder / "required.json"
         try:
             return _REQUIRED.validate_json(path.read_bytes()) if path.is_file() else {}
-        except ValidationError as error:
-            raise UsageError(f"{path} is not what a gate wrote: {error}") from error
+        except ValueError as error:
+            hint = "Remove the file: `perf-matrix gate --resume` measures once more."
+            raise UsageError(f"{path} is not what a gate wrote: {_first_problem(error)}", hint) from error
 
     def cell(self, cell_id: str) -> Path:
         """Return a cell's folder."""
@@ -156,9 +190,12 @@ class Run:
         if not path.is_file():
             return None
         try:
-            return CellResult.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, ValueError) as error:
-            raise UsageError(f"{path} is no result: {error}") from error
+            result = CellResult.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(f"{path} is no result: {_first_problem(error)}", DAMAGED) from error
+        if result.id != cell_id:
+            raise UsageError(f"{path} is no result of {cell_id}: it is one of {result.id}", DAMAGED)
+        return result
 
     def results(self) -> Iterator[CellResult]:
         """Yield the results that there are, in the order of the run's cells."""
@@ -167,22 +204,27 @@ class Run:
             if result is not None:
                 yield result
 
-    def save_transcript(self, cell_id: str, transcript: dict[str, Any]) -> None:
-        """Keep all that a cell's containers said, for checks made later."""
+    def save_transcript(self, cell_id: str, transcript: Transcript) -> None:
+        """Keep all that a cell's containers recorded, for checks made later."""
         path = self.cell(cell_id) / "transcript.json.gz"
         with replacing(path) as part, gzip.open(part, "wt", encoding="utf-8", compresslevel=3) as file:
-            json.dump(transcript, file)
+            json.dump(transcript.model_dump(mode="json"), file)
 
-    def transcript(self, cell_id: str) -> Any:
-        """Return what was kept by `save_transcript`, or nothing."""
+    def transcript(self, cell_id: str) -> Transcript | None:
+        """Return a cell's transcript, or nothing where there is none.
+
+        Raises:
+            UsageError: the file is no transcript of ours.
+
+        """
         path = self.cell(cell_id) / "transcript.json.gz"
         if not path.is_file():
             return None
         try:
-            with gzip.open(path, "rt", encoding="utf-8") as file:
-                return json.load(file)
+            with gzip.open(path, "rb") as file:
+                return Transcript.model_validate_json(file.read())
         except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise UsageError(f"{path} is no transcript: {error}", "Run the cell again.") from error
+            raise UsageError(f"{path} is no transcript: {_first_problem(error)}", "Run the cell again.") from error
 
     def progress(self, cell_id: str, step: str) -> None:
         """Say which step a cell is at; an empty step means that it has ended."""
@@ -194,8 +236,18 @@ class Run:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             return str(found["step"]), float(found["since"])
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
+
+
+def _first_problem(error: Exception) -> str:
+    """Return what is wrong with a file in one line: of a validation the first of its problems, and where it is."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first, *others = error.errors(include_url=False, include_input=False)
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{where}: {first['msg']}{more}" if where else f"{first['msg']}{more}"
 
 
 def runs() -> list[Run]:
@@ -265,7 +317,7 @@ def begin(  # noqa: PLR0913 - a run's settings
             trees=tuple(trees),
             cells=tuple(cell.id for cell in cells),
             jobs=jobs,
-            limits=limits.model_dump() if limits else {},
+            limits=limits or Limits(),
             base=base,
             kind=kind,
         )

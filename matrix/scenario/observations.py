@@ -176,6 +176,14 @@ class Observations:
         """Where the build leaves perf."""
         return output_folder(self.scenario.cell)
 
+    @property
+    def lacking(self) -> Step | None:
+        """The first step that was not run although nothing before it stood in its way; nothing where all was done."""
+        return next((step for step in self.scenario.steps if self._is_lacking(step)), None)
+
+    def _is_lacking(self, step: Step) -> bool:
+        return step.name not in self.steps and not obstacle(step, self.steps.values())
+
     def done(self, name: str) -> StepFacts | None:
         """Return a step that ran and did what it was to do."""
         step = self.steps.get(name)
@@ -209,6 +217,14 @@ class Observations:
         before = self.steps[self.previous[name]].files
         ways = {path: way for path in sorted(after.keys() | before.keys()) if (way := _way(before, after, path))}
         return {path: way for path, way in ways.items() if path not in self.steps[name].step.touch}
+
+
+def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
+    """Return why a step cannot be run, or nothing: the build, or an earlier step in its container, failed."""
+    for facts in earlier:
+        if facts.failure and not facts.step.declares and (facts.step.name == "build" or facts.step.place == step.place):
+            return f"step {facts.step.name} failed: {facts.failure}"
+    return ""
 
 
 def _way(before: dict[str, File], after: dict[str, File], path: str) -> str:

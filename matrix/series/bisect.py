@@ -161,7 +161,7 @@ def resume(run: Run) -> Bisection:
     if not isinstance(settings.kind, BisectRun) or good is None or good.tree is None:
         raise InfrastructureError(f"run {run.name} has no bisection to go on with", "Begin anew.")
     config = load.load([Path(folder) for folder in settings.configs])
-    return Bisection(run, apply.got_before(config.trees[BASE], good.tree.sha256), settings.kind.check)
+    return Bisection(run, apply.got_before(selection.tree(config, BASE), good.tree.sha256), settings.kind.check)
 
 
 def status_at(bisection: Bisection, commit: str, access: EngineAccess) -> BisectStatus:

@@ -111,7 +111,7 @@ def begin(request: SeriesRequest, config: Config, number: int, jobs: int, access
 def resume(run: Run) -> BegunSeries:
     """Return a series whose run was begun before."""
     config = load.load([Path(folder) for folder in run.settings().configs])
-    return BegunSeries(run, config.trees[BASE].summary)
+    return BegunSeries(run, selection.tree(config, BASE).summary)
 
 
 def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -> AppliedSeries:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from matrix.engine import agent_volume, images
 from matrix.errors import InfrastructureError, UsageError, did_you_mean
 from matrix.runs import execution, interrupts, locks, schedule, store
 from matrix.scenario import plan
-from matrix.scenario.transcript import Transcript
 from matrix.trees import volumes
 
 if TYPE_CHECKING:
@@ -86,15 +84,9 @@ def of_run(run: Run, cell_id: str, step: str) -> Recorded:
         UsageError: it did not, or not with all that is needed.
 
     """
-    kept = run.transcript(cell_id)
-    if kept is None:
+    transcript = run.transcript(cell_id)
+    if transcript is None:
         raise UsageError(f"{run.name} has no transcript of {cell_id}", "`perf-matrix report` names its cells.")
-    try:
-        transcript = Transcript.model_validate_json(json.dumps(kept))
-    except ValueError as error:
-        raise UsageError(
-            f"the transcript of {cell_id} in {run.name} is of another version", "Trace it anew."
-        ) from error
     facts = next((record.facts() for record in transcript.steps if record.step.name == step), None)
     if facts is None or facts.failure:
         raise UsageError(f"{cell_id} has no finished step {step} in {run.name}")

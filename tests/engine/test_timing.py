@@ -14,6 +14,7 @@ from matrix.engine import private_engine
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
 from matrix.runs import cell_run, kept_builds, locks, ownership, store
+from matrix.runs.judgement import BaseCells
 from matrix.verdicts.comparison import MEASURES
 from tests.engine.conftest import FAKE, PLACE, Bench, Done
 
@@ -197,7 +198,8 @@ def test_where_ptrace_is_forbidden_what_needs_it_is_skipped_and_the_rest_stands(
     [cell] = selection.select(selection.every(loaded, [selection.tree(loaded, "good")]), [f"{PLACE}/fake"])
     run = store.begin([cell], ["good"], [], jobs=2)
     own = private_engine.ensure(None, ownership.label(run.name), print)
-    context = cell_run.Context(run, own, 2, Limits(), (), print, kept_builds.KeptBuilds(own, run, 2, Limits()))
+    kept = kept_builds.KeptBuilds(own, run, 2, Limits())
+    context = cell_run.Context(run, own, 2, Limits(), (), print, kept, BaseCells(run, ""))
     result = cell_run.run(cell, context)
     verdicts = {check.check: check.verdict for check in result.checks}
     assert result.verdict == Verdict.PASS, result.reason

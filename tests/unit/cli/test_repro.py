@@ -31,7 +31,7 @@ CELL = make.cell(of=LOADED.images["debian-trixie-min"], what=LOADED.builds["mini
 
 def ran(cell: Cell, run: Run, verdict: Verdict = Verdict.FAIL) -> CellResult:
     """Return what an engine would have left: a clean that fails, other packages, a host of its own."""
-    first = done(cell, jobs=run.settings().jobs, limits=Limits(**run.settings().limits), verdict=verdict)
+    first = done(cell, jobs=run.settings().jobs, limits=run.settings().limits, verdict=verdict)
     assert first.image is not None
     packages = {"gcc": "15", "make": "4.4"}
     steps = tuple(
@@ -87,7 +87,7 @@ def test_a_bundle_is_reproduced_and_each_ingredient_told(places: Path, begun: li
     assert "  make -C /src/tools/perf JOBS=3 V=1 clean" in text
     assert "verdict: FAIL" in text
     [run] = begun
-    assert run.settings().limits == Limits(pids=100).model_dump()
+    assert run.settings().limits == Limits(pids=100)
     kept = run.result(cell.id)
     assert kept is not None
     assert kept.definition is not None

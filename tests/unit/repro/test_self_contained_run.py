@@ -41,7 +41,7 @@ def test_a_cell_is_read_again_as_it_was_whatever_is_in_it(places: Path) -> None:
     run = self_contained_run.begin(cell, 3, Limits(pids=99), [])
     settings = run.settings()
     assert settings.cells == (cell.id,)
-    assert (settings.jobs, settings.limits["pids"]) == (3, 99)
+    assert (settings.jobs, settings.limits.pids) == (3, 99)
     loaded = load.load([Path(folder) for folder in settings.configs])
     assert cell in selection.every(loaded, [selection.tree(loaded, word) for word in settings.trees])
     assert sorted(path.name for path in run.folder.iterdir()) == ["configs", "run.json"]

@@ -41,8 +41,18 @@ def run(tmp_path: Path) -> store.Run:
 
 def begin(folder: Path, kind: RunKind) -> store.Run:
     run = CountingRun(folder / "r1")
+    base = "" if isinstance(kind, PlainRun) else "t"
     run.save_settings(
-        store.RunSettings(run="r1", started="", tool_version="0", trees=("t",), cells=CELLS, jobs=1, kind=kind)
+        store.RunSettings(
+            run="r1",
+            started="",
+            tool_version="0",
+            trees=("t",),
+            cells=CELLS,
+            jobs=1,
+            base=base,
+            kind=kind,
+        )
     )
     return run
 

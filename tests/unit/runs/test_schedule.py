@@ -19,7 +19,9 @@ def ids(*words: str) -> tuple[CellId, ...]:
 
 
 def settings(base: str = "") -> store.RunSettings:
-    return store.RunSettings(run="r1", started="", tool_version="0", trees=(), cells=(), jobs=1, base=base)
+    return store.RunSettings(
+        run="r1", started="", tool_version="0", trees=("head",), cells=ids("b1@base"), jobs=1, base=base
+    )
 
 
 @pytest.mark.parametrize(

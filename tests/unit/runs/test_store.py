@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import gzip
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix import files
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
+from matrix.model.cell_id import CellId
 from matrix.model.result import Verdict
 from matrix.runs import store
 from matrix.runs.run_kind import BisectRun, ClaimsRun, GateRun, MutantsRun, PlainRun, SeriesRun
+from matrix.scenario import plan
+from matrix.scenario.transcript import StepRecord, Transcript
 from matrix.verdicts.series import PatchTree
 from tests.unit.conftest import build, cell, result
 
@@ -20,6 +25,12 @@ if TYPE_CHECKING:
     from matrix.runs.run_kind import RunKind
 
 ID = "debian-trixie/gcc/default@7.3"
+
+
+def transcript(*mentions: str) -> Transcript:
+    scenario = plan.scenario(cell(), only=("build",))
+    record = StepRecord(step=scenario.steps[0], log="logs/build.log", records=[["mention", *mentions]])
+    return Transcript(scenario=scenario, ignore={}, generator_has_pool=True, steps=[record])
 
 
 @pytest.fixture
@@ -33,12 +44,12 @@ def test_a_run_keeps_what_was_asked_for(run: store.Run) -> None:
     assert settings.run == run.name
     assert settings.cells == (ID, "debian-trixie/gcc/static@7.3")
     assert (settings.trees, settings.configs, settings.jobs) == (("7.3",), ("/my/configs",), 3)
-    assert settings.limits["step_s"] == 7
+    assert settings.limits.step_s == 7
 
 
 @pytest.mark.usefixtures("places")
 def test_limits_need_not_be_given() -> None:
-    assert store.begin([cell()], ["7.3"], [], 1).settings().limits == {}
+    assert store.begin([cell()], ["7.3"], [], 1).settings().limits == Limits()
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -68,7 +79,7 @@ def test_a_result_that_is_taken_back_is_lacking_again(run: store.Run) -> None:
     for _ in range(2):
         run.save(result(ID))
         run.progress(ID, "")
-        run.save_transcript(ID, {})
+        run.save_transcript(ID, transcript())
         run.forget(ID)
         run.forget(ID)
         assert (run.result(ID), run.at(ID), run.transcript(ID)) == (None, None, None)
@@ -100,6 +111,13 @@ def test_a_file_that_is_no_result_is_refused_by_its_name(run: store.Run, text: s
         run.result(ID)
 
 
+def test_a_result_of_another_cell_is_refused(run: store.Run) -> None:
+    other = result("debian-trixie/gcc/static@7.3")
+    files.write(run.cell(ID) / "result.json", other.model_dump_json())
+    with pytest.raises(UsageError, match=f"is no result of {ID}: it is one of {other.id}"):
+        run.result(ID)
+
+
 def test_a_result_that_is_no_text_is_refused(run: store.Run) -> None:
     run.save(result(ID))
     (run.cell(ID) / "result.json").write_bytes(b"\xff\xfe")
@@ -117,15 +135,15 @@ def test_a_folder_without_settings_is_no_run(tmp_path: Path, text: str) -> None:
 
 
 def test_a_transcript_is_what_was_kept(run: store.Run) -> None:
-    transcript: dict[str, Any] = {"steps": [1, {"a": "ä\udcff"}]}
+    kept = transcript("ä", "\x00\x1b[2J", "\\udcff")
     assert run.transcript(ID) is None
-    run.save_transcript(ID, transcript)
-    assert run.transcript(ID) == transcript
+    run.save_transcript(ID, kept)
+    assert run.transcript(ID) == kept
 
 
 @pytest.mark.parametrize("cut", [0, 5, -5])
 def test_a_damaged_transcript_is_refused(run: store.Run, cut: int) -> None:
-    run.save_transcript(ID, {"steps": list(range(1000))})
+    run.save_transcript(ID, transcript(*map(str, range(1000))))
     path = run.cell(ID) / "transcript.json.gz"
     data = path.read_bytes()
     path.write_bytes(data[:cut])
@@ -136,6 +154,15 @@ def test_a_damaged_transcript_is_refused(run: store.Run, cut: int) -> None:
 def test_a_transcript_that_is_no_gzip_file_is_refused(run: store.Run) -> None:
     files.write(run.cell(ID) / "transcript.json.gz", "{}")
     with pytest.raises(UsageError, match=r"transcript\.json\.gz"):
+        run.transcript(ID)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"steps": [1]}', "\xff", "[" * 100_000])
+def test_a_transcript_of_another_shape_is_refused_by_its_name(run: store.Run, text: str) -> None:
+    path = run.cell(ID) / "transcript.json.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(text.encode("latin-1")))
+    with pytest.raises(UsageError, match=r"transcript\.json\.gz is no transcript: .*\n  Run the cell again\."):
         run.transcript(ID)
 
 
@@ -161,7 +188,7 @@ def named(name: str) -> store.Run:
 
 @pytest.fixture
 def three(places: Path) -> list[store.Run]:
-    settings = store.RunSettings(run="r", started="", tool_version="0", trees=(), cells=(), jobs=1)
+    settings = store.RunSettings(run="r", started="", tool_version="0", trees=("7.3",), cells=(CellId(ID),), jobs=1)
     found = [named(name) for name in ("20260101T000000Z-ffff", "20260102T000000Z-0000", "20251231T000000Z-aaaa")]
     for run in found:
         run.save_settings(settings)
@@ -221,7 +248,7 @@ PATCH = PatchTree(number=1, subject="one", tree="p01")
 )
 @pytest.mark.usefixtures("places")
 def test_a_run_keeps_its_kind_which_knows_the_command_that_goes_on_with_it(kind: RunKind, command: str) -> None:
-    kept = store.begin([cell()], ["7.3"], [], 1, kind=kind).settings().kind
+    kept = store.begin([cell()], ["7.3"], [], 1, base="7.3", kind=kind).settings().kind
     assert kept == kind
     assert kept.command == command
 
@@ -245,6 +272,26 @@ def test_a_run_of_any_other_version_is_refused(run: store.Run, version: object) 
     changed = json.loads((run.folder / "run.json").read_text()) | {"schema_version": version}
     files.write(run.folder / "run.json", json.dumps(changed))
     with pytest.raises(UsageError, match=f"in version {version} of run.json"):
+        run.settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("trees", [], "trees: Tuple should have at least 1 item"),
+        ("cells", [], "cells: Tuple should have at least 1 item"),
+        ("cells", ["debian"], "expected IMAGE/TOOLCHAIN/BUILD@TREE, found 'debian'"),
+        ("base", "7.2", "no cell is on the base tree '7.2'"),
+        ("kind", {"kind": "claims", "checks": []}, "a run of kind claims has no base tree"),
+        ("kind", {"kind": "audit"}, "kind: Input tag 'audit'"),
+        ("kind", {"kind": "series", "patches": []}, "kind.series.patches: Tuple should have at least 1 item"),
+        ("limits", {"pids": "many"}, "limits.pids: Input should be a valid integer"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_no_run(run: store.Run, key: str, value: object, problem: str) -> None:
+    changed = json.loads((run.folder / "run.json").read_text()) | {key: value}
+    files.write(run.folder / "run.json", json.dumps(changed))
+    with pytest.raises(UsageError, match=f"holds no run: .*{re.escape(problem)}"):
         run.settings()
 
 

@@ -1,0 +1,112 @@
+"""An interrupted cell stays an ERROR, however often what it recorded is judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.config import load, selection
+from matrix.errors import InfrastructureError
+from matrix.model.result import CheckResult, Verdict
+from matrix.runs import judgement, schedule, store
+from matrix.scenario import plan
+from matrix.scenario.transcript import Transcript
+from tests.unit import conftest as make
+from tests.unit.conftest import cell, result, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.model.cell import Cell
+
+LOADED = load.load()
+PASSED = (CheckResult(check="build", verdict=Verdict.PASS, examined=1),)
+
+
+def transcript(of: Cell, *names: str, failing: str = "") -> Transcript:
+    """Return a transcript that breaks off after the steps of these names; the step `failing` failed."""
+    ended = ["end", {"oom_kills": 0, "fork_failures": 0}]
+    records = tuple(make.step(name, ended, of=of, error="it broke" if name == failing else "") for name in names)
+    return Transcript(scenario=plan.scenario(of), ignore={}, generator_has_pool=True, steps=list(records))
+
+
+@pytest.fixture
+def on_real_tree() -> Cell:
+    everything = selection.every(LOADED, [selection.tree(LOADED, "7.3")])
+    [found] = selection.select(everything, ["debian-trixie-min/gcc/minimal"])
+    return found
+
+
+@pytest.fixture
+def run(places: Path, on_real_tree: Cell) -> store.Run:
+    assert places
+    return store.begin([on_real_tree], ["7.3"], [], 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "lacking"), [((), "build"), (("build",), "self-test"), (("build", "self-test"), "build-again")]
+)
+def test_a_transcript_that_breaks_off_is_an_error(names: tuple[str, ...], lacking: str) -> None:
+    found = judgement.judged(result("i/t/b@7.3"), transcript(cell(), *names), ())
+    assert (found.verdict, found.checks) == (Verdict.ERROR, ())
+    assert found.reason == f"the cell was interrupted: step {lacking} was not run"
+
+
+def test_a_step_that_an_earlier_one_stood_in_the_way_of_is_not_lacking() -> None:
+    found = judgement.judged(result("i/t/b@7.3"), transcript(cell(), "build", failing="build"), ())
+    assert found.verdict == Verdict.FAIL
+    assert {step.reason for step in found.steps[1:]} == {"step build failed: it broke"}
+
+
+@pytest.mark.parametrize("names", [(), ("build",), ("build", "self-test")])
+def test_an_interrupted_cell_that_is_judged_again_stays_lacking(
+    run: store.Run, on_real_tree: Cell, names: tuple[str, ...]
+) -> None:
+    interrupted = result(on_real_tree.id, Verdict.ERROR, reason="the cell was begun and did not end")
+    run.save(interrupted)
+    run.save_transcript(on_real_tree.id, transcript(on_real_tree, *names))
+    judgement.check_again(run, LOADED)
+    assert run.result(on_real_tree.id) == interrupted
+    assert schedule.lacking((on_real_tree.id,), {result.id: result for result in run.results()}) == (on_real_tree.id,)
+
+
+def test_a_judged_cell_whose_transcript_was_cut_short_becomes_lacking(run: store.Run, on_real_tree: Cell) -> None:
+    run.save(result(on_real_tree.id, checks=PASSED))
+    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build"))
+    judgement.check_again(run, LOADED)
+    kept = run.result(on_real_tree.id)
+    assert kept
+    assert (kept.verdict, kept.reason) == (Verdict.ERROR, "the cell was interrupted: step self-test was not run")
+
+
+def test_a_cell_whose_base_did_not_end_is_an_error_when_it_is_judged_again(places: Path, on_real_tree: Cell) -> None:
+    assert places
+    base = on_real_tree.model_copy(update={"tree": LOADED.trees["7.2"]})
+    run = store.begin([base, on_real_tree], ["7.2", "7.3"], [], 1, base="7.2")
+    run.save(result(on_real_tree.id, checks=PASSED))
+    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build"))
+    judgement.check_again(run, LOADED)
+    kept = run.result(on_real_tree.id)
+    assert kept
+    assert kept.verdict == Verdict.ERROR
+    assert f"there is nothing to compare it with: {base.id}: it was not run" in kept.reason
+
+
+@pytest.mark.usefixtures("places")
+def test_the_base_cells_observations_are_those_of_its_transcript() -> None:
+    base, head = cell(on=tree("base")), cell(on=tree("head"))
+    run = store.begin([base, head], ["base", "head"], [], 1, base="base")
+    cells = judgement.BaseCells(run, "base")
+    assert cells.observations(base) is None
+    with pytest.raises(InfrastructureError, match="it was not run"):
+        cells.observations(head)
+    run.save(result(base.id))
+    assert cells.observations(head) is None
+    cells = judgement.BaseCells(run, "base")
+    run.save_transcript(base.id, transcript(base, "build"))
+    found = cells.observations(head)
+    assert found is not None
+    assert list(found.steps) == ["build"]
+    assert cells.observations(head) is found
+    assert judgement.BaseCells(run, "").observations(head) is None
