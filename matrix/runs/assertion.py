@@ -17,16 +17,21 @@ def assert_check(result: CellResult, name: str) -> None:
     """Pass, skip, xfail or fail as a check of a cell did; an ERROR is named as the infrastructure's."""
     check = next((check for check in result.checks if check.check == name), None)
     if check is None:
-        _without_check(result)
-    elif check.verdict == Verdict.SKIP:
-        pytest.skip(check.reason)
-    elif check.verdict == Verdict.XFAIL:
-        pytest.xfail("; ".join(sorted({finding.known for finding in check.findings})))
-    elif check.verdict != Verdict.PASS:
-        pytest.fail(_message(result, check), pytrace=False)
+        _end_without_check(result)
+        return
+    match check.verdict:
+        case Verdict.PASS:
+            return
+        case Verdict.SKIP:
+            pytest.skip(check.reason)
+        case Verdict.XFAIL:
+            pytest.xfail("; ".join(sorted({finding.known for finding in check.findings})))
+        case _:
+            pytest.fail(_message(result, check), pytrace=False)
 
 
-def _without_check(result: CellResult) -> None:
+def _end_without_check(result: CellResult) -> None:
+    """Skip what the whole cell skips; a cell that was not judged is an ERROR."""
     if result.verdict == Verdict.SKIP:
         pytest.skip(result.reason)
     pytest.fail(f"ERROR (the infrastructure's, not perf's): {result.reason}", pytrace=False)

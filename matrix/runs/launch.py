@@ -83,7 +83,7 @@ def run(  # noqa: PLR0913, PLR0917 - all that a run is launched with
                     volumes.prepare(tree, engine, console.print, run.pins)
             _run_pytest(run, wanted, number, host, console)
         finally:
-            ownership.sweep(engine, run.name)
+            ownership.sweep_run(engine, run.name)
 
 
 def resume_command(run: Run) -> str:
@@ -124,13 +124,12 @@ def _needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Confi
         UsageError: there is no such tree.
 
     """
-    asked = [selection.tree(config, word) for word in settings.trees]
+    asked = {tree.name: tree for tree in (selection.tree(config, word) for word in settings.trees)}
     if isinstance(settings.kind, MutantsRun):
-        needed = [tree.unedited for tree in asked]
-    else:
-        names = {cell_id.tree for cell_id in wanted}
-        needed = [tree for tree in asked if tree.name in names]
-    return list({tree.name: tree for tree in needed}.values())
+        unedited = {tree.unedited.name: tree.unedited for tree in asked.values()}
+        return list(unedited.values())
+    wanted_names = {cell_id.tree for cell_id in wanted}
+    return [tree for name, tree in asked.items() if name in wanted_names]
 
 
 def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, host: str | None, console: Console) -> None:

@@ -40,30 +40,50 @@ def label(run: str = "") -> str:
 def gone(label: str) -> bool:
     """Return whether a label is one of this state folder's, and the run or process that it names has ended."""
     its_owner, _, name = label.partition(".")
-    if its_owner != owner() or not name:
+    if not name or its_owner != owner():
         return False
-    if name.startswith("pid-"):
-        return not Path(f"/proc/{name.removeprefix('pid-')}").exists()
+    kind, _, number = name.partition("-")
+    if kind == "pid":
+        return not Path(f"/proc/{number}").exists()
     return not locks.is_being_done(Run(paths.state() / "runs" / name))
 
 
-def left_over(engine: Engine, run: str = "") -> list[Resource]:
-    """Return what runs and processes that have ended left in the engine; with `run`, all that this run has there."""
-    there = [resource for resource in engine.resources() if resource.purpose not in KEPT]
-    if not run:
-        return [resource for resource in there if gone(resource.run)]
+def left_over(engine: Engine) -> list[Resource]:
+    """Return what runs and processes that have ended left in the engine."""
+    return [resource for resource in _not_cached(engine) if gone(resource.run)]
+
+
+def of_run(engine: Engine, run: str) -> list[Resource]:
+    """Return what a run has in the engine, whether it has ended or not."""
     wanted = label(run)
-    return [resource for resource in there if resource.run == wanted]
+    return [resource for resource in _not_cached(engine) if resource.run == wanted]
 
 
-def sweep(engine: Engine, run: str = "") -> int:
+def _not_cached(engine: Engine) -> list[Resource]:
+    return [resource for resource in engine.resources() if resource.purpose not in KEPT]
+
+
+def sweep(engine: Engine) -> int:
     """Remove what is left over, as far as that can be, and return how many things that were.
 
     Raises:
         InfrastructureError: the engine could not remove all of them; the first failure.
 
     """
-    found = left_over(engine, run)
+    return _remove(engine, left_over(engine))
+
+
+def sweep_run(engine: Engine, run: str) -> None:
+    """Remove what a run has in the engine, as far as that can be; whoever asks has ended the run.
+
+    Raises:
+        InfrastructureError: the engine could not remove all of it; the first failure.
+
+    """
+    _remove(engine, of_run(engine, run))
+
+
+def _remove(engine: Engine, found: list[Resource]) -> int:
     failures = []
     for resource in found:
         try:

@@ -107,7 +107,7 @@ def run_cell(request: pytest.FixtureRequest) -> Callable[[Cell], CellResult]:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
     """End with the table of cells by checks, where cells were run by hand."""
     yield
-    if _RUN not in config.stash or _is_worker(config) or _started_by_command():
+    if not _has_run_by_hand(config):
         return
     run = config.stash[_RUN].run
     if run.begun:
@@ -124,13 +124,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind in the engine, and no run of which no cell was begun; then let go of the run."""
     if _RUN not in config.stash:
         return
-    this = config.stash[_RUN]
-    if not _is_worker(config):
-        if this.run.begun or _started_by_command():
-            this.sweep()
-        else:
-            shutil.rmtree(this.run.folder, ignore_errors=True)
-    this.close()
+    part = config.stash[_RUN]
+    if _has_run_by_hand(config) and not part.run.begun:
+        shutil.rmtree(part.run.folder, ignore_errors=True)
+    elif not _is_worker(config):
+        part.sweep()
+    part.close()
 
 
 def _run(options: pytest.Config) -> PytestRun:
@@ -170,6 +169,11 @@ def _asks_for_cells(options: pytest.Config) -> bool:
     cell_tests = load.cell_tests()
     asked = [(options.invocation_params.dir / word.partition("::")[0]).resolve() for word in options.args]
     return any(path in (cell_tests, *cell_tests.parents) or cell_tests in path.parents for path in asked)
+
+
+def _has_run_by_hand(options: pytest.Config) -> bool:
+    """Return whether this process does a run that no command began, and is no worker of xdist."""
+    return _RUN in options.stash and not _is_worker(options) and not _started_by_command()
 
 
 def _is_worker(options: pytest.Config) -> bool:

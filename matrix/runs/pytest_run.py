@@ -139,7 +139,7 @@ class PytestRun:
     def sweep(self) -> None:
         """Remove what the run still has in the engine, after an interrupt say, as far as the engine answers."""
         with contextlib.suppress(MatrixError):
-            ownership.sweep(backends.connect(), self.run.name)
+            ownership.sweep_run(backends.connect(), self.run.name)
 
 
 def begin(
