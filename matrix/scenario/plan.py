@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from matrix.model.base import Frozen
@@ -17,6 +18,8 @@ START_METHODS = ("serial", "fork", "forkserver", "spawn")
 GENERATED = "/tmp/generated"  # noqa: S108 - a folder inside the cell
 LOG_BYTES = 32 << 20
 DATABASE_BYTES = 64 << 20
+HOSTNAMES = {"first": "matrix", "second": "elsewhere"}
+"""The host names of a cell's two containers."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -27,6 +30,10 @@ class Command(Frozen):
     argv: tuple[str, ...]
     traced: bool = False
     captured: bool = False
+
+
+CLOCK = Command(label="clock", argv=("date", "+%s"), captured=True)
+"""Shows that the second build really had another time."""
 
 
 class Step(Frozen):
@@ -122,67 +129,45 @@ def scenario(
     only: Container[str] | None = None,
     planted: Iterable[str] = (),
 ) -> Scenario:
-    """Return what is to be done to `cell` with `jobs` parallel jobs.
+    """Return the steps for `cell`, with `jobs` parallel jobs, in the order of STEPS.
 
-    The second build comes right after the first, so that both can still be compared byte by byte. `only` names the
-    steps to keep; `planted` are the tree's files that were edited after it was built, so both builds find them newer.
+    `only` names the steps to keep; `planted` are the tree's files that were edited after it was built, so both builds
+    find them newer.
     """
-    edited = tuple(map(perf.in_cell, planted))
     limits = limits or Limits()
-    first, second = environments(cell)["first"], environments(cell)["second"]
-    make = Command(label="make", argv=make_argv(cell, jobs, *cell.build.goals), traced=True)
-    again = Command(label="make", argv=make_argv(cell, jobs + 1, *cell.build.goals), traced=True)
-    clean = Command(label="make", argv=make_argv(cell, jobs, "clean"), traced=True)
-    clock = Command(label="clock", argv=("date", "+%s"), captured=True)
-
-    def step(name: str, summary: str, commands: Iterable[Command], **more: object) -> Step:
-        values = {"environment": first, "timeout_s": limits.step_s, **more}
-        return Step(name=name, summary=summary, commands=tuple(commands), **values)  # type: ignore[arg-type]
-
-    steps = [
-        step("build", "build from scratch", [make, clock], touch=edited),
-        step("self-test", "run the program and its own tests", _self_test(cell), keep_going=True),
-    ]
-    if cell.build.start_method:
-        summary = "repeat the generator's own command under every start method"
-        steps.append(step("generate", summary, [], replays=posixpath.basename(perf.GENERATOR), keep_going=True))
-    steps += [
-        step(
-            "build-again",
-            "build from scratch under other circumstances",
-            [again, clock],
-            place="second",
-            touch=edited,
-            environment=second,
-            umask=0o002,
-        ),
-        step("rebuild", "make again, nothing changed", [make]),
-        step(
-            "touch-source",
-            "make after one source file was touched",
-            [make],
-            touch=(perf.in_cell(cell.tree.touch_source),),
-        ),
-        step(
-            "touch-header",
-            "make after one header was touched",
-            [make],
-            touch=(perf.in_cell(cell.tree.touch_header),),
-        ),
-        step(
-            "database",
-            "print the rules that every make knows, and run none of them",
-            [Command(label="make", argv=database_argv(cell))],
-            declares=True,
-        ),
-        step("clean", "make clean", [clean]),
-    ]
-    hostnames = {"first": "matrix", "second": "elsewhere"}
+    planner = _Planner(cell, jobs, limits.step_s, tuple(map(perf.in_cell, planted)))
+    steps = [step for plan in STEPS if (step := plan(planner)) is not None]
     kept = tuple(step for step in steps if only is None or step.name in only)
-    return Scenario(cell=cell, hostnames=hostnames, limits=limits, steps=kept)
+    return Scenario(cell=cell, hostnames=dict(HOSTNAMES), limits=limits, steps=kept)
 
 
-def _self_test(cell: Cell) -> list[Command]:
+@dataclass(frozen=True)
+class _Planner:
+    """What the steps of one cell have in common. `edited` are files inside the cell."""
+
+    cell: Cell
+    jobs: int
+    timeout_s: int
+    edited: tuple[str, ...]
+
+    def step(self, name: str, summary: str, *commands: Command) -> Step:
+        """Return a step with the first build's environment."""
+        environment = environments(self.cell)["first"]
+        return Step(name=name, summary=summary, commands=commands, environment=environment, timeout_s=self.timeout_s)
+
+    def make(self, *goals: str, more_jobs: int = 0) -> Command:
+        """Return the command that runs make, traced; without goals those of the build."""
+        argv = make_argv(self.cell, self.jobs + more_jobs, *(goals or self.cell.build.goals))
+        return Command(label="make", argv=argv, traced=True)
+
+
+def _build(planner: _Planner) -> Step:
+    step = planner.step("build", "build from scratch", planner.make(), CLOCK)
+    return step.model_copy(update={"touch": planner.edited})
+
+
+def _self_test(planner: _Planner) -> Step:
+    cell = planner.cell
     output = output_folder(cell)
     program = f"{output}/{perf.PROGRAM}"
     commands = [
@@ -191,7 +176,67 @@ def _self_test(cell: Cell) -> list[Command]:
     ]
     if cell.perf_tests:
         commands.append(Command(label="tests", argv=(program, "test", *cell.perf_tests), captured=True))
-    return commands
+    step = planner.step("self-test", "run the program and its own tests", *commands)
+    return step.model_copy(update={"keep_going": True})
+
+
+def _generate(planner: _Planner) -> Step | None:
+    """Plan the generator's repetition, in builds that force a start method."""
+    if not planner.cell.build.start_method:
+        return None
+    step = planner.step("generate", "repeat the generator's own command under every start method")
+    return step.model_copy(update={"replays": posixpath.basename(perf.GENERATOR), "keep_going": True})
+
+
+def _build_again(planner: _Planner) -> Step:
+    """Plan the second build right after the first, so that both can still be compared byte by byte."""
+    summary = "build from scratch under other circumstances"
+    step = planner.step("build-again", summary, planner.make(more_jobs=1), CLOCK)
+    circumstances = {
+        "place": "second",
+        "touch": planner.edited,
+        "environment": environments(planner.cell)["second"],
+        "umask": 0o002,
+    }
+    return step.model_copy(update=circumstances)
+
+
+def _rebuild(planner: _Planner) -> Step:
+    return planner.step("rebuild", "make again, nothing changed", planner.make())
+
+
+def _touch_source(planner: _Planner) -> Step:
+    step = planner.step("touch-source", "make after one source file was touched", planner.make())
+    return step.model_copy(update={"touch": (perf.in_cell(planner.cell.tree.touch_source),)})
+
+
+def _touch_header(planner: _Planner) -> Step:
+    step = planner.step("touch-header", "make after one header was touched", planner.make())
+    return step.model_copy(update={"touch": (perf.in_cell(planner.cell.tree.touch_header),)})
+
+
+def _database(planner: _Planner) -> Step:
+    command = Command(label="make", argv=database_argv(planner.cell))
+    step = planner.step("database", "print the rules that every make knows, and run none of them", command)
+    return step.model_copy(update={"declares": True})
+
+
+def _clean(planner: _Planner) -> Step:
+    return planner.step("clean", "make clean", planner.make("clean"))
+
+
+STEPS = (
+    _build,
+    _self_test,
+    _generate,
+    _build_again,
+    _rebuild,
+    _touch_source,
+    _touch_header,
+    _database,
+    _clean,
+)
+"""The functions that plan a step each, in the order in which the steps run; None is for a step that a cell lacks."""
 
 
 def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, str], str]]:

@@ -72,6 +72,22 @@ def test_the_steps_come_in_their_order_the_second_build_right_after_the_first() 
     ]
 
 
+def test_a_scenario_is_readable_as_one_would_type_it() -> None:
+    of = cell(what=build(make={"V": "1"}, out_of_tree=True, start_method="fork"), on=tree(touch_source="a.c"))
+    make = "make -C /src/tools/perf JOBS=2 V=1 O=/out"
+    assert [f"{step.name} in the {step.place}: {step.text}" for step in plan.scenario(of).steps] == [
+        f"build in the first: {make}; date +%s",
+        "self-test in the first: /out/perf version --build-options; cat /out/FEATURE-DUMP",
+        "generate in the first: jevents.py under serial, fork, forkserver, spawn",
+        "build-again in the second: make -C /src/tools/perf JOBS=3 V=1 O=/out; date +%s",
+        f"rebuild in the first: {make}",
+        f"touch-source in the first: touch /src/a.c; {make}",
+        f"touch-header in the first: touch /src/tools/perf/util/pmus.h; {make}",
+        "database in the first: make -C /src/tools/perf -f Makefile.perf --no-print-directory -j1 -pn V=1 O=/out all",
+        f"clean in the first: {make} clean",
+    ]
+
+
 @pytest.mark.parametrize(("goals", "named"), [((), ["all"]), (("perf",), ["perf"])])
 def test_the_data_bases_are_those_of_the_makefile_that_the_first_one_hides(
     goals: tuple[str, ...], named: list[str]
