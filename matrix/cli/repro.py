@@ -32,10 +32,10 @@ def bundle(
 ) -> None:
     """Write one file to attach to a mail: a result, its logs, recipe and patch; no sources, no private paths."""
     from matrix import files
-    from matrix.repro import original
+    from matrix.repro import original, packing
 
     first = original.to_bundle(of, cell)
-    packed = original.bundled(first)
+    packed = packing.bundled(first)
     target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")

@@ -54,19 +54,35 @@ def check(result: CellResult) -> Cell:
 
     """
     cell = definition(result)
-    for value in _values(result.model_dump(mode="python")):
-        if (isinstance(value, str) and "\0" in value) or (isinstance(value, float) and not math.isfinite(value)):
-            raise _refused(f"it holds {short(repr(value))}, which no result does")
-    if len(cell.id) > LONGEST_ID or not 1 <= result.jobs <= MOST_JOBS:
-        raise _refused(f"an id of {len(cell.id)} characters and {result.jobs} jobs is beyond what a result can have")
-    for name, least in LEAST.model_dump().items():
-        if getattr(result.limits, name) < least:
-            raise _refused(f"its limit {name} is {getattr(result.limits, name)}, and {least} is the least")
+    _check_values(result)
+    _check_sizes(result, cell)
     if cell.toolchain not in cell.image.toolchains:
         raise _refused(f"its image has no toolchain {short(cell.toolchain)}")
     _check_names(result, cell)
     _check_commands(result, cell)
     return cell
+
+
+def _check_values(result: CellResult) -> None:
+    for value in _values(result.model_dump(mode="python")):
+        if _is_impossible(value):
+            raise _refused(f"it holds {short(repr(value))}, which no result does")
+
+
+def _is_impossible(value: Any) -> bool:
+    """Return whether a value is one that neither a file's name, a command nor a measured time has."""
+    if isinstance(value, str):
+        return "\0" in value
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _check_sizes(result: CellResult, cell: Cell) -> None:
+    if len(cell.id) > LONGEST_ID or not 1 <= result.jobs <= MOST_JOBS:
+        raise _refused(f"an id of {len(cell.id)} characters and {result.jobs} jobs is beyond what a result can have")
+    limits = result.limits.model_dump()
+    for name, least in LEAST.model_dump().items():
+        if limits[name] < least:
+            raise _refused(f"its limit {name} is {limits[name]}, and {least} is the least")
 
 
 def _check_names(result: CellResult, cell: Cell) -> None:

@@ -28,6 +28,7 @@ REPRODUCE = "perf-matrix repro --from BUNDLE"
 _REST = r"""[^\s/'"`:,;()<>|&$\\]"""
 _HOMES = rf"(?<!/tmp)/home/{_REST}+|/Users/{_REST}+|/root(?![\w.-])"
 _PUBLIC = re.compile(r"tar:https://(?:[a-z0-9-]+\.)*kernel\.org/[A-Za-z0-9._/+-]+(?:#sha256=[0-9a-f]{64})?")
+_REVISION = re.compile(r"[\w.^~/-]+")
 _ORIGIN = re.compile(r"@([\w.^~/-]+) \(([0-9a-f]{12})\)")
 
 
@@ -91,6 +92,7 @@ def private(given: CellResult) -> tuple[str, ...]:
 
 
 def _path(source: str) -> str:
+    """Return the place on a machine that a source names, or nothing."""
     scheme, _, rest = source.partition(":")
     if _PUBLIC.fullmatch(source):
         return ""
@@ -104,8 +106,9 @@ def _source(source: str) -> str:
     scheme, _, rest = source.partition(":")
     if scheme == "deb" or _PUBLIC.fullmatch(source):
         return source
-    revision = rest.rpartition("@")[2] if scheme == "git" and "@" in rest else ""
-    return f"{scheme}:private@{revision}" if re.fullmatch(r"[\w.^~/-]+", revision) else f"{scheme}:private"
+    _, at, revision = rest.rpartition("@")
+    names_revision = scheme == "git" and at and _REVISION.fullmatch(revision)
+    return f"{scheme}:private@{revision}" if names_revision else f"{scheme}:private"
 
 
 def _tree(cell: Cell) -> Any:
@@ -129,11 +132,14 @@ def _identity(tree: TreeIdentity) -> TreeIdentity:
 
 
 def _walk(value: Any, places: tuple[str, ...]) -> Any:
+    """Return a JSON value without these folders, in keys as in values."""
     if isinstance(value, str):
         return text(value, places)
     if isinstance(value, list):
         return [_walk(one, places) for one in value]
-    return {text(key, places): _walk(one, places) for key, one in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {text(key, places): _walk(one, places) for key, one in value.items()}
+    return value
 
 
 def _steps(given: CellResult, scrubbed: CellResult, before: Cell, after: Cell) -> Iterator[StepResult]:

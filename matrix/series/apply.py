@@ -124,15 +124,16 @@ def tree_of_base(word: str, repository: Path | None, config: Config) -> Tree:
         UsageError: the word is neither a tree nor a revision.
 
     """
-    if _is_tree(word, config) and not (repository and git.find(repository, word)):
+    is_tree = word in config.trees or word.partition(":")[0] in selection.SCHEMES
+    if is_tree and not _is_revision(word, repository):
         return selection.tree(config, word)
     where = repository or Path()
     git.commit(where, word)
     return selection.tree(config, f"git:{where.resolve()}@{word}")
 
 
-def _is_tree(word: str, config: Config) -> bool:
-    return word in config.trees or word.partition(":")[0] in selection.SCHEMES
+def _is_revision(word: str, repository: Path | None) -> bool:
+    return repository is not None and bool(git.find(repository, word))
 
 
 def commits(
@@ -164,12 +165,14 @@ def _may_need(refused: Refused, absent: Sequence[int]) -> str:
 
 
 def _hint(chosen: Sequence[Patch], others: Sequence[PatchBase]) -> str:
-    taking = next((other for other in others if other.applies(chosen)), None)
+    """Return what to do about a series that does not apply: the base among `others` that takes it, if one does."""
+    taking = [other.word for other in others if other.applies(chosen)]
     if taking:
-        return f"All of it applies to {taking.word}: --base {taking.word}"
-    names = ", ".join(other.word for other in others)
-    tried = f" None of {names} takes it, either." if others else ""
-    return f"Name the base that it was made for with --base, which may be given several times.{tried}"
+        return f"All of it applies to {taking[0]}: --base {taking[0]}"
+    hint = "Name the base that it was made for with --base, which may be given several times."
+    if not others:
+        return hint
+    return f"{hint} None of {', '.join(other.word for other in others)} takes it, either."
 
 
 def in_order(on: PatchBase, chosen: Sequence[Patch], made: Sequence[str]) -> tuple[AppliedPatch, ...]:

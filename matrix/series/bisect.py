@@ -157,11 +157,16 @@ def resume(run: Run) -> Bisection:
 
     """
     settings = run.settings()
-    good = run.result(settings.cells[0])
-    if not isinstance(settings.kind, BisectRun) or good is None or good.tree is None:
+    sha256 = _content_of(run.result(settings.cells[0]))
+    if not isinstance(settings.kind, BisectRun) or not sha256:
         raise InfrastructureError(f"run {run.name} has no bisection to go on with", "Begin anew.")
     config = load.load([Path(folder) for folder in settings.configs])
-    return Bisection(run, apply.got_before(selection.tree(config, BASE), good.tree.sha256), settings.kind.check)
+    return Bisection(run, apply.got_before(selection.tree(config, BASE), sha256), settings.kind.check)
+
+
+def _content_of(result: CellResult | None) -> str:
+    """Return the content hash of a result's tree, or nothing."""
+    return result.tree.sha256 if result and result.tree else ""
 
 
 def status_at(bisection: Bisection, commit: str, access: EngineAccess) -> BisectStatus:
@@ -181,9 +186,10 @@ def status(check: str, base: CellResult | None, head: CellResult | None, place: 
     compared = regressions.compare_cell(place, tree, base, head)
     if compared.undecided or head is None:
         return BisectStatus.STOP
-    if any(said.check == check for said in compared.broken):
+    if compared.broken_by(check):
         return BisectStatus.BAD
-    examined = any(one.check == check and one.verdict != Verdict.SKIP for one in head.checks)
+    verdicts = {one.check: one.verdict for one in head.checks}
+    examined = verdicts.get(check, Verdict.SKIP) != Verdict.SKIP
     return BisectStatus.GOOD if examined else BisectStatus.SKIP
 
 

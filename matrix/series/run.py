@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from matrix.verdicts import breaks, kept_build, series
 from matrix.verdicts.series import BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matrix.config.load import Config
     from matrix.model.cell import Cell
@@ -141,13 +142,14 @@ def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -
 
 
 def _chosen(found: Sequence[Patch], without: frozenset[int]) -> list[Patch]:
-    unknown = without - {patch.number for patch in found}
+    """Return the patches that are not left out."""
+    numbers = {patch.number for patch in found}
+    unknown = without - numbers
     if unknown:
         raise UsageError(f"--without {min(unknown)}: the series has no such patch", f"It has {len(found)}.")
-    chosen = [patch for patch in found if patch.number not in without]
-    if not chosen:
+    if without == numbers:
         raise UsageError("--without leaves no patch", "Leave fewer out.")
-    return chosen
+    return [patch for patch in found if patch.number not in without]
 
 
 def cells_to_run(request: SeriesRequest, found: Sequence[PatchTree], config: Config) -> tuple[Cell, ...]:
@@ -160,23 +162,36 @@ def cells_to_run(request: SeriesRequest, found: Sequence[PatchTree], config: Con
         UsageError: no patch changes what perf is built from, or a glob selects nothing.
 
     """
-    asked = request.selection
-    profile = selection.profile(config, asked.profile)
-    at_end = [cell.place for cell in selection.of_profile(config, profile, [BASE], asked.select, asked.exclude)]
-    glob = request.each or (at_end[0] if asked.select else config.profiles[SMOKE].select[0])
-    every_base_cell = selection.every(config, [config.trees[BASE]])
-    at_each = {cell.place for cell in selection.select(every_base_cell, [glob])}
-    built = _built(found, exhaustive=request.exhaustive)
-    ids = {place.on(tree) for place in at_each for tree in (BASE, *built)}
+    at_end = _places_of_end(request.selection, config)
+    at_each = _places_of_each(request, at_end[0], config)
+    built = _built_trees(found, exhaustive=request.exhaustive)
+    ids = _on_base_and(built, at_each)
     if not request.alone:
-        at_its_end = built if request.exhaustive else built[-1:]
-        ids |= {place.on(tree) for place in at_end for tree in (BASE, *at_its_end)}
+        ids |= _on_base_and(built if request.exhaustive else built[-1:], at_end)
     trees = [config.trees[name] for name in (BASE, *built)]
     return tuple(cell for cell in selection.every(config, trees) if cell.id in ids)
 
 
-def _built(found: Sequence[PatchTree], *, exhaustive: bool) -> list[str]:
-    """Return the names of the patches' trees that are worth a build."""
+def _places_of_end(asked: Selection, config: Config) -> list[Place]:
+    """Return the places that the whole series is run in."""
+    profile = selection.profile(config, asked.profile)
+    return [cell.place for cell in selection.of_profile(config, profile, [BASE], asked.select, asked.exclude)]
+
+
+def _places_of_each(request: SeriesRequest, first: Place, config: Config) -> list[Place]:
+    """Return the places that every patch is run in: by the request, the `first` selected, or the smoke profile's."""
+    usual = first if request.selection.select else config.profiles[SMOKE].select[0]
+    on_base = selection.every(config, [config.trees[BASE]])
+    return [cell.place for cell in selection.select(on_base, [request.each or usual])]
+
+
+def _on_base_and(trees: Sequence[str], places: Iterable[Place]) -> set[CellId]:
+    """Return the ids of the cells of places on the base and on trees."""
+    return {place.on(tree) for place, tree in itertools.product(places, (BASE, *trees))}
+
+
+def _built_trees(found: Sequence[PatchTree], *, exhaustive: bool) -> list[str]:
+    """Return the names of the patches' trees that are worth a build: of idle patches, only in an exhaustive series."""
     built = [patch.tree for patch in found if exhaustive or not patch.idle]
     if not built:
         raise UsageError(
@@ -217,11 +232,12 @@ def _complete_cells(run: Run, number: int, access: EngineAccess) -> None:
 
 
 def _require_from_scratch(run: Run, cells: Sequence[CellId]) -> None:
-    names = {cell_id.tree for cell_id in cells}
-    changed = tuple(
-        patch.model_copy(update={"may_go_on_with": ""}) if patch.tree in names else patch for patch in _patches(run)
-    )
-    run.save_settings(run.settings().model_copy(update={"kind": SeriesRun(patches=changed)}))
+    trees = {cell_id.tree for cell_id in cells}
+    patches = {patch.tree: patch for patch in _patches(run)}
+    for tree in trees & patches.keys():
+        patches[tree] = patches[tree].model_copy(update={"may_go_on_with": ""})
+    kind = SeriesRun(patches=tuple(patches.values()))
+    run.save_settings(run.settings().model_copy(update={"kind": kind}))
     for cell_id in cells:
         run.forget(cell_id)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from matrix.scenario.plan import Step
     from matrix.trees.volumes import PreparedTree
     from matrix.verdicts.comparison import Arm
+    from matrix.verdicts.requirement import Requirement
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
             order = paired_ratios.schedule(asked.pairs, asked.seed + number)
             samples = tuple(_measured(bench, sides, measure, order))
             found = found.model_copy(update={"samples": (*found.samples, *samples)})
-            found = found.model_copy(update={"measured": (*found.measured, _came_to(found, measure))})
+            found = found.model_copy(update={"measured": (*found.measured, _measure_result(found, measure))})
             store.save_comparison(found)
         found = found.model_copy(update={"required": _required(found, asked.required)})
         return found, store.save_comparison(found)
@@ -237,11 +238,13 @@ def _side(tree: _Tree) -> Side:
 
 
 def _left_out(measures: Sequence[str], sides: Mapping[Arm, _Tree]) -> dict[str, str]:
-    lacking = {
-        measure: [side.cell.tree.name for side in (sides["base"], sides["head"]) if measure not in side.steps]
-        for measure in measures
-    }
-    return {measure: f"not part of this build on {', '.join(names)}" for measure, names in lacking.items() if names}
+    """Return for each measure that one of the trees does not have the reason why it is left out."""
+    left_out = {}
+    for measure in measures:
+        trees = [side.cell.tree.name for side in (sides["base"], sides["head"]) if measure not in side.steps]
+        if trees:
+            left_out[measure] = f"not part of this build on {', '.join(trees)}"
+    return left_out
 
 
 def _measured(
@@ -271,7 +274,7 @@ def _one(bench: Bench, side: _Tree, measure: str, number: int, arm: Arm) -> Samp
         container.remove()
 
 
-def _came_to(found: ComparisonRun, measure: str) -> MeasureResult:
+def _measure_result(found: ComparisonRun, measure: str) -> MeasureResult:
     from matrix.verdicts import paired_ratios  # noqa: PLC0415 - as above
 
     base, again, head = (found.times(measure, arm) for arm in comparison.ARMS)
@@ -283,13 +286,13 @@ def _came_to(found: ComparisonRun, measure: str) -> MeasureResult:
 
 
 def _required(found: ComparisonRun, wanted: Sequence[str]) -> dict[str, RequirementVerdict]:
-    came_to = {one.comparison.measure: one.comparison for one in found.measured}
-    verdicts = {}
-    for text in wanted:
-        needed = requirement.parse(text)
-        if needed.measure not in came_to:
-            why = found.left_out.get(needed.measure, "it was not measured")
-            verdicts[text] = RequirementVerdict(Verdict.INCONCLUSIVE, f"{needed.measure}: {why}")
-        else:
-            verdicts[text] = requirement.verdict_on(needed, came_to[needed.measure])
-    return verdicts
+    """Return the verdict on each requirement, by its text; one that was not measured is undecided."""
+    return {text: _verdict_on(requirement.parse(text), found) for text in wanted}
+
+
+def _verdict_on(needed: Requirement, found: ComparisonRun) -> RequirementVerdict:
+    comparisons = {one.comparison.measure: one.comparison for one in found.measured}
+    if needed.measure in comparisons:
+        return requirement.verdict_on(needed, comparisons[needed.measure])
+    reason = found.left_out.get(needed.measure, "it was not measured")
+    return RequirementVerdict(Verdict.INCONCLUSIVE, f"{needed.measure}: {reason}")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matrix.runs.store import Run
     from matrix.scenario.make_database import Database
     from matrix.scenario.observations import StepFacts
+    from matrix.scenario.plan import Step
 
 DATABASE = "database"
 
@@ -43,13 +44,17 @@ def recorded(cell: Cell, step: str, run: str, jobs: int, access: EngineAccess) -
         InfrastructureError: there is no engine, or ptrace is forbidden here.
 
     """
-    names = [planned.name for planned in plan.scenario(cell).steps if planned.commands and planned.commands[0].traced]
+    names = [planned.name for planned in plan.scenario(cell).steps if _is_traced(planned)]
     if step not in names:
         raise UsageError(f"no traced step {step!r}{did_you_mean(step, names)}", f"There are: {', '.join(names)}.")
     if run:
         return of_run(store.find(run), cell.id, step)
     with interrupts.interruptible(), locks.busy():
         return record(cell, step, schedule.jobs(jobs, 1), access.connect(), access.say)
+
+
+def _is_traced(planned: Step) -> bool:
+    return bool(planned.commands) and planned.commands[0].traced
 
 
 def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str], None]) -> Recorded:
@@ -90,7 +95,8 @@ def of_run(run: Run, cell_id: str, step: str) -> Recorded:
     facts = next((record.facts() for record in transcript.steps if record.step.name == step), None)
     if facts is None or facts.failure:
         raise UsageError(f"{cell_id} has no finished step {step} in {run.name}")
-    if facts.step.touch and step == "build":
+    continued_another_build = facts.step.touch and step == "build"
+    if continued_another_build:
         raise UsageError(f"{cell_id} in {run.name} was planted on what another build left", "Trace it by itself.")
     return _checked(Recorded(cell_id, facts, transcript.databases))
 

@@ -12,7 +12,7 @@ import pytest
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import Verdict
 from matrix.model.tree import Delta
-from matrix.repro import bundle, original
+from matrix.repro import bundle, fetch, original, packing
 from matrix.runs import store
 from tests.unit import conftest as make
 from tests.unit.results import done
@@ -119,9 +119,9 @@ def test_logs_are_those_that_a_bundle_takes(run: Run, monkeypatch: pytest.Monkey
     (first.logs / "folder").mkdir()
     (first.logs / "long.log").write_bytes(b"begin" + bytes(100) + b"end")
     monkeypatch.setattr(bundle, "LOG_BYTES", 8)
-    assert original.logs(first) == {"build.log": b"made\n", "long.log": b"begin" + bytes(8) + b"end"}
-    assert original.logs(original.Original(done())) == {}
-    assert original.logs(original.of_cell(TWO.id, "")) == {}
+    assert packing.logs(first) == {"build.log": b"made\n", "long.log": b"begin" + bytes(8) + b"end"}
+    assert packing.logs(original.Original(done())) == {}
+    assert packing.logs(original.of_cell(TWO.id, "")) == {}
 
 
 def test_a_bundle_is_fetched_as_it_is(places: Path) -> None:
@@ -140,7 +140,7 @@ def test_no_more_than_a_bundle_can_have_is_fetched(monkeypatch: pytest.MonkeyPat
     with site(gzip.compress(bytes(1 << 20), 0), times=1 << 20) as url:
         with pytest.raises(UsageError, match="it is larger than 4 MiB"):
             original.of_bundle(url)
-        monkeypatch.setattr(original, "PATIENCE_S", -1)
+        monkeypatch.setattr(fetch, "PATIENCE_S", -1)
         with pytest.raises(InfrastructureError, match="is too slow"):
             original.of_bundle(url)
 
@@ -176,16 +176,16 @@ def test_the_patch_is_what_git_says_the_commits_differ_by(run: Run, tmp_path: Pa
         commits.append(git("rev-parse", "HEAD"))
     delta = Delta(repository=str(tmp_path), base=commits[0], commit=commits[1], sha256="0")
     given = done(make.cell(on=make.tree(delta=delta)))
-    assert b"-one\n+two\n" in (original.patch(original.Original(given, own=run)) or b"")
-    assert original.patch(original.Original(done(), own=run)) is None
+    assert b"-one\n+two\n" in (packing.patch(original.Original(given, own=run)) or b"")
+    assert packing.patch(original.Original(done(), own=run)) is None
     with pytest.raises(UsageError, match="has a patch, which is in a repository of its sender's"):
-        original.patch(original.Original(given))
+        packing.patch(original.Original(given))
     for bad in (delta.model_copy(update={"commit": "--output=/tmp/x"}), delta.model_copy(update={"repository": "/no"})):
         with pytest.raises(UsageError, match="is not to be had"):
-            original.patch(original.Original(done(make.cell(on=make.tree(delta=bad))), own=run))
+            packing.patch(original.Original(done(make.cell(on=make.tree(delta=bad))), own=run))
 
 
 def test_a_bundle_names_none_of_our_places(run: Run, places: Path) -> None:
     first = original.of_run(run.name, "")
-    assert {str(run.folder), "/srv/configs", str(places / "state")} <= set(original.places(first))
-    assert str(run.folder) not in original.places(original.Original(done()))
+    assert {str(run.folder), "/srv/configs", str(places / "state")} <= set(packing.places(first))
+    assert str(run.folder) not in packing.places(original.Original(done()))

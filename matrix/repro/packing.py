@@ -1,0 +1,86 @@
+"""Packs an original into a bundle: its result with the logs, the recipe and the patch that lie on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from matrix import paths
+from matrix.errors import UsageError
+from matrix.repro import bundle, consistency
+from matrix.trees import git
+
+if TYPE_CHECKING:
+    from matrix.model.tree import Delta
+    from matrix.repro.original import Original
+
+
+def logs(first: Original) -> dict[str, bytes]:
+    """Return the logs beside a result, each cut to what a bundle takes of it."""
+    if first.logs is None or not first.logs.is_dir():
+        return {}
+    return {path.name: _cut(path) for path in sorted(first.logs.iterdir()) if _is_log(path)}
+
+
+def _is_log(path: Path) -> bool:
+    """Return whether a path is a plain file with a name that a bundle takes."""
+    is_plain = path.is_file() and not path.is_symlink()
+    return is_plain and bundle.LOG.fullmatch(f"logs/{path.name}") is not None
+
+
+def _cut(path: Path) -> bytes:
+    """Return a log, of a long one both ends: more than a bundle takes, so that it is cut there, and said to be."""
+    size, most = path.stat().st_size, 2 * bundle.LOG_BYTES
+    file: IO[bytes]
+    with path.open("rb") as file:
+        if size <= most:
+            return file.read(most)
+        head = file.read(bundle.LOG_BYTES)
+        file.seek(size - bundle.LOG_BYTES)
+        return head + file.read(bundle.LOG_BYTES)
+
+
+def patch(first: Original) -> bytes | None:
+    """Return what the result's tree has on top of its source, as git's patch, or nothing.
+
+    Raises:
+        UsageError: the repository, or a commit, is not there any more; or a stranger names it.
+
+    """
+    delta = consistency.definition(first.result).tree.delta
+    if delta is None:
+        return None
+    if first.own is None:  # git runs what a repository's configuration says
+        raise UsageError(
+            f"the result of {first.result.id} has a patch, which is in a repository of its sender's",
+            "Only who ran it can bundle it: ask for `perf-matrix bundle`'s file.",
+        )
+    return _difference(delta)
+
+
+def _difference(delta: Delta) -> bytes:
+    words = ["diff", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--end-of-options"]
+    done = git.attempt(Path(delta.repository), *words, delta.base, delta.commit)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip()
+        raise UsageError(
+            f"the patch of {delta.base[:12]}..{delta.commit[:12]} is not to be had: {reason}",
+            f"It was in {delta.repository}.",
+        )
+    return done.stdout
+
+
+def bundled(first: Original) -> bytes:
+    """Return the bundle of an original: its result, logs, recipe and patch, without the places of this machine.
+
+    Raises:
+        UsageError: the result does not say what was to be done, its patch is not to be had, or it is too large.
+
+    """
+    return bundle.pack(first.result, logs(first), patch(first), places(first))
+
+
+def places(first: Original) -> tuple[str, ...]:
+    """Return the folders of this machine that a bundle must not name."""
+    own = [str(first.own.folder), *first.own.settings().configs] if first.own else []
+    return (*own, str(paths.state()), str(paths.cache()), str(paths.runtime()), str(Path.home()))
