@@ -72,7 +72,7 @@ def link(path: str) -> str:
         return ""
 
 
-class Process:
+class TracedProcess:
     """What is known of one process, from its fork to its exit."""
 
     def __init__(self, start: float) -> None:
@@ -92,7 +92,7 @@ class Tracer:
     """Follows a process and all its descendants with ptrace stops at fork, exec and exit only."""
 
     def __init__(self) -> None:
-        self.processes = []  # type: List[Process]
+        self.processes = []  # type: List[TracedProcess]
         self.live = {}  # type: Dict[int, int]
         self.thread_of = {}  # type: Dict[int, int]
         self.ended = {}  # type: Dict[int, int]
@@ -117,7 +117,7 @@ class Tracer:
         """Return the index of the process with this pid, made now if it is new."""
         if pid not in self.live:
             self.live[pid] = len(self.processes)
-            self.processes.append(Process(time.time()))
+            self.processes.append(TracedProcess(time.time()))
         return self.live[pid]
 
     def message(self, pid: int) -> int:

@@ -29,8 +29,8 @@ SHARE, FLOOR_S = 0.02, 0.5
 
 
 @dataclass(frozen=True)
-class Serial:
-    """How little of a build runs at once.
+class Parallelism:
+    """The parts of a build that cannot, or did not, run at once.
 
     `serial_s` are the seconds in which at most one leaf process ran, which depend on what else the machine did;
     `span` is the part of the build's `work_s` seconds of CPU time that no number of cores can shorten.
@@ -61,7 +61,7 @@ def _relative(target: str, output: str) -> str:
     return posixpath.relpath(path, output) if path.startswith(f"{output}/") else path
 
 
-def serial(observations: Observations) -> Serial | None:
+def serial(observations: Observations) -> Parallelism | None:
     """Return how little of the build runs at once, or nothing where the build's processes are not all known."""
     build = observations.done("build")
     if build is None or not _is_whole(build):
@@ -73,7 +73,7 @@ def serial(observations: Observations) -> Serial | None:
         return None
     work_s = jobgraph.work_s(graph)
     span = simulation.span(graph, POOL).wall_s / work_s if work_s else 0.0
-    return Serial(cost.account(line).serial_s, span, work_s)
+    return Parallelism(cost.account(line).serial_s, span, work_s)
 
 
 def _is_whole(build: StepFacts) -> bool:
@@ -110,7 +110,7 @@ def _new(observations: Observations, barrier: str, targets: frozenset[str]) -> I
         )
 
 
-def _longer_span(now: Serial, before: Serial, log: str) -> Iterator[Finding]:
+def _longer_span(now: Parallelism, before: Parallelism, log: str) -> Iterator[Finding]:
     if now.span - before.span > now.noise:
         yield Finding(
             kind="longer-span",
@@ -122,7 +122,7 @@ def _longer_span(now: Serial, before: Serial, log: str) -> Iterator[Finding]:
         )
 
 
-def _figures(prefix: str, found: Serial) -> Figures:
+def _figures(prefix: str, found: Parallelism) -> Figures:
     return {f"{prefix}serial_s": round(found.serial_s, 1), f"{prefix}span": f"{found.span:.1%} of the work"}
 
 

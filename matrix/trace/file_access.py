@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.scenario.observations import Process
-    from matrix.trace.shell_script import Command
+    from matrix.trace.shell_script import SimpleCommand
 
 SHELLS = ("sh", "bash", "dash")
 
@@ -106,7 +106,7 @@ class _Use:
         return [*own, *through, Flow(sources, self.redirected_to), Flow((), self.logs)]
 
 
-def _use(command: Command, commands: Sequence[Command]) -> _Use:
+def _use(command: SimpleCommand, commands: Sequence[SimpleCommand]) -> _Use:
     """Return the use of a script's command: what it is fed are words to `xargs`, and to others the files read."""
     words = _without_wrappers(command.words)
     feeders = [commands[position] for position in command.fed_by]
@@ -118,7 +118,7 @@ def _use(command: Command, commands: Sequence[Command]) -> _Use:
     return _Use(words, command.reads, command.writes, command.logs, piped, _assigned(command.words), command.folder)
 
 
-def _given_on(command: Command) -> Iterator[str]:
+def _given_on(command: SimpleCommand) -> Iterator[str]:
     """Yield the files whose content, or whose names, a command gives to what it feeds."""
     yield from command.reads
     if command.words[:1] == ("for",):

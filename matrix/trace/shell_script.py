@@ -34,7 +34,7 @@ MOST_FEEDERS, PATH_MAX = 100, 4096
 
 
 @dataclass(frozen=True)
-class Command:
+class SimpleCommand:
     """A simple command of a script, as `xargs ld -r -o in.o`.
 
     `reads` and `writes` are the files of its redirections, `logs` those of `2>`. `fed_by` are the positions of the
@@ -64,8 +64,8 @@ class _Draft:
     def empty(self) -> bool:
         return not (self.words or self.reads or self.writes or self.logs)
 
-    def command(self, folder: str) -> Command:
-        return Command(
+    def command(self, folder: str) -> SimpleCommand:
+        return SimpleCommand(
             words=tuple(self.words),
             reads=tuple(self.reads),
             writes=tuple(self.writes),
@@ -87,7 +87,7 @@ class _Group:
     outer: _Draft
 
 
-def commands(script: str) -> tuple[Command, ...]:
+def commands(script: str) -> tuple[SimpleCommand, ...]:
     """Return the simple commands of a script, in the order in which they stand there."""
     parser = _Parser()
     for token in _TOKEN.finditer(script):
@@ -110,7 +110,7 @@ def _bare(piece: re.Match[str]) -> str:
 
 class _Parser:
     def __init__(self) -> None:
-        self.found: list[Command] = []
+        self.found: list[SimpleCommand] = []
         self.groups: list[_Group] = []
         self.draft = _Draft()
         self.redirection = ""

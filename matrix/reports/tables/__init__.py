@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from matrix.untrusted import plain
+from matrix.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,4 +29,4 @@ def table(*headings: str, right: Collection[str] = (), no_wrap: Collection[str] 
 
 def line(text: str, style: str = "") -> Text:
     """Return text, which a stranger may have written, as one line that can be shown."""
-    return Text(plain(text, lines=False), style)
+    return Text(one_line(text), style)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.reports.tables import line, table
+from matrix.verdicts.wording import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,10 +31,7 @@ def parts(found: MutantsResult) -> Iterator[Part]:
 def _finding(row: PlantedFault) -> str:
     """Return the first finding of the fault's own check, or else of any; without one the reason."""
     keys = row.killers.get(row.check) or tuple(key for found in row.killers.values() for key in found)
-    if not keys:
-        return row.reason
-    more = f" (+{len(keys) - 1})" if len(keys) > 1 else ""
-    return keys[0] + more
+    return first_of(keys) or row.reason
 
 
 def _score(found: MutantsResult) -> str:

@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.reports.tables import line
-from matrix.reports.terminal import STYLES
-from matrix.untrusted import plain
+from matrix.reports.terminal import mark
+from matrix.untrusted import one_line
 from matrix.verdicts.failing_step import failing_step
+from matrix.verdicts.wording import number_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,22 +56,23 @@ def _ingredients(rows: Sequence[Ingredient]) -> Table:
 
 def _short(text: str) -> Text:
     """Return what a stranger may have written as one line of bounded length."""
-    shown = plain(text, lines=False)
+    shown = one_line(text)
     return Text(shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}…")
 
 
 def _keys(one: CheckDifference) -> Iterator[Text]:
     """Yield the keys of the findings that only one of two results has."""
-    for mark, keys in (("no longer", one.gone), ("new", one.new)):
-        yield from (Text(f"  {mark}: ").append_text(_short(key)) for key in keys[:SHOWN_KEYS])
-        if len(keys) > SHOWN_KEYS:
-            yield Text(f"  {mark}: and {len(keys) - SHOWN_KEYS} more")
+    for label, keys in (("no longer", one.gone), ("new", one.new)):
+        yield from (Text(f"  {label}: ").append_text(_short(key)) for key in keys[:SHOWN_KEYS])
+        left = number_left(keys, SHOWN_KEYS)
+        if left:
+            yield Text(f"  {label}: and {left} more")
 
 
 def _failure(now: CellResult, folder: str) -> Iterator[Text]:
     """Yield the step that failed, if any, its reason, its command and its log."""
     name = failing_step(now)
-    step = next((step for step in now.steps if step.name == name), None)
+    step = now.step(name)
     if step is None:
         return
     yield Text(f"step {name}: ").append_text(_verdict(step.verdict, step.reason))
@@ -79,4 +81,4 @@ def _failure(now: CellResult, folder: str) -> Iterator[Text]:
 
 
 def _verdict(verdict: Verdict, reason: str) -> Text:
-    return Text(str(verdict), style=STYLES[verdict]).append_text(_short(f" {reason}".rstrip()))
+    return mark(verdict).append_text(_short(f" {reason}".rstrip()))

@@ -9,6 +9,7 @@ from rich.text import Text
 from matrix.errors import ExitStatus
 from matrix.reports.tables import line, table
 from matrix.untrusted import plain
+from matrix.verdicts.wording import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,9 +59,7 @@ def _company(row: PatchResult) -> str:
 
 def _failures(row: PatchResult) -> Text:
     broken = sorted({f"{held.cell}: {said.key}" for held in row.held for said in held.broken})
-    lines = broken[:SHOWN]
-    if len(broken) > SHOWN:
-        lines.append(f"and {len(broken) - SHOWN} more")
+    lines = cut(broken, SHOWN)
     lines += [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]
     return Text(plain("\n".join(lines)))
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from matrix.trace.shell_script import MOST_FEEDERS, Command, commands, unquoted
+from matrix.trace.shell_script import MOST_FEEDERS, SimpleCommand, commands, unquoted
 
 
 def words(script: str) -> list[tuple[str, ...]]:
@@ -86,7 +86,7 @@ def test_a_script_is_followed_where_it_changes_the_folder() -> None:
     script = "cd a && b; (cd c; d); e; cd /f; g; cd; h"
     folders = {command.words[0]: command.folder for command in commands(script) if command.words[0] != "cd"}
     assert folders == {"b": "a", "d": "a/c", "e": "a", "g": "/f", "h": "/f"}
-    assert commands("cd a; { cd b; }; c")[-1] == Command(("c",), folder="a/b")
+    assert commands("cd a; { cd b; }; c")[-1] == SimpleCommand(("c",), folder="a/b")
 
 
 def test_a_word_without_quotes_stays_as_it_is() -> None:
