@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from matrix.cli.options import (
     Against,
@@ -25,6 +22,7 @@ from matrix.cli.options import (
     TreeNames,
     engine_access,
     print_json,
+    print_parts,
     print_report,
     progress_console,
     resumed,
@@ -32,7 +30,6 @@ from matrix.cli.options import (
 )
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
-from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
     from matrix.config.selection import Selection
@@ -110,46 +107,12 @@ def runs(
     json_output: Json = False,
 ) -> None:
     """Name the runs that there are, the newest first: what each was, and what came of its cells."""
-    from matrix.runs import store
-    from matrix.untrusted import plain
+    from matrix.reports.tables import runs as table
+    from matrix.runs import run_rows, store
 
     there = store.runs()
-    rows = [_row(run) for run in there[: most or None]]
+    rows = [run_rows.row(run) for run in there[: most or None]]
     if json_output:
-        print_json(rows)
+        print_json([row.model_dump(mode="json") for row in rows])
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "command", "cells", "came to", "trees"):
-        justify: Literal["left", "right"] = "right" if heading == "cells" else "left"
-        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in ("run", "command"))
-    for row in rows:
-        came_to = ", ".join(f"{count} {verdict}" for verdict, count in row["verdicts"].items())
-        state = [came_to, f"{row['lacking']} lacking" if row["lacking"] else "", "going on" if row["going_on"] else ""]
-        trees = Text(plain(", ".join(row["trees"]), lines=False))
-        table.add_row(row["run"], row["command"], str(row["cells"]), ", ".join(filter(None, state)), trees)
-    console = Console(highlight=False)
-    console.print(table if rows else "no run yet: `perf-matrix run --profile smoke` makes one")
-    if len(there) > len(rows):
-        console.print(f"and {len(there) - len(rows)} older ones: --most 0 names all")
-
-
-def _row(run: Run) -> dict[str, Any]:
-    """Return what is said of a run; one that has no settings of this version, or a result, is said to be unreadable."""
-    from matrix.runs import locks
-
-    row: dict[str, Any] = {
-        "run": run.name, "command": "unreadable", "started": "", "trees": [], "cells": 0, "verdicts": {}, "lacking": 0,
-        "going_on": locks.is_being_done(run), "folder": str(run.folder),
-    }  # fmt: skip
-    try:
-        settings = run.settings()
-        verdicts = Counter(result.verdict for result in run.results())
-    except UsageError:
-        return row
-    if row["going_on"]:
-        del verdicts[Verdict.ERROR]  # so a cell reads until it ends
-    return {
-        **row, "command": settings.kind.kind, "started": settings.started, "trees": list(settings.trees),
-        "cells": len(settings.cells), "verdicts": {str(verdict): count for verdict, count in verdicts.items()},
-        "lacking": len(settings.cells) - sum(verdicts.values()),
-    }  # fmt: skip
+    print_parts(table.parts(rows, len(there) - len(rows)), Console(highlight=False))

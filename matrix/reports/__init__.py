@@ -9,17 +9,38 @@ from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import CellResult, Verdict, worst
 from matrix.verdicts.regressions import Gate
-from matrix.verdicts.wording import count
+from matrix.verdicts.wording import count, cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+UNFINISHED_SHOWN = 3
+"""Lacking cells that a report of an unfinished run names at its beginning."""
+
+
+class Unfinished(Frozen):
+    """The work that is left of a run: `lacking` cells (ids) have no result or an ERROR, of `cells` (their number).
+
+    `command` goes on with the run.
+    """
+
+    lacking: tuple[str, ...]
+    cells: int
+    command: str
+
+    @property
+    def sentence(self) -> str:
+        """The state of the run for people: what is left, and the command that does it."""
+        left = ", ".join(cut(self.lacking, UNFINISHED_SHOWN))
+        return f"not finished: {len(self.lacking)} of {count(self.cells, 'cell')} left ({left}); go on: {self.command}"
 
 
 class Report(Frozen):
     """A run as it is reported: `tree` names its trees, `missing` the cells that have no result.
 
     `notes` are sentences on the run as a whole. The report of a gate or of a series has a `gate`, whose verdict is that
-    of the report.
+    of the report. A run that lacks cells is `unfinished`, which every format says first.
     """
 
     schema_version: Literal[1] = 1
@@ -31,6 +52,7 @@ class Report(Frozen):
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     gate: Gate | None = None
+    unfinished: Unfinished | None = None
 
     @property
     def check_names(self) -> list[str]:

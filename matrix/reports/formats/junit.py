@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict
-    from matrix.reports import Report
+    from matrix.reports import Report, Unfinished
     from matrix.verdicts.regressions import CellComparison
 
 
 def render(report: Report) -> str:
     """Return the report as JUnit XML; of a gate, the head's cells, failed only where the head is to blame."""
     root = ET.Element("testsuites", name=plain(f"perf-build-matrix {report.run}"))
+    if report.unfinished:
+        root.append(_unfinished_suite(report.unfinished))
     comparisons = {comparison.id: comparison for comparison in report.gate.held} if report.gate else {}
     for cell in report.judged_cells:
         root.append(_cell_suite(cell, comparisons.get(cell.id)))
@@ -49,6 +51,12 @@ def _cell_suite(cell: CellResult, comparison: CellComparison | None) -> ET.Eleme
             _mark_plainly(case, cell, check)
         else:
             _mark_by_blame(case, cell, check, comparison.broken_by(check.check))
+    return suite
+
+
+def _unfinished_suite(unfinished: Unfinished) -> ET.Element:
+    suite = ET.Element("testsuite", name="run")
+    _add_mark(_add_case(suite, "run", "finished"), "error", unfinished.sentence, "")
     return suite
 
 

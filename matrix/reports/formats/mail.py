@@ -32,7 +32,8 @@ WORDS = ("FAIL", "ERR", "Ok", "SKIP")
 
 def render(report: Report) -> str:
     """Return the report as a mail's text."""
-    lines = [*_head(report), "", *_images(report), "", *_remarks(report)]
+    unfinished = [report.unfinished.sentence, ""] if report.unfinished else []
+    lines = [*unfinished, *_head(report), "", *_images(report), "", *_remarks(report)]
     for cell in report.judged_cells:
         lines += _blamed(cell, report.gate) if report.gate else _failures(cell)
     return plain("\n".join(lines).rstrip() + "\n")

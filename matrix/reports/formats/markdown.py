@@ -23,7 +23,8 @@ SHOWN = 20
 def render(report: Report) -> str:
     """Return the report as Markdown."""
     lines = _gate(report, report.gate) if report.gate else _run(report)
-    return "\n".join([*lines, "", f"perf-build-matrix, run `{_code(report.run)}`", ""])
+    unfinished = [f"**{_escaped(report.unfinished.sentence)}**", ""] if report.unfinished else []
+    return "\n".join([*unfinished, *lines, "", f"perf-build-matrix, run `{_code(report.run)}`", ""])
 
 
 FORMAT = Format(name="markdown", file_name="gate.md", render=render)

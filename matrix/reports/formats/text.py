@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from matrix.model.result import CellResult, CheckResult, Finding
-    from matrix.reports import Report
+    from matrix.reports import Report, Unfinished
     from matrix.verdicts.regressions import CellComparison, CheckFinding, Gate
 
 SHOWN = 8
@@ -37,6 +37,8 @@ def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
     """Return the report as text, in lines of at most `width` columns where a table can be cut."""
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    if report.unfinished:
+        console.print(_unfinished(report.unfinished), soft_wrap=True)
     console.print(_table(report))
     for line in _lines(report):
         console.print(line, soft_wrap=True)
@@ -44,6 +46,10 @@ def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
 
 
 FORMAT = Format(name="text", file_name="gate.txt", render=render)
+
+
+def _unfinished(unfinished: Unfinished) -> Text:
+    return Text(plain(unfinished.sentence, lines=False), style=STYLES[Verdict.ERROR])
 
 
 def _lines(report: Report) -> Iterator[Text]:

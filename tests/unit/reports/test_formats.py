@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -10,7 +11,7 @@ import pytest
 from matrix import reports
 from matrix.model.cell_id import Place
 from matrix.model.result import CellResult, CheckResult, Finding, ImageIdentity, RequirementVerdict, Verdict
-from matrix.reports import Report, formats
+from matrix.reports import Report, Unfinished, formats
 from matrix.verdicts import regressions
 from matrix.verdicts.regressions import Gate
 from tests.unit.conftest import result
@@ -253,3 +254,37 @@ def test_what_is_undecided_or_unseen_is_told() -> None:
     assert "no space" in formats.registry()["markdown"].render(
         of_run(on("7.3", verdict=Verdict.ERROR, reason="no space"))
     )
+
+
+UNFINISHED = Unfinished(
+    lacking=tuple(f"i/t/b{number}@7.3" for number in range(5)), cells=9, command="perf-matrix gate --resume r1"
+)
+LEFT = (
+    "not finished: 5 of 9 cells left (i/t/b0@7.3, i/t/b1@7.3, i/t/b2@7.3, and 2 more);"
+    " go on: perf-matrix gate --resume r1"
+)
+
+
+@pytest.mark.parametrize("report", [of_run(on("7.3")), BROKEN])
+@pytest.mark.parametrize("name", ["text", "markdown", "mail"])
+def test_a_report_of_an_unfinished_run_begins_with_what_is_left(name: str, report: Report) -> None:
+    render = formats.registry()[name].render
+    first, _, rest = render(report.model_copy(update={"unfinished": UNFINISHED})).partition("\n")
+    assert first.replace("\\", "").strip("*") == LEFT
+    assert rest.strip("\n") == render(report).strip("\n")
+
+
+@pytest.mark.parametrize("report", [of_run(on("7.3")), BROKEN])
+def test_the_first_suite_of_an_unfinished_run_is_an_error(report: Report) -> None:
+    text = formats.registry()["junit"].render(report.model_copy(update={"unfinished": UNFINISHED}))
+    first = ET.fromstring(text)[0]  # noqa: S314 - what was just rendered
+    assert (first.get("name"), first.get("errors")) == ("run", "1")
+    error = first.find("testcase/error")
+    assert error is not None
+    assert error.get("message") == LEFT
+
+
+def test_an_unfinished_run_has_a_field_of_its_own_in_json() -> None:
+    text = formats.registry()["json"].render(of_run().model_copy(update={"unfinished": UNFINISHED}))
+    assert json.loads(text)["unfinished"]["command"] == UNFINISHED.command
+    assert json.loads(formats.registry()["json"].render(of_run()))["unfinished"] is None

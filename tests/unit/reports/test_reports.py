@@ -5,10 +5,10 @@ import json
 import pytest
 
 from matrix.model.result import CheckResult, Finding, Predecessor, StepResult, Verdict
-from matrix.reports import Report, build, exit_status, formats, same_builds
+from matrix.reports import Report, Unfinished, build, exit_status, formats, same_builds
 from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
 from matrix.runs import run_report, store
-from matrix.runs.run_kind import SeriesRun
+from matrix.runs.run_kind import BisectRun, GateRun, PlainRun, RunKind, SeriesRun
 from matrix.untrusted import plain
 from matrix.verdicts.series import PatchTree
 from tests.unit.conftest import cell, result, tree
@@ -263,3 +263,18 @@ def test_a_series_is_reported_as_a_gate_patch_by_patch() -> None:
     assert [(held.tree, len(held.broken)) for held in report.gate.held] == [("p01", 0), ("p02", 1)]
     assert (report.gate.head, report.gate.subjects) == ("2 patches", {"p01": "one", "p02": "two"})
     assert (report.verdict, exit_status(report)) == (Verdict.FAIL, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"), [(PlainRun(), "run"), (GateRun(head="7.3"), "gate"), (BisectRun(check="clean"), "run")]
+)
+@pytest.mark.usefixtures("places")
+def test_a_run_that_lacks_cells_is_unfinished_and_names_the_command_that_goes_on(kind: RunKind, command: str) -> None:
+    run = store.begin([cell()], ["7.3"], [], 1, base="7.3", kind=kind)
+    for interrupted in (False, True):
+        if interrupted:
+            run.save(result(ID, Verdict.ERROR))
+        unfinished = run_report.of_run(run).unfinished
+        assert unfinished == Unfinished(lacking=(ID,), cells=1, command=f"perf-matrix {command} --resume {run.name}")
+    run.save(result(ID, Verdict.FAIL))
+    assert run_report.of_run(run).unfinished is None

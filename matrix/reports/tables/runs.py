@@ -1,0 +1,80 @@
+"""The table of runs: one line a run, the newest first."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from rich.table import Table
+
+from matrix.model.base import Frozen
+from matrix.model.result import Verdict
+from matrix.reports.tables import line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.reports.tables import Part
+
+UNREADABLE = "unreadable"
+TREES_SHOWN = 2
+_ISO_MINUTE = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(:\d{2})?Z?")
+
+
+class RunRow(Frozen):
+    """A run and the number of its cells a verdict; `command` is UNREADABLE where its files could not be read.
+
+    `started` is UTC as in ISO 8601, `lacking` the number of cells without a result. While a run is `going_on`, a cell
+    that was begun is lacking.
+    """
+
+    run: str
+    folder: str
+    going_on: bool
+    command: str = UNREADABLE
+    started: str = ""
+    trees: tuple[str, ...] = ()
+    cells: int = 0
+    verdicts: dict[Verdict, int] = Field(default_factory=dict)
+    lacking: int = 0
+
+
+def parts(rows: Sequence[RunRow], older: int) -> Iterator[Part]:
+    """Yield the table of runs, and the number of `older` ones that are not in it."""
+    if not rows:
+        yield line("no run yet: `perf-matrix run --profile smoke` makes one")
+        return
+    made = Table(box=None, pad_edge=False)
+    for heading in ("run", "started (UTC)", "command", "cells", "results", "trees"):
+        made.add_column(heading, justify="right" if heading == "cells" else "left", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        made.add_row(*(line(text) for text in _columns(row)))
+    yield made
+    if older:
+        yield line(f"and {older} older ones: --most 0 names all")
+
+
+def _columns(row: RunRow) -> tuple[str, ...]:
+    return row.run, minute(row.started), row.command, str(row.cells), _results(row), short_list(row.trees)
+
+
+def _results(row: RunRow) -> str:
+    verdicts = [f"{number} {verdict}" for verdict, number in row.verdicts.items()]
+    lacking = [f"{row.lacking} lacking"] if row.lacking else []
+    going_on = ["going on"] if row.going_on else []
+    return ", ".join([*verdicts, *lacking, *going_on])
+
+
+def minute(started: str) -> str:
+    """Return a time of ISO 8601 as people read it, `2026-11-25 18:20`; any other text as it is."""
+    found = _ISO_MINUTE.fullmatch(started)
+    return f"{found[1]} {found[2]}" if found else started
+
+
+def short_list(names: Sequence[str]) -> str:
+    """Return the first names of a list and the number of the others: `7.3, 7.2 and 12 more`."""
+    left = len(names) - TREES_SHOWN
+    if left <= 0:
+        return ", ".join(names)
+    return f"{', '.join(names[:TREES_SHOWN])} and {left} more"

@@ -1,0 +1,36 @@
+"""The rows of the table of runs, from their directories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from matrix.errors import UsageError
+from matrix.model.result import Verdict
+from matrix.reports.tables.runs import RunRow
+from matrix.runs import locks
+
+if TYPE_CHECKING:
+    from matrix.runs.store import Run
+
+
+def row(run: Run) -> RunRow:
+    """Return the row of a run; that of an unreadable one says so."""
+    going_on = locks.is_being_done(run)
+    bare = RunRow(run=run.name, folder=str(run.folder), going_on=going_on)
+    try:
+        settings = run.settings()
+        verdicts = Counter(result.verdict for result in run.results())
+    except UsageError:
+        return bare
+    if going_on:
+        del verdicts[Verdict.ERROR]  # the result of a cell that was begun, until it ends
+    facts = {
+        "command": settings.kind.kind,
+        "started": settings.started,
+        "trees": settings.trees,
+        "cells": len(settings.cells),
+        "verdicts": dict(verdicts),
+        "lacking": len(settings.cells) - sum(verdicts.values()),
+    }
+    return bare.model_copy(update=facts)
