@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bisect
 import io
-from typing import Any
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
 
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection, RelrRelocationSection
 from elftools.elf.sections import SymbolTableSection
@@ -13,6 +15,9 @@ from pydantic import Field
 
 from matrix.model.base import Frozen
 from matrix.scenario import perf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Symbol(Frozen):
@@ -59,67 +64,106 @@ def facts(path: str, content: bytes) -> ElfFacts:
 def _facts(path: str, content: bytes) -> ElfFacts:
     elf = ELFFile(io.BytesIO(content))
     sections = list(elf.iter_sections())
-    by_section: dict[int, list[int]] = {}
-    counts: dict[str, int] = {}
-    relocatable = elf["e_type"] == "ET_REL"
-    for section in sections:
-        if isinstance(section, RelocationSection | RelrRelocationSection) and _loaded(
-            sections, section, relocatable=relocatable
-        ):
-            offsets = [entry["r_offset"] for entry in section.iter_relocations()]
-            for index, offset in _placed(sections, section, offsets, relocatable=relocatable):
-                by_section.setdefault(index, []).append(offset)
-    for index, offsets in by_section.items():
-        offsets.sort()
-        name = sections[index].name if index >= 0 else "?"
-        counts[name] = counts.get(name, 0) + len(offsets)
-    kinds = {segment["p_type"] for segment in elf.iter_segments()}
+    offsets = _relocated_offsets(sections, relocatable=elf["e_type"] == "ET_REL")
+    segments = {segment["p_type"] for segment in elf.iter_segments()}
     return ElfFacts(
         path=path,
         kind=str(elf["e_type"]),
-        interpreter="PT_INTERP" in kinds,
-        dynamic="PT_DYNAMIC" in kinds,
-        relocations=dict(sorted(counts.items())),
-        symbols=tuple(_symbols(sections, by_section)),
+        interpreter="PT_INTERP" in segments,
+        dynamic="PT_DYNAMIC" in segments,
+        relocations=_counts(sections, offsets),
+        symbols=tuple(_symbols(sections, offsets)),
     )
 
 
-def _loaded(sections: list[Any], section: Any, *, relocatable: bool) -> bool:
+def _relocated_offsets(sections: list[Any], *, relocatable: bool) -> dict[int, list[int]]:
+    """Map the index of each section to the sorted offsets of its relocations; -1 is for those that fall into none."""
+    found: dict[int, list[int]] = defaultdict(list)
+    place = _in_named_section if relocatable else _InMemory(sections).place
+    for section in filter(_holds_relocations, sections):
+        if _is_loaded(sections, section, relocatable=relocatable):
+            for entry in section.iter_relocations():
+                offset = entry["r_offset"]
+                found[place(section, offset)].append(offset)
+    return {index: sorted(offsets) for index, offsets in found.items()}
+
+
+def _holds_relocations(section: Any) -> bool:
+    return isinstance(section, RelocationSection | RelrRelocationSection)
+
+
+def _is_loaded(sections: list[Any], section: Any, *, relocatable: bool) -> bool:
     """Return whether a section's relocations are for what is loaded: those of debug information are the linker's."""
     target = sections[section["sh_info"]] if relocatable else section
-    return bool(target["sh_flags"] & 2)
+    return bool(target["sh_flags"] & SH_FLAGS.SHF_ALLOC)
 
 
-def _placed(sections: list[Any], section: Any, offsets: list[int], *, relocatable: bool) -> list[tuple[int, int]]:
-    """Pair each offset with the section it falls into: in an object `sh_info` names it, else the address does."""
-    if relocatable:
-        return [(section["sh_info"], offset) for offset in offsets]
-    loaded = [
-        (s["sh_addr"], s["sh_size"], i)
-        for i, s in enumerate(sections)
-        if s["sh_flags"] & 2 and s["sh_addr"] and not (s["sh_flags"] & 0x400 and s["sh_type"] == "SHT_NOBITS")
-    ]
-    loaded.sort()
-    starts = [start for start, _, _ in loaded]
-    placed = []
-    for offset in offsets:
-        position = bisect.bisect_right(starts, offset) - 1
-        start, size, index = loaded[position] if position >= 0 else (0, 0, -1)
-        placed.append((index if start <= offset < start + size else -1, offset))
-    return placed
+def _in_named_section(section: Any, _offset: int) -> int:
+    """Return the section that a relocation of an object is for: `sh_info` names it."""
+    return int(section["sh_info"])
 
 
-def _symbols(sections: list[Any], by_section: dict[int, list[int]]) -> list[Symbol]:
+class _InMemory:
+    """The sections of a program or library by their addresses in memory."""
+
+    def __init__(self, sections: list[Any]) -> None:
+        loaded = [(section["sh_addr"], index) for index, section in enumerate(sections) if self._has_address(section)]
+        self.sections = sections
+        self.indexes = [index for _, index in sorted(loaded)]
+        self.starts = sorted(start for start, _ in loaded)
+
+    @staticmethod
+    def _has_address(section: Any) -> bool:
+        """Return whether a section occupies memory: `.tbss` has an address there and takes no room."""
+        is_tbss = section["sh_flags"] & SH_FLAGS.SHF_TLS and section["sh_type"] == "SHT_NOBITS"
+        return bool(section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_addr"] and not is_tbss)
+
+    def place(self, _section: Any, address: int) -> int:
+        """Return the index of the section into which an address falls, or -1."""
+        position = bisect.bisect_right(self.starts, address) - 1
+        if position < 0:
+            return -1
+        index = self.indexes[position]
+        end = self.starts[position] + self.sections[index]["sh_size"]
+        return index if address < end else -1
+
+
+def _counts(sections: list[Any], offsets: dict[int, list[int]]) -> dict[str, int]:
+    """Return the number of relocations by the name of the section that they apply to."""
+    counts: Counter[str] = Counter()
+    for index, found in offsets.items():
+        counts[sections[index].name if index >= 0 else "?"] += len(found)
+    return dict(sorted(counts.items()))
+
+
+def _symbols(sections: list[Any], offsets: dict[int, list[int]]) -> list[Symbol]:
+    """Return the data symbols worth keeping, sorted by name and address."""
     found: dict[tuple[str, int], Symbol] = {}
-    table = next((s for s in sections if isinstance(s, SymbolTableSection) and s.name == ".symtab"), None)
-    for symbol in table.iter_symbols() if table else ():
-        index = symbol["st_shndx"]
-        if symbol["st_info"]["type"] != "STT_OBJECT" or not isinstance(index, int):
-            continue
-        offsets = by_section.get(index, [])
-        start, size = symbol["st_value"], symbol["st_size"]
-        count = bisect.bisect_left(offsets, start + size) - bisect.bisect_left(offsets, start)
+    for symbol in _data_symbols(sections):
+        index, start = symbol["st_shndx"], symbol["st_value"]
+        count = _within(offsets.get(index, []), start, start + symbol["st_size"])
         if count or perf.is_table_symbol(symbol.name):
-            fact = Symbol(name=symbol.name, section=sections[index].name, size_bytes=size, relocations=count)
-            found[symbol.name, start] = fact
+            found[symbol.name, start] = Symbol(
+                name=symbol.name,
+                section=sections[index].name,
+                size_bytes=symbol["st_size"],
+                relocations=count,
+            )
     return [found[key] for key in sorted(found)]
+
+
+def _data_symbols(sections: list[Any]) -> Iterator[Any]:
+    """Yield the symbols of data that lie in a section."""
+    for table in sections:
+        if isinstance(table, SymbolTableSection) and table.name == ".symtab":
+            yield from filter(_is_data, table.iter_symbols())
+
+
+def _is_data(symbol: Any) -> bool:
+    is_absolute = not isinstance(symbol["st_shndx"], int)
+    return symbol["st_info"]["type"] == "STT_OBJECT" and not is_absolute
+
+
+def _within(offsets: list[int], start: int, end: int) -> int:
+    """Return how many of the sorted offsets lie in a range."""
+    return bisect.bisect_left(offsets, end) - bisect.bisect_left(offsets, start)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pathspec import GitIgnoreSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from pathspec.pattern import Pattern
 
 
 @lru_cache(maxsize=4096)
@@ -26,38 +29,46 @@ def _own(text: str) -> str:
     return "\n".join(line for line in lines if not _spec(line).match_file("tools/"))
 
 
-def _last_word(text: str, path: str, *, folder: bool) -> bool | None:
-    """Return whether the last pattern that matches `path` itself ignores it; nothing where none matches."""
-    for line in reversed(text.split("\n")):
-        if line.endswith("/") and not folder:
-            continue
-        for pattern in _spec(line).patterns:
-            if pattern.include is not None and pattern.match_file(f"{path}/" if folder else path) is not None:
-                return pattern.include
-    return None
-
-
 def covered(path: str, ignore: Mapping[str, str]) -> bool:
     """Return whether git would ignore `path`; `ignore` maps each folder to its .gitignore's text.
 
-    The nearest file that has a say decides; once a folder above is ignored, nothing below it can be taken back.
+    The nearest file with a matching pattern decides. Once a folder above is ignored, nothing below it can be taken
+    back.
     """
-    parts = path.split("/")
-    return any(
-        _decided("/".join(parts[: depth + 1]), ignore, folder=depth + 1 < len(parts)) for depth in range(len(parts))
-    )
+    folders = [str(folder) for folder in PurePosixPath(path).parents if folder.name]
+    return _is_ignored(path, ignore, folder=False) or any(_is_ignored(one, ignore, folder=True) for one in folders)
 
 
-def _decided(path: str, ignore: Mapping[str, str], *, folder: bool) -> bool:
-    above = path.rpartition("/")[0]
-    while True:
-        text = ignore.get(above)
-        if text is not None:
-            text = text if above else _own(text)
-            relative = path[len(above) + 1 :] if above else path
-            said = _last_word(text, relative, folder=folder)
-            if said is not None:
-                return said
-        if not above:
-            return False
-        above = above.rpartition("/")[0]
+def _is_ignored(path: str, ignore: Mapping[str, str], *, folder: bool) -> bool:
+    """Return whether the patterns ignore `path` itself, whatever they say of the folders above it."""
+    for above in PurePosixPath(path).parents:
+        place = str(above) if above.name else ""
+        text = ignore.get(place, "")
+        relative = path[len(place) :].lstrip("/")
+        decision = _decision(text if place else _own(text), relative, folder=folder)
+        if decision is not None:
+            return decision
+    return False
+
+
+def _decision(text: str, path: str, *, folder: bool) -> bool | None:
+    """Return whether the last pattern that matches `path` ignores it; nothing where none matches."""
+    for pattern in _from_the_last(text, folder=folder):
+        if _matches(pattern, path, folder=folder):
+            return pattern.include
+    return None
+
+
+def _from_the_last(text: str, *, folder: bool) -> Iterator[Pattern]:
+    """Yield the patterns that can be for a folder or, else, for a file, the last first."""
+    for line in reversed(text.split("\n")):
+        is_for_folders = line.endswith("/")
+        if folder or not is_for_folders:
+            yield from _spec(line).patterns
+
+
+def _matches(pattern: Pattern, path: str, *, folder: bool) -> bool:
+    """Return whether a pattern is for a path; a comment or empty line is for none."""
+    if pattern.include is None:
+        return False
+    return pattern.match_file(f"{path}/" if folder else path) is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matrix.model.base import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _BEGIN = "# Make data base, printed on "
 _END = "# Finished Make data base on "
@@ -64,60 +64,91 @@ def parse(lines: Iterable[str]) -> tuple[Database, ...]:
         ValueError: there are more than MOST_RULES, or more than MOST_LINES of them.
 
     """
-    found: list[Database] = []
-    block: list[str] | None = None
-    files, rules, kept = False, 0, 0
+    reader = _Reader()
     for line in lines:
-        text = line.rstrip("\r\n")
-        if text.startswith(_BEGIN):
-            block, files = [], False
-        elif text.startswith(_END) and block is not None:
-            found.append(_database(block))
-            block = None
-        elif block is not None and (files or text == _FILES or _VARIABLE.match(text)):
-            files = files or text == _FILES
-            block.append(text)
-            kept += 1
-            rules += bool(files and _RULE.match(text))
-            if rules > MOST_RULES or kept > MOST_LINES:
-                raise ValueError(f"make's data bases have more than {MOST_RULES} rules or {MOST_LINES} lines of them")
-    return tuple(found)
+        reader.take(line.rstrip("\r\n"))
+    return tuple(reader.found)
+
+
+class _Reader:
+    """Collects data bases from lines; `block` holds the lines of the one that is being read."""
+
+    def __init__(self) -> None:
+        self.found: list[Database] = []
+        self.block: list[str] | None = None
+        self.in_files = False
+        self.rules = 0
+        self.kept = 0
+
+    def take(self, line: str) -> None:
+        """Go on by one line."""
+        if line.startswith(_BEGIN):
+            self.block, self.in_files = [], False
+        elif self.block is None:
+            return
+        elif line.startswith(_END):
+            self.found.append(_database(self.block))
+            self.block = None
+        else:
+            self._keep(line, self.block)
+
+    def _keep(self, line: str, block: list[str]) -> None:
+        """Keep a line of the part about files, or one that sets a variable that tells makes apart."""
+        self.in_files = self.in_files or line == _FILES
+        if not self.in_files and not _VARIABLE.match(line):
+            return
+        block.append(line)
+        self.kept += 1
+        if self.in_files:
+            self.rules += bool(_RULE.match(line))
+        self._refuse_too_many()
+
+    def _refuse_too_many(self) -> None:
+        if self.rules > MOST_RULES or self.kept > MOST_LINES:
+            raise ValueError(f"make's data bases have more than {MOST_RULES} rules or {MOST_LINES} lines of them")
 
 
 def _database(lines: list[str]) -> Database:
-    files = next((number for number, line in enumerate(lines) if line == _FILES), len(lines))
-    variables = {match[1]: match[2] for line in lines[:files] if (match := _VARIABLE.match(line))}
+    files = lines.index(_FILES) if _FILES in lines else len(lines)
+    settings = filter(None, map(_VARIABLE.match, lines[:files]))
     rules = dict(_rules(lines[files + 1 :]))
-    targets = {
-        name: rule.model_copy(
-            update={
-                "needs": tuple(need for need in rule.needs if need in rules),
-                "order_only": tuple(need for need in rule.order_only if need in rules),
-            }
-        )
-        for name, rule in rules.items()
-    }
-    return Database(variables=variables, rules=targets)
+    rules.pop("", None)  # the place of what is no target
+    return Database(
+        variables={setting[1]: setting[2] for setting in settings},
+        rules={name: _without_files(rule, rules) for name, rule in rules.items()},
+    )
+
+
+def _without_files(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+    """Return a rule without the prerequisites that are no targets."""
+    needs = tuple(filter(rules.__contains__, rule.needs))
+    order_only = tuple(filter(rules.__contains__, rule.order_only))
+    return rule.model_copy(update={"needs": needs, "order_only": order_only})
 
 
 def _rules(lines: list[str]) -> Iterator[tuple[str, Rule]]:
-    """Yield each target once; one of several double-colon rules has the prerequisites of all."""
-    name, rule, skip = "", Rule(), False
+    """Yield each target with its rule; one of several double-colon rules has the prerequisites of all."""
+    name, rule, is_target = "", Rule(), True
     for line in lines:
         if line == _NO_TARGET:
-            skip = True
-        elif line.startswith(_PHONY):
-            rule = rule.model_copy(update={"phony": True})
-        elif line.startswith(_RECIPE):
-            rule = rule.model_copy(update={"recipe": True})
+            is_target = False
+        elif line.startswith((_PHONY, _RECIPE)):
+            rule = _marked(rule, line)
         elif match := _RULE.match(line):
-            if name:
-                yield name, rule
-            normal, _, order = (match[2] or "").partition("|")
-            name, rule = ("", Rule()) if skip else (match[1], Rule(needs=_words(normal), order_only=_words(order)))
-            skip = False
-    if name:
-        yield name, rule
+            yield name, rule
+            name, rule = match[1] if is_target else "", _rule(match[2] or "")
+            is_target = True
+    yield name, rule
+
+
+def _marked(rule: Rule, comment: str) -> Rule:
+    """Return a rule with the property that a comment of the data base tells of it."""
+    return rule.model_copy(update={"phony" if comment.startswith(_PHONY) else "recipe": True})
+
+
+def _rule(prerequisites: str) -> Rule:
+    normal, _, order_only = prerequisites.partition("|")
+    return Rule(needs=_words(normal), order_only=_words(order_only))
 
 
 def _words(text: str) -> tuple[str, ...]:

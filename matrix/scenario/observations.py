@@ -137,19 +137,37 @@ class StepFacts:
     @property
     def failure(self) -> str:
         """Why the step did not do what it was to do, or nothing; the limits come first, as they explain the rest."""
-        free = [ran.free_bytes for ran in self.commands if ran.free_bytes is not None]
-        bad = [ran for ran in self.commands if ran.exit_status and not self.step.keep_going]
-        reasons = (
-            (bool(self.error), self.error),
-            (any(ran.timed_out for ran in self.commands), f"ended after {self.step.timeout_s} s, the limit on a step"),
-            (self.oom_kills > 0, f"hit the limit on memory ({self.oom_kills} processes killed)"),
-            (self.fork_failures > 0, f"hit the limit on processes ({self.fork_failures} forks refused)"),
-            (min(free, default=FREE_FLOOR_BYTES) < FREE_FLOOR_BYTES, "filled the disk space that a cell may use"),
-            (bool(bad), f"exit status {bad[0].exit_status} of {bad[0].argv[0]}" if bad else ""),
+        return next((sentence for failed, sentence in self._failures() if failed), "")
+
+    def _failures(self) -> tuple[tuple[object, str], ...]:
+        """Return each way in which a step can fail: whether it did, and the sentence that says so."""
+        return (
+            (self.error, self.error),
+            (self._timed_out, f"ended after {self.step.timeout_s} s, the limit on a step"),
+            (self.oom_kills, f"hit the limit on memory ({self.oom_kills} processes killed)"),
+            (self.fork_failures, f"hit the limit on processes ({self.fork_failures} forks refused)"),
+            (self._disk_is_full, "filled the disk space that a cell may use"),
+            (self._failed_command, self._failed_command),
             (not self.ended, "the step's facts end early"),
-            (bool(self.unreadable), f"left what cannot be read: {'; '.join(self.unreadable[:3])}"),
+            (self.unreadable, f"left what cannot be read: {'; '.join(self.unreadable[:3])}"),
         )
-        return next((reason for failed, reason in reasons if failed), "")
+
+    @property
+    def _timed_out(self) -> bool:
+        return any(ran.timed_out for ran in self.commands)
+
+    @property
+    def _disk_is_full(self) -> bool:
+        free = [ran.free_bytes for ran in self.commands if ran.free_bytes is not None]
+        return min(free, default=FREE_FLOOR_BYTES) < FREE_FLOOR_BYTES
+
+    @property
+    def _failed_command(self) -> str:
+        """The first command with an exit status other than 0, unless the step goes on whatever its commands do."""
+        failed = next((ran for ran in self.commands if ran.exit_status), None)
+        if failed is None or self.step.keep_going:
+            return ""
+        return f"exit status {failed.exit_status} of {failed.argv[0]}"
 
 
 @dataclass(frozen=True)
@@ -191,13 +209,15 @@ class Observations:
 
     def made(self, name: str) -> dict[str, File]:
         """Return the files that are there after a step and not in the tree as it was: new, or with other bytes."""
-        step = self.steps[name]
-        return {
-            path: file
-            for path, file in step.files.items()
-            if not (path in self.lower and file.type != "whiteout" and self.lower[path][1] == file.content)
-            and not (file.type == "directory" and path in self.lower)
-        }
+        files = self.steps[name].files
+        return {path: file for path, file in files.items() if not self._is_as_in_tree(path, file)}
+
+    def _is_as_in_tree(self, path: str, file: File) -> bool:
+        """Return whether the tree has a path with the same content; of a folder it is enough that it is there."""
+        original = self.lower.get(path)
+        if original is None or file.type == "whiteout":
+            return False
+        return file.type == "directory" or original[1] == file.content
 
     @cached_property
     def previous(self) -> dict[str, str]:
@@ -228,21 +248,34 @@ def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
 
 
 def _way(before: dict[str, File], after: dict[str, File], path: str) -> str:
+    """Return how a path differs between two steps, or nothing where it does not or is a folder."""
     old, new = before.get(path), after.get(path)
-    present = new or old
-    if present is None or present.type == "directory":
+    if _is_folder(new or old):
         return ""
-    if new is None or (new.type == "whiteout" and (old is None or old.type != "whiteout")):
+    if new is None or _is_removed(old, new):
         return "removed"
-    if old is None:
-        return "created"
+    return "created" if old is None else _difference(old, new)
+
+
+def _is_folder(file: File | None) -> bool:
+    return file is not None and file.type == "directory"
+
+
+def _is_removed(old: File | None, new: File) -> bool:
+    """Return whether a path became a whiteout, which is how a removed file of the tree looks."""
+    was_whiteout = old is not None and old.type == "whiteout"
+    return new.type == "whiteout" and not was_whiteout
+
+
+def _difference(old: File, new: File) -> str:
+    """Return in which respect a file differs, the content first."""
     ways = (
-        (not old.equals(new), "content changed"),
+        ((old.type, old.content) != (new.type, new.content), "content changed"),
         (old.ino != new.ino, "replaced by an equal file"),
         (old.mtime_ns != new.mtime_ns, "written again with equal content"),
         (old.mode != new.mode, "mode changed"),
     )
-    return next((way for so, way in ways if so), "")
+    return next((way for differs, way in ways if differs), "")
 
 
 def absolute(root: str, path: str) -> str:
@@ -316,13 +349,18 @@ def gone(records: Iterable[Any], children: dict[str, set[str]]) -> list[str]:
 
     Only folders that a step wrote to can have lost something, and just those are listed.
     """
-    missing = []
+    missing: list[str] = []
     for record in records:
         if record[0] == "listing":
-            folder = "" if record[1] == "." else record[1]
-            there = set(record[2])
-            missing += [posixpath.join(folder, name) for name in sorted(children.get(folder, set()) - there)]
+            missing += _lost(record[1], record[2], children)
     return missing
+
+
+def _lost(scanned: str, names: Iterable[str], children: dict[str, set[str]]) -> list[str]:
+    """Return the paths that a folder of the tree had and that the names found in it now lack."""
+    folder = "" if scanned == "." else scanned
+    lost = children.get(folder, set()) - set(names)
+    return [posixpath.join(folder, name) for name in sorted(lost)]
 
 
 def children(paths: Iterable[str]) -> dict[str, set[str]]:

@@ -136,9 +136,12 @@ def scenario(
     """
     limits = limits or Limits()
     planner = _Planner(cell, jobs, limits.step_s, tuple(map(perf.in_cell, planted)))
-    steps = [step for plan in STEPS if (step := plan(planner)) is not None]
-    kept = tuple(step for step in steps if only is None or step.name in only)
-    return Scenario(cell=cell, hostnames=dict(HOSTNAMES), limits=limits, steps=kept)
+    steps = filter(None, (plan(planner) for plan in STEPS))
+    return Scenario(cell=cell, hostnames=dict(HOSTNAMES), limits=limits, steps=_selected(steps, only))
+
+
+def _selected(steps: Iterable[Step], only: Container[str] | None) -> tuple[Step, ...]:
+    return tuple(step for step in steps if only is None or step.name in only)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -91,16 +92,23 @@ def stacked(below: list[list[Any]], above: list[list[Any]]) -> list[list[Any]]:
         ValueError: a process's record is not as the agent writes it.
 
     """
-    end = next((number for number, record in enumerate(below) if record[0] == "command"), len(below))
-    earlier = [record for record in below[:end] if record[0] == "process"]
+    earlier = _processes_of_first_command(below)
     try:
         shift = 1 + max((record[1] for record in earlier), default=-1)
-        return earlier + [_shifted(record, shift) if record[0] == "process" else record for record in above]
+        return earlier + [_shifted(record, shift) for record in above]
     except (TypeError, KeyError, ValueError) as problem:
         raise ValueError(f"a process's record is not as the agent writes it: {problem!r}") from problem
 
 
+def _processes_of_first_command(records: list[list[Any]]) -> list[list[Any]]:
+    until_command = itertools.takewhile(lambda record: record[0] != "command", records)
+    return [record for record in until_command if record[0] == "process"]
+
+
 def _shifted(record: list[Any], by: int) -> list[Any]:
+    """Return a record with a process's numbers raised; those that are no process's stay as they are."""
+    if record[0] != "process":
+        return record
     kind, index, facts = record
     parent = facts["parent"]
     return [kind, index + by, {**facts, "parent": None if parent is None else parent + by}]
@@ -131,16 +139,25 @@ def _tame(value: Any) -> Any:
 
 
 def records(output: bytes) -> tuple[list[list[Any]], str]:
-    """Return the agent's records and, where a line is none, why; all that is not of ours is left out."""
+    """Return the agent's records and, where a line is none, why; the lines after it are left out."""
     found: list[list[Any]] = []
     for number, line in enumerate(output.splitlines(), 1):
         try:
-            record = json.loads(line.decode("utf-8"))
-            if b"\\ud" in line.lower():
-                record = _tame(record)
+            record = _parsed(line)
         except (ValueError, RecursionError):
             return found, f"line {number} of the step's facts is no JSON"
-        if not isinstance(record, list) or not record or not isinstance(record[0], str):
+        if not _is_record(record):
             return found, f"line {number} of the step's facts is no record"
         found.append(record)
     return found, ""
+
+
+def _parsed(line: bytes) -> Any:
+    value = json.loads(line.decode("utf-8"))
+    has_surrogate = b"\\ud" in line.lower()
+    return _tame(value) if has_surrogate else value
+
+
+def _is_record(value: Any) -> bool:
+    """Return whether a value is a list that begins with a word, the record's kind."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], str)
