@@ -34,8 +34,7 @@ def list_cells(
         print_json([{"id": cell.id, "image": cell.image.name, "toolchain": cell.toolchain, "build": cell.build.name,
                       "tree": cell.tree.name, "make": cell.make} for cell in found])  # fmt: skip
         return
-    for cell in found:
-        typer.echo(cell.id)
+    typer.echo("\n".join(cell.id for cell in found))
     typer.echo(f"{len(found)} cells", err=True)
 
 
@@ -53,8 +52,7 @@ def plan(
     if json_output:
         typer.echo(planned.model_dump_json(indent=2))
         return
-    for line in plan.lines(planned, images.dockerfile(found.image, found.image.base.pull)):
-        typer.echo(line)
+    typer.echo("\n".join(plan.lines(planned, images.dockerfile(found.image, found.image.base.pull))))
 
 
 def shell(

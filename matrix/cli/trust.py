@@ -74,10 +74,9 @@ def _list(chosen: Sequence[Edit], *, json_output: bool) -> None:
 
     if json_output:
         print_json([edit.model_dump(mode="json") for edit in chosen])
-        return
-    for line in mutants.fault_lines(chosen):
-        typer.echo(line)
-    typer.echo(f"{len(chosen)} faults", err=True)
+    else:
+        typer.echo("\n".join(mutants.fault_lines(chosen)))
+        typer.echo(f"{len(chosen)} faults", err=True)
 
 
 def claims(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from matrix.reports.tables import line, table
@@ -30,8 +31,9 @@ def parts(found: MutantsResult) -> Iterator[Part]:
 
 def _finding(row: PlantedFault) -> str:
     """Return the first finding of the fault's own check, or else of any; without one the reason."""
-    keys = row.killers.get(row.check) or tuple(key for found in row.killers.values() for key in found)
-    return first_of(keys) or row.reason
+    of_any_check = tuple(itertools.chain.from_iterable(row.killers.values()))
+    of_its_check = row.killers.get(row.check)
+    return first_of(of_its_check or of_any_check) or row.reason
 
 
 def _score(found: MutantsResult) -> str:

@@ -26,7 +26,6 @@ def lines(planned: Scenario, dockerfile: str) -> Iterator[str]:
 def _environments(planned: Scenario) -> Iterator[str]:
     first = planned.steps[0].environment
     second = next(step for step in planned.steps if step.place == "second").environment
-    for name in sorted(first.keys() | second.keys()):
+    for name in sorted(first | second):
         before, after = first.get(name, UNSET), second.get(name, UNSET)
-        change = "" if before == after else f"  ->  {after}"
-        yield f"  {name}={before}{change}"
+        yield f"  {name}={before}" if before == after else f"  {name}={before}  ->  {after}"

@@ -11,7 +11,7 @@ from matrix.reports.tables import line
 from matrix.reports.terminal import mark
 from matrix.untrusted import one_line
 from matrix.verdicts.failing_step import failing_step
-from matrix.verdicts.wording import number_left
+from matrix.verdicts.wording import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,12 +46,16 @@ def _ingredients(rows: Sequence[Ingredient]) -> Table:
     for heading in ("ingredient", "", "then", "now"):
         made.add_column(heading, overflow="fold")
     for row in rows:
-        alike = row.same == "same" and row.then == row.now
-        now = "" if alike else row.now
-        made.add_row(_short(row.name), Text(row.same, style=SAME_STYLES[row.same]), _short(row.then), _short(now))
+        made.add_row(_short(row.name), Text(row.same, style=SAME_STYLES[row.same]), _short(row.then), _now(row))
         if row.note:
             made.add_row("", "", _short(row.note), "")
     return made
+
+
+def _now(row: Ingredient) -> Text:
+    """Return an ingredient's second value, unless it is the first one again."""
+    is_repeated = row.same == "same" and row.then == row.now
+    return _short("" if is_repeated else row.now)
 
 
 def _short(text: str) -> Text:
@@ -62,11 +66,8 @@ def _short(text: str) -> Text:
 
 def _keys(one: CheckDifference) -> Iterator[Text]:
     """Yield the keys of the findings that only one of two results has."""
-    for label, keys in (("no longer", one.gone), ("new", one.new)):
-        yield from (Text(f"  {label}: ").append_text(_short(key)) for key in keys[:SHOWN_KEYS])
-        left = number_left(keys, SHOWN_KEYS)
-        if left:
-            yield Text(f"  {label}: and {left} more")
+    for title, keys in (("no longer", one.gone), ("new", one.new)):
+        yield from (Text(f"  {title}: ").append_text(_short(key)) for key in cut(keys, SHOWN_KEYS))
 
 
 def _failure(now: CellResult, folder: str) -> Iterator[Text]:

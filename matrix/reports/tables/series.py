@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -24,14 +25,17 @@ def parts(found: SeriesResult) -> Iterator[Part]:
     """Yield the table of a series and the lines below it."""
     made = table("patch", "", "cells", "newly fails", "subject", right=("patch", "cells"))
     for row in found.rows:
-        cells = str(len(row.held) or "")
-        made.add_row(str(row.step.number), _status(row), cells, _failures(row), line(row.step.subject))
+        made.add_row(*_row(row))
     yield made
-    looked_at_alone = any(row.step.alone for row in found.rows)
-    for broken in () if looked_at_alone else found.breaks:
-        yield from _break(broken, found)
+    if not any(row.step.alone for row in found.rows):
+        yield from itertools.chain.from_iterable(_break(broken, found) for broken in found.breaks)
     if found.exit_status == ExitStatus.OK:
         yield line(f"nothing newly fails that {found.base} passed")
+
+
+def _row(row: PatchResult) -> tuple[str | Text, ...]:
+    cells = str(len(row.held) or "")
+    return str(row.step.number), _status(row), cells, _failures(row), line(row.step.subject)
 
 
 def _status(row: PatchResult) -> str:
@@ -59,17 +63,23 @@ def _company(row: PatchResult) -> str:
 
 def _failures(row: PatchResult) -> Text:
     broken = sorted({f"{held.cell}: {said.key}" for held in row.held for said in held.broken})
-    lines = cut(broken, SHOWN)
-    lines += [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]
-    return Text(plain("\n".join(lines)))
+    undecided = [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]
+    return Text(plain("\n".join([*cut(broken, SHOWN), *undecided])))
 
 
 def _break(broken: Break, found: SeriesResult) -> Iterator[Text]:
     """Yield from which patch on a cell newly fails, and with which findings."""
     last = broken.suspects[-1]
     subject = next(row.step.subject for row in found.rows if row.step.number == last)
-    since = f"from patch {last} on" if len(broken.suspects) == 1 else f"from one of {broken.suspects} on"
-    until = f" (until patch {broken.mended})" if broken.mended else ""
-    yield line(f"{broken.cell} newly fails {since}{until}: {subject}")
-    more = ", …" if len(broken.keys) > SHOWN else ""
-    yield line(f"  {', '.join(broken.keys[:SHOWN])}{more}")
+    yield line(f"{broken.cell} newly fails {_since(broken)}{_until(broken)}: {subject}")
+    yield line(f"  {', '.join(cut(broken.keys, SHOWN))}")
+
+
+def _since(broken: Break) -> str:
+    """Return from which patch on a cell newly fails, or from one of which."""
+    is_certain = len(broken.suspects) == 1
+    return f"from patch {broken.suspects[0]} on" if is_certain else f"from one of {broken.suspects} on"
+
+
+def _until(broken: Break) -> str:
+    return f" (until patch {broken.mended})" if broken.mended else ""

@@ -74,7 +74,7 @@ def test_a_series_has_a_row_a_patch_and_names_what_newly_fails() -> None:
     assert "left:/4" not in shown
     assert "and 1 more" in shown
     assert lines[-4:] == [
-        "i/gcc/b newly fails from patch 2 on (until patch 3): patch 2", "  a, b, c, …",
+        "i/gcc/b newly fails from patch 2 on (until patch 3): patch 2", "  a, b, c, and 1 more",
         "i/gcc/b newly fails from one of (1, 2) on: patch 2", "  e",
     ]  # fmt: skip
 
