@@ -47,14 +47,16 @@ def gate(
     console = progress_console(json_output=json_output)
     access = engine_access(engine, console, no_install=no_install)
     _refuse_no_folder(output)
+    config = None
     if resume:
         this = resumed(resume, "gate")
     else:
         if not (base and head):
             raise UsageError("a gate needs --base and --head", "As --base git:.@v7.1 --head git:.@my-branch.")
         asked = selection(configs, select, exclude, profile, [head], base)
-        this = gate.begin(asked, load.load(configs), pairs if timing else 0, number, jobs)
-    gate.complete(this, number, access)
+        config = load.load(configs)
+        this = gate.begin(asked, config, pairs if timing else 0, number, jobs)
+    gate.complete(this, number, access, config)
     report = run_report.of_run(this)
     if output:
         gate.write_reports(report, output)

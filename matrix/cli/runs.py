@@ -32,6 +32,7 @@ from matrix.errors import UsageError
 from matrix.model.cell import Limits
 
 if TYPE_CHECKING:
+    from matrix.config.load import Config
     from matrix.config.selection import Selection
     from matrix.runs.store import Run
 
@@ -48,6 +49,7 @@ def run(
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, and check everything."""
+    from matrix.config import load
     from matrix.runs import completion, run_report
 
     console = progress_console(json_output=json_output)
@@ -58,18 +60,22 @@ def run(
             "--resume goes with none of --select, --exclude, --tree, --base and --configs", "A run has its own."
         )
     limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
-    this = resumed(resume, "run") if resume else _begin(asked, limits, number, jobs)
-    completion.complete(this, number, access, attempts=1)
+    config = None
+    if resume:
+        this = resumed(resume, "run")
+    else:
+        config = load.load(asked.configs)
+        this = _begin(asked, config, limits, number, jobs)
+    completion.complete(this, number, access, attempts=1, config=config)
     print_report(run_report.of_run(this), console, json_output=json_output)
 
 
-def _begin(asked: Selection, limits: Limits, number: int, jobs: int) -> Run:
+def _begin(asked: Selection, config: Config, limits: Limits, number: int, jobs: int) -> Run:
     """Begin the run of a selection; cells at one place need each other's results where there is a base."""
-    from matrix.config import load
     from matrix.config.selection import selected
     from matrix.runs import schedule, store
 
-    found = selected(load.load(asked.configs), asked)
+    found = selected(config, asked)
     at_once = schedule.workers(number, len(found.places if found.base else found.cells))
     chosen = schedule.jobs(jobs, at_once)
     return store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base)

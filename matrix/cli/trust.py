@@ -50,7 +50,8 @@ def mutants(
     if resume:
         _refuse_with_resume(bool(select or configs or show))
         this = resumed(resume, "mutants")
-        chosen = planted_run.faults_of(this, config_of(this))
+        config = config_of(this)
+        chosen = planted_run.faults_of(this, config)
     else:
         config = load.load(configs)
         tree_of(config, tree)
@@ -60,7 +61,7 @@ def mutants(
             return
         asked = Selection(configs=tuple(configs), trees=(tree,))
         this = planted_run.begin(chosen, asked, config, number, jobs)
-    completion.complete(this, number, access, attempts=1)
+    completion.complete(this, number, access, attempts=1, config=config)
     found = planted_run.result(this, chosen)
     if json_output:
         print_json(found.model_dump(mode="json"))
@@ -101,7 +102,7 @@ def claims(
         config = load.load(configs)
         asked = Selection(configs=tuple(configs), trees=(tree,), base=base)
         this = claims.begin(asked, config, number, jobs)
-    completion.complete(this, number, access, attempts=1)
+    completion.complete(this, number, access, attempts=1, config=config)
     found = claims.result(this, config)
     if json_output:
         rows = [row.model_dump(mode="json") for row in found.rows]

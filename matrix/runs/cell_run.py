@@ -6,11 +6,10 @@ import hashlib
 import shlex
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import __version__, checks
-from matrix.config import load, selection
+from matrix.config import selection
 from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
@@ -41,7 +40,7 @@ class Context:
 
     `checks` are those whose steps are run, none meaning all. The cell goes on with what was built of the tree `below`,
     if there is one, and what it builds itself is `kept` for others; `ground` is where. `base` are the cells, which come
-    first, that those on other trees are compared with.
+    first, that those on other trees are compared with, and `base_word` is the word that asked for their tree.
     """
 
     run: Run
@@ -52,6 +51,7 @@ class Context:
     say: Callable[[str], None]
     ground: kept_builds.KeptBuilds
     base: BaseCells
+    base_word: str = ""
     checks: tuple[str, ...] = ()
     below: Tree | None = None
     kept: bool = False
@@ -191,8 +191,6 @@ def _reproduce(cell: Cell, context: Context) -> str:
     if cell.tree.delta:
         bundle = shlex.join(["perf-matrix", "bundle", context.run.name, cell.id, "-o", "failure.tar.gz"])
         return f"{bundle}; perf-matrix repro --from failure.tar.gz"
-    settings = context.run.settings()
-    loaded = load.load([Path(folder) for folder in settings.configs]) if context.base.tree else None
-    words = [selection.tree(loaded, word) for word in settings.trees] if loaded else []
-    base = next((tree.asked for tree in words if tree.name == context.base.tree != cell.tree.name), "")
-    return selection.reproduce(cell, settings.configs, context.jobs, context.limits, base)
+    base = context.base_word if cell.tree.name != context.base.tree else ""
+    configs = context.run.settings().configs
+    return selection.reproduce(cell, configs, context.jobs, context.limits, base)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matrix.runs import launch, locks, schedule
 
 if TYPE_CHECKING:
+    from matrix.config.load import Config
     from matrix.model.cell_id import CellId
     from matrix.runs.engine_access import EngineAccess
     from matrix.runs.store import Run, RunSettings
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 ATTEMPTS = 2
 
 
-def complete(run: Run, number: int, access: EngineAccess, *, attempts: int = ATTEMPTS) -> None:
+def complete(
+    run: Run, number: int, access: EngineAccess, *, attempts: int = ATTEMPTS, config: Config | None = None
+) -> None:
     """Run the cells that a run lacks, `number` at once (0: as many as suit this machine).
 
     A cell whose result is an ERROR is the infrastructure's fault, so it is lacking and run again, up to `attempts`
-    times in all.
+    times in all. `config` is the run's configuration, where the caller has loaded it.
 
     Raises:
         UsageError: another process is at work on the run, or a tree does not exist.
@@ -26,10 +29,10 @@ def complete(run: Run, number: int, access: EngineAccess, *, attempts: int = ATT
 
     """
     with locks.doing(run):
-        _complete(run, number, access, attempts)
+        _complete(run, number, access, attempts, config)
 
 
-def _complete(run: Run, number: int, access: EngineAccess, attempts: int) -> None:
+def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config: Config | None) -> None:
     settings = run.settings()
     lacking = _lacking(run, settings.cells)
     access.say(f"run {run.name}: {_progress(settings, lacking, number)}")
@@ -39,7 +42,7 @@ def _complete(run: Run, number: int, access: EngineAccess, attempts: int) -> Non
         if attempt:
             access.say(f"run {run.name}: {len(lacking)} again, as the infrastructure failed")
         at_once = schedule.at_once(settings, lacking, number)
-        launch.run(run, settings.cells, at_once, access.host, access.console)
+        launch.run(run, settings.cells, at_once, access, config)
         lacking = _lacking(run, settings.cells)
 
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.config import load, selection
@@ -22,11 +21,10 @@ from matrix.trees import volumes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import Console
-
     from matrix.config.load import Config
     from matrix.model.cell_id import CellId
     from matrix.model.tree import Tree
+    from matrix.runs.engine_access import EngineAccess
     from matrix.runs.store import Run, RunSettings
 
 RUN_VARIABLE = "PERF_MATRIX_RUN"
@@ -45,22 +43,14 @@ END_S, KILL_S = 30, 5
 """How long pytest and its workers have to end after an interrupt, and after they are killed; tox.ini allows for it."""
 
 
-def run(  # noqa: PLR0913, PLR0917 - all that a run is launched with
-    run: Run,
-    wanted: tuple[CellId, ...],
-    number: int,
-    host: str | None,
-    console: Console,
-    config: Config | None = None,
-) -> None:
+def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess, config: Config | None = None) -> None:
     """Run the cells that the run still lacks; every result is in the run directory as soon as there is one.
 
     Args:
         run: the run; its lock is held meanwhile.
         wanted: its cells, those that have a result included.
         number: how many to run at once.
-        host: the engine's socket, where one was named.
-        console: where progress is shown.
+        access: how the engine is reached, and where progress is shown.
         config: the run's configuration, where the caller has loaded it.
 
     Raises:
@@ -69,19 +59,17 @@ def run(  # noqa: PLR0913, PLR0917 - all that a run is launched with
         KeyboardInterrupt: after everything of the run was removed from the engine.
 
     """
-    with locks.doing(run), discarding(run), _telling_how_to_go_on(run, console), interruptible():
+    with locks.doing(run), discarding(run), _telling_how_to_go_on(run, access), interruptible():
         locks.refuse_beside_a_measurement()
-        engine = private_engine.ensure(host, ownership.label(run.name), console.print)
+        engine = private_engine.ensure(access.host, ownership.label(run.name), access.say)
         swept = ownership.sweep(engine)
         if swept:
-            console.print(f"removed {swept} leftovers of runs that have ended")
+            access.say(f"removed {swept} leftovers of runs that have ended")
         try:
-            settings = run.settings()
-            loaded = config or load.load([Path(folder) for folder in settings.configs])
-            for tree in _needed_trees(settings, wanted, loaded):
+            for tree in _needed_trees(run.settings(), wanted, config or run.configuration()):
                 with contextlib.suppress(InfrastructureError):  # its cells say so, each in its result
-                    volumes.prepare(tree, engine, console.print, run.pins)
-            _run_pytest(run, wanted, number, host, console)
+                    volumes.prepare(tree, engine, access.say, run.pins)
+            _run_pytest(run, wanted, number, access)
         finally:
             ownership.sweep_run(engine, run.name)
 
@@ -105,15 +93,13 @@ def discarding(run: Run) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _telling_how_to_go_on(run: Run, console: Console) -> Iterator[None]:
+def _telling_how_to_go_on(run: Run, access: EngineAccess) -> Iterator[None]:
     """Name the command that goes on with the run, as the last line before the reason why it ended."""
     try:
         yield
     except BaseException:
         if run.begun:
-            console.print(
-                f"what is done is kept, cell by cell; to go on: {resume_command(run)}", soft_wrap=True, markup=False
-            )
+            access.say(f"what is done is kept, cell by cell; to go on: {resume_command(run)}")
         raise
 
 
@@ -132,18 +118,18 @@ def _needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Confi
     return [tree for name, tree in asked.items() if name in wanted_names]
 
 
-def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, host: str | None, console: Console) -> None:
-    shown = progress.Progress(run, wanted, console)
+def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess) -> None:
+    shown = progress.Progress(run, wanted, access.console)
     log = run.folder / "pytest.log"
     with log.open("ab") as file, subprocess.Popen(
-        _pytest_words(number), stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_environment(run, host),
+        _pytest_words(number), stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_environment(run, access.host),
         start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            progress.show(shown, process, console)
+            progress.show(shown, process, access.console)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
-                console.print("interrupted: ending the cells that run")
+                access.say("interrupted: ending the cells that run")
             _end(process)
             raise
     if shutil.disk_usage(run.folder).free < FULL_BYTES:

@@ -88,17 +88,17 @@ class PytestRun:
     def result(self, cell: Cell) -> CellResult:
         """Return a cell's result: from this process, from the run directory, or by running the cell now."""
         if cell.id not in self._results:
-            there = self.run.result(cell.id)
-            if there is None or schedule.is_lacking(there):
-                there = cell_run.run(cell, self._context(cell))
-            self._results[cell.id] = there
+            self._results[cell.id] = self._kept_result(cell) or cell_run.run(cell, self._context(cell))
         return self._results[cell.id]
+
+    def _kept_result(self, cell: Cell) -> CellResult | None:
+        found = self.run.result(cell.id)
+        return None if schedule.is_lacking(found) else found
 
     def _context(self, cell: Cell) -> cell_run.Context:
         say = functools.partial(self.run.progress, cell.id)
         engine = private_engine.ensure(None, ownership.label(self.run.name), say)
-        if self._kept_builds is None:
-            self._kept_builds = kept_builds.KeptBuilds(engine, self.run, self.jobs, self.limits)
+        self._kept_builds = self._kept_builds or kept_builds.KeptBuilds(engine, self.run, self.jobs, self.limits)
         here = {other.id: other for other in self.cells if other.place == cell.place}
         results = {other: result for other in here if (result := self.run.result(other))}
         return cell_run.Context(
@@ -113,15 +113,24 @@ class PytestRun:
             below=self._tree_below(cell, here, results),
             kept=schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys()),
             base=self._base_cells,
+            base_word=self._base_word,
         )
+
+    @functools.cached_property
+    def _base_word(self) -> str:
+        on_base = (cell for cell in self.cells if cell.tree.name == self.settings.base)
+        return next((cell.tree.asked for cell in on_base), "")
 
     def _checks(self, cell: Cell) -> tuple[str, ...]:
         """Return the checks whose steps a cell runs; none stands for all."""
-        kind = self.settings.kind
-        if isinstance(kind, MutantsRun):
-            faults = cell.tree.edits or [self.config.edits[name] for name in kind.planted]
-            return mutants.checks_at(cell.place, faults)
-        return kind.checks if isinstance(kind, ClaimsRun) else ()
+        match self.settings.kind:
+            case MutantsRun(planted=planted):
+                faults = cell.tree.edits or [self.config.edits[name] for name in planted]
+                return mutants.checks_at(cell.place, faults)
+            case ClaimsRun(checks=checks):
+                return checks
+            case _:
+                return ()
 
     def _tree_below(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> Tree | None:
         """Return the tree whose kept build a cell goes on with: that which faults are planted in, or a patch's."""

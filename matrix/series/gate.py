@@ -47,8 +47,10 @@ def begin(asked: Selection, config: Config, pairs: int, number: int, jobs: int) 
     return store.begin(found.cells, found.trees, asked.folders, sharing, base=found.base, kind=kind)
 
 
-def complete(run: Run, number: int, access: EngineAccess) -> None:
+def complete(run: Run, number: int, access: EngineAccess, config: Config | None = None) -> None:
     """Run what a gate lacks, and measure what is required of times unless that was done.
+
+    `config` is the run's configuration, where the caller has loaded it.
 
     Raises:
         UsageError: another process is at work on the run, or a tree does not exist.
@@ -56,7 +58,7 @@ def complete(run: Run, number: int, access: EngineAccess) -> None:
 
     """
     with locks.doing(run):
-        completion.complete(run, number, access)
+        completion.complete(run, number, access, config=config)
         kind = run.settings().kind
         assert isinstance(kind, GateRun)
         if kind.require and not run.required():

@@ -12,19 +12,30 @@ from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.cell_id import CellId
 from matrix.runs import launch, locks, store
+from matrix.runs.engine_access import EngineAccess
 from matrix.runs.run_kind import GateRun, MutantsRun, PlainRun
+from matrix.trees import volumes
 from tests.unit import conftest as make
 
 if TYPE_CHECKING:
     from matrix.config.load import Config
+    from matrix.engine.api import Resource
     from matrix.runs.run_kind import RunKind
 
 pytestmark = pytest.mark.usefixtures("places")
 CELL = make.cell()
 
 
+class FakeEngine:
+    """An engine that has nothing of ours."""
+
+    def resources(self) -> list[Resource]:
+        return []
+
+
 def begin(kind: RunKind, *trees: str) -> store.Run:
-    return store.begin([CELL], trees or ("7.3",), [], 2, kind=kind)
+    base = "" if isinstance(kind, PlainRun) else CELL.tree.name
+    return store.begin([CELL], trees or ("7.3",), [], 2, base=base, kind=kind)
 
 
 def console() -> Console:
@@ -68,7 +79,7 @@ def test_a_run_that_ends_early_is_kept_and_its_resumption_named_where_a_cell_was
     monkeypatch.setattr(private_engine, "ensure", fail)
     where = console()
     with pytest.raises(type(failure)):
-        launch.run(run, (CELL.id,), 1, None, where)
+        launch.run(run, (CELL.id,), 1, EngineAccess(None, where))
     assert run.folder.is_dir() == begun
     assert isinstance(where.file, io.StringIO)
     told = f"what is done is kept, cell by cell; to go on: {launch.resume_command(run)}\n" if begun else ""
@@ -79,8 +90,22 @@ def test_a_run_that_ends_early_is_kept_and_its_resumption_named_where_a_cell_was
 def test_a_run_is_not_begun_beside_a_measurement() -> None:
     run = begin(PlainRun())
     with locks.measuring(), pytest.raises(UsageError, match="a comparison is being measured"):
-        launch.run(run, (CELL.id,), 1, None, console())
+        launch.run(run, (CELL.id,), 1, EngineAccess(None, console()))
     assert not run.folder.exists()
+
+
+def test_a_configuration_that_the_caller_has_loaded_is_not_loaded_again(
+    monkeypatch: pytest.MonkeyPatch, config: Config
+) -> None:
+    run = begin(PlainRun())
+    got: list[str] = []
+    nothing = FakeEngine()
+    monkeypatch.setattr(private_engine, "ensure", lambda *_: nothing)
+    monkeypatch.setattr(volumes, "prepare", lambda tree, *_: got.append(tree.name))
+    monkeypatch.setattr(launch, "_run_pytest", lambda *_: None)
+    monkeypatch.setattr(load, "load", lambda *_: pytest.fail("the configuration is loaded again"))
+    launch.run(run, (CELL.id,), 1, EngineAccess(None, console()), config)
+    assert got == [CELL.tree.name]
 
 
 def test_the_trees_of_wanted_cells_are_got_once_each(config: Config) -> None:

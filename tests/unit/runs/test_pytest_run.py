@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from matrix.config import load, selection
+from matrix.engine import private_engine
+from matrix.errors import UsageError
+from matrix.model.result import Verdict
+from matrix.runs import cell_run, locks, pytest_run, store
+from matrix.runs.pytest_run import PytestRun
+from matrix.runs.run_kind import ClaimsRun, MutantsRun, PlainRun
+from tests.unit.results import done
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.config.load import Config
+    from matrix.model.cell import Cell
+    from matrix.runs.cell_run import Context
+    from matrix.runs.run_kind import RunKind
+
+pytestmark = pytest.mark.usefixtures("places")
+BUILDS = ("debian-trixie/gcc/default", "debian-trixie/gcc/static")
+FAULT = "not-static"
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load.load()
+
+
+def cells_on(config: Config, *trees: str) -> tuple[Cell, ...]:
+    every = selection.every(config, [selection.tree(config, word) for word in trees])
+    return tuple(cell for cell in every if cell.place in BUILDS)
+
+
+def begun(config: Config, *trees: str, base: str = "", kind: RunKind | None = None) -> PytestRun:
+    run = store.begin(cells_on(config, *trees), trees, [], 2, base=base, kind=kind or PlainRun())
+    return PytestRun(run, config=config)
+
+
+@pytest.fixture
+def contexts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Context]:
+    """Return the context of each cell that is run: all end at once."""
+    found: dict[str, Context] = {}
+
+    def end(cell: Cell, context: Context) -> Any:
+        found[cell.id] = context
+        return done(cell, verdict=Verdict.PASS, reproduce=cell_run._reproduce(cell, context))
+
+    monkeypatch.setattr(cell_run, "run", end)
+    monkeypatch.setattr(private_engine, "ensure", lambda *_: None)
+    monkeypatch.setattr(load, "load", lambda *_: pytest.fail("the configuration is loaded again"))
+    return found
+
+
+def test_cells_on_the_base_tree_come_first_and_each_place_is_one_group(config: Config) -> None:
+    part = begun(config, "7.3", "7.2", base="7.3")
+    assert [cell.tree.name for cell in part.cells] == ["7.3", "7.3", "7.2", "7.2"]
+    assert {part.group(cell) for cell in part.cells} == set(BUILDS)
+
+
+def test_only_the_runs_own_cells_are_collected_by_id(config: Config) -> None:
+    part = begun(config, "7.3", "7.2")
+    assert [cell.id for cell in part.cells] == sorted(cell.id for cell in cells_on(config, "7.3", "7.2"))
+
+
+def test_a_configuration_is_loaded_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
+    run = begun(config, "7.3").run
+    monkeypatch.setattr(store.Run, "configuration", lambda _: pytest.fail("a controller of xdist runs no cell"))
+    part = PytestRun(run)
+    part.hold()
+    part.close()
+    monkeypatch.setattr(store.Run, "configuration", lambda _: config)
+    assert part.config is config
+
+
+def test_a_cell_is_run_once_a_process_and_not_at_all_where_it_has_a_result(
+    config: Config, contexts: dict[str, Context]
+) -> None:
+    part = begun(config, "7.3")
+    first, second = part.cells
+    part.run.save(done(first, verdict=Verdict.FAIL))
+    part.run.save(done(second, verdict=Verdict.ERROR))
+    for _ in range(2):
+        assert part.result(first).verdict == Verdict.FAIL
+        assert part.result(second).verdict == Verdict.PASS
+    assert list(contexts) == [second.id]
+
+
+def test_a_cell_is_reproduced_with_the_base_that_it_is_compared_with(
+    config: Config, contexts: dict[str, Context]
+) -> None:
+    part = begun(config, "7.3", "7.2", base="7.3")
+    found = {cell.tree.name: part.result(cell).reproduce for cell in part.cells}
+    assert "--base 7.3" in found["7.2"]
+    assert "--base" not in found["7.3"]
+    assert len(contexts) == 4
+
+
+def test_a_cell_with_a_fault_goes_on_with_the_unedited_build_and_runs_the_steps_of_its_faults_check(
+    config: Config, contexts: dict[str, Context]
+) -> None:
+    kind = MutantsRun(planted={FAULT: "1"})
+    part = begun(config, "7.3", f"7.3+{FAULT}", base="7.3", kind=kind)
+    for cell in part.cells:
+        part.result(cell)
+    context = contexts[f"debian-trixie/gcc/static@7.3+{FAULT}"]
+    assert context.below is not None
+    assert context.below.name == "7.3"
+    assert context.checks == ("build",)
+    unedited = contexts["debian-trixie/gcc/static@7.3"]
+    assert unedited.checks == ("build",)
+
+
+def test_a_run_of_claims_runs_the_steps_of_their_checks(config: Config, contexts: dict[str, Context]) -> None:
+    part = begun(config, "7.3", "7.2", base="7.3", kind=ClaimsRun(checks=("no-op",)))
+    part.result(part.cells[0])
+    assert [(context.checks, context.below, context.kept) for context in contexts.values()] == [
+        (("no-op",), None, False)
+    ]
+
+
+def test_a_run_that_is_begun_by_hand_is_held_until_it_is_closed(config: Config) -> None:
+    part = pytest_run.begin(config, cells_on(config, "7.3"), ["7.3"], [])
+    assert locks.is_being_done(part.run)
+    part.close()
+    assert not locks.is_being_done(part.run)
+
+
+def test_no_run_is_begun_by_hand_beside_a_measurement(places: Path, config: Config) -> None:
+    with locks.measuring(), pytest.raises(UsageError, match="a comparison is being measured"):
+        pytest_run.begin(config, cells_on(config, "7.3"), ["7.3"], [])
+    assert list((places / "state" / "runs").iterdir()) == []
