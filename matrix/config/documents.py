@@ -43,8 +43,7 @@ def read(kind: type[Kind], folders: Iterable[Path], mistakes: list[str]) -> dict
     """
     documents = _Documents(mistakes)
     for folder in folders:
-        for path in sorted(folder.glob("*.yaml")):
-            documents.add(path)
+        documents.add_folder(folder)
     return documents.parsed(kind)
 
 
@@ -54,7 +53,12 @@ class _Documents:
         self._found: dict[str, _Document] = {}
         self._broken: set[str] = set()
 
-    def add(self, path: Path) -> None:
+    def add_folder(self, folder: Path) -> None:
+        """Add the documents of a folder, which need not be there."""
+        for path in sorted(folder.glob("*.yaml")):
+            self._add(path)
+
+    def _add(self, path: Path) -> None:
         """Add what a file stands for, in place of documents of the same names."""
         try:
             meant = dict(_expanded(path.stem, strict_yaml.read(path)))

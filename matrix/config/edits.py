@@ -9,7 +9,7 @@ from matrix.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matrix.model.edit import Edit
+    from matrix.model.edit import Change, Edit
 
 
 def whole(name: str, known: Mapping[str, Edit], above: tuple[str, ...] = ()) -> Edit:
@@ -19,8 +19,11 @@ def whole(name: str, known: Mapping[str, Edit], above: tuple[str, ...] = ()) -> 
         UsageError: edits include each other in a circle.
 
     """
-    edit = known[name]
+    chain = (*above, name)
     if name in above:
-        raise UsageError(f"edits include each other: {' -> '.join((*above, name))}")
-    included = [change for other in edit.includes for change in whole(other, known, (*above, name)).changes]
-    return edit.model_copy(update={"changes": (*included, *edit.changes), "includes": ()})
+        raise UsageError(f"edits include each other: {' -> '.join(chain)}")
+    edit = known[name]
+    changes: tuple[Change, ...] = ()
+    for included in edit.includes:
+        changes += whole(included, known, chain).changes
+    return edit.model_copy(update={"changes": (*changes, *edit.changes), "includes": ()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from matrix.model.profile import Profile
 from matrix.model.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.config.documents import Kind
 
@@ -85,7 +86,7 @@ def load(extra: Sequence[Path] = ()) -> Config:
         UsageError: with every mistake of every file, a line each.
 
     """
-    mistakes = [mistake for folder in extra for mistake in _folder_mistakes(folder)]
+    mistakes = list(itertools.chain.from_iterable(map(_folder_mistakes, extra)))
     config = _read([_Root(path) for path in (resources(), *extra)], mistakes)
     mistakes += references.mistakes(config)
     if mistakes:
@@ -108,14 +109,13 @@ def _read(roots: Sequence[_Root], mistakes: list[str]) -> Config:
     )
 
 
-def _known_failures(paths: Sequence[Path], mistakes: list[str]) -> tuple[KnownFailure, ...]:
+def _known_failures(paths: Iterable[Path], mistakes: list[str]) -> tuple[KnownFailure, ...]:
     entries: tuple[KnownFailure, ...] = ()
-    for path in paths:
-        if path.is_file():
-            try:
-                entries += strict_yaml.parse(_KnownFailures, strict_yaml.read(path), path).failures
-            except UsageError as error:
-                mistakes.append(str(error))
+    for path in filter(Path.is_file, paths):
+        try:
+            entries += strict_yaml.parse(_KnownFailures, strict_yaml.read(path), path).failures
+        except UsageError as error:
+            mistakes.append(str(error))
     return entries
 
 
@@ -125,9 +125,8 @@ def _folder_mistakes(folder: Path) -> Iterator[str]:
         yield f"{folder}: no such folder; --configs takes one"
         return
     root = _Root(folder)
-    there = [path for path in map(root.folder, (IMAGES, *FOLDERS)) if path.is_dir()]
-    for path in there:
-        yield from _misnamed(path)
+    there = list(filter(Path.is_dir, map(root.folder, (IMAGES, *FOLDERS))))
+    yield from itertools.chain.from_iterable(map(_misnamed, there))
     if not there and not root.known_failures.is_file():
         names = ", ".join((IMAGES, *FOLDERS))
         yield f"{folder}: holds no configuration; expected folders {names}, or {KNOWN_FAILURES}"

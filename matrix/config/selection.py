@@ -132,12 +132,15 @@ def tree(config: Config, word: str) -> Tree:
     """
     base, names = _split(config, word)
     found = _unedited(config, base)
-    if not names:
-        return found
+    chosen = [config.edits[name] for name in names]
     if base in config.trees:
-        _check_are_meant_for(base, [config.edits[name] for name in names])
-    edited = tuple(edits.whole(name, config.edits) for name in names)
-    return found.model_copy(update={"name": "+".join((found.name, *names)), "edits": edited})
+        _check_are_meant_for(base, chosen)
+    return _edited(found, [edits.whole(name, config.edits) for name in names])
+
+
+def _edited(tree: Tree, chosen: Sequence[Edit]) -> Tree:
+    name = "+".join((tree.name, *(edit.name for edit in chosen)))
+    return tree.model_copy(update={"name": name, "edits": tuple(chosen)}) if chosen else tree
 
 
 def _split(config: Config, word: str) -> tuple[str, list[str]]:
@@ -163,13 +166,19 @@ def _unedited(config: Config, word: str) -> Tree:
     if word in config.trees:
         return config.trees[word]
     scheme, _, rest = word.partition(":")
-    if scheme in SCHEMES and rest:
-        return Tree(name=name_of_source(word), summary=word, source=word)
+    if scheme not in SCHEMES or not rest:
+        raise _no_tree(config, word)
+    return Tree(name=name_of_source(word), summary=word, source=word)
+
+
+def _no_tree(config: Config, word: str) -> UsageError:
+    """Return the error for a word that is no tree, which says what in it is wrong."""
     base, _, name = word.rpartition("+")
     if base in config.trees:
-        raise UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")
+        return UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")
+    scheme, _, rest = word.partition(":")
     meant = did_you_mean(scheme, SCHEMES) if rest else did_you_mean(word, config.trees)
-    raise UsageError(
+    return UsageError(
         f"no tree {word!r}{meant}",
         f"A tree is a name from configs/trees, or a source, as git:PATH@REV; schemes are {', '.join(SCHEMES)}.",
     )
@@ -197,12 +206,8 @@ def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] =
         UsageError: a glob selects nothing; naming it, and what is near.
 
     """
-    for glob in globs:
-        if not _matching(cells, [glob]):
-            raise UsageError(
-                f"--select {glob!r} selects no cell{_near(glob, cells)}",
-                "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static.",
-            )
+    hint = "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static."
+    _check_each_matches(globs, cells, "--select {!r} selects no cell", hint)
     excluded = {cell.id for cell in _matching(cells, exclude)}
     return tuple(cell for cell in _matching(cells, globs) if cell.id not in excluded)
 
@@ -212,8 +217,17 @@ def _matching(cells: Sequence[Cell], globs: Sequence[str]) -> list[Cell]:
     return [cell for cell in cells if any(matches(cell.id, glob) for glob in globs)]
 
 
-def _near(glob: str, cells: Sequence[Cell]) -> str:
-    return did_you_mean(glob, (cell.id for cell in cells))
+def _check_each_matches(globs: Sequence[str], cells: Sequence[Cell], message: str, hint: str) -> None:
+    """Refuse a glob that matches no cell; `message` has `{!r}` in its place.
+
+    Raises:
+        UsageError: there is such a glob; with the id of a cell that is near.
+
+    """
+    for glob in globs:
+        if not _matching(cells, [glob]):
+            near = did_you_mean(glob, (cell.id for cell in cells))
+            raise UsageError(f"{message.format(glob)}{near}", hint)
 
 
 def of_profile(
@@ -230,10 +244,7 @@ def of_profile(
 
     """
     everything = every(config, [tree(config, word) for word in trees or profile.trees])
-    for glob in exclude:
-        if not _matching(everything, [glob]):
-            near = _near(glob, everything)
-            raise UsageError(f"--exclude {glob!r} leaves out no cell{near}", "`perf-matrix list` prints the ids.")
+    _check_each_matches(exclude, everything, "--exclude {!r} leaves out no cell", "`perf-matrix list` prints the ids.")
     if globs:
         found = select(everything, globs, exclude)
     else:
@@ -260,15 +271,24 @@ def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, bas
 
     `base` is the tree that it is held against, as it was asked for.
     """
-    words = [*(word for folder in configs for word in ("--configs", folder)), "--tree", cell.tree.asked]
-    words += ["--base", base] if base else []
-    usual = Limits()
-    options = {
-        "--timeout": (limits.step_s, usual.step_s),
-        "--memory": (limits.memory_bytes >> 20, usual.memory_bytes >> 20),
-        "--disk": (limits.disk_bytes >> 20, usual.disk_bytes >> 20),
-        "--pids": (limits.pids, usual.pids),
+    own = itertools.chain.from_iterable(("--configs", folder) for folder in configs)
+    trees = ["--tree", cell.tree.asked, *(["--base", base] if base else [])]
+    words = [*own, *trees, "--select", cell.place, "-j", str(jobs), *_bounds(limits)]
+    return shlex.join(["perf-matrix", "run", *words])
+
+
+def _bounds(limits: Limits) -> Iterator[str]:
+    """Yield the options for those limits that are not the usual ones."""
+    for option, value in _options(limits).items():
+        if value != _options(Limits())[option]:
+            yield from (option, str(value))
+
+
+def _options(limits: Limits) -> dict[str, int]:
+    """Map the options of `perf-matrix run` to the limits that they set, in their units: seconds, MiB, a number."""
+    return {
+        "--timeout": limits.step_s,
+        "--memory": limits.memory_bytes >> 20,
+        "--disk": limits.disk_bytes >> 20,
+        "--pids": limits.pids,
     }
-    bounds = [word for name, (now, before) in options.items() if now != before for word in (name, str(now))]
-    select = ["--select", cell.place]
-    return shlex.join(["perf-matrix", "run", *words, *select, "-j", str(jobs), *bounds])

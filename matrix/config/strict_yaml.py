@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from pathlib import Path
 
+    from pydantic_core import ErrorDetails
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -82,18 +84,28 @@ def parse(model: type[T], data: Any, source: object) -> T:
         raise UsageError(f"{source}: {error}") from error
 
 
-def _explain(model: type[BaseModel], mistake: Any) -> str:
-    location = ".".join(str(part) for part in mistake["loc"])
-    if mistake["type"] == "extra_forbidden":
-        fields = _fields_at(model, mistake["loc"][:-1])
-        return f"unknown key {location!r}{did_you_mean(str(mistake['loc'][-1]), fields)}"
-    if mistake["type"] == "missing":
-        return f"key {location!r} is missing"
-    if mistake["type"] == "value_error" and location:
-        return f"key {location!r}: {mistake['msg'].removeprefix('Value error, ')}"
+def _explain(model: type[BaseModel], mistake: ErrorDetails) -> str:
+    """Return the sentence for a mistake that pydantic found.
+
+    Its types are those of https://docs.pydantic.dev/latest/errors/validation_errors/.
+    """
+    location = ".".join(map(str, mistake["loc"]))
+    match mistake["type"]:
+        case "extra_forbidden":
+            fields = _fields_at(model, mistake["loc"][:-1])
+            return f"unknown key {location!r}{did_you_mean(str(mistake['loc'][-1]), fields)}"
+        case "missing":
+            return f"key {location!r} is missing"
+        case "value_error" if location:
+            return f"key {location!r}: {mistake['msg'].removeprefix('Value error, ')}"
+        case "string_type":
+            return f'{_expected(location, mistake)}; quote it ("…")'
+    return _expected(location, mistake)
+
+
+def _expected(location: str, mistake: ErrorDetails) -> str:
     expected = mistake["msg"].removeprefix("Input should be ")
-    hint = '; quote it ("…")' if mistake["type"] == "string_type" else ""
-    return f"key {location!r}: expected {expected}, found {_found(mistake['input'])}{hint}"
+    return f"key {location!r}: expected {expected}, found {_found(mistake['input'])}"
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
