@@ -30,6 +30,7 @@ def test_an_installed_wheel_carries_what_it_needs(unpacked: Path) -> None:
     assert (data / "configs" / "builds" / "default.yaml").is_file()
     assert (data / "containers" / "debian-trixie.yaml").is_file()
     assert (data / "cells" / "test_cells.py").is_file()
+    assert (unpacked / "matrix" / "trees" / "gitconfig").is_file()
 
 
 def test_an_installed_wheel_works_outside_a_checkout(unpacked: Path, tmp_path: Path) -> None:
