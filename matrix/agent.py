@@ -20,7 +20,7 @@ import stat
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Optional, Set, Tuple  # noqa: F401 - Set is named in comments
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple  # noqa: F401 - Set is named in comments
 
 SEIZE, CONT, GETEVENTMSG, LISTEN = 0x4206, 7, 0x4201, 0x4208
 EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 2, 3, 4, 6, 128
@@ -133,22 +133,23 @@ class Tracer:
             self.gone(pid, status)
             return
         event, number = status >> 16, os.WSTOPSIG(status)
-        deliver = 0
+        if event == EVENT_STOP and number in STOP_SIGNALS:
+            self.ptrace(LISTEN, pid)
+            return
+        self.note(pid, event)
+        is_signal = event not in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP)
+        self.ptrace(CONT, pid, number if is_signal else 0)
+
+    def note(self, pid: int, event: int) -> None:
+        """Take note of what a process stopped for."""
         if event in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE):
             self.born(pid, self.message(pid), event)
         elif event == EVENT_EXEC:
             self.executed(pid)
         elif event == EVENT_EXIT:
             self.exiting(pid)
-        elif event == EVENT_STOP:
-            if number in STOP_SIGNALS:
-                self.ptrace(LISTEN, pid)
-                return
-            if not self.is_thread(pid):
-                self.known(pid)
-        else:
-            deliver = number
-        self.ptrace(CONT, pid, deliver)
+        elif event == EVENT_STOP and not self.is_thread(pid):
+            self.known(pid)
 
     def is_thread(self, pid: int) -> bool:
         """Return whether `pid` is a thread of another process, and count it there the first time."""
@@ -327,21 +328,16 @@ def start(command: Spec, output: int) -> Tuple[int, int]:
 
 def follow(pid: int, tracer: Optional[Tracer]) -> Tuple[int, Any, float]:
     """Wait for the command and, traced, for what it left behind; return its wait status, rusage and end."""
-    result = None  # type: Optional[Tuple[int, Any, float]]
     if tracer is None:
         _, status, usage = os.wait4(pid, 0)
         return status, usage, time.monotonic()
+    result = None  # type: Optional[Tuple[int, Any, float]]
     deadline = None  # type: Optional[float]
     while result is None or tracer.live:
-        try:
-            got, status, usage = os.wait4(-1, WALL if deadline is None else WALL | os.WNOHANG)
-        except ChildProcessError:
+        change = next_change(deadline)
+        if change is None:
             break
-        if got == 0:
-            if deadline is not None and time.monotonic() > deadline:
-                break
-            time.sleep(0.005)
-            continue
+        got, status, usage = change
         tracer.handle(got, status)
         if got == pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
             result = status, usage, time.monotonic()
@@ -349,6 +345,20 @@ def follow(pid: int, tracer: Optional[Tracer]) -> Tuple[int, Any, float]:
     if result is None:
         raise ChildProcessError("the command vanished")
     return result
+
+
+def next_change(deadline: Optional[float]) -> Optional[Tuple[int, int, Any]]:
+    """Wait for a process to stop or end; return nothing where none is left, or none did until the deadline."""
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, WALL if deadline is None else WALL | os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if pid:
+            return pid, status, usage
+        if deadline is not None and time.monotonic() > deadline:
+            return None
+        time.sleep(0.005)
 
 
 def left_running(tracer: Optional[Tracer]) -> List[List[str]]:
@@ -461,30 +471,44 @@ def scan(name: str, root: str, merged: str) -> None:
         folders.sort()
         relative = os.path.relpath(folder, root)
         if merged:
-            view = os.path.normpath(os.path.join(merged, relative))
-            try:
-                emit("listing", relative, sorted(os.listdir(view)))
-            except OSError as error:
-                emit("unreadable", view, str(error))
+            list_merged(merged, relative)
         for entry in sorted(folders + files):
-            path = os.path.join(folder, entry)
-            try:
-                emit("file", name, os.path.normpath(os.path.join(relative, entry)), file_facts(path))
-            except OSError as error:
-                emit("unreadable", path, str(error))
+            scan_entry(name, os.path.normpath(os.path.join(relative, entry)), os.path.join(folder, entry))
+
+
+def list_merged(merged: str, relative: str) -> None:
+    """Write the record of the names in a folder of the merged view."""
+    view = os.path.normpath(os.path.join(merged, relative))
+    try:
+        emit("listing", relative, sorted(os.listdir(view)))
+    except OSError as error:
+        emit("unreadable", view, str(error))
+
+
+def scan_entry(name: str, relative: str, path: str) -> None:
+    """Write the record of one directory entry."""
+    try:
+        emit("file", name, relative, file_facts(path))
+    except OSError as error:
+        emit("unreadable", path, str(error))
 
 
 def mentions(roots: Dict[str, str], basename: str) -> None:
     """For each `.cmd` file that names a file of this basename, write the words that do."""
     word = re.compile(rb"[^\s\\():=$]*/?" + re.escape(basename.encode()) + rb"(?![\w.])")
     for name, root in sorted(roots.items()):
-        for folder, _, files in os.walk(root):
-            for file in sorted(files):
-                if file.endswith(".cmd"):
-                    path = os.path.join(folder, file)
-                    words = sorted({w.decode("utf-8", "replace") for w in word.findall(read_bytes(path))})
-                    if words:
-                        emit("mention", name, os.path.relpath(path, root), words)
+        for path in command_files(root):
+            words = sorted({found.decode("utf-8", "replace") for found in word.findall(read_bytes(path))})
+            if words:
+                emit("mention", name, os.path.relpath(path, root), words)
+
+
+def command_files(root: str) -> Iterator[str]:
+    """Yield the paths of kbuild's `.NAME.cmd` files below a folder."""
+    for folder, _, files in os.walk(root):
+        for file in sorted(files):
+            if file.endswith(".cmd"):
+                yield os.path.join(folder, file)
 
 
 def counter(paths: List[str], key: bytes) -> int:

@@ -110,10 +110,19 @@ def test_there_are_faults_enough() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(LOADED.edits))
-def test_every_edit_can_be_asked_for_as_a_tree(name: str) -> None:
-    for tree in LOADED.trees:
-        if any(fnmatchcase(tree, glob) for glob in LOADED.edits[name].trees):
-            assert selection.tree(LOADED, f"{tree}+{name}").edits[0].changes
+def test_every_edit_can_be_asked_for_as_a_tree_of_each_kind_that_it_is_for(name: str) -> None:
+    edit = LOADED.edits[name]
+    trees = [tree for tree in LOADED.trees if any(fnmatchcase(tree, glob) for glob in edit.trees)]
+    assert trees
+    for tree in trees:
+        asked = selection.tree(LOADED, f"{tree}+{name}")
+        assert (asked.name, asked.source) == (f"{tree}+{name}", LOADED.trees[tree].source)
+        [whole] = asked.edits
+        others = [selection.tree(LOADED, f"{tree}+{other}") for other in edit.includes]
+        included = [change for other in others for change in other.edits[0].changes]
+        assert (whole.name, whole.includes) == (name, ())
+        assert whole.changes == (*included, *edit.changes)
+        assert whole.changes
 
 
 @pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)

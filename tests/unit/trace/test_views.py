@@ -62,10 +62,32 @@ def test_every_view_shows_the_cell_the_step_and_what_it_ran_for(name: str) -> No
     assert shown.endswith("\n")
 
 
+EMPTY = {
+    "none": (timeline(), 0),
+    "short": (timeline(ran(0, "make", at=(0, 0), parent=None)), 1),
+}
+"""Steps that took no time, and the number of makes that ran in them."""
+
+
 @pytest.mark.parametrize("name", sorted(VIEWS))
-@pytest.mark.parametrize("given", [timeline(), timeline(ran(0, "make", at=(0, 0), parent=None))], ids=["none", "short"])
-def test_every_view_renders_a_step_that_took_no_time(name: str, given: Timeline) -> None:
-    assert CELL in render(name, given)
+@pytest.mark.parametrize("given", sorted(EMPTY))
+def test_every_view_renders_a_step_that_took_no_time(name: str, given: str) -> None:
+    line, _ = EMPTY[given]
+    shown = render(name, line)
+    assert CELL in shown
+    assert shown.endswith("\n")
+    assert "nan" not in shown.lower().split()
+    assert "inf" not in shown.lower().split()
+
+
+@pytest.mark.parametrize("given", sorted(EMPTY))
+def test_a_step_that_took_no_time_has_a_bar_for_each_of_its_makes_and_no_share_of_time(given: str) -> None:
+    line, makes = EMPTY[given]
+    assert len([event for event in events(line) if event["ph"] == "X"]) == makes
+    assert len(bars(Page(render("picture", line)), "make")) == makes
+    headline = " ".join(render("text", line).split())
+    assert "wall 0.0 s work 0.0 s of CPU time parallelism 0.00" in headline
+    assert f"processes {makes} 0 of them" in headline
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS))
