@@ -38,7 +38,7 @@ class MatrixError(Exception):
 
 
 class UsageError(MatrixError):
-    """What was asked for cannot be: a configuration file, an option, a glob or a tree is wrong."""
+    """A request that cannot be met: a configuration file, an option, a glob or a tree is wrong."""
 
     status = ExitStatus.USAGE
 

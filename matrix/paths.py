@@ -1,4 +1,4 @@
-"""Where caches, runs and sockets are kept on this machine."""
+"""The folders of caches, runs and sockets on this machine."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class _KnownFailures(Frozen):
 
 @dataclass(frozen=True)
 class Config:
-    """All that is configured, each by its name."""
+    """The configuration: images, builds, trees, edits, claims and profiles by name, and the known failures."""
 
     images: dict[str, Image]
     builds: dict[str, Build]

@@ -1,4 +1,4 @@
-"""What files of the configuration say of each other: each name that one mentions must be one that there is. Pure."""
+"""References between files of the configuration: each name that one mentions must be one that there is. Pure."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from matrix.model.profile import Profile
 
 SCHEMES = registry.names("matrix.trees.sources")
-"""What a tree's source may begin with. The room of trees is above this one, so only its files' names are read."""
+"""The schemes of sources. The room of trees is above this one, so only the names of its files are read."""
 USUAL_TREE = "7.3"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cells a command is about, in the words of its options.
+    """The cells that a command is about, in the words of its options.
 
     `configs` are the user's own folders of configuration. `trees` and `base` are words that `tree` knows, `select` and
     `exclude` globs over ids; `profile` decides where `trees` or `select` is empty. Each cell is also run on the `base`

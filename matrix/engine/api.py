@@ -1,4 +1,4 @@
-"""What the matrix needs of a container engine."""
+"""The container engine as the matrix sees it: protocols, and what crosses them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LABEL = "io.perf-build-matrix"
 """Every image, container and volume that we make carries it; its value says what for."""
 
 RUN_LABEL = "io.perf-build-matrix.run"
-"""The session (see session.py) that a container or volume belongs to, and goes with."""
+"""The session (see runs/ownership.py) that a container or volume belongs to, and is removed with."""
 
 AGENT = ("python3", "-I", "-S", "/agent/agent.py")
-"""How the agent is started: nothing that a build left in its home or its folder is imported with it."""
+"""The command that starts the agent; Python imports nothing with it that a build left in its home or its folder."""
 
 UID = 1000
 """The unprivileged user and group of every cell, and the owner of every tree."""
@@ -38,7 +38,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What a cell's container needs: image and volumes by name, limits, host name.
+    """The needs of a cell's container: image and volumes by name, limits, host name.
 
     `tree_volumes` are the layers of its tree, the topmost first; `state` is that of a cell that it begins as a copy of.
     `cpus` are the processors that it is pinned to, as `0-3`; empty for any.
@@ -58,7 +58,7 @@ class Container(Protocol):
 
     id: str
     state: tuple[str, str]
-    """What a CellSpec takes to begin as a copy of this one, while it is there."""
+    """The volumes for the `state` of a CellSpec: that cell begins as a copy of this one, which must still be there."""
 
     def run(self, argv: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
         """Run a program; pass on its standard error, return its exit status and standard output.
@@ -77,7 +77,7 @@ class Container(Protocol):
 
 
 class Engine(Protocol):
-    """What the matrix needs of a container engine. Failures are InfrastructureErrors."""
+    """A container engine. Failures are InfrastructureErrors."""
 
     def describe(self) -> dict[str, str]:
         """Return name, version, kernel and storage of the engine, for results and `doctor`."""

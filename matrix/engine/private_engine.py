@@ -29,7 +29,7 @@ STDERR = 2
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of the private engine: its process, if it runs, and its files."""
+    """The private engine as it is now: its process, None where it does not run, and its files."""
 
     pid: int | None
     socket: Path

@@ -1,4 +1,4 @@
-"""All that is known of a tree's content: its files, its version, its ignored files, its content hash. Pure."""
+"""The facts of a tree's content: its files, its version, its ignored files, its content hash. Pure."""
 
 from __future__ import annotations
 

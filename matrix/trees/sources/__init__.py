@@ -1,4 +1,4 @@
-"""Where trees come from, `SCHEME:REST`: one module a scheme, under the scheme's name, found by listing this folder."""
+"""Sources of trees, `SCHEME:REST`: one module a scheme, under the scheme's name, found by listing this folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
 
 Say = Callable[[str], None]
-"""Where a source tells its progress, a line each."""
+"""A function that tells the user of a source's progress, a line a call."""
 
 
 @dataclass(frozen=True)

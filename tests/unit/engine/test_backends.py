@@ -43,11 +43,18 @@ class Babbles(socketserver.BaseRequestHandler):
         self.request.sendall(b"what?\n")
 
 
+class Server(socketserver.ThreadingUnixStreamServer):
+    """A server that does not mind when a client has gone before it answers."""
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture
 def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the address of a socket at which a handler answers."""
     path = tmp_path / "engine.sock"
-    with socketserver.ThreadingUnixStreamServer(str(path), request.param) as server:
+    with Server(str(path), request.param) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"unix://{path}"

@@ -1,4 +1,4 @@
-"""What the modules of this engine share: failures as InfrastructureErrors, streams as iterators and files."""
+"""Docker's failures as InfrastructureErrors, and its streams as iterators and files, for the modules of this folder."""
 
 from __future__ import annotations
 

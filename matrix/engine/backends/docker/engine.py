@@ -35,7 +35,7 @@ SANDBOX: dict[str, Any] = {
     "user": f"{UID}:{UID}", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_only": True,
     "mem_limit": 2 << 30, "pids_limit": 256, "tmpfs": {"/tmp": "size=1g,mode=1777"},  # noqa: S108 - the container's
 }  # fmt: skip
-"""What a script without network runs in: it may look at files that come from a build."""
+"""The confinement of a script without network, which may look at files that come from a build."""
 
 
 class DockerEngine:
