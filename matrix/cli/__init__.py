@@ -1,4 +1,4 @@
-"""The command perf-matrix: what it is made of, and how every failure ends."""
+"""The command perf-matrix: its subcommands, and the end of every failure in a message and an exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what every command does with them."""
+"""Options that several commands share, and the nouns that these become: a Selection, an EngineAccess, a run."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _image(then: Cell, config: Config) -> Image:
 def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tree:
     """Return the tree to use: the one that `spec` names, else one that both know by the same name and source.
 
-    It keeps the name that the result has for it and, where it is none of the configured ones, the result's description.
+    The tree keeps its name in the result and, unless it is a configured one, its description there.
 
     Raises:
         UsageError: the result's source is one that only its machine has, or the edits are not here.

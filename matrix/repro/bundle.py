@@ -52,7 +52,7 @@ _KINDS = {
 
 
 class Manifest(Frozen):
-    """What a bundle's first member says of the others: the sha256 of each by its name."""
+    """The first member of a bundle: the sha256 of each of the others by its name."""
 
     schema_version: Literal[1] = 1
     tool_version: str
@@ -61,7 +61,7 @@ class Manifest(Frozen):
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle holds; its logs by their names."""
+    """The contents of a bundle; its logs by their names."""
 
     result: CellResult
     logs: dict[str, bytes]
@@ -69,7 +69,7 @@ class Bundle:
 
 
 def pack(result: CellResult, logs: Mapping[str, bytes], patch: bytes | None, places: Iterable[str] = ()) -> bytes:
-    """Return the bundle of a result, without `places`, folders of this machine, and without those that it names.
+    """Return the bundle of a result, from which `places` and the private folders that the result names are taken out.
 
     The same result gives the same bytes. A log that is too long loses its middle.
 
@@ -117,7 +117,7 @@ def _archive(members: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> Bundle:
-    """Return what a bundle holds, after everything about it was seen to be as `pack` makes it.
+    """Return the contents of a bundle, after checking that everything about it is as `pack` makes it.
 
     Raises:
         UsageError: it is no bundle, or one that no `pack` makes: too large, other members, other digests, a result that
@@ -200,7 +200,7 @@ def _checked(found: dict[str, bytes]) -> Bundle:
 
 
 def parse_result(content: bytes) -> CellResult:
-    """Return the result in a file that somebody else may have written, seen to be what its own definition gives.
+    """Return the result in a file that a stranger may have written, after checking that it is consistent.
 
     Raises:
         UsageError: it is none, or not that.

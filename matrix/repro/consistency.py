@@ -1,4 +1,4 @@
-"""Whether a result that somebody else made is what its own definition gives: nothing in it is believed before. Pure."""
+"""Checks that a result written on another machine is consistent with its own cell definition. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST = Limits(memory_bytes=64 << 20, disk_bytes=16 << 20, pids=16, step_s=1)
 
 
 def definition(result: CellResult) -> Cell:
-    """Return what was to be done.
+    """Return the definition of the cell that a result is of.
 
     Raises:
         UsageError: the result was kept by a version that did not note it.
@@ -41,13 +41,15 @@ def definition(result: CellResult) -> Cell:
 
 
 def commands(cell: Cell, result: CellResult) -> dict[str, str]:
-    """Return what each step's command reads, where a result's build is from scratch or went on with another."""
+    """Return the text of each step's command by the step's name, for a build that may continue another."""
     touched = result.gone_on.touched if result.gone_on else ()
     return {step.name: step.text for step in plan.scenario(cell, result.jobs, planted=touched).steps}
 
 
 def check(result: CellResult) -> Cell:
-    """Return what was to be done, after seeing that all that the result says of it is what that gives.
+    """Return the cell of a result that may be a stranger's, after checking that the result is consistent.
+
+    Its id, make variables, environment and the command of every step must be those that its definition yields.
 
     Raises:
         UsageError: it is something else, or beyond what a result can be.

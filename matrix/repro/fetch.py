@@ -16,7 +16,7 @@ BLOCK_BYTES = 1 << 20
 
 
 def fetched(place: str, most_bytes: int) -> bytes:
-    """Return what is in a file or at an http(s) address: of more than `most_bytes`, some more.
+    """Return the content of a file or of an http(s) address, cut a little above `most_bytes`.
 
     Raises:
         UsageError: there is no such file, or the address is none of http or https.
@@ -34,7 +34,7 @@ def _read(path: Path, most_bytes: int) -> bytes:
 
 
 def _download(url: str, most_bytes: int) -> bytes:
-    """Return what is at an address, as it is sent, not unpacked."""
+    """Return the body that an address answers with, still compressed if it is sent so."""
     if not re.match(r"https?://", url):
         raise UsageError(f"{url} is no http or https address", "--from takes a bundle: a file, or its http(s) address.")
     deadline = time.monotonic() + PATIENCE_S

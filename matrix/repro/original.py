@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Original:
-    """A result to begin with. `own` is the run of this machine's that it is of: only such a one is believed.
+    """The result that a reproduction or a bundle begins with.
 
-    `logs` is the folder of its logs, `patch` what a bundle has on top of its tree.
+    `own` is the run of this machine that the result is of: only such a result is trusted. `logs` is the folder of its
+    logs, `patch` the patch on its tree that a bundle holds.
     """
 
     result: CellResult

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def logs(first: Original) -> dict[str, bytes]:
-    """Return the logs beside a result, each cut to what a bundle takes of it."""
+    """Return the logs beside a result by their names, each cut to a length that a bundle takes."""
     if first.logs is None or not first.logs.is_dir():
         return {}
     return {path.name: _cut(path) for path in sorted(first.logs.iterdir()) if _is_log(path)}
@@ -29,7 +29,7 @@ def _is_log(path: Path) -> bool:
 
 
 def _cut(path: Path) -> bytes:
-    """Return a log, of a long one both ends: more than a bundle takes, so that it is cut there, and said to be."""
+    """Return a log, or both ends of a long one: still more than a bundle takes, so that `bundle.cut` notes the gap."""
     size, most = path.stat().st_size, 2 * bundle.LOG_BYTES
     file: IO[bytes]
     with path.open("rb") as file:
@@ -41,7 +41,7 @@ def _cut(path: Path) -> bytes:
 
 
 def patch(first: Original) -> bytes | None:
-    """Return what the result's tree has on top of its source, as git's patch, or nothing.
+    """Return the difference of the result's tree to its source, as git's patch, or nothing.
 
     Raises:
         UsageError: the repository, or a commit, is not there any more; or a stranger names it.

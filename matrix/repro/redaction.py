@@ -1,4 +1,4 @@
-"""Takes out of a result all that says where on a machine things were, and what a cell did not have. Pure."""
+"""Takes private folders and facts of the host out of a result before it is sent to somebody. Pure."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ PLACE = "/PRIVATE"
 HOST = (
     "engine", "api", "kernel", "architecture", "storage", "cgroup", "cpus", "memory_bytes", "btf_sha256",
 )  # fmt: skip
+PRIVATE_SCHEMES = ("git", "dir", "tar")
+"""Schemes of sources that may be folders and files of one machine."""
+
 REPRODUCE = "perf-matrix repro --from BUNDLE"
 _REST = r"""[^\s/'"`:,;()<>|&$\\]"""
 _HOMES = rf"(?<!/tmp)/home/{_REST}+|/Users/{_REST}+|/root(?![\w.-])"
@@ -33,7 +36,7 @@ _ORIGIN = re.compile(r"@([\w.^~/-]+) \(([0-9a-f]{12})\)")
 
 
 def text(given: str, places: Iterable[str]) -> str:
-    """Return text without these folders, anybody's home folder, and what is below them.
+    """Return text in which these folders, home folders, and the paths below them are replaced by PLACE.
 
     A folder of one part, as `/tmp`, is none that could be told from a cell's.
     """
@@ -48,7 +51,7 @@ def log(given: bytes, places: Iterable[str]) -> bytes:
 
 
 def result(given: CellResult, places: Iterable[str]) -> CellResult:
-    """Return a result without these folders, those that it names itself, and what was not the cell's.
+    """Return a result without these folders, the private ones that it names itself, and most facts of the host.
 
     Raises:
         UsageError: it does not say what was to be done.
@@ -102,7 +105,7 @@ def _path(source: str) -> str:
 
 
 def _source(source: str) -> str:
-    """Return a source without its place: the scheme and a revision say what to look for."""
+    """Return a source without its place: its scheme and, of a git source, its revision remain."""
     scheme, _, rest = source.partition(":")
     if scheme == "deb" or _PUBLIC.fullmatch(source):
         return source
@@ -115,7 +118,8 @@ def _tree(cell: Cell) -> Any:
     tree = cell.tree
     source = _source(tree.source)
     update: dict[str, Any] = {"source": source}
-    if tree.summary == tree.source or tree.summary.partition(":")[0] in ("git", "dir", "tar"):
+    names_a_place = tree.summary.partition(":")[0] in PRIVATE_SCHEMES
+    if names_a_place or tree.summary == tree.source:
         update["summary"] = source
     if tree.delta:
         update["delta"] = tree.delta.model_copy(update={"repository": "private"})

@@ -49,7 +49,7 @@ class ReproRequest:
 
 @dataclass(frozen=True)
 class ReproResult:
-    """What came of a reproduction: the run, its cell's result, and how that compares with the original."""
+    """The outcome of a reproduction: the run, its cell's result, and the comparison of that with the original."""
 
     run: Run
     now: CellResult
@@ -88,7 +88,7 @@ def _own_folders(original: Original) -> list[str]:
 
 
 def _cell_to_run(original: Original, tree: str, folders: Sequence[str]) -> tuple[Cell, Limits]:
-    """Return the cell and its limits: of our own result as they were, of a stranger's what is ours of the same names.
+    """Return the cell and its limits: our own result's as they were, or for a stranger's our own of the same names.
 
     `tree` is the word that --tree gave, if any.
     """

@@ -46,7 +46,7 @@ class PatchBase:
         return self.tree.model_copy(update={"name": name, "summary": summary, "delta": delta})
 
     def listed(self, commit: str) -> tuple[str, ...]:
-        """Return what a commit's MANIFEST lists, or nothing where it has none."""
+        """Return the globs that a commit's MANIFEST lists, or none where it has no MANIFEST."""
         done = git.attempt(self.scratch.folder, "show", f"{commit}:{perf.MANIFEST}")
         return series.manifest_globs(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
 
@@ -165,7 +165,7 @@ def _may_need(refused: Refused, absent: Sequence[int]) -> str:
 
 
 def _hint(chosen: Sequence[Patch], others: Sequence[PatchBase]) -> str:
-    """Return what to do about a series that does not apply: the base among `others` that takes it, if one does."""
+    """Return a hint for a series that does not apply: the base among `others` that takes it, if one does."""
     taking = [other.word for other in others if other.applies(chosen)]
     if taking:
         return f"All of it applies to {taking[0]}: --base {taking[0]}"

@@ -79,7 +79,7 @@ class FirstBadCommit:
 def first_bad_commit(
     request: BisectRequest, config: Config, number: int, jobs: int, access: EngineAccess
 ) -> FirstBadCommit:
-    """Run a bisection and return what it finds.
+    """Run a bisection and return the commit that it finds.
 
     Raises:
         UsageError: the check, the cell or a revision does not exist, the good revision fails or the bad one does not,
@@ -139,7 +139,7 @@ def _cell(glob: str, base: PatchBase, config: Config) -> Cell:
 
 
 def _refuse_wrong_end(bisection: Bisection, commit: str, wanted: BisectStatus, access: EngineAccess) -> None:
-    """Run one end of a bisection and refuse to search if that is not as it was said to be."""
+    """Run one end of a bisection, and refuse to search where the good one fails or the bad one does not."""
     hint = f"perf-matrix report {bisection.run.name}"
     found = status_at(bisection, commit, access)
     if found == BisectStatus.STOP:
@@ -170,7 +170,7 @@ def _content_of(result: CellResult | None) -> str:
 
 
 def status_at(bisection: Bisection, commit: str, access: EngineAccess) -> BisectStatus:
-    """Run the cell on a commit, unless it has a result, and return what that says to `git bisect run`."""
+    """Run the cell on a commit, unless it has a result, and return the answer to `git bisect run`."""
     run, base = bisection.run, bisection.base
     name = BASE if commit == base.commit else f"c{commit[:12]}"
     cell_id = bisection.place.on(name)
@@ -182,7 +182,7 @@ def status_at(bisection: Bisection, commit: str, access: EngineAccess) -> Bisect
 
 
 def status(check: str, base: CellResult | None, head: CellResult | None, place: Place, tree: str) -> BisectStatus:
-    """Return what a commit's result beside that of the good commit says to `git bisect run` of a check."""
+    """Return the answer to `git bisect run`: a commit is bad where the check newly fails beside the good one."""
     compared = regressions.compare_cell(place, tree, base, head)
     if compared.undecided or head is None:
         return BisectStatus.STOP

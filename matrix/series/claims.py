@@ -49,7 +49,7 @@ def begin(asked: Selection, config: Config, number: int, jobs: int) -> Run:
 
 
 def result(run: Run, config: Config) -> ClaimsResult:
-    """Return what a run says to each claim, beside the comparisons that were measured on this machine."""
+    """Return the answers to the claims, by the results of a run and the comparisons measured on this machine."""
     words = run.settings().trees
     tree, base = words[0], words[-1]
     names = [selection.tree(config, word).name for word in (tree, base)]

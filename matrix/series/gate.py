@@ -48,7 +48,7 @@ def begin(asked: Selection, config: Config, pairs: int, number: int, jobs: int) 
 
 
 def complete(run: Run, number: int, access: EngineAccess, config: Config | None = None) -> None:
-    """Run what a gate lacks, and measure what is required of times unless that was done.
+    """Run the cells that a gate lacks, and measure for its requirements on times unless that was done.
 
     `config` is the run's configuration, where the caller has loaded it.
 
@@ -66,7 +66,7 @@ def complete(run: Run, number: int, access: EngineAccess, config: Config | None 
 
 
 def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
-    """Measure base and head in one place and keep what became of each requirement with the run.
+    """Measure base and head in one place and keep the verdict on each requirement with the run.
 
     A tree that was not built there has no times: the requirements then stay open, and the report says so.
     """

@@ -202,7 +202,7 @@ def _built_trees(found: Sequence[PatchTree], *, exhaustive: bool) -> list[str]:
 
 
 def complete(run: Run, number: int, access: EngineAccess) -> None:
-    """Run what a series lacks, and then what it takes to name the first bad patch in each cell.
+    """Run the cells that a series lacks, and then those that name the first bad patch in each place.
 
     Raises:
         UsageError: another process is at work on the run, or a tree does not exist.
@@ -223,7 +223,7 @@ def _search(run: Run, number: int, access: EngineAccess) -> None:
 
 
 def _complete_cells(run: Run, number: int, access: EngineAccess) -> None:
-    """Run the cells that the run lacks; build anew from scratch what differs from the build that it went on with."""
+    """Run the cells that the run lacks; build those from scratch that came out unlike the build that they continued."""
     completion.complete(run, number, access)
     while doubtful := kept_build.doubtful({result.id: result for result in run.results()}):
         access.say(f"once more, from scratch: {', '.join(doubtful)}")
@@ -243,7 +243,7 @@ def _require_from_scratch(run: Run, cells: Sequence[CellId]) -> None:
 
 
 def _next_of_search(run: Run) -> list[CellId]:
-    """Return the cells to run next to find, in each place, the first patch of what newly fails at the end."""
+    """Return the cell to run next in each place where the first patch of a failure at the end is not known yet."""
     rows = _rows(run)
     places: dict[Place, None] = dict.fromkeys(cell_id.place for cell_id in run.settings().cells)
     following = {place: breaks.next_row(rows, place) for place in places}
@@ -261,5 +261,5 @@ def _rows(run: Run) -> tuple[PatchResult, ...]:
 
 
 def result(begun: BegunSeries) -> SeriesResult:
-    """Return what the series comes to, as far as its run has got."""
+    """Return the result of the series, as far as its run has got."""
     return breaks.series_result(begun.run.name, begun.base, _rows(begun.run))

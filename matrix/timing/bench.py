@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be compared: the same cell on two trees, `pairs` times each measure, in an order by `seed`.
+    """A comparison to make: the same cell on two trees, `pairs` rounds of each measure, in an order drawn by `seed`.
 
-    `pins` is the folder of a run that notes what the trees were.
+    `pins` is the folder of a run that notes the content of each tree.
     """
 
     base: Cell
@@ -61,7 +61,7 @@ class Asked:
 
 @dataclass
 class _Tree:
-    """A tree that was built once, traced, and whose container is kept; `steps` are what to measure in it."""
+    """A tree that was built once, traced, and whose container is kept; `steps` are the steps to measure in it."""
 
     cell: Cell
     prepared: PreparedTree
@@ -72,7 +72,7 @@ class _Tree:
 
 @dataclass
 class Bench:
-    """What all measurements share: the engine, the image, what is to be done, and who is told of it."""
+    """The bench that all measurements share: the comparison, the engine, the image, the agent and the CPUs."""
 
     asked: Asked
     engine: Engine
@@ -91,7 +91,7 @@ class Bench:
         return made
 
     def tree(self, cell: Cell, prepared: PreparedTree, folder: Path) -> _Tree:
-        """Build a tree once, traced, and return it with what it takes to measure it.
+        """Build a tree once, traced, and return it with the steps to measure.
 
         Raises:
             UsageError: it cannot be built, so there is nothing to measure.
@@ -118,7 +118,7 @@ class Bench:
         return _Tree(cell, prepared, cell_run.container("first"), counted, steps)
 
     def sample(self, step: Step, container: Container, measure: str, number: int, arm: Arm) -> Sample:
-        """Run a measure once and return what it took.
+        """Run a measure once and return its times.
 
         Raises:
             UsageError: it failed.
@@ -141,7 +141,7 @@ class Bench:
 
 
 def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[ComparisonRun, Path]:
-    """Measure two trees in turn; return what it came to, and the file that holds it.
+    """Measure two trees in turn; return the comparison and the file that holds it.
 
     Raises:
         UsageError: a tree cannot be built, a measure failed, or other cells are being run.
@@ -223,7 +223,7 @@ def _alone() -> Iterator[None]:
 
 
 def _sides(bench: Bench) -> dict[Arm, _Tree]:
-    """Return what each arm is measured in; a measure of the base again has a container of its own, as the head has."""
+    """Return the tree of each arm; `again` is the base's tree in a container of its own, as the head has one."""
     folder = Path(bench.stack.enter_context(tempfile.TemporaryDirectory(prefix="perf-matrix-compare-")))
     base, head = (
         bench.tree(cell, volumes.prepare(cell.tree, bench.engine, bench.say, bench.asked.pins), folder / name)

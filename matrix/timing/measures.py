@@ -1,4 +1,4 @@
-"""What is timed of a tree: a step for each measure, as the build itself shows it, and what is counted beside. Pure."""
+"""The measures of a tree: a step to time for each, derived from the traced build, and the counts beside them. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRACED = {"build": "build", "no-op": "rebuild", "one-file": "touch-source"}
 
 
 def counted(facts: StepFacts) -> Counted:
-    """Return what a traced step counted: what does not vary from run to run."""
+    """Return the counts of a traced step, which do not vary from run to run."""
     found = cost.account(of_step(facts))
     return Counted(
         processes=found.processes,
@@ -48,7 +48,7 @@ def table_compilers(processes: Sequence[Process]) -> list[tuple[str, ...]]:
 
 
 def steps(build: Step, cell: Cell, facts: StepFacts) -> dict[str, Step]:
-    """Return a step for each measure that this tree has, by what the step `build`, whose facts these are, showed."""
+    """Return a step for each measure that this tree has, derived from the step `build` and its facts."""
     make = build.commands[0].model_copy(update={"traced": False})
     generator = generator_argv(facts, posixpath.basename(perf.GENERATOR))
     compilers = table_compilers(facts.processes)

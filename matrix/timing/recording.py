@@ -29,7 +29,7 @@ DATABASE = "database"
 
 @dataclass(frozen=True)
 class Recorded:
-    """A traced step, and what its makes declare."""
+    """A traced step, and the rules that its makes declare."""
 
     cell: str
     facts: StepFacts
@@ -86,7 +86,7 @@ def of_run(run: Run, cell_id: str, step: str) -> Recorded:
     """Return a step that a run recorded.
 
     Raises:
-        UsageError: it did not, or not with all that is needed.
+        UsageError: the run did not record it, or an older version did.
 
     """
     transcript = run.transcript(cell_id)

@@ -1,4 +1,4 @@
-"""A comparison as the command line asks for it, turned to what the bench measures."""
+"""A comparison as the command line asks for it, resolved to the cells and measures of the bench."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ComparisonRequest:
     jobs: int = 0
 
     def resolved(self, config: Config) -> Asked:
-        """Return what the bench is to measure.
+        """Return the comparison for the bench to make.
 
         Raises:
             UsageError: there is no such measure, requirement, profile, tree or place, or the profile requires nothing.

@@ -1,4 +1,4 @@
-"""The table of a prediction: a row per number of jobs, and below it what no number of cores can be faster than."""
+"""The table of a prediction: a row per number of jobs, and below it the span: the least time on any cores."""
 
 from __future__ import annotations
 

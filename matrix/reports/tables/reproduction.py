@@ -27,7 +27,7 @@ SHOWN_KEYS = 8
 
 
 def parts(rows: Sequence[Ingredient], outcome: Reproduction, now: CellResult, run: str, folder: str) -> Iterator[Part]:
-    """Yield the ingredients, what came out otherwise, and where the second result failed.
+    """Yield the ingredients, the checks that differ, and the step at which the second result failed.
 
     `run` and `folder` are the name and the folder of the run of the second result, `now`.
     """

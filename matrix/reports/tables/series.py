@@ -1,4 +1,4 @@
-"""The table of a series: a row per patch, and below it what newly fails and from which patch on."""
+"""The table of a series: a row per patch, and below it each new failure and the patch that begins it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _row(row: PatchResult) -> tuple[str | Text, ...]:
 
 
 def _status(row: PatchResult) -> str:
-    """Return a patch's verdict, the tree whose build its cells went on with, and what it was applied with."""
+    """Return a patch's verdict, the tree whose build its cells continued, and the patches it was applied with."""
     words = [_verdict(row)]
     continued = sorted({held.on for held in row.held if held.on})
     if continued:

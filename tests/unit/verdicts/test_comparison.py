@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.model.result import RequirementVerdict, Verdict
 from matrix.runs import store
 from matrix.verdicts.comparison import ComparisonRun
 from tests.unit.conftest import session
@@ -31,3 +32,18 @@ def test_a_session_is_kept_and_found_newest_first_without_what_is_none(places: P
     path.with_name("3.json").write_text("{}")
     assert path.is_relative_to(places)
     assert [one.name for one in store.comparisons()] == ["20261124T200000Z", "20261123T200000Z"]
+
+
+@pytest.mark.parametrize(
+    ("required", "meets"),
+    [
+        ((), True),
+        ((Verdict.PASS,), True),
+        ((Verdict.PASS, Verdict.FAIL), False),
+        ((Verdict.INCONCLUSIVE,), False),
+    ],
+)
+def test_a_run_meets_its_requirements_where_each_is_a_pass(required: tuple[Verdict, ...], *, meets: bool) -> None:
+    verdicts = {str(number): RequirementVerdict(verdict, "why") for number, verdict in enumerate(required)}
+    assert session(required=verdicts).meets_requirements == meets
+    assert not session(required=verdicts, measured=()).meets_requirements
