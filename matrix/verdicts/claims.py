@@ -205,8 +205,9 @@ def _decided_by_check(by: DecidedBy, result: CellResult | None) -> Decision:
     check = result.check(by.check) if result else None
     if check is None:
         return Decision(answer=Answer.UNDECIDED, why=_why_no_check(result))
-    figure = str(check.figures.get(by.figure, "")) if by.figure else ""
-    if by.figure and not figure and not by.figure_is:
+    figure = str(check.figures.get(by.figure, ""))
+    lacks_figure = by.figure and not figure
+    if lacks_figure and not by.figure_is:
         return Decision(answer=Answer.UNDECIDED, why=check.reason or f"{by.figure}: not known of this tree")
     obstacle = _obstacle(check)
     if obstacle:
@@ -263,6 +264,5 @@ def exit_status(rows: Iterable[ClaimRow], undecided: Sequence[CellId]) -> ExitSt
     """
     if undecided:
         return ExitStatus.INFRASTRUCTURE
-    answers = {row.tree.answer for row in rows}
-    holds = Answer.CONFIRMED in answers and Answer.REFUTED not in answers
-    return ExitStatus.OK if holds else ExitStatus.CELLS_FAILED
+    answers = {row.tree.answer for row in rows} - {Answer.UNDECIDED}
+    return ExitStatus.OK if answers == {Answer.CONFIRMED} else ExitStatus.CELLS_FAILED

@@ -42,4 +42,5 @@ def _failed_checks(result: CellResult) -> list[Check]:
 
 
 def _first_in(names: Iterable[str], wanted: set[str]) -> str:
+    """Return the first of the names that is wanted; empty where none is."""
     return next((name for name in names if name in wanted), "")

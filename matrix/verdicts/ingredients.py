@@ -83,12 +83,16 @@ def _mapping_row(name: str, then: Mapping[str, Any], now: Mapping[str, Any], nou
 
 def _definition_row(name: str, then: Frozen, now: Frozen) -> Ingredient:
     """Return the row of two definitions of one kind: their digests, and the fields that differ, but for labels."""
-    fields = [field for field in type(then).model_fields if field not in LABELS]
-    changed = [field for field in fields if getattr(then, field) != getattr(now, field)]
+    changed = _changed_fields(then, now)
     if not changed:
         return Ingredient(name=name, then=_digest(then), now=_digest(then), same="same")
     note = f"in {', '.join(changed)}"
     return Ingredient(name=name, then=_digest(then), now=_digest(now), same="differs", note=note)
+
+
+def _changed_fields(then: Frozen, now: Frozen) -> list[str]:
+    fields = [field for field in type(then).model_fields if field not in LABELS]
+    return [field for field in fields if getattr(then, field) != getattr(now, field)]
 
 
 def _digest(value: Frozen) -> str:

@@ -165,20 +165,30 @@ def _step_result(observations: Observations, name: str, command: str) -> StepRes
     if facts is None:
         reason = _why_not_run(name, observations)
         return StepResult(name=name, command=command, verdict=Verdict.SKIP, reason=reason)
+    commands = facts.commands
     return StepResult(
         name=name,
         command=facts.step.text,
         verdict=Verdict.FAIL if facts.failure else Verdict.PASS,
         reason=facts.failure,
-        exit_status=facts.commands[0].exit_status if facts.commands else None,
-        wall_s=round(sum(ran.wall_s for ran in facts.commands), 3),
-        user_s=round(sum(ran.user_s for ran in facts.commands), 3),
-        system_s=round(sum(ran.system_s for ran in facts.commands), 3),
-        rss_bytes=max((ran.rss_bytes for ran in facts.commands), default=0),
-        processes=sum(len(ran.processes) for ran in facts.commands) if facts.traced else None,
+        exit_status=commands[0].exit_status if commands else None,
+        wall_s=_total_s(ran.wall_s for ran in commands),
+        user_s=_total_s(ran.user_s for ran in commands),
+        system_s=_total_s(ran.system_s for ran in commands),
+        rss_bytes=max((ran.rss_bytes for ran in commands), default=0),
+        processes=_process_count(facts),
         files_changed=_files_changed(observations, name),
         log=facts.log,
     )
+
+
+def _total_s(times_s: Iterable[float]) -> float:
+    return round(sum(times_s), 3)
+
+
+def _process_count(facts: StepFacts) -> int | None:
+    """Return the number of a step's processes; None where they could not be followed."""
+    return sum(len(ran.processes) for ran in facts.commands) if facts.traced else None
 
 
 def _files_changed(observations: Observations, name: str) -> int:

@@ -72,6 +72,11 @@ class MutantsResult(Frozen):
     mean_s: float
     planted: tuple[PlantedFault, ...]
 
+    @property
+    def is_below_wanted(self) -> bool:
+        """Whether the checks killed too few of the faults to be trusted."""
+        return self.score is not None and self.score < WANTED_SCORE
+
 
 def select_faults(edits: Mapping[str, Edit], tree: str, globs: Sequence[str]) -> tuple[Edit, ...]:
     """Return the faults for a tree (its name) whose names one of `globs` matches, sorted; all faults without globs.
@@ -83,18 +88,17 @@ def select_faults(edits: Mapping[str, Edit], tree: str, globs: Sequence[str]) ->
     faults = [edits[name] for name in sorted(edits) if _is_fault_for(edits[name], tree)]
     if not faults:
         raise UsageError(f"no fault is meant for tree {tree!r}", "`trees` in configs/edits names what each applies to.")
-    names = [edit.name for edit in faults]
-    for glob in globs:
-        _refuse_unmatched(glob, names)
     if not globs:
         return tuple(faults)
+    _refuse_unmatched(globs, [edit.name for edit in faults])
     return tuple(edit for edit in faults if _matches_any(globs, [edit.name]))
 
 
-def _refuse_unmatched(glob: str, names: Sequence[str]) -> None:
-    if not _matches_any([glob], names):
-        near = did_you_mean(glob, names)
-        raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
+def _refuse_unmatched(globs: Iterable[str], names: Sequence[str]) -> None:
+    for glob in globs:
+        if not _matches_any([glob], names):
+            near = did_you_mean(glob, names)
+            raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
 
 
 def _is_fault_for(edit: Edit, tree: str) -> bool:
@@ -215,14 +219,13 @@ def mutants_result(run: str, base: str, faults: Sequence[Edit], results: Mapping
     rows = [row for edit in faults for row in _rows(edit, base, results)]
     places = dict.fromkeys(row.cell for row in rows)
     controls = [control(place, results.get(place.on(base))) for place in places]
-    total_s = sum(row.wall_s for row in (*rows, *controls))
-    return MutantsResult(
-        run=run,
-        tree=base,
-        score=_score(rows),
-        mean_s=round(total_s / len(rows), 1) if rows else 0.0,
-        planted=(*controls, *rows),
-    )
+    planted = (*controls, *rows)
+    mean_s = _total_s(planted) / len(rows) if rows else 0.0
+    return MutantsResult(run=run, tree=base, score=_score(rows), mean_s=round(mean_s, 1), planted=planted)
+
+
+def _total_s(rows: Iterable[PlantedFault]) -> float:
+    return sum(row.wall_s for row in rows)
 
 
 def _rows(edit: Edit, base: str, results: Mapping[CellId, CellResult]) -> Iterator[PlantedFault]:
@@ -245,9 +248,8 @@ def exit_status(found: MutantsResult) -> ExitStatus:
     INFRASTRUCTURE where a cell is an error, or no fault was decided.
     """
     detections = {row.fate for row in found.planted}
-    score = WANTED_SCORE if found.score is None else found.score
-    is_alarmed = not detections.isdisjoint({Detection.ALARM, Detection.NOT_EQUIVALENT})
-    if is_alarmed or score < WANTED_SCORE:
+    if not detections.isdisjoint({Detection.ALARM, Detection.NOT_EQUIVALENT}) or found.is_below_wanted:
         return ExitStatus.CELLS_FAILED
-    is_undecided = found.score is None or Detection.ERROR in detections
-    return ExitStatus.INFRASTRUCTURE if is_undecided else ExitStatus.OK
+    if found.score is None or Detection.ERROR in detections:
+        return ExitStatus.INFRASTRUCTURE
+    return ExitStatus.OK

@@ -145,8 +145,8 @@ def _spread(ratios: NDArray[np.float64]) -> float:
 def _answer(effect: float, interval: tuple[float, float] | None, floor: float | None, p_value: float) -> Difference:
     if interval is None or floor is None:
         return Difference.INCONCLUSIVE
-    excludes_equality = not interval[0] <= 0 <= interval[1]
-    exceeds_floor = abs(effect) > floor
-    if not (excludes_equality and exceeds_floor and p_value <= LEVEL):
+    includes_equality = interval[0] <= 0 <= interval[1]
+    is_real = [not includes_equality, abs(effect) > floor, p_value <= LEVEL]
+    if not all(is_real):
         return Difference.INCONCLUSIVE
     return Difference.FASTER if effect < 0 else Difference.SLOWER

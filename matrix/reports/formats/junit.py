@@ -14,7 +14,7 @@ from matrix.reports.formats import Format
 from matrix.untrusted import one_line, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict
     from matrix.reports import Report, Unfinished
@@ -24,22 +24,25 @@ if TYPE_CHECKING:
 def render(report: Report) -> str:
     """Return the report as JUnit XML; of a gate, the head's cells, failed only where the head is to blame."""
     root = ET.Element("testsuites", name=plain(f"perf-build-matrix {report.run}"))
-    if report.unfinished:
-        root.append(_unfinished_suite(report.unfinished))
-    comparisons = {comparison.id: comparison for comparison in report.gate.held} if report.gate else {}
-    for cell in report.judged_cells:
-        root.append(_cell_suite(cell, comparisons.get(cell.id)))
-    for name in report.missing:
-        root.append(_missing_suite(name))
-    for text, required in (report.gate.required if report.gate else {}).items():
-        root.append(_requirement_suite(text, required))
-    for suite in root:
+    for suite in _suites(report):
         _set_counts(suite)
+        root.append(suite)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 FORMAT = Format(name="junit", file_name="gate.xml", render=render)
+
+
+def _suites(report: Report) -> Iterator[ET.Element]:
+    if report.unfinished:
+        yield _unfinished_suite(report.unfinished)
+    for cell in report.judged_cells:
+        yield _cell_suite(cell, report.gate.comparison(cell.id) if report.gate else None)
+    for name in report.missing:
+        yield _missing_suite(name)
+    if report.gate:
+        yield from (_requirement_suite(text, required) for text, required in report.gate.required.items())
 
 
 def _cell_suite(cell: CellResult, comparison: CellComparison | None) -> ET.Element:

@@ -51,8 +51,8 @@ def _head(report: Report) -> list[str]:
 def _remarks(report: Report) -> Iterator[str]:
     """Yield the lines on cells without a result, on requirements, and the notes."""
     yield from (f"{cell_id}: no result" for cell_id in report.missing)
-    for text, (verdict, why) in (report.gate.required if report.gate else {}).items():
-        yield f"{verdict}: {text}: {why}"
+    if report.gate:
+        yield from (f"{verdict}: {text}: {why}" for text, (verdict, why) in report.gate.required.items())
     yield from (f"note: {note}" for note in report.notes)
 
 
@@ -113,9 +113,9 @@ def _failures(cell: CellResult) -> Iterator[str]:
     """Yield a cell's reason, the reasons of checks that fail without a finding, and the new findings of the others."""
     if cell.reason:
         yield from (f"{cell.id}: {cell.verdict}: {cell.reason}", "")
-    for check in cell.failed_checks:
-        if not check.findings:
-            yield f"{cell.id}: {check.check}: {check.reason}\n"
+    without_findings = [check for check in cell.failed_checks if not check.findings]
+    for check in without_findings:
+        yield f"{cell.id}: {check.check}: {check.reason}\n"
     new = [(check.check, finding) for check in cell.failed_checks for finding in check.new_findings]
     yield from _quoted(cell, new)
 

@@ -32,6 +32,9 @@ SHORT = 7
 
 EVIDENCE_LINES = 6
 
+DETAILED = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
+"""The verdicts of checks whose findings are shown."""
+
 
 def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
     """Return the report as text, in lines of at most `width` columns where a table can be cut."""
@@ -110,9 +113,10 @@ def _reason(cell: CellResult) -> Iterator[Text]:
 
 def _failures(cell: CellResult, folder: str) -> Iterator[Text]:
     """Yield the new findings of a cell, check by check, and the command that reproduces it."""
-    failed = [check for check in cell.checks if check.verdict.fails or check.verdict == Verdict.ERROR]
+    failed = [check for check in cell.checks if check.verdict in DETAILED]
+    cell_folder = f"{folder}/cells/{one_line(cell.id)}"
     for check in failed:
-        yield from _check_findings(cell, check, f"{folder}/cells/{one_line(cell.id)}")
+        yield from _check_findings(cell, check, cell_folder)
     if failed or cell.verdict in (Verdict.FAIL, Verdict.ERROR):
         yield Text(f"  to reproduce: {one_line(cell.reproduce)}")
 
@@ -185,14 +189,20 @@ def _blamed_findings(findings: Sequence[CheckFinding], folder: str) -> Iterator[
 
 def _known_failures(report: Report) -> Iterator[Text]:
     """Yield the reason of each known failure once: they are in no other line of this report."""
-    cell_ids: dict[tuple[str, str], list[str]] = {}
-    for cell in report.cells:
-        for check, why in _known_reasons(cell):
-            cell_ids.setdefault((check, why), []).append(cell.id)
+    cell_ids = _cells_by_known_failure(report)
     if cell_ids:
         yield Text("known failures (configs/known-failures.yaml; `--format json` has each finding):")
     for (check, why), ids in sorted(cell_ids.items()):
         yield Text(f"  {check}: {one_line(why)} ({len(ids)} in {count(len(set(ids)), 'cell')})")
+
+
+def _cells_by_known_failure(report: Report) -> dict[tuple[str, str], list[str]]:
+    """Return the id of the cell of each known finding, by its check and the reason why it is known."""
+    cell_ids: dict[tuple[str, str], list[str]] = {}
+    for cell in report.cells:
+        for check, why in _known_reasons(cell):
+            cell_ids.setdefault((check, why), []).append(cell.id)
+    return cell_ids
 
 
 def _known_reasons(cell: CellResult) -> Iterator[tuple[str, str]]:

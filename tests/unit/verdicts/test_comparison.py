@@ -24,6 +24,15 @@ def test_times_are_those_of_an_arm_in_the_order_of_the_rounds() -> None:
     assert found.cpu("build", ("head",))[0] == pytest.approx(6.01)
 
 
+def test_requirements_are_met_where_something_was_measured_and_each_is_passed() -> None:
+    passed, failed = RequirementVerdict(Verdict.PASS, "1.01"), RequirementVerdict(Verdict.FAIL, "1.30")
+    found = session(ratio=0.5)
+    assert found.meets_requirements
+    assert found.model_copy(update={"required": {"a": passed}}).meets_requirements
+    assert not found.model_copy(update={"required": {"a": passed, "b": failed}}).meets_requirements
+    assert not found.model_copy(update={"measured": ()}).meets_requirements
+
+
 def test_a_session_is_kept_and_found_newest_first_without_what_is_none(places: Path) -> None:
     assert list(store.comparisons()) == []
     for name in ("20261123T200000Z", "20261124T200000Z"):
