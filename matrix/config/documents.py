@@ -129,7 +129,8 @@ def _expanded(name: str, data: Any) -> Iterator[tuple[str, Any]]:
     if not isinstance(each, dict):
         yield name, data
         return
-    template = {key: value for key, value in data.items() if key != "each"}
+    template = {**data}
+    del template["each"]
     _check_words_occur(name, template, each)
     for item, values in each.items():
         yield f"{name}-{item}", _filled(template, {"name": item, **_mapping(values)})

@@ -101,8 +101,7 @@ def one_cell(config: Config, glob: str, trees: Sequence[str] = ()) -> Cell:
 
     """
     words = trees or (_tree_of_glob(glob) or USUAL_TREE,)
-    everything = every(config, [tree(config, word) for word in words])
-    found = select(everything, [glob])
+    found = select(_every_on(config, words), [glob])
     if len(found) > 1:
         names = ", ".join(cell.id for cell in found[:6])
         raise UsageError(f"{glob!r} selects {len(found)} cells", f"Name one of: {names}, …")
@@ -117,7 +116,7 @@ def _tree_of_glob(glob: str) -> str:
 
 def on_trees(config: Config, cells: Iterable[str], words: Iterable[str]) -> tuple[Cell, ...]:
     """Return the cells of these ids, on the trees that `words` mean."""
-    return select(every(config, [tree(config, word) for word in words]), tuple(cells))
+    return select(_every_on(config, words), tuple(cells))
 
 
 def tree(config: Config, word: str) -> Tree:
@@ -191,6 +190,11 @@ def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
     return tuple(sorted(cells, key=lambda cell: cell.id))
 
 
+def _every_on(config: Config, words: Iterable[str]) -> tuple[Cell, ...]:
+    """Return all cells that can exist on the trees that words mean."""
+    return every(config, [tree(config, word) for word in words])
+
+
 def _on(tree: Tree, config: Config) -> Iterator[Cell]:
     """Yield the cells that can exist on a tree."""
     for image, build in itertools.product(config.images.values(), config.builds.values()):
@@ -243,7 +247,7 @@ def of_profile(
         UsageError: there is no such tree, nothing is selected, or a glob of `exclude` leaves nothing out.
 
     """
-    everything = every(config, [tree(config, word) for word in trees or profile.trees])
+    everything = _every_on(config, trees or profile.trees)
     _check_each_matches(exclude, everything, "--exclude {!r} leaves out no cell", "`perf-matrix list` prints the ids.")
     if globs:
         found = select(everything, globs, exclude)

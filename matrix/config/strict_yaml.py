@@ -78,10 +78,14 @@ def parse(model: type[T], data: Any, source: object) -> T:
     try:
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        lines = [f"{source}: {_explain(model, mistake)}" for mistake in error.errors()]
-        raise UsageError("\n".join(lines)) from error
+        raise UsageError(_explained(model, error, source)) from error
     except (TypeError, ValueError) as error:
         raise UsageError(f"{source}: {error}") from error
+
+
+def _explained(model: type[BaseModel], error: ValidationError, source: object) -> str:
+    """Return the sentences for all mistakes of a file, a line each."""
+    return "\n".join(f"{source}: {_explain(model, mistake)}" for mistake in error.errors())
 
 
 def _explain(model: type[BaseModel], mistake: ErrorDetails) -> str:
