@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import pkgutil
 import re
 import tomllib
 from pathlib import Path
@@ -16,6 +17,8 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 GROUND = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 SPANS = sorted(set(re.findall(r"`([^`\s]+)`", PAGE)))
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+RECIPES = re.findall(r"^`(matrix/[\w/]+)/NAME\.py`[^`]* has an? `([A-Z]+)`", CONTRIBUTING, re.M)
 TOPS = ("matrix", "configs", "containers", "tests", "docs")
 PATHS = [span for span in SPANS if span.partition("/")[0] in TOPS]
 FUNCTIONS = [span for span in SPANS if re.fullmatch(rf"({'|'.join(ROOMS)})(\.\w+)+", span)]
@@ -79,6 +82,19 @@ def test_every_room_has_its_line(room: str) -> None:
 @pytest.mark.parametrize("module", GROUND)
 def test_every_module_beside_the_rooms_is_named(module: str) -> None:
     assert f"`matrix/{module}.py`" in PAGE
+
+
+@pytest.mark.parametrize(("folder", "attribute"), RECIPES)
+def test_every_module_of_an_extension_point_adds_what_its_recipe_says(folder: str, attribute: str) -> None:
+    names = [module.name for module in pkgutil.iter_modules([str(ROOT / folder)])]
+    assert names
+    for name in names:
+        assert hasattr(importlib.import_module(f"{folder.replace('/', '.')}.{name}"), attribute)
+
+
+def test_every_extension_point_has_its_recipe() -> None:
+    users = [path for path in PACKAGE.rglob("__init__.py") if re.search(r"\bload\(__name__, ", path.read_text())]
+    assert {folder for folder, _ in RECIPES} == {str(path.parent.relative_to(ROOT)) for path in users}
 
 
 def test_the_drawing_is_the_contract() -> None:
