@@ -19,7 +19,7 @@ from matrix.runs.run_kind import MutantsRun
 from matrix.trees import volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.config.load import Config
     from matrix.model.cell_id import CellId
@@ -110,12 +110,15 @@ def _needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Confi
         UsageError: there is no such tree.
 
     """
-    asked = {tree.name: tree for tree in (selection.tree(config, word) for word in settings.trees)}
+    asked = [selection.tree(config, word) for word in settings.trees]
     if isinstance(settings.kind, MutantsRun):
-        unedited = {tree.unedited.name: tree.unedited for tree in asked.values()}
-        return list(unedited.values())
+        return _each_once(tree.unedited for tree in asked)
     wanted_names = {cell_id.tree for cell_id in wanted}
-    return [tree for name, tree in asked.items() if name in wanted_names]
+    return _each_once(tree for tree in asked if tree.name in wanted_names)
+
+
+def _each_once(trees: Iterable[Tree]) -> list[Tree]:
+    return list({tree.name: tree for tree in trees}.values())
 
 
 def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess) -> None:

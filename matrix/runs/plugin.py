@@ -41,9 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let an interrupt reach the cells: a shell's background job, and so its children, would ignore it.
+    """Let an interrupt reach the cells: a background job of a shell, and so its children, would ignore it.
 
-    The end of `perf-matrix run`, which started this pytest, is one too, even if it was killed.
+    The end of the command that started this pytest interrupts it, too, even where the command was killed.
     """
     if _is_worker(config):
         config.option.loadgroup = _worker_input(config)["loadgroup"]

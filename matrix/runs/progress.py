@@ -30,7 +30,7 @@ ENDED = "ended"
 
 
 class Progress:
-    """The cells of a run, as their state files say, and which of it has been printed."""
+    """The steps that the cells of a run are at, as their state files say, and which of them have been printed."""
 
     def __init__(self, run: Run, wanted: Sequence[CellId], console: Console) -> None:
         self.run = run

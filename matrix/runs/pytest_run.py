@@ -135,8 +135,7 @@ class PytestRun:
     def _tree_below(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> Tree | None:
         """Return the tree whose kept build a cell goes on with: that which faults are planted in, or a patch's."""
         if isinstance(self.settings.kind, MutantsRun):
-            from_scratch = any(edit.from_scratch for edit in cell.tree.edits)
-            return None if from_scratch else cell.tree.unedited
+            return _tree_to_plant_in(cell)
         found = schedule.predecessor(cell.id, self._patches, results)
         return here[found].tree if found else None
 
@@ -149,6 +148,12 @@ class PytestRun:
         """Remove what the run still has in the engine, after an interrupt say, as far as the engine answers."""
         with contextlib.suppress(MatrixError):
             ownership.sweep_run(backends.connect(), self.run.name)
+
+
+def _tree_to_plant_in(cell: Cell) -> Tree | None:
+    """Return the tree whose kept build faults are planted in, unless one of them needs a build from scratch."""
+    needs_whole_build = any(edit.from_scratch for edit in cell.tree.edits)
+    return None if needs_whole_build else cell.tree.unedited
 
 
 def begin(
