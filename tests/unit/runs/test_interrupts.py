@@ -11,6 +11,7 @@ import pytest
 
 from matrix.config import load
 from matrix.runs import launch
+from matrix.runs.interrupts import interruptible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +75,24 @@ def test_an_interrupt_of_tox_lets_a_command_end_in_its_own_words(tmp_path: Path,
     (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
     said = process.communicate(timeout=PATIENCE_S)[0]
     assert "to go on: perf-matrix run --resume RUN" in said, said
+
+
+def test_the_end_that_a_signal_began_is_cut_short_by_sigterm_alone() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
