@@ -11,7 +11,7 @@ from matrix.scenario import perf
 from matrix.scenario.plan import GENERATED, START_METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from matrix.scenario.observations import File, Observations, Process, StepFacts
 
@@ -22,13 +22,18 @@ def methods_seen(processes: tuple[Process, ...]) -> set[str]:
     CPython starts a spawned worker as `-c from multiprocessing.spawn import spawn_main`, the fork server as `-c from
     multiprocessing.forkserver import main`, its workers and those of fork without a new program.
     """
-    generators = {process.index for process in processes if perf.is_generator(process.argv)}
-    children = [process for process in processes if process.parent in generators]
-    seen = {_start_method(child) for child in children}
-    servers = {child.index for child in children if _mentions("multiprocessing.forkserver", child)}
-    if any(process.parent in servers for process in processes):
+    generators = [process for process in processes if perf.is_generator(process.argv)]
+    children = _children(processes, generators)
+    seen = set(map(_start_method, children)) - {""}
+    servers = [child for child in children if _mentions("multiprocessing.forkserver", child)]
+    if _children(processes, servers):
         seen.add("forkserver")
-    return seen - {""}
+    return seen
+
+
+def _children(processes: Iterable[Process], parents: Iterable[Process]) -> list[Process]:
+    indexes = {parent.index for parent in parents}
+    return [process for process in processes if process.parent in indexes]
 
 
 def _start_method(child: Process) -> str:

@@ -35,19 +35,20 @@ def maker(step: StepFacts, path: str) -> str:
     if file is None:
         return ""
     at = file.mtime_ns / 1e9
-    near = [
-        process
-        for process in step.processes
-        if process.argv and process.start <= at + 0.01 and (process.end or at) >= at - 0.05 and names(process, path)
-    ]
-    near.sort(
-        key=lambda process: (
-            process.program in ("sh", "bash", "dash"),
-            process.program == "make",
-            -process.start,
-        )
-    )
-    return text(near[0]) if near else ""
+    running = (process for process in step.processes if _runs_at(process, at))
+    makers = [process for process in running if names(process, path)]
+    return text(min(makers, key=_unlikeliness)) if makers else ""
+
+
+def _runs_at(process: Process, at: float) -> bool:
+    """Return whether a process ran a program at a time, as exactly as files' time stamps tell."""
+    end = process.end or at
+    return bool(process.argv) and process.start <= at + 0.01 and end >= at - 0.05
+
+
+def _unlikeliness(process: Process) -> tuple[bool, bool, float]:
+    """Return how unlikely a process is the one that wrote a file: shells most, then makes, then earlier ones."""
+    return process.program in file_access.SHELLS, process.program == "make", -process.start
 
 
 def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
@@ -55,11 +56,11 @@ def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
 
     Of several runs it is the one that writes C and was given the most words: the others check the generator.
     """
-    runs = [
-        process.argv
-        for process in build.processes
-        if any(word.endswith(f"/{generator}") for word in process.argv[:3])
-        and perf.writes_tables(process.argv)
-        and not process.program.endswith("sh")
-    ]
-    return max(runs, key=len, default=())
+    runs = (process for process in build.processes if _runs_script(process, generator))
+    return max((run.argv for run in runs if perf.writes_tables(run.argv)), key=len, default=())
+
+
+def _runs_script(process: Process, name: str) -> bool:
+    """Return whether a process is a script of this name, and not a shell that starts it."""
+    is_shell = process.program.endswith("sh")
+    return not is_shell and any(word.endswith(f"/{name}") for word in process.argv[:3])

@@ -11,6 +11,9 @@ from matrix.trace.timeline import Origin
 from matrix.trace.work import COMPILER, work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matrix.scenario.observations import Process
     from matrix.trace.timeline import Timeline
 
 FORK = "(fork)"
@@ -60,28 +63,41 @@ class Account(Frozen):
 
 def account(timeline: Timeline) -> Account:
     """Return what a traced step cost."""
-    processes = timeline.tree.processes.values()
+    tree = timeline.tree
+    processes = tree.processes.values()
     leaves, serial = _at_once(timeline)
     shells = [job for job in timeline.jobs if job.origin == Origin.SHELL]
-    longest = sorted(serial.items(), key=lambda item: -item[1])
-    wall_s = timeline.tree.wall_s
     return Account(
-        wall_s=round(wall_s, 3),
-        work_s=round(timeline.tree.work_s, 3),
-        parallelism=round(timeline.tree.work_s / wall_s, 3) if wall_s else 0.0,
+        wall_s=round(tree.wall_s, 3),
+        work_s=round(tree.work_s, 3),
+        parallelism=round(tree.work_s / tree.wall_s, 3) if tree.wall_s else 0.0,
         processes=len(processes),
-        programs=dict(Counter(process.program or FORK for process in processes).most_common()),
+        programs=_programs(processes),
         makes=_makes(timeline),
-        parses=timeline.tree.parses,
+        parses=tree.parses,
         shell_functions=len(shells),
-        shell_processes=len({one.index for job in shells for one in timeline.tree.below(job.process)}),
-        compiler_runs=sum((work(process) or ("",))[0] == COMPILER for process in processes),
+        shell_processes=len({one.index for job in shells for one in tree.below(job.process)}),
+        compiler_runs=sum(map(_is_compiler_run, processes)),
         failed=sum(process.status not in (0, None) for process in processes),
         rss_bytes=max((process.rss_kib for process in processes), default=0) << 10,
         serial_s=round(sum(serial.values()), 3),
-        serial=tuple(Serial(name=name, wall_s=round(seconds, 3)) for name, seconds in longest),
+        serial=_longest_first(serial),
         leaves_s={count: round(seconds, 3) for count, seconds in sorted(leaves.items())},
     )
+
+
+def _programs(processes: Iterable[Process]) -> dict[str, int]:
+    return dict(Counter(process.program or FORK for process in processes).most_common())
+
+
+def _is_compiler_run(process: Process) -> bool:
+    done = work(process)
+    return done is not None and done[0] == COMPILER
+
+
+def _longest_first(serial: dict[str, float]) -> tuple[Serial, ...]:
+    longest = sorted(serial.items(), key=lambda item: -item[1])
+    return tuple(Serial(name=name, wall_s=round(seconds, 3)) for name, seconds in longest)
 
 
 def _at_once(timeline: Timeline) -> tuple[dict[int, float], dict[str, float]]:

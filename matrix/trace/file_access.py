@@ -16,7 +16,7 @@ from matrix.trace import program_files, shell_script
 from matrix.trace.program_files import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from matrix.scenario.observations import Process
     from matrix.trace.shell_script import SimpleCommand
@@ -25,6 +25,7 @@ SHELLS = ("sh", "bash", "dash")
 
 _WRAPPERS = ("exec", "command", "env", "nice", "time", "ccache")
 _XARGS_OPTIONS = ("-n", "-I", "-P", "-L", "-d", "-s", "-E", "-a")
+_COMMAND_OPTION = re.compile(r"-[a-z]*c")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _NO_NAME = re.compile(r"[\s$*?`]")
 
@@ -74,12 +75,9 @@ def shell_command(argv: Sequence[str]) -> str | None:
     """Return the script that `sh -c` was given, or nothing for any other program."""
     if posixpath.basename(argv[0]) not in SHELLS:
         return None
-    for number, word in enumerate(argv[1:-1], 1):
-        if not word.startswith("-"):
-            return None
-        if "c" in word and not word.startswith("--"):
-            return argv[number + 1]
-    return None
+    options = list(itertools.takewhile(lambda word: word.startswith("-"), argv[1:]))
+    position = next((number for number, word in enumerate(options, 1) if _COMMAND_OPTION.match(word)), len(argv))
+    return argv[position + 1] if position + 1 < len(argv) else None
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,22 @@ def _use(command: SimpleCommand, commands: Sequence[SimpleCommand]) -> _Use:
     feeders = [commands[position] for position in command.fed_by]
     piped: tuple[str, ...] = ()
     if words[:1] == ("xargs",):
-        words = (*_operands_from(words[1:]), *(word for feeder in feeders for word in _printed(feeder.words)))
+        words = (*_operands_from(words[1:]), *_all(_printed, feeders))
     else:
-        piped = tuple(name for feeder in feeders for name in _given_on(feeder))
-    return _Use(words, command.reads, command.writes, command.logs, piped, _assigned(command.words), command.folder)
+        piped = _all(_given_on, feeders)
+    return _Use(
+        words=words,
+        redirected_from=command.reads,
+        redirected_to=command.writes,
+        logs=command.logs,
+        piped=piped,
+        assigned=_assigned(command.words),
+        folder=command.folder,
+    )
+
+
+def _all(words_of: Callable[[SimpleCommand], Iterator[str]], commands: Iterable[SimpleCommand]) -> tuple[str, ...]:
+    return tuple(itertools.chain.from_iterable(map(words_of, commands)))
 
 
 def _given_on(command: SimpleCommand) -> Iterator[str]:
@@ -127,13 +137,19 @@ def _given_on(command: SimpleCommand) -> Iterator[str]:
         yield from flow.reads
 
 
-def _printed(words: tuple[str, ...]) -> Iterator[str]:
+def _printed(command: SimpleCommand) -> Iterator[str]:
     """Yield the words that `printf` or `echo` prints; a format puts folders before names, as kbuild's does."""
-    if words[:1] == ("printf",) and "%s" in words[1:2][0]:
-        prefix = words[1].partition("%s")[0]
-        yield from (f"{prefix}{word}" for word in words[2:])
-    elif words[:1] in (("printf",), ("echo",)):
-        yield from words[1:]
+    program, *words = command.words or ("",)
+    if program == "echo":
+        yield from words
+    if program == "printf" and words:
+        yield from _formatted(*words)
+
+
+def _formatted(pattern: str, *words: str) -> list[str]:
+    """Return words as a pattern like `util/%s ` prints them; one without a place for them prints none."""
+    prefix, place, _ = pattern.partition("%s")
+    return [f"{prefix}{word}" for word in words] if place else []
 
 
 def _operands_from(words: tuple[str, ...]) -> tuple[str, ...]:

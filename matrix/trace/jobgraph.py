@@ -90,7 +90,7 @@ class _Reader:
         """Return the one make that a job is, by itself or through a shell; more than one are its serial work."""
         if is_make(process):
             return process
-        below = [child for child in self.timeline.tree.children.get(process.index, ()) if is_make(child)]
+        below = self.timeline.tree.makes_below(process)
         return below[0] if len(below) == 1 else None
 
     def _workers(self, process: Process) -> Iterator[Process]:
@@ -98,9 +98,9 @@ class _Reader:
 
         A fork server, whose children are the workers, counts as one with all below it.
         """
+        is_python = process.program.startswith("python")
         for child in self.timeline.tree.children.get(process.index, ()):
-            spawned = not child.argvs or any("multiprocessing" in word for word in child.argv)
-            if spawned and process.program.startswith("python"):
+            if is_python and _is_worker(child):
                 yield child
             else:
                 yield from self._workers(child)
@@ -139,6 +139,11 @@ class _Reader:
             for other in jobs
             if self._nested(other.process) and self.timeline.tree.end(other.process) <= job.process.start
         ]
+
+
+def _is_worker(process: Process) -> bool:
+    """Return whether a child of Python is a pool's worker or fork server."""
+    return not process.argvs or any("multiprocessing" in word for word in process.argv)
 
 
 def _path(database: Database, name: str) -> str:

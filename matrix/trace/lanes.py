@@ -57,12 +57,21 @@ def rows(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 def apart(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
     """Return which spans can share a row, in the order of time: of those that overlap, the longest."""
     kept: list[tuple[float, float, int]] = []
-    for index in sorted(range(len(spans)), key=lambda index: (spans[index][0] - spans[index][1], index)):
-        start, end = spans[index]
-        place = bisect(kept, (start, end, index))
-        if (place == 0 or kept[place - 1][1] <= start) and (place == len(kept) or end <= kept[place][0]):
-            kept.insert(place, (start, end, index))
+    longest_first = sorted((start - end, index) for index, (start, end) in enumerate(spans))
+    for _, index in longest_first:
+        placed = (*spans[index], index)
+        position = bisect(kept, placed)
+        if _is_free(kept, position, placed):
+            kept.insert(position, placed)
     return tuple(index for _, _, index in kept)
+
+
+def _is_free(kept: Sequence[tuple[float, float, int]], position: int, wanted: tuple[float, float, int]) -> bool:
+    """Return whether a span overlaps neither the one before its position nor the one after it."""
+    start, end, _ = wanted
+    after_previous = position == 0 or kept[position - 1][1] <= start
+    before_next = position == len(kept) or end <= kept[position][0]
+    return after_previous and before_next
 
 
 def span(timeline: Timeline, process: Process) -> tuple[float, float]:

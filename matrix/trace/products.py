@@ -26,10 +26,10 @@ def graph(step: StepFacts, *, shells: bool = True) -> dict[str, set[str]]:
     it can name more than is made from each. Without `shells` there is only what programs say themselves.
     """
     found: dict[str, set[str]] = defaultdict(set)
-    for process in step.processes:
-        if shells or process.program not in file_access.SHELLS:
-            for part, outputs in _edges(process):
-                found[part].update(outputs)
+    excluded = () if shells else file_access.SHELLS
+    processes = (process for process in step.processes if process.program not in excluded)
+    for part, outputs in itertools.chain.from_iterable(map(_edges, processes)):
+        found[part].update(outputs)
     return dict(found)
 
 

@@ -36,6 +36,7 @@ _ATTACHED_OUTPUT = ("flex", "lex", "bison", "yacc", "sort", "as", "rustc")
 _NO_OUTPUT_OPTION = ("grep", "egrep", "fgrep", "find", "ls", "ps", "python3-config", "pkg-config")
 """Programs whose `-o` is another option, which takes no file."""
 
+_SYMBOLIC = re.compile(r"-[a-z]*s|--symbolic$")
 _COPY_OPTIONS = ("-m", "-o", "-g", "-S", "-t", "--target-directory", "--mode", "--owner", "--group", "--suffix")
 _OBJCOPY_OPTIONS = (
     "-I", "-O", "-B", "-F", "-j", "-R", "-K", "-N", "-L", "-G", "-W", "--rename-section", "--add-section",
@@ -69,12 +70,16 @@ def _no_files(_arguments: tuple[str, ...]) -> list[Flow]:
 def _archive(arguments: tuple[str, ...]) -> list[Flow]:
     """`ar rcs lib.a a.o`: the operation is the first word, with or without a hyphen; `t`, `p` and `x` only read."""
     operation, *names = arguments or ("t",)
-    archives = [name for name in names if name.endswith(".a")] or names[:1]
-    members = [name for name in names if name not in archives]
+    archives = tuple(filter(_is_archive, names)) or tuple(names[:1])
     only_reads = not set("tpx").isdisjoint(operation)
     if only_reads:
-        return [Flow(tuple(archives))]
-    return [Flow(tuple(members), tuple(archives))]
+        return [Flow(archives)]
+    members = tuple(name for name in names if name not in archives)
+    return [Flow(members, archives)]
+
+
+def _is_archive(name: str) -> bool:
+    return name.endswith(".a")
 
 
 def _copy(arguments: tuple[str, ...]) -> list[Flow]:
@@ -85,10 +90,15 @@ def _copy(arguments: tuple[str, ...]) -> list[Flow]:
     folder = _option_value(arguments, ("-t", "--target-directory"))
     if folder:
         return [_into_folder(name, folder) for name in names]
-    *sources, target = names or [""]
-    if len(sources) > 1 or target.endswith("/"):
-        return [_into_folder(name, target) for name in sources]
-    return [_copy_of(name, target) for name in sources]
+    return _to_the_last(names) if names else []
+
+
+def _to_the_last(names: list[str]) -> list[Flow]:
+    """Return the flows to the last of the names, which is a folder where there are several others."""
+    *sources, target = names
+    is_folder = len(sources) > 1 or target.endswith("/")
+    into = _into_folder if is_folder else _copy_of
+    return [into(name, target) for name in sources]
 
 
 def _copy_of(name: str, target: str) -> Flow:
@@ -100,9 +110,8 @@ def _copy_of(name: str, target: str) -> Flow:
 
 def _link(arguments: tuple[str, ...]) -> list[Flow]:
     """`ln`: a relative target of `ln -s` is relative to the link's folder."""
-    symbolic = any(re.match(r"-[a-z]*s", word) for word in arguments) or "--symbolic" in arguments
     flows = _copy(arguments)
-    if not symbolic:
+    if not any(map(_SYMBOLIC.match, arguments)):
         return flows
     return [Flow((posixpath.join(_folder(flow), flow.reads[0]),), flow.writes) for flow in flows]
 

@@ -59,11 +59,15 @@ class Targets:
 
     def _combined_object(self, make: Process, told: MakeArguments) -> str:
         """Return the object that tools/build made: of several with its name the last that was written by then."""
-        name = posixpath.normpath(f"{told.variables.get('dir', '.')}/{told.variables['obj']}{_COMBINED}")
+        folder, stem = told.variables.get("dir", "."), told.variables["obj"]
+        name = posixpath.normpath(f"{folder}/{stem}{_COMBINED}")
         same_name = self._combined_objects.get(posixpath.basename(name), ())
         found = [path for path in same_name if path.endswith(f"/{name}")]
         written = [path for path in found if self._is_written_by(path, make)]
-        return max(written or found, key=lambda path: self.files[path].mtime_ns, default=name)
+        return max(written or found, key=self._mtime, default=name)
+
+    def _mtime(self, path: str) -> int:
+        return self.files[path].mtime_ns
 
     @cached_property
     def _combined_objects(self) -> Mapping[str, list[str]]:

@@ -65,8 +65,8 @@ class Timeline:
         below = list(self.tree.below(process))
         if any(map(is_make, below)):
             return MAKE
-        kinds = {done[0] for done in map(work, below) if done}
-        return next((kind for kind in KINDS if kind in kinds), OTHER)
+        kinds = {done[0] for done in filter(None, map(work, below))}
+        return min(kinds, key=KINDS.index, default=OTHER)
 
     @cached_property
     def _by_process(self) -> Mapping[int, Job]:

@@ -103,10 +103,16 @@ def _generator(process: Process) -> str:
     """Return the script or grammar that a generator works from, or nothing for any other program."""
     words = process.argv[1:]
     if process.program == "bpftool":
-        return " ".join(["bpftool", *(word for word in words[:3] if not word.startswith("-"))])
+        return " ".join(["bpftool", *_without_options(words[:3])])
     is_shell = process.program in file_access.SHELLS
     script = _shell_script(words) if is_shell else _first_script(process.program, words)
-    return _shown(posixpath.normpath(posixpath.join(process.cwd or "/", script))) if script else ""
+    if not script:
+        return ""
+    return _shown(posixpath.normpath(posixpath.join(process.cwd or "/", script)))
+
+
+def _without_options(words: Iterable[str]) -> list[str]:
+    return [word for word in words if not word.startswith("-")]
 
 
 def _first_script(program: str, words: tuple[str, ...]) -> str:
