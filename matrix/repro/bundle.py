@@ -28,6 +28,8 @@ from matrix.untrusted import short
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from matrix.model.cell import Cell
+
 T = TypeVar("T", bound=Frozen)
 
 MANIFEST, RESULT, RECIPE, PATCH = "bundle.json", "result.json", "recipe.json", "patches/0001.patch"
@@ -193,10 +195,14 @@ def _checked(found: dict[str, bytes]) -> Bundle:
     if _parsed(Image, found[RECIPE], RECIPE) != cell.image:
         raise refused(f"its {RECIPE} is not the one that its {RESULT} has")
     patch = found.get(PATCH)
-    if (patch is None) != (cell.tree.delta is None):
-        raise refused(f"its tree has {'a patch' if cell.tree.delta else 'no patch'}, and the bundle disagrees")
+    _check_patch(patch, cell)
     logs = {name.removeprefix("logs/"): content for name, content in found.items() if LOG.fullmatch(name)}
     return Bundle(result, logs, patch)
+
+
+def _check_patch(patch: bytes | None, cell: Cell) -> None:
+    if (patch is None) != (cell.tree.delta is None):
+        raise refused(f"its tree has {'a patch' if cell.tree.delta else 'no patch'}, and the bundle disagrees")
 
 
 def parse_result(content: bytes) -> CellResult:
@@ -214,7 +220,7 @@ def parse_result(content: bytes) -> CellResult:
 
 
 def _parsed(model: type[T], content: bytes, name: str) -> T:
-    if sum(content.count(mark) for mark in (b"{", b"[", b",")) > VALUES:
+    if _count_values(content) > VALUES:
         raise refused(f"{name} has more than {VALUES} values")
     try:
         return model.model_validate_json(content)
@@ -222,6 +228,11 @@ def _parsed(model: type[T], content: bytes, name: str) -> T:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise refused(f"{name} is not what this version writes: {short(where)}: {short(first['msg'])}") from error
+
+
+def _count_values(content: bytes) -> int:
+    """Return at least how many values a JSON text has, without parsing it."""
+    return sum(content.count(mark) for mark in (b"{", b"[", b","))
 
 
 def _digest(content: bytes) -> str:

@@ -14,9 +14,14 @@ from matrix.repro import bundle, fetch
 from matrix.runs import store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matrix.model.cell_id import CellId
     from matrix.model.result import CellResult
     from matrix.runs.store import Run
+
+NEWEST = 5
+"""How many runs are looked through for a cell that was meant."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,15 @@ def of_cell(glob: str, run_name: str) -> Original:
         found = _with_result(run, glob)
         if found:
             return _of_run(run, picked(run, found))
-    known = sorted({cell_id for run in runs[:5] for cell_id in run.settings().cells})
     where = f"run {run_name}" if run_name else "any run of this machine"
     raise UsageError(
-        f"{glob!r} is no result in {where}{did_you_mean(glob, known)}",
+        f"{glob!r} is no result in {where}{did_you_mean(glob, _cells_of(runs[:NEWEST]))}",
         "Name a result's file, a cell that was run here (`perf-matrix report` shows them), or --from BUNDLE.",
     )
+
+
+def _cells_of(runs: Iterable[Run]) -> set[CellId]:
+    return {cell_id for run in runs for cell_id in run.settings().cells}
 
 
 def _with_result(run: Run, glob: str) -> list[CellId]:

@@ -109,9 +109,13 @@ def _source(source: str) -> str:
     scheme, _, rest = source.partition(":")
     if scheme == "deb" or _PUBLIC.fullmatch(source):
         return source
+    return f"git:private{_at_revision(rest)}" if scheme == "git" else f"{scheme}:private"
+
+
+def _at_revision(rest: str) -> str:
+    """Return `@REV` of a git source's `PATH@REV`, or nothing where that may be a part of a path."""
     _, at, revision = rest.rpartition("@")
-    names_revision = scheme == "git" and at and _REVISION.fullmatch(revision)
-    return f"{scheme}:private@{revision}" if names_revision else f"{scheme}:private"
+    return f"@{revision}" if at and _REVISION.fullmatch(revision) else ""
 
 
 def _tree(cell: Cell) -> Any:

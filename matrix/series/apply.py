@@ -124,12 +124,15 @@ def tree_of_base(word: str, repository: Path | None, config: Config) -> Tree:
         UsageError: the word is neither a tree nor a revision.
 
     """
-    is_tree = word in config.trees or word.partition(":")[0] in selection.SCHEMES
-    if is_tree and not _is_revision(word, repository):
+    if _is_tree(word, config) and not _is_revision(word, repository):
         return selection.tree(config, word)
     where = repository or Path()
     git.commit(where, word)
     return selection.tree(config, f"git:{where.resolve()}@{word}")
+
+
+def _is_tree(word: str, config: Config) -> bool:
+    return word in config.trees or word.partition(":")[0] in selection.SCHEMES
 
 
 def _is_revision(word: str, repository: Path | None) -> bool:
@@ -169,10 +172,12 @@ def _hint(chosen: Sequence[Patch], others: Sequence[PatchBase]) -> str:
     taking = [other.word for other in others if other.applies(chosen)]
     if taking:
         return f"All of it applies to {taking[0]}: --base {taking[0]}"
-    hint = "Name the base that it was made for with --base, which may be given several times."
-    if not others:
-        return hint
-    return f"{hint} None of {', '.join(other.word for other in others)} takes it, either."
+    return f"Name the base that it was made for with --base, which may be given several times.{_tried(others)}"
+
+
+def _tried(others: Sequence[PatchBase]) -> str:
+    names = ", ".join(other.word for other in others)
+    return f" None of {names} takes it, either." if others else ""
 
 
 def in_order(on: PatchBase, chosen: Sequence[Patch], made: Sequence[str]) -> tuple[AppliedPatch, ...]:

@@ -188,9 +188,12 @@ def status(check: str, base: CellResult | None, head: CellResult | None, place: 
         return BisectStatus.STOP
     if compared.broken_by(check):
         return BisectStatus.BAD
-    verdicts = {one.check: one.verdict for one in head.checks}
-    examined = verdicts.get(check, Verdict.SKIP) != Verdict.SKIP
-    return BisectStatus.GOOD if examined else BisectStatus.SKIP
+    return BisectStatus.GOOD if _was_examined(check, head) else BisectStatus.SKIP
+
+
+def _was_examined(check: str, result: CellResult) -> bool:
+    verdicts = {one.check: one.verdict for one in result.checks}
+    return verdicts.get(check, Verdict.SKIP) != Verdict.SKIP
 
 
 def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:

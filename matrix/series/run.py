@@ -167,9 +167,9 @@ def cells_to_run(request: SeriesRequest, found: Sequence[PatchTree], config: Con
     built = _built_trees(found, exhaustive=request.exhaustive)
     ids = _on_base_and(built, at_each)
     if not request.alone:
-        ids |= _on_base_and(built if request.exhaustive else built[-1:], at_end)
-    trees = [config.trees[name] for name in (BASE, *built)]
-    return tuple(cell for cell in selection.every(config, trees) if cell.id in ids)
+        end = built if request.exhaustive else built[-1:]
+        ids |= _on_base_and(end, at_end)
+    return selection.on_trees(config, sorted(ids), (BASE, *built))
 
 
 def _places_of_end(asked: Selection, config: Config) -> list[Place]:
