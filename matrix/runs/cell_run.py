@@ -1,4 +1,4 @@
-"""One cell from beginning to end: prepare, run, judge, keep. What goes wrong on our side is an ERROR result."""
+"""One cell from its definition to its stored result; a failure of the infrastructure is an ERROR result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model.result import CellResult, Predecessor, Verdict
-from matrix.runs import execution, judgement, kept_builds
+from matrix.runs import execution, judgement
+from matrix.runs.execution import Execution
 from matrix.scenario import perf, plan
 from matrix.trees import volumes
 from matrix.verdicts import kept_build
@@ -27,20 +28,24 @@ if TYPE_CHECKING:
     from matrix.model.known_failure import KnownFailure
     from matrix.model.result import ImageIdentity
     from matrix.model.tree import Tree
+    from matrix.runs.execution import KeptBuild
     from matrix.runs.judgement import BaseCells
+    from matrix.runs.kept_builds import KeptBuilds
     from matrix.runs.store import Run
     from matrix.scenario.observations import StepFacts
     from matrix.scenario.transcript import Transcript
     from matrix.trees.volumes import PreparedTree
 
+BTF_BYTES = 64 << 20
+
 
 @dataclass(frozen=True)
 class Context:
-    """What every cell of a run shares: where results go, what runs them, within which bounds.
+    """The circumstances in which a cell is run: the run directory, the engine, the bounds, and other cells' results.
 
-    `checks` are those whose steps are run, none meaning all. The cell goes on with what was built of the tree `below`,
-    if there is one, and what it builds itself is `kept` for others; `ground` is where. `base` are the cells, which come
-    first, that those on other trees are compared with, and `base_word` is the word that asked for their tree.
+    `checks` limits the steps to those that these checks need; without any, every step is run. The build continues from
+    the kept build of the tree `predecessor`, if there is one; where `keeps_build`, the finished build is kept itself.
+    `base` are the cells on the base tree, which come first, and `base_word` is the word for that tree that `--base` takes.
     """
 
     run: Run
@@ -49,22 +54,63 @@ class Context:
     limits: Limits
     known: tuple[KnownFailure, ...]
     say: Callable[[str], None]
-    ground: kept_builds.KeptBuilds
+    kept_builds: KeptBuilds
     base: BaseCells
     base_word: str = ""
     checks: tuple[str, ...] = ()
-    below: Tree | None = None
-    kept: bool = False
+    predecessor: Tree | None = None
+    keeps_build: bool = False
+
+    def chapter(self, cell: Cell, title: str) -> None:
+        """Begin a chapter of a cell's run, which is the progress that is shown until the next one begins."""
+        self.run.progress(cell.id, title)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A cell whose image and tree are in the engine."""
+
+    cell: Cell
+    image: ImageIdentity
+    tree: PreparedTree
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A cell's transcript, the digest of the kernel's type information, and what its build continued from.
+
+    `from_scratch` is the reason why the build did not continue from the kept build that it was to continue from.
+    """
+
+    transcript: Transcript
+    btf_sha256: str
+    continued: Predecessor | None = None
+    from_scratch: str = ""
 
 
 class _MissedError(Exception):
-    """A build that went on with another did not do all that it should: it says nothing of one from scratch."""
+    """A build that continued from a kept build did less than it should, so it shows nothing of one from scratch."""
 
 
 def run(cell: Cell, context: Context) -> CellResult:
-    """Run one cell and return its result, which is stored before this returns, and its transcript with it."""
+    """Run one cell and return its result; the result and the transcript are stored before this returns."""
     began = time.time()
-    result = CellResult(
+    result = _begun(cell, context, began)
+    context.run.save(result)
+    try:
+        result = _ended(result, cell, context)
+    except (MatrixError, OSError) as error:
+        context.kept_builds.close()  # the kept build may be what failed
+        result = result.model_copy(update={"verdict": Verdict.ERROR, "reason": str(error)})
+    result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
+    context.run.save(result)
+    context.chapter(cell, "")
+    return result
+
+
+def _begun(cell: Cell, context: Context, began: float) -> CellResult:
+    """Return the result of a cell that has only begun: an ERROR, which it stays if this process is killed."""
+    return CellResult(
         id=cell.id,
         run=context.run.name,
         tool_version=__version__,
@@ -79,103 +125,92 @@ def run(cell: Cell, context: Context) -> CellResult:
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
         reproduce=_reproduce(cell, context),
     )
-    context.run.save(result)
-    try:
-        result = _run(result, cell, context)
-    except (MatrixError, OSError) as error:
-        context.ground.close()  # it may be what failed
-        result = result.model_copy(update={"verdict": Verdict.ERROR, "reason": str(error)})
-    result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
-    context.run.save(result)
-    context.run.progress(cell.id, "")
-    return result
 
 
-def _run(result: CellResult, cell: Cell, context: Context) -> CellResult:
-    engine = context.engine
-    context.run.progress(cell.id, "prepare")
-    image = images.prepare(cell.image, engine, context.say)
-    tree = volumes.prepare(cell.tree, engine, context.say, context.run.pins)
-    result = result.model_copy(update={"image": image, "tree": tree.identity, "host": engine.describe()})
+def _ended(result: CellResult, cell: Cell, context: Context) -> CellResult:
+    context.chapter(cell, "prepare the image")
+    image = images.prepare(cell.image, context.engine, context.say)
+
+    context.chapter(cell, "prepare the tree")
+    tree = volumes.prepare(cell.tree, context.engine, context.say, context.run.pins)
+    result = result.model_copy(update={"image": image, "tree": tree.identity, "host": context.engine.describe()})
     context.run.save(result)
     if cell.build.start_method and not tree.facts.generator_has_pool:
         reason = "this tree's event generator has no process pool, so no start method can be forced"
         return result.model_copy(update={"verdict": Verdict.SKIP, "reason": reason})
+    _refuse_missing_touch_files(cell, tree)
+
+    recorded = _recorded(_Prepared(cell, image, tree), context)
+
+    context.chapter(cell, "judge")
+    facts = {
+        "host": {**result.host, "btf_sha256": recorded.btf_sha256},
+        "gone_on": recorded.continued,
+        "from_scratch": recorded.from_scratch,
+    }
+    base = context.base.observations(cell)
+    return judgement.judged(result.model_copy(update=facts), recorded.transcript, context.known, base)
+
+
+def _refuse_missing_touch_files(cell: Cell, tree: PreparedTree) -> None:
     for path in (cell.tree.touch_source, cell.tree.touch_header):
         if path not in tree.facts.index:
             raise UsageError(
                 f"tree {cell.tree.name} has no {path} to touch", "Name others in a tree file: touch_source, …"
             )
-    gone_on, why = None, ""
+
+
+def _recorded(prepared: _Prepared, context: Context) -> _Recorded:
+    """Run the steps, continued from the predecessor's kept build; where that did not do, once more from scratch.
+
+    A planted fault is never built from scratch instead: its build is to miss something.
+    """
+    if context.predecessor is None:
+        return _from_scratch(prepared, context)
     try:
-        cell_run, gone_on = _going_on(cell, context, image, tree)
-        transcript, btf = _executed(cell_run, context)
+        return _continued(prepared, context, context.predecessor)
     except (_MissedError, InfrastructureError) as error:
-        if context.below is None or cell.tree.edits:
+        if prepared.cell.tree.edits:
             raise
-        gone_on, why = None, str(error)
-        context.run.progress(cell.id, f"from scratch, as {why}")
-        transcript, btf = _executed(_cell_run(cell, context, image, tree), context)
-    host = {**result.host, "btf_sha256": hashlib.sha256(btf).hexdigest() if btf else "none"}
-    base = context.base.observations(cell)
-    facts = {"host": host, "gone_on": gone_on, "from_scratch": why}
-    return judgement.judged(result.model_copy(update=facts), transcript, context.known, base)
+        reason = str(error)
+    context.chapter(prepared.cell, f"from scratch, as {reason}")
+    return replace(_from_scratch(prepared, context), from_scratch=reason)
 
 
-def _going_on(
-    cell: Cell, context: Context, image: ImageIdentity, tree: PreparedTree
-) -> tuple[execution.Execution, Predecessor | None]:
-    """Return a cell to be run that goes on with what was built of the tree below, if there is one.
+def _from_scratch(prepared: _Prepared, context: Context) -> _Recorded:
+    return _steps_done(_execution(prepared, context), context)
 
-    What a patch of C sources alone goes on with differs from it in idle files besides: those are not touched.
+
+def _continued(prepared: _Prepared, context: Context, predecessor: Tree) -> _Recorded:
+    """Run the steps, the build continued from the kept build of the tree `predecessor`.
+
+    A patch that may continue changes C sources alone, but idle files can differ from the predecessor's besides: those
+    are not touched.
     """
-    if context.below is None:
-        return _cell_run(cell, context, image, tree), None
-    below = volumes.prepare(context.below, context.engine, context.say, context.run.pins)
-    context.run.progress(cell.id, "build what to go on with")
-    built = context.ground.of(cell.model_copy(update={"tree": context.below}), image, below)
-    differing = kept_build.differing(below.facts.index, tree.facts.index)
-    touched = differing if cell.tree.edits else tuple(filter(perf.is_source, differing))
-    gone_on = Predecessor(tree=context.below.name, touched=touched)
-    return _cell_run(cell, context, image, tree, replace(built, touched=touched)), gone_on
+    cell = prepared.cell
+    tree = volumes.prepare(predecessor, context.engine, context.say, context.run.pins)
+
+    context.chapter(cell, f"kept build of {predecessor.name}")
+    kept = context.kept_builds.of(cell.model_copy(update={"tree": predecessor}), prepared.image, tree)
+    changed = kept_build.differing(tree.facts.index, prepared.tree.facts.index)
+    touched = changed if cell.tree.edits else tuple(path for path in changed if perf.is_source(path))
+    recorded = _steps_done(_execution(prepared, context, replace(kept, touched=touched)), context)
+    return replace(recorded, continued=Predecessor(tree=predecessor.name, touched=touched))
 
 
-def _cell_run(
-    cell: Cell, context: Context, image: ImageIdentity, tree: PreparedTree, built: execution.KeptBuild | None = None
-) -> execution.Execution:
+def _execution(prepared: _Prepared, context: Context, kept: KeptBuild | None = None) -> Execution:
     only = checks.steps(context.checks) | {"build"} if context.checks else None
-    scenario = plan.scenario(cell, context.jobs, context.limits, only, built.touched if built else ())
+    touched = kept.touched if kept else ()
+    scenario = plan.scenario(prepared.cell, context.jobs, context.limits, only, touched)
     agent = agent_volume.provide(context.engine)
-    return execution.Execution(context.engine, context.run, scenario, image, tree, agent, built)
+    return Execution(context.engine, context.run, scenario, prepared.image, prepared.tree, agent, kept)
 
 
-def _after_build(cell_run: execution.Execution, facts: StepFacts, context: Context) -> None:
-    """Keep what was built for those that are to go on with it; see that what went on did all that it should.
-
-    Raises:
-        _MissedError: it did not. What was planted need not: it is planted to be missed.
-
-    """
-    cell, built = cell_run.scenario.cell, cell_run.built
-    if built is None:
-        if context.kept:
-            context.ground.keep(cell_run)
-    elif not cell.tree.edits:
-        sources = [perf.in_cell(path) for path in built.touched]
-        missed = kept_build.missed(built.record.facts(), facts, sources, plan.output_folder(cell))
-        if missed:
-            raise _MissedError(missed)
-
-
-def _executed(cell_run: execution.Execution, context: Context) -> tuple[Transcript, bytes | None]:
-    """Run a cell's steps; return their transcript, kept by then, and the kernel's type information."""
+def _steps_done(cell_run: Execution, context: Context) -> _Recorded:
+    """Run a cell's steps; their transcript is stored however they end."""
     cell = cell_run.scenario.cell
     with execution.closing(cell_run):
-        btf = cell_run.container("first").read(BTF, 64 << 20)
-        if not btf and cell.build.expect.bpf_skeletons:
-            raise InfrastructureError(
-                f"this kernel has no {BTF}", "BPF skeletons are made from it: select other builds."
-            )
+        btf = _kernel_types(cell_run)
         try:
             for facts in execution.execute(cell_run):
                 if facts.step.name == "build" and not facts.failure:
@@ -183,14 +218,46 @@ def _executed(cell_run: execution.Execution, context: Context) -> tuple[Transcri
         finally:
             transcript = cell_run.transcript()
             context.run.save_transcript(cell.id, transcript)
-    return transcript, btf
+    return _Recorded(transcript, hashlib.sha256(btf).hexdigest() if btf else "none")
+
+
+def _kernel_types(cell_run: Execution) -> bytes | None:
+    """Return the kernel's type information, which BPF skeletons are made from.
+
+    Raises:
+        InfrastructureError: the kernel has none, and the build makes skeletons.
+
+    """
+    btf = cell_run.container("first").read(BTF, BTF_BYTES)
+    if not btf and cell_run.scenario.cell.build.expect.bpf_skeletons:
+        raise InfrastructureError(f"this kernel has no {BTF}", "BPF skeletons are made from it: select other builds.")
+    return btf
+
+
+def _after_build(cell_run: Execution, build: StepFacts, context: Context) -> None:
+    """Keep a build from scratch that others wait for; check that one that continued did all that it should.
+
+    Raises:
+        _MissedError: it did not. The build of a planted fault is not checked: it is to miss something.
+
+    """
+    cell, kept = cell_run.scenario.cell, cell_run.built
+    if kept is None:
+        if context.keeps_build:
+            context.kept_builds.keep(cell_run)
+        return
+    if cell.tree.edits:
+        return
+    sources = [perf.in_cell(path) for path in kept.touched]
+    missed = kept_build.missed_work(kept.record.facts(), build, sources, plan.output_folder(cell))
+    if missed:
+        raise _MissedError(missed)
 
 
 def _reproduce(cell: Cell, context: Context) -> str:
-    """Return what does a cell again: a patch's tree is known by no name but this run's, so a bundle takes it along."""
+    """Return the command that reproduces a cell: of a patch's cell a bundle, as no name but this run's has its tree."""
     if cell.tree.delta:
         bundle = shlex.join(["perf-matrix", "bundle", context.run.name, cell.id, "-o", "failure.tar.gz"])
         return f"{bundle}; perf-matrix repro --from failure.tar.gz"
-    base = context.base_word if cell.tree.name != context.base.tree else ""
-    configs = context.run.settings().configs
-    return selection.reproduce(cell, configs, context.jobs, context.limits, base)
+    base = "" if cell.tree.name == context.base.tree else context.base_word
+    return selection.reproduce(cell, context.run.settings().configs, context.jobs, context.limits, base)

@@ -1,4 +1,4 @@
-"""Runs one cell: the scenario's steps in its containers, into a transcript. The effects are here and in engines/."""
+"""Runs the scenario of one cell, step by step in its containers, and records the transcript."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ TAIL_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class KeptBuild:
-    """A cell that was built and whose container is still there: others begin as copies of its `state`.
+    """A finished build and its container, of whose `state` other builds begin as copies.
 
-    `touched` are the files that whoever goes on with it has otherwise.
+    `touched` are the files in which the tree of the build that continues differs.
     """
 
     state: tuple[str, str]
@@ -47,10 +47,10 @@ class KeptBuild:
 
 @dataclass
 class Execution:
-    """A cell that is being run: its containers by place, its transcript so far.
+    """A cell that is being run: its containers by place, and the parts of its transcript that there are.
 
-    Where it is `built` it does not begin with the bare tree but as a copy of a cell that was built already. `cpus` are
-    the processors that it is pinned to, as `0-3`.
+    Where it has a `built`, a kept build, it begins as a copy of that and not with the bare tree. `cpus` are the
+    processors that it is pinned to, as `0-3`.
     """
 
     engine: Engine
@@ -74,7 +74,7 @@ class Execution:
         self.databases: tuple[Database, ...] = ()
 
     def transcript(self) -> Transcript:
-        """Return all that is known so far."""
+        """Return the transcript of the steps that were run so far."""
         return Transcript(
             scenario=self.scenario,
             ignore=self.tree.facts.ignore,
@@ -111,7 +111,7 @@ class Execution:
         return self.engine.cell(spec)
 
     def _begun_with(self, place: str) -> tuple[str, ...]:
-        """Return the state that a place begins as a copy of; with nothing touched the second build is a whole one."""
+        """Return the state that a place is a copy of; where no file is touched the second build is from scratch."""
         return self.built.state if self.built and (place == "first" or self.built.touched) else ()
 
     def close(self) -> None:
@@ -147,10 +147,10 @@ class Execution:
         return facts
 
     def _check_touched(self, touched: Sequence[str], facts: StepFacts) -> None:
-        """See that what was touched is what the tree has: a copy of what was built could have hidden it.
+        """Check that the touched files have the tree's content: a kept build's copy could have hidden it.
 
         Raises:
-            InfrastructureError: it is something else.
+            InfrastructureError: a file has another content.
 
         """
         for path in touched:

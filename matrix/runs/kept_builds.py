@@ -1,4 +1,4 @@
-"""Keeps the container of a built cell, so that others can go on with copies of what it built."""
+"""Keeps the container of a finished build, so that other builds can continue from copies of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matrix.engine import agent_volume
 from matrix.errors import InfrastructureError
 from matrix.runs import execution
 from matrix.runs.execution import Execution, KeptBuild
+from matrix.runs.store import Run
 from matrix.scenario import plan
 
 if TYPE_CHECKING:
@@ -17,69 +18,72 @@ if TYPE_CHECKING:
 
     from matrix.engine.api import Engine
     from matrix.model.cell import Cell, Limits
+    from matrix.model.cell_id import CellId
     from matrix.model.result import ImageIdentity
-    from matrix.runs.store import Run
     from matrix.trees.volumes import PreparedTree
 
-SUFFIX = "+built"
-"""What is built only to be gone on with has a folder of its own in the run, named after the tree with this."""
+FOLDER = "kept-builds"
+"""The folder of a run that has the logs of builds which are made only for others to continue from."""
 
 
 @dataclass(frozen=True)
 class _Kept:
-    cell: str
-    built: KeptBuild
+    cell_id: CellId
+    build: KeptBuild
     remove: Callable[[], None]
 
 
 class KeptBuilds:
-    """The one built cell that is kept at a time: cells that go on with the same one come one after the other."""
+    """The kept build of a process, one at a time: cells that continue from the same one come one after the other."""
 
     def __init__(self, engine: Engine, run: Run, jobs: int, limits: Limits) -> None:
         self.engine = engine
-        self.run = run
+        self.own_run = Run(run.folder / FOLDER)
         self.jobs = jobs
         self.limits = limits
         self.kept: _Kept | None = None
-        self.failed: dict[str, str] = {}
+        self.failures: dict[CellId, str] = {}
 
-    def keep(self, cell_run: Execution) -> None:
-        """Keep what a cell has built, as it is now; its own containers go on."""
+    def keep(self, finished: Execution) -> None:
+        """Keep a copy of a cell's build as it is now; the cell's own containers are used further."""
         self.close()
-        with contextlib.suppress(InfrastructureError):  # what could not be kept is built again by whoever wants it
-            copy = cell_run.copy()
-            self.kept = _Kept(cell_run.scenario.cell.id, KeptBuild(copy.state, cell_run.records[0]), copy.remove)
+        with contextlib.suppress(InfrastructureError):  # without it the build is made again
+            copy = finished.copy()
+            build = KeptBuild(copy.state, finished.records[0])
+            self.kept = _Kept(finished.scenario.cell.id, build, copy.remove)
 
     def of(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> KeptBuild:
-        """Return what `cell` built, built now unless it is the one that is kept.
+        """Return the kept build of a cell, which is built now unless it is kept already.
 
         Raises:
-            InfrastructureError: it could not be built, so nothing can go on with it.
+            InfrastructureError: the build failed, now or before.
 
         """
-        if self.kept and self.kept.cell == cell.id:
-            return self.kept.built
-        if cell.id in self.failed:
-            raise InfrastructureError(self.failed[cell.id])
+        if self.kept and self.kept.cell_id == cell.id:
+            return self.kept.build
+        if cell.id in self.failures:
+            raise InfrastructureError(self.failures[cell.id])
         self.close()
-        apart = cell.tree.model_copy(update={"name": f"{cell.tree.name}{SUFFIX}"})
-        to_build = cell.model_copy(update={"tree": apart})
-        scenario = plan.scenario(to_build, self.jobs, self.limits, only=("build",))
-        cell_run = Execution(self.engine, self.run, scenario, image, tree, agent_volume.provide(self.engine))
+        self.kept = self._built(cell, image, tree)
+        return self.kept.build
+
+    def _built(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> _Kept:
+        scenario = plan.scenario(cell, self.jobs, self.limits, only=("build",))
+        agent = agent_volume.provide(self.engine)
+        cell_run = Execution(self.engine, self.own_run, scenario, image, tree, agent)
         with contextlib.ExitStack() as undo:
             undo.callback(cell_run.close)
             [facts] = execution.execute(cell_run)
             if facts.failure:
-                self.failed[cell.id] = f"{cell.id}, to plant on, could not be built: {facts.failure}"
-                raise InfrastructureError(self.failed[cell.id], f"Its log is {cell_run.log('build')}.")
-            built = KeptBuild(cell_run.container("first").state, cell_run.records[0])
+                self.failures[cell.id] = f"the kept build of {cell.id} failed: {facts.failure}"
+                raise InfrastructureError(self.failures[cell.id], f"Its log is {cell_run.log('build')}.")
+            build = KeptBuild(cell_run.container("first").state, cell_run.records[0])
             undo.pop_all()
-        self.kept = _Kept(cell.id, built, cell_run.close)
-        return built
+        return _Kept(cell.id, build, cell_run.close)
 
     def close(self) -> None:
-        """Remove the container of what is kept."""
+        """Remove the container of the kept build."""
         if self.kept:
             kept, self.kept = self.kept, None
-            with contextlib.suppress(InfrastructureError):  # what could not be removed is swept at the run's end
+            with contextlib.suppress(InfrastructureError):  # what is left is swept at the run's end
                 kept.remove()

@@ -108,10 +108,10 @@ class PytestRun:
             limits=self.limits,
             known=self.config.known,
             say=say,
-            ground=self._kept_builds,
+            kept_builds=self._kept_builds,
             checks=self._checks(cell),
-            below=self._tree_below(cell, here, results),
-            kept=schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys()),
+            predecessor=self._predecessor(cell, here, results),
+            keeps_build=schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys()),
             base=self._base_cells,
             base_word=self._base_word,
         )
@@ -132,8 +132,8 @@ class PytestRun:
             case _:
                 return ()
 
-    def _tree_below(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> Tree | None:
-        """Return the tree whose kept build a cell goes on with: that which faults are planted in, or a patch's."""
+    def _predecessor(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> Tree | None:
+        """Return the tree whose kept build a cell continues from: that which faults are planted in, or a patch's."""
         if isinstance(self.settings.kind, MutantsRun):
             return _tree_to_plant_in(cell)
         found = schedule.predecessor(cell.id, self._patches, results)

@@ -56,22 +56,22 @@ def is_lacking(result: CellResult | None) -> bool:
 
 
 def predecessor(cell_id: CellId, patches: Sequence[PatchTree], results: Mapping[CellId, CellResult]) -> CellId | None:
-    """Return the cell whose kept build a patch's cell goes on with: the best that was built from scratch and may be.
+    """Return the cell whose kept build a patch's cell continues from: the best one that was built from scratch.
 
     `results` are those of the same place, as far as there are any.
     """
-    for tree in kept_build.grounds(patches, cell_id.tree):
+    for tree in kept_build.predecessors(patches, cell_id.tree):
         candidate = cell_id.place.on(tree)
-        if _may_be_gone_on_with(results.get(candidate)):
+        if _may_be_kept(results.get(candidate)):
             return candidate
     return None
 
 
-def _may_be_gone_on_with(result: CellResult | None) -> bool:
-    return result is not None and result.gone_on is None and kept_build.is_ground(result)
+def _may_be_kept(result: CellResult | None) -> bool:
+    return result is not None and result.gone_on is None and kept_build.may_be_kept_for_others(result)
 
 
 def is_awaited(cell_id: CellId, patches: Sequence[PatchTree], without_result: Collection[CellId]) -> bool:
-    """Return whether a cell that has no result yet may go on with the build of this one."""
+    """Return whether a cell without a result may continue from the kept build of this one."""
     waiting = [other.tree for other in without_result if other.place == cell_id.place and other != cell_id]
-    return any(cell_id.tree in kept_build.grounds(patches, tree) for tree in waiting)
+    return any(cell_id.tree in kept_build.predecessors(patches, tree) for tree in waiting)

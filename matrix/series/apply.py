@@ -62,7 +62,7 @@ class PatchBase:
     def may_continue_build(self, before: str, after: str) -> bool:
         """Return whether a build of one commit can be continued to one of another: only C sources differ."""
         changed = self.scratch.changed(before, after)
-        return kept_build.may_go_on(changed) and all(self._reads_the_same(path, before, after) for path in changed)
+        return kept_build.may_continue(changed) and all(self._reads_the_same(path, before, after) for path in changed)
 
     def _reads_the_same(self, path: str, before: str, after: str) -> bool:
         return kept_build.reads_the_same(self.scratch.read(before, path), self.scratch.read(after, path))
@@ -225,7 +225,7 @@ def by_themselves(on: PatchBase, chosen: Sequence[Patch], found: Sequence[Applie
 def with_kept_builds(on: PatchBase, found: Sequence[AppliedPatch]) -> tuple[AppliedPatch, ...]:
     """Return the patches with the tree whose build each can go on with, where only C sources differ."""
     continued = {one.tree.number for one in found if on.may_continue_build(one.before, one.after)}
-    trees = kept_build.going_on([one.tree for one in found], continued)
+    trees = kept_build.with_predecessors([one.tree for one in found], continued)
     return tuple(replace(one, tree=tree) for one, tree in zip(found, trees, strict=True))
 
 

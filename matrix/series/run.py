@@ -225,7 +225,7 @@ def _search(run: Run, number: int, access: EngineAccess) -> None:
 def _complete_cells(run: Run, number: int, access: EngineAccess) -> None:
     """Run the cells that the run lacks; build those from scratch that came out unlike the build that they continued."""
     completion.complete(run, number, access)
-    while doubtful := kept_build.doubtful({result.id: result for result in run.results()}):
+    while doubtful := kept_build.to_do_from_scratch({result.id: result for result in run.results()}):
         access.say(f"once more, from scratch: {', '.join(doubtful)}")
         _require_from_scratch(run, doubtful)
         completion.complete(run, number, access)

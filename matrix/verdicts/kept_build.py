@@ -1,7 +1,4 @@
-"""Builds that go on with one of another tree: which may, and whether what came of one is what one from scratch gives.
-
-Pure.
-"""
+"""Decides which builds may continue from a kept build, and whether such a build did all that one from scratch does."""
 
 from __future__ import annotations
 
@@ -17,24 +14,22 @@ from matrix.trace.work import work
 from matrix.verdicts.series import BASE, PatchTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from matrix.model.cell_id import CellId
     from matrix.model.result import CellResult
     from matrix.scenario.observations import Process, StepFacts
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
 
 _TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?(?:\*/|\Z)', re.S)
 _DIRECTIVE = re.compile(r"^[ \t]*(?:#|%:).*$", re.M)
 _READS = re.compile(r"\.inc(?:bin|lude)\b|__has_include|_Pragma")
 
 
-def may_go_on(changed: Mapping[str, str]) -> bool:
-    """Return whether a change is of C sources alone, none new and none removed; `changed` maps paths to git's letter.
+def may_continue(changed: Mapping[str, str]) -> bool:
+    """Return whether the build of a change may continue from a kept build: it is of C sources alone, all there before.
 
-    Whoever includes a header is declared too, but not for the Python extension, skeletons and dlfilters; a makefile or
-    a script can change anything.
+    `changed` maps paths to git's letters. Headers are left out, as the files that include them are not declared for the
+    Python extension, skeletons and dlfilters; a makefile or a script can change anything.
     """
     return bool(changed) and all(letter == "M" and perf.is_source(path) for path, letter in changed.items())
 
@@ -42,8 +37,8 @@ def may_go_on(changed: Mapping[str, str]) -> bool:
 def reads_the_same(before: str, after: str) -> bool:
     """Return whether a C source includes what it included before, so that it needs nothing else made first.
 
-    A file that is generated lies there already where a build goes on: that its rule is not waited for would not show.
-    Compared are the preprocessor's directives, comments and continued lines resolved as it does (C11, 5.1.1.2).
+    A generated file is in the kept build already, so a rule that does not wait for it would not show. The comparison is
+    of the preprocessor's directives, with comments and continued lines resolved as it does (C11, 5.1.1.2).
     """
     return not _READS.search(before + after) and _directives(before) == _directives(after)
 
@@ -55,54 +50,80 @@ def _directives(source: str) -> list[str]:
 
 
 def differing(below: Mapping[str, object], index: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the paths of a tree that are not the same in the one below it, sorted; both map paths to their entries."""
+    """Return the paths of a tree that differ from the tree `below`, sorted; both map paths to their entries."""
     return tuple(sorted(path for path, entry in index.items() if below.get(path) != entry))
 
 
-def is_ground(result: CellResult | None) -> bool:
-    """Return whether another build may go on with a cell's: make was seen to rebuild what a touched file is part of.
+def may_be_kept_for_others(result: CellResult | None) -> bool:
+    """Return whether other builds may continue from a cell's: its make rebuilt all that a touched file is part of.
 
-    What is known to stay stale is no bar: `missed` looks for it in each build that goes on.
+    A known failure of the check `touch` is no bar, as `missed_work` looks at each build that continues.
     """
     checks = result.checks if result else ()
     return any(check.check == "touch" and check.verdict in (Verdict.PASS, Verdict.XFAIL) for check in checks)
 
 
-def alike(result: CellResult, below: CellResult) -> bool:
-    """Return whether two cells come to the same in every check, finding by finding."""
-    return _said(result) == _said(below)
+def are_judged_alike(result: CellResult, below: CellResult) -> bool:
+    """Return whether two cells have the same verdicts and findings in every check."""
+    return _judgement(result) == _judgement(below)
 
 
-def _said(result: CellResult) -> dict[str, tuple[Verdict, frozenset[str]]]:
+def _judgement(result: CellResult) -> dict[str, tuple[Verdict, frozenset[str]]]:
     return {check.check: (check.verdict, frozenset(one.key for one in check.findings)) for check in result.checks}
 
 
-def missed(below: StepFacts, build: StepFacts, sources: Iterable[str], output: str) -> str:
-    """Return what a build that went on with `below` did not do, though its sources are others; nothing if it did all.
+def missed_work(below: StepFacts, build: StepFacts, sources: Sequence[str], output: str) -> str:
+    """Return the work that a build left undone which continued from the kept build `below`; nothing if it did all.
 
-    Each of `sources` (paths inside the cell) must have been compiled as often as in `below`, and all that was made of
-    it there, by command lines and command files, made again, perf in the folder `output` too. What `below` neither
-    compiled nor read otherwise, as a feature is off, no build of this configuration does.
+    Each of `sources`, the changed files (paths inside the cell), must have been compiled as often as in `below`, and
+    all that `below` made of it, by command lines and command files, made again, perf in the folder `output` too. A
+    source that `below` neither compiled nor read, as a feature is off, is part of no build of this configuration.
     """
-    edges = graph(below, shells=False)
-    before = _compiled(below.processes)
-    again = _compiled(build.processes) - before
-    made = False
-    for source in sources:
-        if again[source] < before[source]:
-            return f"{source} was not compiled"
-        objects = dependents(build, source, output)
-        products = (reachable(edges, {source, *objects}) - {source}) & below.files.keys()
-        old = [path for path in sorted(products) if _same(below, build, path)]
-        if old:
-            return f"{old[0]} was not made anew of {source}"
-        if not (before[source] or objects):
-            readers = [text(process) for process in below.processes if names(process, source)]
-            if readers:
-                return f"{source} is read by {readers[0]}"
-        made = made or bool(before[source] or objects)
+    work_below = _Work(below, build, output)
+    missed = next(filter(None, (work_below.missed_of(source) for source in sources)), "")
+    if missed:
+        return missed
     program = f"{output}/{perf.PROGRAM}"
-    return f"{program} was not linked" if made and _same(below, build, program) else ""
+    is_used = any(work_below.uses(source) for source in sources)
+    return f"{program} was not linked" if is_used and _same(below, build, program) else ""
+
+
+class _Work:
+    """The work of the kept build `below`, and how much of it the build that continued from it did again."""
+
+    def __init__(self, below: StepFacts, build: StepFacts, output: str) -> None:
+        self.below = below
+        self.build = build
+        self.output = output
+        self.edges = graph(below, shells=False)
+        self.before = _compiled(below.processes)
+        self.again = _compiled(build.processes) - self.before
+
+    def uses(self, source: str) -> bool:
+        """Return whether a build of this configuration compiles a source, or includes it into an object."""
+        return bool(self.before[source] or self._objects(source))
+
+    def missed_of(self, source: str) -> str:
+        """Return the work on one source that was not done again."""
+        if self.again[source] < self.before[source]:
+            return f"{source} was not compiled"
+        old = self._old_product(source)
+        if old:
+            return f"{old} was not made anew of {source}"
+        return "" if self.uses(source) else self._reader(source)
+
+    def _objects(self, source: str) -> set[str]:
+        return set(dependents(self.build, source, self.output))
+
+    def _old_product(self, source: str) -> str:
+        made_of_it = reachable(self.edges, {source, *self._objects(source)}) - {source}
+        products = sorted(made_of_it & self.below.files.keys())
+        return next((path for path in products if _same(self.below, self.build, path)), "")
+
+    def _reader(self, source: str) -> str:
+        """Return the command that read a source without compiling it: its product cannot be told."""
+        reader = next((text(process) for process in self.below.processes if names(process, source)), "")
+        return f"{source} is read by {reader}" if reader else ""
 
 
 def _compiled(processes: Iterable[Process]) -> Counter[str]:
@@ -115,45 +136,52 @@ def _same(below: StepFacts, build: StepFacts, path: str) -> bool:
     return after is None or (before is not None and before.mtime_ns == after.mtime_ns)
 
 
-def going_on(steps: Sequence[PatchTree], alike: Container[int]) -> tuple[PatchTree, ...]:
-    """Return the steps of a series with the tree that each goes on with, so that less is built anew.
+def with_predecessors(patches: Sequence[PatchTree], continuable: Container[int]) -> tuple[PatchTree, ...]:
+    """Return a series' patches, each with the tree whose kept build its own build may continue from, if any.
 
-    `alike` are the numbers of the patches after which a build can go on with one before them, or with the base's if
-    they are alone. It is that of the last patch of another kind. The end of a series is built from scratch.
+    `continuable` are the numbers of the patches that change C sources alone. The build of such a one continues from
+    that of the last patch before it of another kind, or from the base's where patches stand alone. The last patch that
+    is not idle is built from scratch.
     """
     found: list[PatchTree] = []
-    ground = BASE
-    busy = [step.number for step in steps if not step.idle]
-    for step in steps:
-        goes_on = step.number in alike and not step.idle and (step.alone or step.number != busy[-1])
-        found.append(step.model_copy(update={"may_go_on_with": ground if goes_on else ""}))
-        if not (goes_on or step.idle or step.alone):
-            ground = step.tree
+    kept = BASE
+    busy = [patch.number for patch in patches if not patch.idle]
+    for patch in patches:
+        is_last = bool(busy) and patch.number == busy[-1] and not patch.alone
+        continues = patch.number in continuable and not patch.idle and not is_last
+        found.append(patch.model_copy(update={"may_go_on_with": kept if continues else ""}))
+        is_from_scratch = not (continues or patch.idle or patch.alone)
+        kept = patch.tree if is_from_scratch else kept
     return tuple(found)
 
 
-def grounds(steps: Sequence[PatchTree], tree: str) -> tuple[str, ...]:
-    """Return the trees whose builds that of a tree may go on with, the best first.
+def predecessors(patches: Sequence[PatchTree], tree: str) -> tuple[str, ...]:
+    """Return the trees whose kept builds the build of `tree` may continue from, the best first.
 
-    It is the last patch before it that can be told from the one it may go on with by C sources alone: what was built
-    from scratch after all, as a build that went on had missed something, is less to make anew.
+    The best is the last patch before it that differs from its predecessor by C sources alone: where such a patch was
+    built from scratch after all, the least is left to make anew.
     """
-    at = next((number for number, step in enumerate(steps) if step.tree == tree), None)
-    if at is None or not (ground := steps[at].may_go_on_with):
+    position = next((number for number, patch in enumerate(patches) if patch.tree == tree), None)
+    kept = patches[position].may_go_on_with if position is not None else ""
+    if position is None or not kept:
         return ()
-    between = [] if steps[at].alone else [step.tree for step in steps[:at] if step.may_go_on_with == ground]
-    return (*reversed(between), ground)
+    if patches[position].alone:
+        return (kept,)
+    between = [patch.tree for patch in patches[:position] if patch.may_go_on_with == kept]
+    return (*reversed(between), kept)
 
 
-def doubtful(results: Mapping[CellId, CellResult]) -> tuple[CellId, ...]:
-    """Return each cell whose build went on with one that came to something else: to be done from scratch.
+def to_do_from_scratch(results: Mapping[CellId, CellResult]) -> tuple[CellId, ...]:
+    """Return each cell whose build continued from a kept build that is judged otherwise: it is to be built anew.
 
-    What changes a C source alone is not expected to break, or mend, anything that these checks see; where it does, or
-    where a copy hides what is only seen of a build from scratch, that is to be seen of one.
+    A change of C sources alone is not expected to break, or to mend, anything that the checks see. Where it does, or
+    where the copy of a kept build hides a fault, a build from scratch has to show it.
     """
-    found = []
-    for cell_id, result in results.items():
-        below = results.get(cell_id.place.on(result.gone_on.tree)) if result.gone_on else None
-        if below is not None and result.verdict != Verdict.ERROR and not alike(result, below):
-            found.append(cell_id)
-    return tuple(found)
+    return tuple(cell_id for cell_id, result in results.items() if _is_doubtful(result, results))
+
+
+def _is_doubtful(result: CellResult, results: Mapping[CellId, CellResult]) -> bool:
+    if result.gone_on is None or result.verdict == Verdict.ERROR:
+        return False
+    below = results.get(result.id.place.on(result.gone_on.tree))
+    return below is not None and not are_judged_alike(result, below)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     ids=str,
 )
 def test_a_build_may_go_on_where_sources_alone_changed(changed: dict[str, str], *, may: bool) -> None:
-    assert kept_build.may_go_on(changed) is may
+    assert kept_build.may_continue(changed) is may
 
 
 def test_what_differs_is_what_the_tree_below_does_not_have_alike() -> None:
@@ -56,9 +56,9 @@ def test_a_build_goes_on_only_with_one_whose_touch_passed(
         CheckResult(check="build", verdict=Verdict.PASS),
         CheckResult(check="touch", verdict=verdict, findings=findings),
     )
-    assert kept_build.is_ground(result(checks=(build, touch))) is ground
-    assert not kept_build.is_ground(result(checks=(build,)))
-    assert not kept_build.is_ground(None)
+    assert kept_build.may_be_kept_for_others(result(checks=(build, touch))) is ground
+    assert not kept_build.may_be_kept_for_others(result(checks=(build,)))
+    assert not kept_build.may_be_kept_for_others(None)
 
 
 def compiles(number: int, source: str, at: float) -> list[Record]:
@@ -126,26 +126,28 @@ BELOW = step("build", *BELOW_RAN, *(file(f"{PERF}/{path}") for path in MADE)).fa
 def test_what_goes_on_must_make_anew_all_that_was_made_of_what_changed(
     sources: list[str], after: StepFacts, missed: str
 ) -> None:
-    assert kept_build.missed(BELOW, after, sources, PERF) == missed
+    assert kept_build.missed_work(BELOW, after, sources, PERF) == missed
 
 
 def test_a_source_that_is_included_by_another_must_have_it_compiled() -> None:
     included = f"{PERF}/util/included.c"
     whole = built("util/evsel.c", made=OF_EVSEL, named="util/included.c")
-    assert kept_build.missed(BELOW, whole, [included], PERF) == ""
+    assert kept_build.missed_work(BELOW, whole, [included], PERF) == ""
     stale = built("util/evsel.c", made=("perf", "libutil.a"), named="util/included.c")
-    assert kept_build.missed(BELOW, stale, [included], PERF) == f"{PERF}/util/evsel.o was not made anew of {included}"
+    assert (
+        kept_build.missed_work(BELOW, stale, [included], PERF) == f"{PERF}/util/evsel.o was not made anew of {included}"
+    )
 
 
 def test_what_this_configuration_does_not_compile_is_not_missed_unless_something_reads_it() -> None:
     nothing = built(made=())
-    assert kept_build.missed(BELOW, nothing, [f"{PERF}/builtin-trace.c"], PERF) == ""
+    assert kept_build.missed_work(BELOW, nothing, [f"{PERF}/builtin-trace.c"], PERF) == ""
     read = f"{PERF}/tests/script.c"
-    assert kept_build.missed(BELOW, nothing, [read], PERF) == f"{read} is read by sed -e x tests/script.c"
+    assert kept_build.missed_work(BELOW, nothing, [read], PERF) == f"{read} is read by sed -e x tests/script.c"
 
 
 def test_no_clock_tells_what_was_compiled_again() -> None:
-    assert kept_build.missed(BELOW, built(made=OF_EVSEL), [EVSEL], PERF) == f"{EVSEL} was not compiled"
+    assert kept_build.missed_work(BELOW, built(made=OF_EVSEL), [EVSEL], PERF) == f"{EVSEL} was not compiled"
 
 
 CODE = '#include <a.h>\n#define A 1 /* one */\nint a; // #include "not.h"\nconst char *s = "/*";\n#if A\n#endif\n'
@@ -177,6 +179,6 @@ def test_a_source_reads_the_same_where_its_directives_are_the_same(old: str, new
 
 def test_cells_are_alike_where_every_check_has_the_same_findings() -> None:
     one = result(checks=(CheckResult(check="clean", verdict=Verdict.XFAIL, findings=found("left")),))
-    assert kept_build.alike(one, one.model_copy(update={"id": "x", "wall_s": 2.0}))
-    assert not kept_build.alike(one, result(checks=(CheckResult(check="clean", verdict=Verdict.PASS),)))
-    assert not kept_build.alike(one, result())
+    assert kept_build.are_judged_alike(one, one.model_copy(update={"id": "x", "wall_s": 2.0}))
+    assert not kept_build.are_judged_alike(one, result(checks=(CheckResult(check="clean", verdict=Verdict.PASS),)))
+    assert not kept_build.are_judged_alike(one, result())

@@ -78,29 +78,32 @@ def test_what_a_patch_needs_is_what_it_does_not_apply_without() -> None:
 
 def test_a_build_goes_on_with_that_of_the_last_patch_of_another_kind() -> None:
     steps = [step(number, idle=number == 3) for number in range(1, 9)]
-    found = kept_build.going_on(steps, {1, 3, 4, 6, 7, 8})
+    found = kept_build.with_predecessors(steps, {1, 3, 4, 6, 7, 8})
     assert [one.may_go_on_with for one in found] == ["base", "", "", "p02", "", "p05", "p05", ""]
 
 
 def test_the_end_of_a_series_is_built_from_scratch_even_where_idle_patches_follow() -> None:
     steps = [step(1), step(2), step(3, idle=True)]
-    assert [one.may_go_on_with for one in kept_build.going_on(steps, {1, 2})] == ["base", "", ""]
+    assert [one.may_go_on_with for one in kept_build.with_predecessors(steps, {1, 2})] == ["base", "", ""]
 
 
 def test_patches_that_are_alone_go_on_with_the_base() -> None:
     steps = [step(number, alone=True) for number in (1, 2, 3)]
-    assert [one.may_go_on_with for one in kept_build.going_on(steps, {1, 3})] == ["base", "", "base"]
+    assert [one.may_go_on_with for one in kept_build.with_predecessors(steps, {1, 3})] == ["base", "", "base"]
 
 
 def test_a_build_goes_on_with_the_latest_that_differs_by_sources_alone() -> None:
-    steps = kept_build.going_on([step(number) for number in range(1, 7)], {1, 2, 4, 5, 6})
-    assert kept_build.grounds(steps, "p02") == ("p01", "base")
-    assert kept_build.grounds(steps, "p05") == ("p04", "p03")
+    steps = kept_build.with_predecessors([step(number) for number in range(1, 7)], {1, 2, 4, 5, 6})
+    assert kept_build.predecessors(steps, "p02") == ("p01", "base")
+    assert kept_build.predecessors(steps, "p05") == ("p04", "p03")
     assert (
-        kept_build.grounds(steps, "p03") == kept_build.grounds(steps, "p06") == kept_build.grounds(steps, "base") == ()
+        kept_build.predecessors(steps, "p03")
+        == kept_build.predecessors(steps, "p06")
+        == kept_build.predecessors(steps, "base")
+        == ()
     )
-    alone = kept_build.going_on([step(number, alone=True) for number in (1, 2)], {1, 2})
-    assert kept_build.grounds(alone, "p02") == ("base",)
+    alone = kept_build.with_predecessors([step(number, alone=True) for number in (1, 2)], {1, 2})
+    assert kept_build.predecessors(alone, "p02") == ("base",)
 
 
 def known(tree: str, *, gone: bool = False, after: str = "") -> CellResult:
@@ -114,7 +117,7 @@ def known(tree: str, *, gone: bool = False, after: str = "") -> CellResult:
 
 
 def doubtful(*results: CellResult) -> tuple[CellId, ...]:
-    return kept_build.doubtful({one.id: one for one in results})
+    return kept_build.to_do_from_scratch({one.id: one for one in results})
 
 
 @pytest.mark.parametrize("below", ["base", "p01"])
