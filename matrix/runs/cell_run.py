@@ -45,7 +45,7 @@ class Context:
 
     `checks` limits the steps to those that these checks need; without any, every step is run. The build continues from
     the kept build of the tree `predecessor`, if there is one; where `keeps_build`, the finished build is kept itself.
-    `base` are the cells on the base tree, which come first, and `base_word` is the word for that tree that `--base` takes.
+    `base` are the cells on the base tree, which come first, and `base_word` names their tree for `--base`.
     """
 
     run: Run
@@ -216,9 +216,8 @@ def _steps_done(cell_run: Execution, context: Context) -> _Recorded:
                 if facts.step.name == "build" and not facts.failure:
                     _after_build(cell_run, facts, context)
         finally:
-            transcript = cell_run.transcript()
-            context.run.save_transcript(cell.id, transcript)
-    return _Recorded(transcript, hashlib.sha256(btf).hexdigest() if btf else "none")
+            context.run.save_transcript(cell.id, cell_run.transcript)
+    return _Recorded(cell_run.transcript, hashlib.sha256(btf).hexdigest() if btf else "none")
 
 
 def _kernel_types(cell_run: Execution) -> bytes | None:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from matrix.model.cell import Cell, Limits
+    from matrix.scenario.plan import Step
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """How a run did it: make's jobs, the limits, and the folder that notes which content its trees had."""
+    """A run's circumstances: make's jobs, the limits, and the folder that notes the content of the run's trees."""
 
     jobs: int = 2
     limits: Limits | None = None
@@ -55,19 +56,26 @@ def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circu
 
 
 def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
-    scenario, run = cell_run.scenario, cell_run.run
+    scenario = cell_run.scenario
     cell = scenario.cell
-    wanted = [step for step in scenario.steps if step.name == after]
-    place = wanted[0].place if wanted else "first"
+    last = next((step for step in scenario.steps if step.name == after), None)
     with execution.closing(cell_run):
-        with locks.busy() if after else contextlib.nullcontext():
-            for step in scenario.steps if after else ():
-                if step.place == place or step.name == "build":
-                    with console.status(f"{step.name}: {step.summary}"):
-                        facts = cell_run.take(step)
-                    console.print(f"{step.name}: {facts.failure or 'done'}")
-                if step.name == after:
-                    break
-        console.print(f"{cell.id}, the tree at /src, as uid 1000 without network; its logs are in {run.cell(cell.id)}")
-        environment = wanted[0].environment if wanted else scenario.steps[0].environment
+        if last:
+            with locks.busy():
+                _run_up_to(last, cell_run, console)
+        logs = cell_run.run.cell(cell.id)
+        console.print(f"{cell.id}, the tree at /src, as uid 1000 without network; its logs are in {logs}")
+        place = last.place if last else "first"
+        environment = (last or scenario.steps[0]).environment
         return cell_run.container(place).interactive(environment, perf.FOLDER)
+
+
+def _run_up_to(last: Step, cell_run: execution.Execution, console: Console) -> None:
+    """Run the build and the steps in the container of the step `last`, up to that one."""
+    for step in cell_run.scenario.steps:
+        if step.place == last.place or step.name == "build":
+            with console.status(f"{step.name}: {step.summary}"):
+                facts = cell_run.take(step)
+            console.print(f"{step.name}: {facts.failure or 'done'}")
+        if step == last:
+            return

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matrix.engine.api import Container, Engine
     from matrix.model.result import ImageIdentity
     from matrix.runs.store import Run
-    from matrix.scenario.make_database import Database
     from matrix.scenario.observations import StepFacts
     from matrix.scenario.plan import Command, Scenario, Step
     from matrix.trees.volumes import PreparedTree
@@ -63,30 +62,18 @@ class Execution:
     cpus: str = ""
     containers: dict[str, Container] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
-    records: list[StepRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.children = children(self.tree.facts.index)
-        self.lower: dict[str, tuple[int, str]] = {}
-        self.elf: dict[str, elf.ElfFacts] = {}
-        self.compact: tuple[str, ...] = ()
-        self.differences: tuple[str, ...] = ()
-        self.databases: tuple[Database, ...] = ()
-
-    def transcript(self) -> Transcript:
-        """Return the transcript of the steps that were run so far."""
-        return Transcript(
+        self.transcript = Transcript(
             scenario=self.scenario,
             ignore=self.tree.facts.ignore,
             generator_has_pool=self.tree.facts.generator_has_pool,
             tree_version=self.tree.identity.version,
-            steps=self.records,
-            lower=self.lower,
-            elf=self.elf,
-            compact_tables=self.compact,
-            differences=self.differences,
-            databases=self.databases,
         )
+
+    def _record(self, **facts: Any) -> None:
+        self.transcript = self.transcript.model_copy(update=facts)
 
     def container(self, place: str) -> Container:
         """Return the container of a place, started now if it was not yet."""
@@ -139,7 +126,7 @@ class Execution:
         record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)
         if record.facts().failure:
             record = record.model_copy(update={"evidence": trouble(_tail(path))})
-        self.records.append(record)
+        self._record(steps=[*self.transcript.steps, record])
         facts = self.facts[step.name] = record.facts()
         self._note_lower(facts)
         if self.built and step.touch and step.name == "build":
@@ -163,12 +150,13 @@ class Execution:
         with log.open(encoding="utf-8", errors="replace") as file:
             head = file.readline()
             try:
-                self.databases = make_database.parse(file)
+                databases = make_database.parse(file)
             except ValueError as error:
                 return str(error)
-        if not self.databases:
+        self._record(databases=databases)
+        if not databases:
             return ""
-        log.write_text(f"{head}{len(self.databases)} data bases: their rules are in the transcript\n", encoding="utf-8")
+        log.write_text(f"{head}{len(databases)} data bases: their rules are in the transcript\n", encoding="utf-8")
         return ""
 
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
@@ -194,35 +182,38 @@ class Execution:
         return plan.replays(step, seen) if seen else []
 
     def _note_lower(self, facts: StepFacts) -> None:
-        for path in facts.files:
-            relative = path.removeprefix("/src/")
-            if relative in self.tree.facts.index:
-                self.lower[path] = self.tree.facts.index[relative]
-            elif relative in self.children:
-                self.lower[path] = (0o755, "")
+        """Record the tree's entries below the paths that a step wrote to."""
+        entries = {path: entry for path in facts.files if (entry := self._tree_entry(path)) is not None}
+        self._record(lower={**self.transcript.lower, **entries})
+
+    def _tree_entry(self, path: str) -> tuple[int, str] | None:
+        """Return mode and digest of a path (inside the cell) in the tree; nothing where the tree has none."""
+        relative = path.removeprefix("/src/")
+        if relative in self.tree.facts.index:
+            return self.tree.facts.index[relative]
+        return (0o755, "") if relative in self.children else None
 
     def inspect(self) -> None:
-        """Read the built program and the event tables' objects, and keep their ELF facts."""
-        container = self.container("first")
+        """Record the ELF facts of the built program and of the event tables' objects, and the tables' names."""
         output = plan.output_folder(self.scenario.cell)
-        for name in perf.ELF_FILES:
-            path = f"{output}/{name}"
-            if path in self.facts["build"].files:
-                content = container.read(path, MAX_READ_BYTES) or b""
-                self.elf[path] = elf.facts(path, content)
-        source = container.read(f"{output}/{perf.TABLES_SOURCE}", MAX_READ_BYTES) or b""
-        self.compact = perf.compact_tables(source)
+        paths = [f"{output}/{name}" for name in perf.ELF_FILES]
+        built = [path for path in paths if path in self.facts["build"].files]
+        tables = perf.compact_tables(self._read(f"{output}/{perf.TABLES_SOURCE}"))
+        self._record(elf={path: elf.facts(path, self._read(path)) for path in built}, compact_tables=tables)
+
+    def _read(self, path: str) -> bytes:
+        return self.container("first").read(path, MAX_READ_BYTES) or b""
 
     def explain(self) -> None:
         """Where the second build differs, keep what diffoscope says of the first file that does."""
-        path = reproducible.first_difference(self.transcript().observations(self.facts))
+        path = reproducible.first_difference(self.transcript.observations(self.facts))
         if path is None:
             return
         contents = {place: self.container(place).read(path, MAX_READ_BYTES) for place in ("first", "second")}
         target = self.run.cell(self.scenario.cell.id) / "logs" / "diffoscope.txt"
         text = diffoscope.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
         target.write_text(text, encoding="utf-8", errors="replace")
-        self.differences = tuple(text.splitlines()[:40])
+        self._record(differences=tuple(text.splitlines()[:40]))
 
 
 def spec(
@@ -268,21 +259,24 @@ def _write(file: IO[bytes], block: bytes) -> None:
     file.flush()
 
 
-def execute(cell: Execution, until: str = "") -> Iterator[StepFacts]:
-    """Run the scenario's steps in order, yielding each one's facts as it ends; stop after the step `until`."""
+def execute(cell: Execution) -> Iterator[StepFacts]:
+    """Run the scenario's steps in order, as far as no failure stands in their way, and yield each one's facts."""
     for step in cell.scenario.steps:
         if not obstacle(step, cell.facts.values()):
             cell.run.progress(cell.scenario.cell.id, step.name)
             facts = cell.take(step)
-            if step.name == "self-test" and not until:
-                cell.inspect()
-            if step.name == "build-again" and not facts.failure and not until:
-                if not cell.built:
-                    cell.explain()
-                cell.containers.pop(step.place).remove()
+            _look_into_containers(cell, facts)
             yield facts
-        if step.name == until:
-            return
+
+
+def _look_into_containers(cell: Execution, facts: StepFacts) -> None:
+    """Record what later steps would change: the program's ELF facts, and why the second build differs."""
+    if facts.step.name == "self-test":
+        cell.inspect()
+    if facts.step.name == "build-again" and not facts.failure:
+        if not cell.built:
+            cell.explain()
+        cell.containers.pop(facts.step.place).remove()
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ class KeptBuilds:
         self.close()
         with contextlib.suppress(InfrastructureError):  # without it the build is made again
             copy = finished.copy()
-            build = KeptBuild(copy.state, finished.records[0])
+            build = KeptBuild(copy.state, finished.transcript.steps[0])
             self.kept = _Kept(finished.scenario.cell.id, build, copy.remove)
 
     def of(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> KeptBuild:
@@ -77,7 +77,7 @@ class KeptBuilds:
             if facts.failure:
                 self.failures[cell.id] = f"the kept build of {cell.id} failed: {facts.failure}"
                 raise InfrastructureError(self.failures[cell.id], f"Its log is {cell_run.log('build')}.")
-            build = KeptBuild(cell_run.container("first").state, cell_run.records[0])
+            build = KeptBuild(cell_run.container("first").state, cell_run.transcript.steps[0])
             undo.pop_all()
         return _Kept(cell.id, build, cell_run.close)
 

@@ -24,20 +24,31 @@ def of_run(run: Run) -> Report:
     results = list(run.results())
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
     report = report.model_copy(update={"unfinished": _unfinished(run, settings, results)})
+    gate = _gate(run, settings, results)
+    return report if gate is None else report.model_copy(update={"gate": gate, "verdict": gate.verdict})
+
+
+def _gate(run: Run, settings: RunSettings, results: Sequence[CellResult]) -> Gate | None:
+    """Return the comparison of a run's cells with the base's; nothing for a run whose cells are judged alone."""
     if isinstance(settings.kind, SeriesRun):
-        rows = series.patch_results(settings.kind.patches, settings.cells, {result.id: result for result in results})
-        subjects = {step.tree: step.subject for step in settings.kind.patches}
-        held = tuple(one for row in rows for one in row.held)
-        found = Gate(base=settings.base, head=f"{len(rows)} patches", held=held, subjects=subjects)
-    elif isinstance(settings.kind, GateRun):
-        head = settings.kind.head
-        held = regressions.compare_trees(results, settings.cells, settings.base, head)
-        unmeasured = RequirementVerdict(Verdict.ERROR, "it was not measured")
-        required = dict.fromkeys(settings.kind.require, unmeasured) | run.required()
-        found = Gate(base=settings.base, head=head, held=held, required=required)
-    else:
-        return report
-    return report.model_copy(update={"gate": found, "verdict": found.verdict})
+        return _gate_of_series(settings, settings.kind, results)
+    if isinstance(settings.kind, GateRun):
+        return _gate_of_head(run, settings, settings.kind, results)
+    return None
+
+
+def _gate_of_series(settings: RunSettings, kind: SeriesRun, results: Sequence[CellResult]) -> Gate:
+    patches = series.patch_results(kind.patches, settings.cells, {result.id: result for result in results})
+    held = tuple(comparison for patch in patches for comparison in patch.held)
+    subjects = {patch.tree: patch.subject for patch in kind.patches}
+    return Gate(base=settings.base, head=f"{len(patches)} patches", held=held, subjects=subjects)
+
+
+def _gate_of_head(run: Run, settings: RunSettings, kind: GateRun, results: Sequence[CellResult]) -> Gate:
+    held = regressions.compare_trees(results, settings.cells, settings.base, kind.head)
+    unmeasured = RequirementVerdict(Verdict.ERROR, "it was not measured")
+    required = dict.fromkeys(kind.require, unmeasured) | run.required()
+    return Gate(base=settings.base, head=kind.head, held=held, required=required)
 
 
 def _unfinished(run: Run, settings: RunSettings, results: Sequence[CellResult]) -> Unfinished | None:

@@ -79,7 +79,7 @@ def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str]
                 if facts.failure:
                     hint = f"perf-matrix shell {cell.id} --after {planned.name} looks at it."
                     raise UsageError(f"{cell.id}: step {planned.name} failed: {facts.failure}", hint)
-    return _checked(Recorded(cell.id, cell_run.facts[step], cell_run.databases))
+    return _checked(Recorded(cell.id, cell_run.facts[step], cell_run.transcript.databases))
 
 
 def of_run(run: Run, cell_id: str, step: str) -> Recorded:

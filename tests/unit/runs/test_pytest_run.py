@@ -108,8 +108,8 @@ def test_a_cell_with_a_fault_goes_on_with_the_unedited_build_and_runs_the_steps_
     for cell in part.cells:
         part.result(cell)
     context = contexts[f"debian-trixie/gcc/static@7.3+{FAULT}"]
-    assert context.below is not None
-    assert context.below.name == "7.3"
+    assert context.predecessor is not None
+    assert context.predecessor.name == "7.3"
     assert context.checks == ("build",)
     unedited = contexts["debian-trixie/gcc/static@7.3"]
     assert unedited.checks == ("build",)
@@ -118,7 +118,7 @@ def test_a_cell_with_a_fault_goes_on_with_the_unedited_build_and_runs_the_steps_
 def test_a_run_of_claims_runs_the_steps_of_their_checks(config: Config, contexts: dict[str, Context]) -> None:
     part = begun(config, "7.3", "7.2", base="7.3", kind=ClaimsRun(checks=("no-op",)))
     part.result(part.cells[0])
-    assert [(context.checks, context.below, context.kept) for context in contexts.values()] == [
+    assert [(context.checks, context.predecessor, context.keeps_build) for context in contexts.values()] == [
         (("no-op",), None, False)
     ]
 
