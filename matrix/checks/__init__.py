@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from matrix.model.result import Finding
-    from matrix.scenario.observations import Observations, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import StepFacts
 
 
 Figures = dict[str, int | float | str]

@@ -19,7 +19,8 @@ from matrix.trace import cost, jobgraph, simulation, timeline
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import StepFacts
 
 STEP = "database"
 POOL = 64

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matrix.scenario.elf import ElfFacts
-    from matrix.scenario.observations import Observations, Ran, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import Ran, StepFacts
 
 _OPTION = re.compile(r"^\s*([\w.+-]+): \[ (on|OFF)\s*\]", re.M)
 _FEATURE = re.compile(r"^feature-([\w.+-]+)=([01])$", re.M)

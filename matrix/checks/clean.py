@@ -12,7 +12,8 @@ from matrix.scenario.gitignore import covered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import File, Observations
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import File
 
 
 def _left(observations: Observations) -> Iterator[Finding]:

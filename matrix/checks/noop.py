@@ -14,7 +14,8 @@ from matrix.trace.work import work
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations, Process, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import Process, StepFacts
 
 LISTED = 12
 

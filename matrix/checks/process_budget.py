@@ -14,7 +14,8 @@ from matrix.trace.timeline import Origin, of_step
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from matrix.scenario.observations import Observations, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import StepFacts
     from matrix.trace.timeline import Timeline
 
 TOTAL, PARSE, FEATURES = "total", "$(shell)", "feature tests"

@@ -11,7 +11,8 @@ from matrix.scenario import perf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import StepFacts
 
 
 def _written(observations: Observations, step: StepFacts, touched: set[str]) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ from matrix.scenario.plan import GENERATED, START_METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from matrix.scenario.observations import File, Observations, Process, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import File, Process, StepFacts
 
 
 def methods_seen(processes: tuple[Process, ...]) -> set[str]:

@@ -13,7 +13,8 @@ from matrix.trace.products import dependents, graph, reachable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.observations import Observations, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import StepFacts
 
 STEPS = ("touch-source", "touch-header")
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matrix.runs.judgement import BaseCells
     from matrix.runs.kept_builds import KeptBuilds
     from matrix.runs.store import Run
-    from matrix.scenario.observations import StepFacts
+    from matrix.scenario.step_facts import StepFacts
     from matrix.scenario.transcript import Transcript
     from matrix.trees.volumes import PreparedTree
 

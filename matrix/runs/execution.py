@@ -12,7 +12,8 @@ from matrix.engine.api import AGENT, CellSpec
 from matrix.errors import InfrastructureError
 from matrix.runs import diffoscope
 from matrix.scenario import elf, make_database, perf, plan
-from matrix.scenario.observations import children, gone, obstacle
+from matrix.scenario.observations import obstacle
+from matrix.scenario.step_facts import children, gone
 from matrix.scenario.transcript import StepRecord, Transcript, records, stacked, trouble
 from matrix.trace import command_lines
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from matrix.engine.api import Container, Engine
     from matrix.model.result import ImageIdentity
     from matrix.runs.store import Run
-    from matrix.scenario.observations import StepFacts
     from matrix.scenario.plan import Command, Scenario, Step
+    from matrix.scenario.step_facts import StepFacts
     from matrix.trees.volumes import PreparedTree
 
 MAX_READ_BYTES = 512 << 20

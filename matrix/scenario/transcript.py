@@ -13,8 +13,9 @@ from pydantic import Field
 from matrix.model.base import Frozen
 from matrix.scenario.elf import ElfFacts
 from matrix.scenario.make_database import Database
-from matrix.scenario.observations import Observations, StepFacts, step_facts
+from matrix.scenario.observations import Observations
 from matrix.scenario.plan import Scenario, Step
+from matrix.scenario.step_facts import StepFacts, step_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from matrix.engine.api import Container, Engine
     from matrix.model.cell import Cell
     from matrix.model.result import ImageIdentity
-    from matrix.scenario.observations import StepFacts
     from matrix.scenario.plan import Step
+    from matrix.scenario.step_facts import StepFacts
     from matrix.trees.volumes import PreparedTree
     from matrix.verdicts.comparison import Arm
     from matrix.verdicts.requirement import Requirement

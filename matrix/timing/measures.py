@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matrix.model.cell import Cell
-    from matrix.scenario.observations import Process, StepFacts
     from matrix.scenario.plan import Step
+    from matrix.scenario.step_facts import Process, StepFacts
 
 FOLDER = "/tmp/measured"  # noqa: S108 - inside the cell
 TRACED = {"build": "build", "no-op": "rebuild", "one-file": "touch-source"}

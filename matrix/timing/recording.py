@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matrix.runs.engine_access import EngineAccess
     from matrix.runs.store import Run
     from matrix.scenario.make_database import Database
-    from matrix.scenario.observations import StepFacts
     from matrix.scenario.plan import Step
+    from matrix.scenario.step_facts import StepFacts
 
 DATABASE = "database"
 

@@ -9,7 +9,7 @@ from matrix.scenario import perf
 from matrix.trace import file_access
 
 if TYPE_CHECKING:
-    from matrix.scenario.observations import Process, StepFacts
+    from matrix.scenario.step_facts import Process, StepFacts
 
 TEXT_CHARS = 300
 

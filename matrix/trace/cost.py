@@ -13,7 +13,7 @@ from matrix.trace.work import COMPILER, work
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
     from matrix.trace.timeline import Timeline
 
 FORK = "(fork)"

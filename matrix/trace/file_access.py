@@ -18,7 +18,7 @@ from matrix.trace.program_files import Flow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
     from matrix.trace.shell_script import SimpleCommand
 
 SHELLS = ("sh", "bash", "dash")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from matrix.scenario.make_database import Database
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
     from matrix.trace.timeline import Job, Timeline
 
 

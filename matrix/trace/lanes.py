@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix.scenario import perf
-from matrix.scenario.observations import ROOTS
+from matrix.scenario.step_facts import ROOTS
 from matrix.trace.make_arguments import is_make
 from matrix.trace.timeline import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
     from matrix.trace.timeline import Job, Timeline
 
 NAME_CHARS = 80

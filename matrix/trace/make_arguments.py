@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
 
 PROGRAMS = ("make", "gmake")
 _FOLDER = ("-C", "--directory")

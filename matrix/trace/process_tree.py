@@ -13,7 +13,7 @@ from matrix.trace import make_arguments
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from matrix.trace import file_access
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from matrix.scenario.observations import Process, StepFacts
+    from matrix.scenario.step_facts import Process, StepFacts
 
 _PART = re.compile(r"\.(o|a|so[\w.-]*|c|h|bpf\.o|skel\.h)$")
 

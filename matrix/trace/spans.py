@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
     from matrix.trace.process_tree import ProcessTree
 
 

@@ -14,7 +14,7 @@ from matrix.trace import file_access, make_arguments
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matrix.scenario.observations import File, Process
+    from matrix.scenario.step_facts import File, Process
     from matrix.trace.make_arguments import MakeArguments
     from matrix.trace.process_tree import ProcessTree
 

@@ -15,7 +15,7 @@ from matrix.trace.work import KINDS, work
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matrix.scenario.observations import Process, StepFacts
+    from matrix.scenario.step_facts import Process, StepFacts
 
 MAKE, OTHER = "make", "other"
 """The kinds of jobs beside those of work: a nested make, and one that did no work."""

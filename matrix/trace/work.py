@@ -11,7 +11,7 @@ from matrix.trace import file_access
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
 
 COMPILER, LINKER, GENERATOR, INSTALL = "compiler", "linker", "generator", "install"
 KINDS = (COMPILER, LINKER, GENERATOR, INSTALL)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.model.known_failure import KnownFailure
-    from matrix.scenario.observations import Observations, StepFacts
+    from matrix.scenario.observations import Observations
+    from matrix.scenario.step_facts import StepFacts
 
 
 def check_results(observations: Observations, known: Sequence[KnownFailure]) -> tuple[CheckResult, ...]:

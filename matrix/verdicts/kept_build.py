@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matrix.model.cell_id import CellId
     from matrix.model.result import CellResult
-    from matrix.scenario.observations import Process, StepFacts
+    from matrix.scenario.step_facts import Process, StepFacts
 
 _TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?(?:\*/|\Z)', re.S)
 _DIRECTIVE = re.compile(r"^[ \t]*(?:#|%:).*$", re.M)

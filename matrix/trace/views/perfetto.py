@@ -25,7 +25,7 @@ from matrix.untrusted import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from matrix.scenario.observations import Process
+    from matrix.scenario.step_facts import Process
     from matrix.trace.cost import Account
     from matrix.trace.simulation import PathItem
     from matrix.trace.timeline import Timeline

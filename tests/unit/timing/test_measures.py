@@ -13,7 +13,7 @@ from tests.unit.conftest import cell, process, step
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matrix.scenario.observations import StepFacts
+    from matrix.scenario.step_facts import StepFacts
     from tests.unit.conftest import Record
 
 OBJECT = "pmu-events/pmu-events.o"

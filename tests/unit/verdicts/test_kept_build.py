@@ -9,7 +9,7 @@ from matrix.verdicts import kept_build
 from tests.unit.conftest import EPOCH, PERF, Record, file, mention, process, result, step
 
 if TYPE_CHECKING:
-    from matrix.scenario.observations import StepFacts
+    from matrix.scenario.step_facts import StepFacts
 
 
 @pytest.mark.parametrize(

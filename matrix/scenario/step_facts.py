@@ -1,0 +1,266 @@
+"""The facts of one step: the files, processes and commands of the agent's records. Pure; works on saved ones too."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, FiniteFloat, NonNegativeInt, StrictInt, TypeAdapter
+
+from matrix.scenario import perf
+from matrix.scenario.plan import GENERATED, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOTS = {"source": perf.SOURCE, "output": perf.OUTPUT, "generated": GENERATED}
+FREE_FLOOR_BYTES = 4 << 20
+Words = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Record:
+    """Something that the agent writes, which is untrusted: no other keys than these."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class _End(_Record):
+    oom_kills: NonNegativeInt
+    fork_failures: NonNegativeInt
+
+
+@dataclass(frozen=True)
+class File(_Record):
+    """One directory entry; `content` is a sha256 or a link's target."""
+
+    type: str
+    mode: int
+    size: int
+    mtime_ns: int
+    ino: int
+    content: str
+
+    def equals(self, other: File) -> bool:
+        """Return whether another entry is of the same type and has the same content."""
+        return (self.type, self.content) == (other.type, other.content)
+
+
+@dataclass(frozen=True)
+class Process(_Record):
+    """One process, from fork to exit; times in seconds since the epoch, `argvs` and `stdouts` one per exec.
+
+    `stdouts` says what its standard output was at each exec, as /proc names it (`pipe:[4711]`).
+    """
+
+    index: int
+    parent: int | None
+    start: FiniteFloat
+    end: FiniteFloat | None
+    argvs: tuple[Words, ...]
+    cwd: str
+    cpu_ns: int
+    rss_kib: int
+    status: int | None
+    threads: int
+    stdouts: tuple[str, ...] = ()
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The last program's words; none for a fork that stayed what its parent was."""
+        return self.argvs[-1] if self.argvs else ()
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The first program's words: what its parent started, before that became something else."""
+        return self.argvs[0] if self.argvs else ()
+
+    @property
+    def program(self) -> str:
+        """The last program's name without its folder."""
+        return posixpath.basename(self.argv[0]) if self.argv else ""
+
+
+@dataclass(frozen=True)
+class Ran(_Record):
+    """One command of a step as it went; see the agent's `command` record."""
+
+    label: str
+    argv: Words
+    exit_status: StrictInt
+    began: float
+    wall_s: float
+    user_s: float
+    system_s: float
+    rss_bytes: int
+    traced: bool
+    timed_out: bool
+    free_bytes: int | None
+    left_running: tuple[Words, ...]
+    log_dropped_bytes: int
+    output: str | None
+    processes: tuple[Process, ...]
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """One step as it went. `files` maps paths inside the cell; `missing` are the tree's paths that have gone."""
+
+    step: Step
+    log: str
+    error: str = ""
+    evidence: tuple[str, ...] = ()
+    commands: tuple[Ran, ...] = ()
+    files: dict[str, File] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    mentions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    oom_kills: int = 0
+    fork_failures: int = 0
+    ended: bool = False
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """The processes of the step's first traced command."""
+        return next((ran.processes for ran in self.commands if ran.traced), ())
+
+    @property
+    def traced(self) -> bool:
+        """Whether the step's processes are known."""
+        return any(ran.traced for ran in self.commands)
+
+    @property
+    def failure(self) -> str:
+        """Why the step did not do what it was to do, or nothing; the limits come first, as they explain the rest."""
+        return next((sentence for failed, sentence in self._failures() if failed), "")
+
+    def _failures(self) -> tuple[tuple[object, str], ...]:
+        """Return each way in which a step can fail: whether it did, and the sentence that says so."""
+        return (
+            (self.error, self.error),
+            (self._timed_out, f"ended after {self.step.timeout_s} s, the limit on a step"),
+            (self.oom_kills, f"hit the limit on memory ({self.oom_kills} processes killed)"),
+            (self.fork_failures, f"hit the limit on processes ({self.fork_failures} forks refused)"),
+            (self._disk_is_full, "filled the disk space that a cell may use"),
+            (self._failed_command, self._failed_command),
+            (not self.ended, "the step's facts end early"),
+            (self.unreadable, f"left what cannot be read: {'; '.join(self.unreadable[:3])}"),
+        )
+
+    @property
+    def _timed_out(self) -> bool:
+        return any(ran.timed_out for ran in self.commands)
+
+    @property
+    def _disk_is_full(self) -> bool:
+        free = [ran.free_bytes for ran in self.commands if ran.free_bytes is not None]
+        return min(free, default=FREE_FLOOR_BYTES) < FREE_FLOOR_BYTES
+
+    @property
+    def _failed_command(self) -> str:
+        """The first command with an exit status other than 0, unless the step goes on whatever its commands do."""
+        failed = next((ran for ran in self.commands if ran.exit_status), None)
+        if failed is None or self.step.keep_going:
+            return ""
+        return f"exit status {failed.exit_status} of {failed.argv[0]}"
+
+
+def absolute(root: str, path: str) -> str:
+    """Return a scanned path as it is inside the cell."""
+    return posixpath.normpath(posixpath.join(ROOTS[root], path))
+
+
+def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing: Iterable[str]) -> StepFacts:
+    """Return one step's facts from the agent's records, which are untrusted: what is no record of ours is an error.
+
+    Raises:
+        ValueError: a record is not as the agent writes it.
+
+    """
+    processes: list[Process] = []
+    commands: list[Ran] = []
+    files: dict[str, File] = {}
+    mentions: dict[str, tuple[str, ...]] = {}
+    unreadable: list[str] = []
+    end: _End | None = None
+    try:
+        for kind, *rest in records:
+            if kind == "process":
+                processes.append(_process(rest[0], rest[1]))
+            elif kind == "command":
+                commands.append(_RAN.validate_python({**rest[0], "processes": processes}))
+                processes = []
+            elif kind == "file":
+                files[absolute(rest[0], rest[1])] = _FILE.validate_python(rest[2])
+            elif kind == "mention":
+                path = absolute(rest[0], rest[1])
+                mentions[path] = (*mentions.get(path, ()), *_WORDS.validate_python(rest[2]))
+            elif kind == "unreadable":
+                unreadable.append(f"{rest[0]}: {rest[1]}")
+            elif kind == "end":
+                end = _END.validate_python(rest[0])
+    except (TypeError, KeyError, IndexError, AttributeError, ValueError, OverflowError) as problem:
+        raise ValueError(f"a record of step {step.name} is not as the agent writes it: {problem!r}") from problem
+    return StepFacts(
+        step=step,
+        log=log,
+        error=error,
+        commands=tuple(commands),
+        files=files,
+        missing=tuple(missing),
+        unreadable=tuple(unreadable),
+        mentions=mentions,
+        ended=end is not None,
+        oom_kills=end.oom_kills if end else 0,
+        fork_failures=end.fork_failures if end else 0,
+    )
+
+
+def _process(index: Any, facts: Any) -> Process:
+    """Return a process; the agent numbers them as they start, so a parent comes before what it started."""
+    process: Process = _PROCESS.validate_python({"index": index, **facts})
+    if process.parent is not None and not 0 <= process.parent < process.index:
+        raise ValueError("a process started before its parent")
+    return process
+
+
+_FILE = TypeAdapter(File)
+_PROCESS = TypeAdapter(Process)
+_RAN = TypeAdapter(Ran)
+_WORDS = TypeAdapter(tuple[str, ...])
+_END = TypeAdapter(_End)
+
+
+def gone(records: Iterable[Any], children: dict[str, set[str]]) -> list[str]:
+    """Return the tree's paths that a step's listings no longer show; `children` maps the tree's folders to names.
+
+    Only folders that a step wrote to can have lost something, and just those are listed.
+    """
+    missing: list[str] = []
+    for record in records:
+        if record[0] == "listing":
+            missing += _lost(record[1], record[2], children)
+    return missing
+
+
+def _lost(scanned: str, names: Iterable[str], children: dict[str, set[str]]) -> list[str]:
+    """Return the paths that a folder of the tree had and that the names found in it now lack."""
+    folder = "" if scanned == "." else scanned
+    lost = children.get(folder, set()) - set(names)
+    return [posixpath.join(folder, name) for name in sorted(lost)]
+
+
+def children(paths: Iterable[str]) -> dict[str, set[str]]:
+    """Return the names in each folder of a tree, from its paths; the top is the empty string."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        child = path
+        while child:
+            folder, _, name = child.rpartition("/")
+            names = found.setdefault(folder, set())
+            if name in names:
+                break
+            names.add(name)
+            child = folder
+    return found
