@@ -65,7 +65,7 @@ def series(
             where, tuple(base), repo, frozenset(without), independence, exhaustive, cells, each
         )  # fmt: skip
         begun = run.begin(request, load.load(configs), number, jobs, access)
-    run.complete(begun.run, number, access)
+    run.complete(begun, number, access)
     _print(run.result(begun), begun.run, console, json_output=json_output)
 
 

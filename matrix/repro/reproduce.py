@@ -70,9 +70,9 @@ def reproduce(request: ReproRequest, access: EngineAccess) -> ReproResult:
     cell, limits = _cell_to_run(original, request.tree, folders)
     if original.patch is not None:
         cell = cell.model_copy(update={"tree": _patched(cell.tree, original.patch, access)})
-    run = self_contained_run.begin(cell, request.jobs or original.result.jobs, limits, folders)
+    run, config = self_contained_run.begin(cell, request.jobs or original.result.jobs, limits, folders)
     access.say(f"run {run.name}: {cell.id}, as in run {plain(original.result.run, lines=False)}")
-    completion.complete(run, 1, access, attempts=1)
+    completion.complete(run, 1, access, attempts=1, config=config)
     now = run.result(cell.id)
     if now is None:
         raise InfrastructureError(f"{cell.id} has no result", f"Go on: perf-matrix run --resume {run.name}")

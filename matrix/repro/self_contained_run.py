@@ -16,6 +16,7 @@ from matrix.runs import store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matrix.config.load import Config
     from matrix.model.base import Frozen
     from matrix.model.cell import Cell, Limits
     from matrix.runs.store import Run
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 FOLDER = "configs"
 
 
-def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> Run:
-    """Return a new run of a cell, whose image, build and tree are written beside it; `folders` are the user's.
+def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tuple[Run, Config]:
+    """Return a new run of a cell and its configuration, of which the cell's image, build and tree are a folder.
+
+    `folders` are the user's own.
 
     Raises:
         UsageError: what was written is not read as the same cell, which is then not run.
@@ -46,7 +49,7 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> Run:
     except MatrixError:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
-    return run
+    return run, loaded
 
 
 def write(folder: Path, cell: Cell) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import paths
-from matrix.config import load, selection
+from matrix.config import selection
 from matrix.config.selection import Selection
 from matrix.errors import UsageError
 from matrix.runs import completion, interrupts, locks, schedule, store
@@ -22,6 +21,7 @@ from matrix.verdicts.series import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from matrix.config.load import Config
     from matrix.model.cell import Cell
@@ -83,10 +83,11 @@ class AppliedSeries:
 
 @dataclass(frozen=True)
 class BegunSeries:
-    """A series that was begun: its run, and the word that its base was asked for by."""
+    """A series that was begun: its run, the word that its base was asked for by, and its configuration."""
 
     run: Run
     base: str
+    config: Config
 
 
 def begin(request: SeriesRequest, config: Config, number: int, jobs: int, access: EngineAccess) -> BegunSeries:
@@ -106,13 +107,13 @@ def begin(request: SeriesRequest, config: Config, number: int, jobs: int, access
     folders = (*request.selection.folders, str(applied.folder.resolve()))
     kind = SeriesRun(patches=applied.patches)
     run = store.begin(cells, names, folders, schedule.jobs(jobs, at_once), base=BASE, kind=kind)
-    return BegunSeries(run, applied.base.word)
+    return BegunSeries(run, applied.base.word, configured)
 
 
 def resume(run: Run) -> BegunSeries:
     """Return a series whose run was begun before."""
-    config = load.load([Path(folder) for folder in run.settings().configs])
-    return BegunSeries(run, selection.tree(config, BASE).summary)
+    config = run.configuration()
+    return BegunSeries(run, selection.tree(config, BASE).summary, config)
 
 
 def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -> AppliedSeries:
@@ -201,7 +202,7 @@ def _built_trees(found: Sequence[PatchTree], *, exhaustive: bool) -> list[str]:
     return built
 
 
-def complete(run: Run, number: int, access: EngineAccess) -> None:
+def complete(begun: BegunSeries, number: int, access: EngineAccess) -> None:
     """Run the cells that a series lacks, and then those that name the first bad patch in each place.
 
     Raises:
@@ -209,26 +210,28 @@ def complete(run: Run, number: int, access: EngineAccess) -> None:
         InfrastructureError: pytest or the engine could not do their work.
 
     """
+    run = begun.run
     with locks.doing(run):
-        _complete_cells(run, number, access)
+        _complete_cells(begun, number, access)
         if not any(patch.alone for patch in _patches(run)):
-            _search(run, number, access)
+            _search(begun, number, access)
 
 
-def _search(run: Run, number: int, access: EngineAccess) -> None:
-    while wanted := _next_of_search(run):
+def _search(begun: BegunSeries, number: int, access: EngineAccess) -> None:
+    while wanted := _next_of_search(begun.run):
         access.say(f"looking for the first patch: {', '.join(wanted)}")
-        run.extend(wanted)
-        _complete_cells(run, number, access)
+        begun.run.extend(wanted)
+        _complete_cells(begun, number, access)
 
 
-def _complete_cells(run: Run, number: int, access: EngineAccess) -> None:
+def _complete_cells(begun: BegunSeries, number: int, access: EngineAccess) -> None:
     """Run the cells that the run lacks; build those from scratch that came out unlike the build that they continued."""
-    completion.complete(run, number, access)
+    run = begun.run
+    completion.complete(run, number, access, config=begun.config)
     while doubtful := kept_build.to_do_from_scratch({result.id: result for result in run.results()}):
         access.say(f"once more, from scratch: {', '.join(doubtful)}")
         _require_from_scratch(run, doubtful)
-        completion.complete(run, number, access)
+        completion.complete(run, number, access, config=begun.config)
 
 
 def _require_from_scratch(run: Run, cells: Sequence[CellId]) -> None:

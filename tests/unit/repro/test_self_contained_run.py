@@ -38,7 +38,7 @@ def test_a_cell_is_read_again_as_it_was_whatever_is_in_it(places: Path) -> None:
     )
     tree = make.tree("dir-1+slow", source="dir:/x", summary="of", edits=(EDIT,), lacks=dict.fromkeys(NASTY, "no"))
     cell = make.cell(of=make.image(toolchains={"gcc": words}, setup=NASTY), what=what, on=tree)
-    run = self_contained_run.begin(cell, 3, Limits(pids=99), [])
+    run, _ = self_contained_run.begin(cell, 3, Limits(pids=99), [])
     settings = run.settings()
     assert settings.cells == (cell.id,)
     assert (settings.jobs, settings.limits.pids) == (3, 99)
@@ -52,7 +52,7 @@ def test_a_cell_is_read_again_as_it_was_whatever_is_in_it(places: Path) -> None:
 def test_what_a_build_extended_is_in_it_already(places: Path) -> None:
     assert places
     cell = make.cell(what=make.build(extends="gone", make={"V": "1"}))
-    [own] = self_contained_run.begin(cell, 2, Limits(), []).settings().configs
+    [own] = self_contained_run.begin(cell, 2, Limits(), [])[0].settings().configs
     assert load.load([Path(own)]).builds["default"].make == {"V": "1"}
 
 
@@ -73,6 +73,6 @@ def test_a_users_own_configuration_stays(places: Path) -> None:
     more = places / "more"
     (more / "edits").mkdir(parents=True)
     (more / "edits" / "own.yaml").write_text("summary: own\ntrees: ['*']\nchanges: [{file: a, add: x}]\n")
-    run = self_contained_run.begin(make.cell(), 2, Limits(), [str(more)])
+    run, _ = self_contained_run.begin(make.cell(), 2, Limits(), [str(more)])
     loaded = load.load([Path(folder) for folder in run.settings().configs])
     assert isinstance(loaded.edits["own"], Edit)

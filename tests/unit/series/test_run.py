@@ -113,7 +113,7 @@ def test_the_search_names_the_first_bad_patch_of_each_cell(
 ) -> None:
     fake = completes(broken={"p03": ("/a",), "p04": ("/a",)})
     found = begun(repository, access)
-    series_run.complete(found.run, 1, access)
+    series_run.complete(found, 1, access)
     result = series_run.result(found)
     assert {(broken.cell, broken.keys, broken.suspects) for broken in result.breaks} == {
         (PLACE, ("clean left:/a",), (3,)), (OTHER, ("clean left:/a",), (3,)),
@@ -128,7 +128,7 @@ def test_a_series_that_breaks_nothing_is_not_searched(
 ) -> None:
     fake = completes()
     found = begun(repository, access)
-    series_run.complete(found.run, 1, access)
+    series_run.complete(found, 1, access)
     assert len(fake.rounds) == 1
     assert series_run.result(found).exit_status == ExitStatus.OK
 
@@ -138,7 +138,7 @@ def test_patches_that_are_looked_at_alone_are_not_searched(
 ) -> None:
     fake = completes(broken={"a04": ("/a",)})
     found = begun(repository, access, alone=True)
-    series_run.complete(found.run, 1, access)
+    series_run.complete(found, 1, access)
     assert len(fake.rounds) == 1
     assert [row.step.number for row in series_run.result(found).rows if row.verdict == "FAIL"] == [4]
 
@@ -148,7 +148,7 @@ def test_what_differs_from_the_build_that_it_went_on_with_is_built_from_scratch(
 ) -> None:
     fake = completes(continued={"p01": "base"}, hidden={"p01": ("/hidden",)})
     found = begun(repository, access)
-    series_run.complete(found.run, 1, access)
+    series_run.complete(found, 1, access)
     assert fake.rounds[1:] == [["p01"]]
     assert f"once more, from scratch: {PLACE}@p01" in access.said
     kind = found.run.settings().kind
@@ -162,6 +162,6 @@ def test_where_a_cell_in_between_cannot_be_run_the_suspects_are_several(
 ) -> None:
     completes(broken={"p04": ("/a",)}, failed=frozenset({"p03"}))
     found = begun(repository, access)
-    series_run.complete(found.run, 1, access)
+    series_run.complete(found, 1, access)
     [one, *_] = [broken for broken in series_run.result(found).breaks if broken.cell == PLACE]
     assert one == Break(cell=PLACE, keys=("clean left:/a",), suspects=(3, 4))
