@@ -22,11 +22,15 @@ class DecidedBy(Frozen):
     figure_is: str = ""
     saves: int = Field(default=0, ge=0)
 
+    @property
+    def bounds_figure(self) -> bool:
+        """Whether the claim depends on a figure of the check."""
+        has_bound = bool(self.figure_is or self.saves)
+        return bool(self.figure) and has_bound
+
     @model_validator(mode="after")
     def _can_be_refuted(self) -> DecidedBy:
-        has_bound = bool(self.figure_is or self.saves)
-        has_bounded_figure = bool(self.figure) and has_bound
-        if not self.refuted_by and not has_bounded_figure:
+        if not (self.refuted_by or self.bounds_figure):
             raise ValueError("refuted_by, or figure with figure_is or saves, is needed")
         return self
 
@@ -55,10 +59,14 @@ class Claim(Frozen):
     measured_by: MeasuredBy | None = None
     undecided: str = ""
 
+    @property
+    def deciders(self) -> int:
+        """The number of `decided_by` and `measured_by` that are given."""
+        return bool(self.decided_by) + bool(self.measured_by)
+
     @model_validator(mode="after")
     def _one_of_them(self) -> Claim:
-        answers = bool(self.decided_by) + bool(self.measured_by)
-        is_undecided = answers == 0 and bool(self.undecided)
-        if answers != 1 and not is_undecided:
+        fewest_deciders = 0 if self.undecided else 1
+        if not fewest_deciders <= self.deciders <= 1:
             raise ValueError("one of decided_by, measured_by and undecided is needed")
         return self

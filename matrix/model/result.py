@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
 from pydantic import Field
 
@@ -91,6 +91,11 @@ class CheckResult(Frozen):
     def examined_nothing(self) -> bool:
         """Whether the check fails for want of anything that it could examine."""
         return self.verdict == Verdict.FAIL and not self.findings
+
+    @property
+    def finding_keys(self) -> frozenset[str]:
+        """The keys of all its findings."""
+        return frozenset(finding.key for finding in self.findings)
 
     @property
     def new_findings(self) -> tuple[Finding, ...]:
@@ -184,6 +189,11 @@ class CellResult(Frozen):
         return self.gone_on.tree if self.gone_on else ""
 
     @property
+    def applied_checks(self) -> list[CheckResult]:
+        """The checks that were not skipped."""
+        return [check for check in self.checks if not check.skipped]
+
+    @property
     def failed_checks(self) -> list[CheckResult]:
         """The checks that a report lists as failures: those that fail and those that cannot decide."""
         return [check for check in self.checks if check.verdict.fails]
@@ -195,6 +205,11 @@ class CellResult(Frozen):
     def step(self, name: str) -> StepResult | None:
         """Return the result of the step of this name, if it is among the cell's."""
         return next((step for step in self.steps if step.name == name), None)
+
+
+def is_decided(result: CellResult | None) -> TypeGuard[CellResult]:
+    """Return whether a cell has a result that is no ERROR, so that it tells something of its tree."""
+    return result is not None and result.verdict != Verdict.ERROR
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:

@@ -23,13 +23,21 @@ def next_row(rows: Sequence[PatchResult], place: str) -> int | None:
     left to find.
     """
     broken = _broken_keys(rows, place)
-    last_broken = broken[max(broken)] if broken else frozenset()
-    for key in sorted(last_broken):
-        before = _rows_before_first(rows, broken, key)
-        untried = [row for row in before if rows[row].comparison(place) is None]
+    for key in _keys_broken_last(broken):
+        untried = _untried_rows(rows, place, _rows_before_first(rows, broken, key))
         if untried:
             return untried[len(untried) // 2]
     return None
+
+
+def _keys_broken_last(broken: Mapping[int, frozenset[str]]) -> list[str]:
+    """Return the keys of what newly fails in the last row that was run, sorted."""
+    return sorted(broken[max(broken)]) if broken else []
+
+
+def _untried_rows(rows: Sequence[PatchResult], place: str, numbers: Sequence[int]) -> list[int]:
+    """Return those of the rows in which a cell (its place) was not run."""
+    return [row for row in numbers if rows[row].comparison(place) is None]
 
 
 def series_result(run: str, base: str, rows: Sequence[PatchResult]) -> SeriesResult:
@@ -54,9 +62,8 @@ def _broken_keys(rows: Sequence[PatchResult], place: str) -> dict[int, frozenset
     """Return the keys of what newly fails in a cell, by each row in which it was run and decided."""
     broken = {}
     for row, patch in enumerate(rows):
-        comparison = patch.comparison(place)
-        if comparison and not comparison.undecided:
-            broken[row] = frozenset(each.key for each in comparison.broken)
+        if comparison := patch.decided_comparison(place):
+            broken[row] = frozenset(comparison.broken_keys)
     return broken
 
 

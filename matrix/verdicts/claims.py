@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
-from matrix.model.result import STEP_FAILED, Verdict
+from matrix.model.globs import matches_any
+from matrix.model.result import STEP_FAILED, Verdict, is_decided
 from matrix.verdicts.requirement import Requirement, verdict_on
 from matrix.verdicts.wording import first_of
 
@@ -183,39 +183,69 @@ def decide(claim: Claim, tree: str, results: Mapping[CellId, CellResult], base: 
     decision = _decided_by_check(by, results.get(by.cell.on(tree)))
     if claim.undecided:
         return decision.model_copy(update={"answer": Answer.UNDECIDED, "why": claim.undecided})
-    if not by.saves or decision.answer != Answer.CONFIRMED:
-        return decision
+    if _depends_on_saving(by, decision):
+        return _held_against_base(by, decision, results, base)
+    return decision
+
+
+def _depends_on_saving(by: DecidedBy, decision: Decision) -> bool:
+    """Return whether a claim that the check alone does not refute claims a saving, too."""
+    return bool(by.saves) and decision.answer == Answer.CONFIRMED
+
+
+def _held_against_base(by: DecidedBy, tree: Decision, results: Mapping[CellId, CellResult], base: str) -> Decision:
     if not base:
-        return _is_base(decision)
-    return _decided_by_saving(by, decision, _decided_by_check(by, results.get(by.cell.on(base))))
+        return _is_base(tree)
+    return _decided_by_saving(by, tree, _decided_by_check(by, results.get(by.cell.on(base))))
 
 
 def _decided_by_saving(by: DecidedBy, tree: Decision, base: Decision) -> Decision:
     """Return the decision on the claim that the tree's figure is less than the base's by `by.saves` or more."""
-    if not tree.figure.isdecimal() or not base.figure.isdecimal():
-        why = f"{by.figure} is not known of the base: {base.why}" if tree.figure else f"{by.figure} is not known"
-        return tree.model_copy(update={"answer": Answer.UNDECIDED, "why": why})
-    saved = int(base.figure) - int(tree.figure)
+    saved = _saved(tree, base)
+    if saved is None:
+        return tree.model_copy(update={"answer": Answer.UNDECIDED, "why": _why_no_saving(by, tree, base)})
     answer = Answer.CONFIRMED if saved >= by.saves else Answer.REFUTED
     return tree.model_copy(update={"answer": answer, "why": f"{saved} less, {by.saves} are claimed"})
 
 
+def _saved(tree: Decision, base: Decision) -> int | None:
+    """Return by how much the tree's figure is less than the base's; None where one of them is no number."""
+    if not tree.figure.isdecimal() or not base.figure.isdecimal():
+        return None
+    return int(base.figure) - int(tree.figure)
+
+
+def _why_no_saving(by: DecidedBy, tree: Decision, base: Decision) -> str:
+    if not tree.figure:
+        return f"{by.figure} is not known"
+    return f"{by.figure} is not known of the base: {base.why}"
+
+
 def _decided_by_check(by: DecidedBy, result: CellResult | None) -> Decision:
     """Return the decision of one cell's check, regardless of any saving."""
-    check = result.check(by.check) if result else None
+    check = _check_of(result, by.check)
     if check is None:
         return Decision(answer=Answer.UNDECIDED, why=_why_no_check(result))
     figure = str(check.figures.get(by.figure, ""))
-    lacks_figure = by.figure and not figure
-    if lacks_figure and not by.figure_is:
-        return Decision(answer=Answer.UNDECIDED, why=check.reason or f"{by.figure}: not known of this tree")
-    obstacle = _obstacle(check)
+    obstacle = _lack_of_figure(check, by) or _obstacle(check)
     if obstacle:
         return Decision(answer=Answer.UNDECIDED, figure=figure, why=obstacle)
     refuting = _refuting(check, by, figure)
     if refuting:
         return Decision(answer=Answer.REFUTED, figure=figure, why=first_of(refuting))
     return Decision(answer=Answer.CONFIRMED, figure=figure)
+
+
+def _check_of(result: CellResult | None, name: str) -> CheckResult | None:
+    return result.check(name) if result else None
+
+
+def _lack_of_figure(check: CheckResult, by: DecidedBy) -> str:
+    """Return why a figure is missing that may have any value; one that must have a certain value refutes the claim."""
+    needs_any_figure = bool(by.figure) and not by.figure_is
+    if not needs_any_figure or check.figures.get(by.figure, "") != "":
+        return ""
+    return check.reason or f"{by.figure}: not known of this tree"
 
 
 def _why_no_check(result: CellResult | None) -> str:
@@ -242,7 +272,7 @@ def _refuting(check: CheckResult, by: DecidedBy, figure: str) -> list[str]:
 def _refutes(finding: Finding, by: DecidedBy) -> bool:
     if finding.is_gone_entry:
         return False
-    return any(fnmatchcase(finding.key, glob) for glob in by.refuted_by)
+    return matches_any(finding.key, by.refuted_by)
 
 
 def undecided_cells(
@@ -250,11 +280,7 @@ def undecided_cells(
 ) -> tuple[CellId, ...]:
     """Return the cells that decide claims and have no result, or an ERROR."""
     ids = [place.on(tree) for place in places(claims) for tree in trees]
-    return tuple(cell_id for cell_id in ids if _is_missing(results.get(cell_id)))
-
-
-def _is_missing(result: CellResult | None) -> bool:
-    return result is None or result.verdict == Verdict.ERROR
+    return tuple(cell_id for cell_id in ids if not is_decided(results.get(cell_id)))
 
 
 def exit_status(rows: Iterable[ClaimRow], undecided: Sequence[CellId]) -> ExitStatus:

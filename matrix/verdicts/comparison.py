@@ -67,6 +67,13 @@ class Comparison(Frozen):
     answer: Difference
     pairs_needed: int | None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The limits of the 95 % interval of the ratio; None where there are too few pairs for one."""
+        if self.low is None or self.high is None:
+            return None
+        return self.low, self.high
+
 
 class Counted(Frozen):
     """Numbers of processes in one traced run of a measure; they do not vary from run to run."""

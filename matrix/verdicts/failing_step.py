@@ -8,7 +8,7 @@ from matrix.checks import registry
 from matrix.model.result import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from matrix.checks import Check
     from matrix.model.result import CellResult
@@ -28,10 +28,18 @@ def failing_step(result: CellResult) -> str:
 
 def _step_of_failed_check(result: CellResult) -> str:
     checks = _failed_checks(result)
-    owned = set[str]().union(*(check.owns for check in checks))
-    needed = set[str]().union(*(check.needs for check in checks))
     ran = [step.name for step in result.steps if step.verdict != Verdict.SKIP]
-    return _first_in(ran, owned) or _first_in(reversed(ran), needed)
+    return _first_owned(ran, checks) or _last_needed(ran, checks)
+
+
+def _first_owned(steps: Iterable[str], checks: Iterable[Check]) -> str:
+    owned = set[str]().union(*(check.owns for check in checks))
+    return _first_in(steps, owned)
+
+
+def _last_needed(steps: Sequence[str], checks: Iterable[Check]) -> str:
+    needed = set[str]().union(*(check.needs for check in checks))
+    return _first_in(reversed(steps), needed)
 
 
 def _failed_checks(result: CellResult) -> list[Check]:

@@ -54,24 +54,32 @@ def compare_ingredients(then: CellResult, now: CellResult) -> tuple[Ingredient, 
         rows.append(_patches_row(then, now))
     rows.append(_mapping_row("environment", then.environment, now.environment))
     rows.append(_mapping_row("limits", then.limits.model_dump(), now.limits.model_dump()))
-    rows.append(_row("make's jobs", str(then.jobs or ""), str(now.jobs or "")))
+    rows.append(_row("make's jobs", _jobs(then), _jobs(now)))
     rows += [_row(name, then.host.get(key, ""), now.host.get(key, "")) for name, key in HOST_FACTS.items()]
     return tuple(rows)
 
 
 def _row(name: str, then: str, now: str, note: str = "") -> Ingredient:
     """Return the row of two texts; the note is for texts that differ."""
+    same = _sameness(then, now)
+    return Ingredient(name=name, then=then, now=now, same=same, note=note if same == "differs" else "")
+
+
+def _sameness(then: str, now: str) -> Same:
+    """Return whether two texts are the same; an empty one is not known."""
     if not then or not now:
-        return Ingredient(name=name, then=then, now=now, same="unknown")
-    if then == now:
-        return Ingredient(name=name, then=then, now=now, same="same")
-    return Ingredient(name=name, then=then, now=now, same="differs", note=note)
+        return "unknown"
+    return "same" if then == now else "differs"
+
+
+def _jobs(result: CellResult) -> str:
+    """Return the number of make's jobs; empty where the result does not state it."""
+    return str(result.jobs or "")
 
 
 def _mapping_row(name: str, then: Mapping[str, Any], now: Mapping[str, Any], noun: str = "value") -> Ingredient:
     """Return the row of two mappings: the numbers of their values, and the values that differ."""
-    keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-    changes = [f"{key}: {then.get(key, 'none')} > {now.get(key, 'none')}" for key in keys]
+    changes = _changed_values(then, now)
     return Ingredient(
         name=name,
         then=count(len(then), noun),
@@ -79,6 +87,11 @@ def _mapping_row(name: str, then: Mapping[str, Any], now: Mapping[str, Any], nou
         same="differs" if changes else "same",
         note="; ".join(cut(changes, LISTED)),
     )
+
+
+def _changed_values(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+    return [f"{key}: {then.get(key, 'none')} > {now.get(key, 'none')}" for key in keys]
 
 
 def _definition_row(name: str, then: Frozen, now: Frozen) -> Ingredient:
@@ -116,13 +129,16 @@ def _image_rows(then: ImageIdentity | None, now: ImageIdentity | None) -> Iterat
 
 
 def _packages_row(then: ImageIdentity | None, now: ImageIdentity | None) -> Ingredient:
-    before = then.packages if then else {}
-    after = now.packages if now else {}
+    before, after = _packages(then), _packages(now)
     if not before or not after:
         return _row("packages", _package_count(before), _package_count(after))
     row = _mapping_row("packages", before, after, "package")
-    unchanged = sum(version == after.get(name) for name, version in before.items())
+    unchanged = len(before.items() & after.items())
     return row.model_copy(update={"now": f"{len(after)}, {unchanged} of them the same"})
+
+
+def _packages(image: ImageIdentity | None) -> dict[str, str]:
+    return image.packages if image else {}
 
 
 def _package_count(packages: Mapping[str, str]) -> str:
@@ -161,12 +177,16 @@ def _patches_row(then: CellResult, now: CellResult) -> Ingredient:
 
     A commit's id depends on its date and message too, so patches are the same where they make the same tree.
     """
-    before, after = _delta(then), _delta(now)
-    row = _row("patches", _commit_range(before), _commit_range(after))
-    has_patches = before is not None and after is not None
-    if has_patches and _has_same_content(then.tree, now.tree):
+    row = _row("patches", _commit_range(_delta(then)), _commit_range(_delta(now)))
+    if _make_same_tree(then, now):
         return row.model_copy(update={"same": "same", "note": "they make the same tree"})
     return row
+
+
+def _make_same_tree(then: CellResult, now: CellResult) -> bool:
+    """Return whether both results are of patches, which make trees of the same content."""
+    have_patches = _delta(then) is not None and _delta(now) is not None
+    return have_patches and _has_same_content(then.tree, now.tree)
 
 
 def _delta(result: CellResult) -> Delta | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined, registry
 from matrix.model.cell import matches
+from matrix.model.globs import matches_any, selects_any
 from matrix.model.result import (
     KNOWN_FAILURE_GONE,
     STEP_FAILED,
@@ -38,12 +39,8 @@ def check_result(check: Check, observations: Observations, known: Sequence[Known
     """
     obstacle = _first_obstacle(check, observations)
     if obstacle:
-        step = observations.steps.get(obstacle)
-        if step and obstacle in check.owns:
-            examined = Examined((_failed_step(step),), examined=1)
-            return _with_known_failures(check, observations, examined, known)
-        return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=_why_not_run(obstacle, observations))
-    if check.processes and not observations.steps["build"].traced:
+        return _result_at_obstacle(check, obstacle, observations, known)
+    if _lacks_processes(check, observations):
         reason = "ptrace is forbidden here, so what was run cannot be seen"
         return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=reason)
     return _with_known_failures(check, observations, check.examine(observations), known)
@@ -51,11 +48,26 @@ def check_result(check: Check, observations: Observations, known: Sequence[Known
 
 def _first_obstacle(check: Check, observations: Observations) -> str:
     """Return the first of the steps that a check owns or needs that failed or was not run; empty where all are done."""
-    for name in (*check.owns, *check.needs):
-        step = observations.steps.get(name)
-        if step is None or step.failure:
-            return name
-    return ""
+    names = (*check.owns, *check.needs)
+    return next((name for name in names if _is_obstacle(observations.steps.get(name))), "")
+
+
+def _is_obstacle(step: StepFacts | None) -> bool:
+    return step is None or bool(step.failure)
+
+
+def _result_at_obstacle(
+    check: Check, obstacle: str, observations: Observations, known: Sequence[KnownFailure]
+) -> CheckResult:
+    """Return the result of a check whose step failed, which is its finding if it owns the step, or was not run."""
+    step = observations.steps.get(obstacle)
+    if step and obstacle in check.owns:
+        return _with_known_failures(check, observations, Examined((_failed_step(step),), examined=1), known)
+    return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=_why_not_run(obstacle, observations))
+
+
+def _lacks_processes(check: Check, observations: Observations) -> bool:
+    return check.processes and not observations.steps["build"].traced
 
 
 def cell_verdict(checks: Sequence[CheckResult]) -> Verdict:
@@ -66,12 +78,15 @@ def cell_verdict(checks: Sequence[CheckResult]) -> Verdict:
 def _why_not_run(step: str, observations: Observations) -> str:
     """Return why a check cannot look at a step: it is not in the scenario, or an earlier step failed."""
     planned = {planned.name for planned in observations.scenario.steps}
-    failed = [facts for facts in observations.steps.values() if facts.failure]
     if step not in planned:
         return f"this build has no step {step}"
-    if failed:
-        return f"step {failed[0].step.name} failed: {failed[0].failure}"
-    return f"step {step} was not run"
+    return _first_failure(observations) or f"step {step} was not run"
+
+
+def _first_failure(observations: Observations) -> str:
+    """Return which step failed first and how; empty where none did."""
+    failed = next((facts for facts in observations.steps.values() if facts.failure), None)
+    return f"step {failed.step.name} failed: {failed.failure}" if failed else ""
 
 
 def _failed_step(step: StepFacts) -> Finding:
@@ -91,10 +106,10 @@ def _with_known_failures(
     """Return a check's result with the known failures that apply to it in this cell."""
     if examined.skip:
         return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=examined.skip, figures=examined.figures)
-    if not examined.examined and not examined.findings:
+    if _proves_nothing(examined):
         reason = "the check examined nothing, which proves nothing"
         return CheckResult(check=check.name, verdict=Verdict.FAIL, reason=reason, figures=examined.figures)
-    entries = [entry for entry in known if entry.check == check.name and _applies(entry, observations)]
+    entries = _entries_for(check, observations, known)
     findings = [_marked_known(finding, entries) for finding in examined.findings]
     findings += _gone_entries(entries, examined.findings)
     return CheckResult(
@@ -104,6 +119,15 @@ def _with_known_failures(
         examined=examined.examined,
         figures=examined.figures,
     )
+
+
+def _proves_nothing(examined: Examined) -> bool:
+    return not examined.examined and not examined.findings
+
+
+def _entries_for(check: Check, observations: Observations, known: Iterable[KnownFailure]) -> list[KnownFailure]:
+    """Return the known failures of a check that apply in a cell."""
+    return [entry for entry in known if entry.check == check.name and _applies(entry, observations)]
 
 
 def _applies(entry: KnownFailure, observations: Observations) -> bool:
@@ -122,7 +146,7 @@ def _names_tree(pattern: str, name: str, version: str) -> bool:
 def _marked_known(finding: Finding, entries: Iterable[KnownFailure]) -> Finding:
     """Return a finding with the reason of the first known failure that lists it."""
     for entry in entries:
-        if any(fnmatchcase(finding.key, pattern) for pattern in entry.findings):
+        if matches_any(finding.key, entry.findings):
             return finding.model_copy(update={"known": entry.why})
     return finding
 
@@ -131,13 +155,13 @@ def _gone_entries(entries: Iterable[KnownFailure], findings: Sequence[Finding]) 
     """Yield a finding for each listed one that does not occur, unless it comes and goes."""
     keys = [finding.key for finding in findings]
     for entry in entries:
-        for pattern in entry.required_findings:
-            if not _matches_any(pattern, keys):
-                yield _gone_entry(pattern, entry)
+        for glob in _unmatched(entry.required_findings, keys):
+            yield _gone_entry(glob, entry)
 
 
-def _matches_any(pattern: str, keys: Iterable[str]) -> bool:
-    return any(fnmatchcase(key, pattern) for key in keys)
+def _unmatched(globs: Iterable[str], keys: Sequence[str]) -> list[str]:
+    """Return the globs that match none of the keys."""
+    return [glob for glob in globs if not selects_any(glob, keys)]
 
 
 def _gone_entry(pattern: str, entry: KnownFailure) -> Finding:
@@ -172,7 +196,7 @@ def _step_result(observations: Observations, name: str, command: str) -> StepRes
         command=facts.step.text,
         verdict=Verdict.FAIL if facts.failure else Verdict.PASS,
         reason=facts.failure,
-        exit_status=commands[0].exit_status if commands else None,
+        exit_status=_exit_status(facts),
         wall_s=_total_s(ran.wall_s for ran in commands),
         user_s=_total_s(ran.user_s for ran in commands),
         system_s=_total_s(ran.system_s for ran in commands),
@@ -181,6 +205,11 @@ def _step_result(observations: Observations, name: str, command: str) -> StepRes
         files_changed=_files_changed(observations, name),
         log=facts.log,
     )
+
+
+def _exit_status(facts: StepFacts) -> int | None:
+    """Return the exit status of a step's first command; None where it ran none."""
+    return facts.commands[0].exit_status if facts.commands else None
 
 
 def _total_s(times_s: Iterable[float]) -> float:

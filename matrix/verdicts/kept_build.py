@@ -69,7 +69,7 @@ def are_judged_alike(result: CellResult, below: CellResult) -> bool:
 
 
 def _judgement(result: CellResult) -> dict[str, tuple[Verdict, frozenset[str]]]:
-    return {check.check: (check.verdict, frozenset(one.key for one in check.findings)) for check in result.checks}
+    return {check.check: (check.verdict, check.finding_keys) for check in result.checks}
 
 
 def missed_work(below: StepFacts, build: StepFacts, sources: Sequence[str], output: str) -> str:
@@ -80,12 +80,8 @@ def missed_work(below: StepFacts, build: StepFacts, sources: Sequence[str], outp
     source that `below` neither compiled nor read, as a feature is off, is part of no build of this configuration.
     """
     work_below = _Work(below, build, output)
-    missed = next(filter(None, (work_below.missed_of(source) for source in sources)), "")
-    if missed:
-        return missed
-    program = f"{output}/{perf.PROGRAM}"
-    is_used = any(work_below.uses(source) for source in sources)
-    return f"{program} was not linked" if is_used and _same(below, build, program) else ""
+    missed = next(filter(None, map(work_below.missed_of, sources)), "")
+    return missed or work_below.missed_link(sources)
 
 
 class _Work:
@@ -111,6 +107,12 @@ class _Work:
         if old:
             return f"{old} was not made anew of {source}"
         return "" if self.uses(source) else self._reader(source)
+
+    def missed_link(self, sources: Iterable[str]) -> str:
+        """Return that perf was not linked again; nothing if it was, or none of the sources is part of it."""
+        program = f"{self.output}/{perf.PROGRAM}"
+        is_used = any(map(self.uses, sources))
+        return f"{program} was not linked" if is_used and _same(self.below, self.build, program) else ""
 
     def _objects(self, source: str) -> set[str]:
         return set(dependents(self.build, source, self.output))
@@ -144,15 +146,26 @@ def with_predecessors(patches: Sequence[PatchTree], continuable: Container[int])
     is not idle is built from scratch.
     """
     found: list[PatchTree] = []
+    continuing = _continuing(patches, continuable)
     kept = BASE
-    busy = [patch.number for patch in patches if not patch.idle]
     for patch in patches:
-        is_last = bool(busy) and patch.number == busy[-1] and not patch.alone
-        continues = patch.number in continuable and not patch.idle and not is_last
+        continues = patch.number in continuing
         found.append(patch.model_copy(update={"may_go_on_with": kept if continues else ""}))
-        is_from_scratch = not (continues or patch.idle or patch.alone)
-        kept = patch.tree if is_from_scratch else kept
+        if not continues and _may_be_followed(patch):
+            kept = patch.tree
     return tuple(found)
+
+
+def _continuing(patches: Sequence[PatchTree], continuable: Container[int]) -> set[int]:
+    """Return the numbers of the patches whose builds may continue from a kept build."""
+    busy = [patch for patch in patches if not patch.idle]
+    from_scratch = {patch.number for patch in busy[-1:] if not patch.alone}
+    return {patch.number for patch in busy if patch.number in continuable} - from_scratch
+
+
+def _may_be_followed(patch: PatchTree) -> bool:
+    """Return whether a later patch may continue from this one's build: it changes perf, and later ones are on top."""
+    return not patch.idle and not patch.alone
 
 
 def predecessors(patches: Sequence[PatchTree], tree: str) -> tuple[str, ...]:
@@ -161,14 +174,23 @@ def predecessors(patches: Sequence[PatchTree], tree: str) -> tuple[str, ...]:
     The best is the last patch before it that differs from its predecessor by C sources alone: where such a patch was
     built from scratch after all, the least is left to make anew.
     """
-    position = next((number for number, patch in enumerate(patches) if patch.tree == tree), None)
-    kept = patches[position].may_go_on_with if position is not None else ""
-    if position is None or not kept:
+    patch = _patch_of(patches, tree)
+    if patch is None or not patch.may_go_on_with:
         return ()
-    if patches[position].alone:
-        return (kept,)
-    between = [patch.tree for patch in patches[:position] if patch.may_go_on_with == kept]
-    return (*reversed(between), kept)
+    return (*reversed(_between(patches, patch)), patch.may_go_on_with)
+
+
+def _patch_of(patches: Iterable[PatchTree], tree: str) -> PatchTree | None:
+    """Return the patch that makes the tree of this name, if there is one."""
+    return next((patch for patch in patches if patch.tree == tree), None)
+
+
+def _between(patches: Sequence[PatchTree], patch: PatchTree) -> list[str]:
+    """Return the trees of earlier patches that continue from the same kept build; a patch alone is on top of none."""
+    if patch.alone:
+        return []
+    before = patches[: patches.index(patch)]
+    return [other.tree for other in before if other.may_go_on_with == patch.may_go_on_with]
 
 
 def to_do_from_scratch(results: Mapping[CellId, CellResult]) -> tuple[CellId, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -13,7 +13,8 @@ from pydantic import Field
 from matrix.errors import ExitStatus, UsageError, did_you_mean
 from matrix.model.base import Frozen
 from matrix.model.cell_id import Place
-from matrix.model.result import Verdict
+from matrix.model.globs import matches_any, selects_any
+from matrix.model.result import Verdict, is_decided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,6 +78,22 @@ class MutantsResult(Frozen):
         """Whether the checks killed too few of the faults to be trusted."""
         return self.score is not None and self.score < WANTED_SCORE
 
+    @property
+    def detections(self) -> set[Detection]:
+        """The outcomes that occur."""
+        return {row.fate for row in self.planted}
+
+    @property
+    def discredits_checks(self) -> bool:
+        """Whether the checks cannot be trusted: they failed where nothing is to be found, or killed too few faults."""
+        has_false_alarm = not self.detections.isdisjoint({Detection.ALARM, Detection.NOT_EQUIVALENT})
+        return has_false_alarm or self.is_below_wanted
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a fault was decided, and no cell is an error."""
+        return self.score is not None and Detection.ERROR not in self.detections
+
 
 def select_faults(edits: Mapping[str, Edit], tree: str, globs: Sequence[str]) -> tuple[Edit, ...]:
     """Return the faults for a tree (its name) whose names one of `globs` matches, sorted; all faults without globs.
@@ -85,28 +102,27 @@ def select_faults(edits: Mapping[str, Edit], tree: str, globs: Sequence[str]) ->
         UsageError: the tree has no fault, or a glob matches none.
 
     """
-    faults = [edits[name] for name in sorted(edits) if _is_fault_for(edits[name], tree)]
+    faults = tuple(edits[name] for name in sorted(edits) if _is_fault_for(edits[name], tree))
     if not faults:
         raise UsageError(f"no fault is meant for tree {tree!r}", "`trees` in configs/edits names what each applies to.")
-    if not globs:
-        return tuple(faults)
+    return _matching(faults, globs) if globs else faults
+
+
+def _matching(faults: Sequence[Edit], globs: Sequence[str]) -> tuple[Edit, ...]:
+    """Return the faults whose names one of the globs matches; each glob must match one."""
     _refuse_unmatched(globs, [edit.name for edit in faults])
-    return tuple(edit for edit in faults if _matches_any(globs, [edit.name]))
+    return tuple(edit for edit in faults if matches_any(edit.name, globs))
 
 
 def _refuse_unmatched(globs: Iterable[str], names: Sequence[str]) -> None:
     for glob in globs:
-        if not _matches_any([glob], names):
+        if not selects_any(glob, names):
             near = did_you_mean(glob, names)
             raise UsageError(f"--select {glob!r} selects no fault{near}", "`perf-matrix mutants --list` names them.")
 
 
 def _is_fault_for(edit: Edit, tree: str) -> bool:
-    return edit.expect is not None and _matches_any(edit.trees, [tree])
-
-
-def _matches_any(globs: Iterable[str], names: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs for name in names)
+    return edit.expect is not None and matches_any(tree, edit.trees)
 
 
 def faults_of_run(edits: Mapping[str, Edit], planted: Mapping[str, str]) -> tuple[Edit, ...]:
@@ -166,7 +182,7 @@ def planted_fault(edit: Edit, expect: Expected, place: Place, result: CellResult
         wanted=expect.findings,
         fate=Detection.ERROR,
     )
-    if result is None or result.verdict == Verdict.ERROR:
+    if not is_decided(result):
         return row.model_copy(update={"reason": _error(result)})
     killers = alarms(result)
     check = result.check(expect.check)
@@ -183,12 +199,15 @@ def planted_fault(edit: Edit, expect: Expected, place: Place, result: CellResult
 def control(place: Place, result: CellResult | None) -> PlantedFault:
     """Return the outcome of a cell in which no fault was planted."""
     row = PlantedFault(fault="", summary="nothing planted", cell=place, check="", wanted=(), fate=Detection.ERROR)
-    if result is None or result.verdict in (Verdict.ERROR, Verdict.SKIP):
+    if not is_decided(result) or result.verdict == Verdict.SKIP:
         return row.model_copy(update={"reason": _error(result)})
     killers = alarms(result)
-    is_silent = not killers and result.verdict != Verdict.FAIL
-    detection = Detection.SILENT if is_silent else Detection.ALARM
+    detection = Detection.ALARM if _is_false_alarm(result) else Detection.SILENT
     return row.model_copy(update={"fate": detection, "killers": killers, "wall_s": result.wall_s})
+
+
+def _is_false_alarm(control: CellResult) -> bool:
+    return bool(alarms(control)) or control.verdict == Verdict.FAIL
 
 
 def _error(result: CellResult | None) -> str:
@@ -199,33 +218,52 @@ def _detection(
     edit: Edit, expect: Expected, check: CheckResult | None, killers: Mapping[str, tuple[str, ...]]
 ) -> Detection:
     """Return whether a fault was killed, by the result of the check that must find it and the alarms of every check."""
-    is_killed = bool(killers)
     if edit.equivalent:
-        return Detection.NOT_EQUIVALENT if is_killed else Detection.EQUIVALENT
+        return Detection.NOT_EQUIVALENT if killers else Detection.EQUIVALENT
+    return _detection_of_real_fault(expect, check, killers)
+
+
+def _detection_of_real_fault(
+    expect: Expected, check: CheckResult | None, killers: Mapping[str, tuple[str, ...]]
+) -> Detection:
     if check and _has_all_findings(check, expect):
         return Detection.KILLED
-    return Detection.KILLED_BY_ANOTHER if is_killed else Detection.SURVIVED
+    return Detection.KILLED_BY_ANOTHER if killers else Detection.SURVIVED
 
 
 def _has_all_findings(check: CheckResult, expect: Expected) -> bool:
     """Return whether each expected glob over finding keys matches a new finding with the expected evidence."""
     texts = [(finding.key, f"{finding.actual}\n{finding.evidence}") for finding in check.new_findings]
     keys = [key for key, text in texts if re.search(expect.evidence, text)]
-    return all(_matches_any([glob], keys) for glob in expect.findings)
+    return all(selects_any(glob, keys) for glob in expect.findings)
 
 
 def mutants_result(run: str, base: str, faults: Sequence[Edit], results: Mapping[CellId, CellResult]) -> MutantsResult:
     """Return the outcome of a run's faults and controls; the time is that of all its cells, the controls included."""
-    rows = [row for edit in faults for row in _rows(edit, base, results)]
+    rows = tuple(itertools.chain.from_iterable(_rows(edit, base, results) for edit in faults))
+    controls = _controls(rows, base, results)
+    return MutantsResult(
+        run=run,
+        tree=base,
+        score=_score(rows),
+        mean_s=_mean_s(rows, controls),
+        planted=(*controls, *rows),
+    )
+
+
+def _controls(
+    rows: Iterable[PlantedFault], base: str, results: Mapping[CellId, CellResult]
+) -> tuple[PlantedFault, ...]:
+    """Return the outcome of the control at each place where a fault was planted."""
     places = dict.fromkeys(row.cell for row in rows)
-    controls = [control(place, results.get(place.on(base))) for place in places]
-    planted = (*controls, *rows)
-    mean_s = _total_s(planted) / len(rows) if rows else 0.0
-    return MutantsResult(run=run, tree=base, score=_score(rows), mean_s=round(mean_s, 1), planted=planted)
+    return tuple(control(place, results.get(place.on(base))) for place in places)
 
 
-def _total_s(rows: Iterable[PlantedFault]) -> float:
-    return sum(row.wall_s for row in rows)
+def _mean_s(rows: Sequence[PlantedFault], controls: Sequence[PlantedFault]) -> float:
+    if not rows:
+        return 0.0
+    total_s = sum(row.wall_s for row in (*controls, *rows))
+    return round(total_s / len(rows), 1)
 
 
 def _rows(edit: Edit, base: str, results: Mapping[CellId, CellResult]) -> Iterator[PlantedFault]:
@@ -247,9 +285,6 @@ def exit_status(found: MutantsResult) -> ExitStatus:
 
     INFRASTRUCTURE where a cell is an error, or no fault was decided.
     """
-    detections = {row.fate for row in found.planted}
-    if not detections.isdisjoint({Detection.ALARM, Detection.NOT_EQUIVALENT}) or found.is_below_wanted:
+    if found.discredits_checks:
         return ExitStatus.CELLS_FAILED
-    if found.score is None or Detection.ERROR in detections:
-        return ExitStatus.INFRASTRUCTURE
-    return ExitStatus.OK
+    return ExitStatus.OK if found.is_decided else ExitStatus.INFRASTRUCTURE

@@ -41,13 +41,19 @@ def schedule(pairs: int, seed: int) -> tuple[tuple[Arm, ...], ...]:
     if pairs < 1:
         raise ValueError(f"a session has at least one round, not {pairs}")
     chance = random.Random(seed)  # noqa: S311 - an order of measurements, no secret
-    squares = [[ARMS[turn:] + ARMS[:turn] for turn in range(3)]]
-    squares.append([order[::-1] for order in squares[0]])
+    squares = _latin_squares()
     rounds: list[tuple[Arm, ...]] = []
     while len(rounds) < pairs:
         for square in chance.sample(squares, len(squares)):
             rounds += chance.sample(square, len(square))
     return tuple(rounds[:pairs])
+
+
+def _latin_squares() -> list[list[tuple[Arm, ...]]]:
+    """Return the six orders of the arms in two squares: in each of them every arm has every turn once."""
+    forward = [ARMS[turn:] + ARMS[:turn] for turn in range(len(ARMS))]
+    backward = [order[::-1] for order in forward]
+    return [forward, backward]
 
 
 def compare(measure: str, base: Sequence[float], again: Sequence[float], head: Sequence[float]) -> Comparison:
@@ -143,10 +149,14 @@ def _spread(ratios: NDArray[np.float64]) -> float:
 
 
 def _answer(effect: float, interval: tuple[float, float] | None, floor: float | None, p_value: float) -> Difference:
-    if interval is None or floor is None:
-        return Difference.INCONCLUSIVE
-    includes_equality = interval[0] <= 0 <= interval[1]
-    is_real = [not includes_equality, abs(effect) > floor, p_value <= LEVEL]
-    if not all(is_real):
+    if not _is_real(effect, interval, floor, p_value):
         return Difference.INCONCLUSIVE
     return Difference.FASTER if effect < 0 else Difference.SLOWER
+
+
+def _is_real(effect: float, interval: tuple[float, float] | None, floor: float | None, p_value: float) -> bool:
+    """Return whether a difference can be claimed: each of the three conditions must hold."""
+    if interval is None or floor is None:
+        return False
+    includes_equality = interval[0] <= 0 <= interval[1]
+    return all([not includes_equality, abs(effect) > floor, p_value <= LEVEL])

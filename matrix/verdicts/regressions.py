@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from matrix.model.base import Frozen
 from matrix.model.cell_id import CellId, Place
-from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict, Verdict, worst
+from matrix.model.globs import matches_any
+from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict, Verdict, is_decided, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,6 +72,16 @@ class CellComparison(Frozen):
         return Verdict.ERROR if self.undecided else Verdict.PASS
 
     @property
+    def broken_keys(self) -> tuple[str, ...]:
+        """The keys of the findings that the tree is to blame for."""
+        return tuple(each.key for each in self.broken)
+
+    @property
+    def mended_keys(self) -> tuple[str, ...]:
+        """The keys of the findings of the base alone."""
+        return tuple(each.key for each in self.mended)
+
+    @property
     def lost_cell(self) -> Finding | None:
         """The finding that the cell as a whole is skipped on the tree alone, if it is."""
         findings = [broken.finding for broken in self.broken]
@@ -107,11 +117,15 @@ class Gate(Frozen):
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of the cells and of the requirements; an ERROR where no check examined anything."""
-        verdicts = [comparison.verdict for comparison in self.held]
-        verdicts += [required.verdict for required in self.required.values()]
-        if not any(comparison.examined for comparison in self.held):
-            verdicts.append(Verdict.ERROR)
-        return worst(verdicts)
+        cells = [comparison.verdict for comparison in self.held]
+        requirements = [required.verdict for required in self.required.values()]
+        lack_of_evidence = [] if self.has_evidence else [Verdict.ERROR]
+        return worst([*cells, *requirements, *lack_of_evidence])
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether a check examined something in a cell of a head."""
+        return any(comparison.examined for comparison in self.held)
 
 
 def compare_trees(
@@ -125,14 +139,19 @@ def compare_trees(
 
 def compare_cell(place: Place, tree: str, base: CellResult | None, head: CellResult | None) -> CellComparison:
     """Return the comparison of a cell of `tree`, whose result is `head`, with that of the base."""
-    if base is None or base.verdict == Verdict.ERROR:
+    if not is_decided(base):
         return CellComparison(cell=place, tree=tree, undecided=f"base: {_why_undecided(base)}")
-    if head is None or head.verdict == Verdict.ERROR:
+    if not is_decided(head):
         return CellComparison(cell=place, tree=tree, undecided=f"{tree}: {_why_undecided(head)}")
-    if head.verdict == Verdict.SKIP and base.verdict != Verdict.SKIP:
+    if _is_lost(base, head):
         lost = CheckFinding(check="build", finding=_lost(LOST_CELL, head.reason))
         return CellComparison(cell=place, tree=tree, broken=(lost,))
     return _compare_checks(place, tree, base, head)
+
+
+def _is_lost(base: CellResult, head: CellResult) -> bool:
+    """Return whether a cell as a whole is skipped on the head alone."""
+    return head.verdict == Verdict.SKIP and base.verdict != Verdict.SKIP
 
 
 def _why_undecided(result: CellResult | None) -> str:
@@ -164,16 +183,23 @@ def _has_examined(check: CheckResult) -> bool:
 
 def _compare_check(
     base: CheckResult | None, head: CheckResult, *, head_stopped: bool
-) -> Iterator[tuple[_Blame, Finding]]:
-    """Yield the findings of a check on either tree, each with its blame.
+) -> Iterable[tuple[_Blame, Finding]]:
+    """Return the findings of a check on either tree, each with its blame.
 
     `head_stopped` says that the head's build stopped at a failed step: this step is to blame for skipped checks then.
     """
-    applied_on_base = base is not None and not base.skipped
-    if head.skipped:
-        if applied_on_base and not head_stopped:
-            yield _Blame.BROKEN, _lost(f"check {head.check}", head.reason)
-        return
+    if not head.skipped:
+        return _compare_applied_check(base, head)
+    is_lost = _has_applied(base) and not head_stopped
+    return [(_Blame.BROKEN, _lost(f"check {head.check}", head.reason))] if is_lost else []
+
+
+def _has_applied(check: CheckResult | None) -> bool:
+    return check is not None and not check.skipped
+
+
+def _compare_applied_check(base: CheckResult | None, head: CheckResult) -> Iterator[tuple[_Blame, Finding]]:
+    """Yield the findings of a check that the head did not skip, and those of the base, each with its blame."""
     yield from _head_findings(base, head)
     if head.examined_nothing:
         yield _blame_for_examining_nothing(base), _examined_nothing(head)
@@ -184,13 +210,15 @@ def _head_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tupl
     """Yield the findings of the head, each with its blame."""
     on_base = _keys(base)
     mended_on_base = _gone_patterns(base)
-    new = _Blame.UNSEEN if base is None or base.skipped else _Blame.BROKEN
+    new = _blame_for_new_finding(base)
     for finding in _tree_findings(head):
-        is_known = finding.known and not _any_matches(mended_on_base, finding.key)
-        if finding.key in on_base or is_known:
-            yield _Blame.ALREADY, finding
-        else:
-            yield new, finding
+        is_old = finding.key in on_base or _is_known(finding, mended_on_base)
+        yield (_Blame.ALREADY if is_old else new), finding
+
+
+def _is_known(finding: Finding, gone: Iterable[str]) -> bool:
+    """Return whether a known failure explains a finding; `gone` are globs of known failures that no longer occur."""
+    return bool(finding.known) and not matches_any(finding.key, gone)
 
 
 def _mended_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tuple[_Blame, Finding]]:
@@ -200,10 +228,12 @@ def _mended_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tu
     """
     on_head = _keys(head)
     gone_on_head = _gone_patterns(head)
-    for finding in _tree_findings(base):
-        is_mended = not finding.known or _any_matches(gone_on_head, finding.key)
-        if finding.key not in on_head and is_mended:
-            yield _Blame.MENDED, finding
+    of_base_alone = [finding for finding in _tree_findings(base) if finding.key not in on_head]
+    yield from ((_Blame.MENDED, finding) for finding in of_base_alone if not _is_known(finding, gone_on_head))
+
+
+def _blame_for_new_finding(base: CheckResult | None) -> _Blame:
+    return _Blame.BROKEN if _has_applied(base) else _Blame.UNSEEN
 
 
 def _blame_for_examining_nothing(base: CheckResult | None) -> _Blame:
@@ -224,10 +254,6 @@ def _gone_patterns(check: CheckResult | None) -> list[str]:
     """Return the globs over finding keys of the known failures that no longer occur."""
     findings = check.findings if check else ()
     return [finding.subject for finding in findings if finding.is_gone_entry]
-
-
-def _any_matches(patterns: Iterable[str], key: str) -> bool:
-    return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 
 def _lost(subject: str, reason: str) -> Finding:

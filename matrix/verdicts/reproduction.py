@@ -41,14 +41,20 @@ def reproduction(then: CellResult, now: CellResult) -> Reproduction:
     Where the first result has faults, the checks that found them decide: passing checks that pass again reproduce no
     failure.
     """
+    reason = _why_undecided(then, now)
+    if reason:
+        return Reproduction(answer="undecided", reason=reason, compared=0)
+    if not then.applied_checks:
+        return _without_checks(then, now)
+    return _by_checks(then.applied_checks, now)
+
+
+def _why_undecided(then: CellResult, now: CellResult) -> str:
+    """Return which of two results is an ERROR, and its reason; empty where none is."""
     for ordinal, result in (("first", then), ("second", now)):
         if result.verdict == Verdict.ERROR:
-            reason = f"the {ordinal} result is an ERROR of its machine: {result.reason}"
-            return Reproduction(answer="undecided", reason=reason, compared=0)
-    checks = [check for check in then.checks if not check.skipped]
-    if not checks:
-        return _without_checks(then, now)
-    return _by_checks(checks, now)
+            return f"the {ordinal} result is an ERROR of its machine: {result.reason}"
+    return ""
 
 
 def _without_checks(then: CellResult, now: CellResult) -> Reproduction:
@@ -60,13 +66,17 @@ def _without_checks(then: CellResult, now: CellResult) -> Reproduction:
 
 def _by_checks(checks: Sequence[CheckResult], now: CellResult) -> Reproduction:
     differences = _differences(checks, now)
-    faulty = [check for check in checks if check.verdict in FAULTY]
+    faulty = _faulty(checks)
     deciding = faulty or checks
     alike = len(deciding) - len(_differences(deciding, now))
     kind = "checks that found faults" if faulty else "checks"
     reason = f"{alike} of {len(deciding)} {kind} came out alike"
     answer = _answer(differences, alike)
     return Reproduction(answer=answer, reason=reason, compared=len(checks), differences=differences)
+
+
+def _faulty(checks: Iterable[CheckResult]) -> list[CheckResult]:
+    return [check for check in checks if check.verdict in FAULTY]
 
 
 def _answer(differences: Sequence[CheckDifference], alike: int) -> Literal["reproduced", "partly", "not reproduced"]:
@@ -83,8 +93,8 @@ def _differences(checks: Iterable[CheckResult], now: CellResult) -> tuple[CheckD
 
 def _difference(then: CheckResult, now: CheckResult | None) -> CheckDifference | None:
     """Return the difference of a check between two results; None where its verdict and findings are the same."""
-    before = {finding.key for finding in then.findings}
-    after = {finding.key for finding in now.findings} if now else set[str]()
+    before = then.finding_keys
+    after = now.finding_keys if now else frozenset[str]()
     verdict = now.verdict if now else "not run"
     if (verdict, after) == (then.verdict, before):
         return None

@@ -75,19 +75,16 @@ def verdict_on(requirement: Requirement, comparison: Comparison) -> RequirementV
         raise ValueError(f"{comparison.measure} cannot decide what {requirement.measure} must come to")
     bound = requirement.at_most
     took = f"{comparison.measure} took {comparison.ratio:.4f} of the base's time"
-    if comparison.low is None or comparison.high is None:
+    if comparison.interval is None:
         why = f"{comparison.pairs} pairs are too few for an interval"
         return _inconclusive(requirement, comparison, f"{took}, but {why}")
-    took += f" (95 % interval {comparison.low:.4f} to {comparison.high:.4f}, {comparison.pairs} pairs)"
-    is_below = comparison.high <= bound
-    is_above = comparison.low > bound
-    if is_below and _may_pass(bound, comparison):
+    low, high = comparison.interval
+    took += f" (95 % interval {low:.4f} to {high:.4f}, {comparison.pairs} pairs)"
+    if high <= bound and _may_pass(bound, comparison):
         return RequirementVerdict(Verdict.PASS, f"{took}, at most {bound:g} as required")
-    if is_above and _may_fail(bound, comparison):
+    if low > bound and _may_fail(bound, comparison):
         return RequirementVerdict(Verdict.FAIL, f"{took}, more than the required {bound:g}")
-    why = f"that does not decide whether it is at most {bound:g}"
-    if is_below or is_above:
-        why = f"no difference can be claimed (A/A floor {comparison.floor:.4f}, p {comparison.p_value:.3f})"
+    why = _why_neither(low, high, bound, comparison)
     return _inconclusive(requirement, comparison, f"{took}, but {why}")
 
 
@@ -99,6 +96,13 @@ def _may_pass(bound: float, comparison: Comparison) -> bool:
 def _may_fail(bound: float, comparison: Comparison) -> bool:
     """Return whether a time above the bound may be said to be: one that allows more time needs a real difference."""
     return bound < 1 or comparison.answer == Difference.SLOWER
+
+
+def _why_neither(low: float, high: float, bound: float, comparison: Comparison) -> str:
+    """Return why an interval neither passes nor fails: it has the bound inside, or the difference is not claimed."""
+    if low <= bound < high:
+        return f"that does not decide whether it is at most {bound:g}"
+    return f"no difference can be claimed (A/A floor {comparison.floor:.4f}, p {comparison.p_value:.3f})"
 
 
 def _inconclusive(requirement: Requirement, comparison: Comparison, why: str) -> RequirementVerdict:

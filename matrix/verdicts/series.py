@@ -13,7 +13,7 @@ from matrix.verdicts.regressions import CellComparison, compare_cell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from matrix.model.cell_id import CellId
+    from matrix.model.cell_id import CellId, Place
 
 BASE = "base"
 """The name of the tree that the series is applied to."""
@@ -58,6 +58,11 @@ class PatchResult(Frozen):
         """Return the comparison of the cell at a place, if it was run."""
         return next((comparison for comparison in self.held if comparison.cell == place), None)
 
+    def decided_comparison(self, place: str) -> CellComparison | None:
+        """Return the comparison of the cell at a place, if it was run and is not undecided."""
+        comparison = self.comparison(place)
+        return None if comparison is None or comparison.undecided else comparison
+
 
 class Break(Frozen):
     """Findings (`keys`, each as `CHECK KIND:SUBJECT`) that a cell (its place) newly has from one patch on.
@@ -84,13 +89,23 @@ class SeriesResult(Frozen):
     @property
     def exit_status(self) -> ExitStatus:
         """CELLS_FAILED where a cell newly fails; INFRASTRUCTURE where one is undecided, or no check examined any."""
-        verdicts = {row.verdict for row in self.rows}
-        if Verdict.FAIL in verdicts:
+        if self._has(Verdict.FAIL):
             return ExitStatus.CELLS_FAILED
-        examined = any(row.examined for row in self.rows)
-        if Verdict.ERROR in verdicts or not examined:
-            return ExitStatus.INFRASTRUCTURE
-        return ExitStatus.OK
+        return ExitStatus.OK if self.is_decided else ExitStatus.INFRASTRUCTURE
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether no cell is undecided, and a check examined something on a patch's tree."""
+        has_evidence = any(row.examined for row in self.rows)
+        return has_evidence and not self._has(Verdict.ERROR)
+
+    @property
+    def has_patches_alone(self) -> bool:
+        """Whether patches were applied by themselves, so that a break does not go on from patch to patch."""
+        return any(row.step.alone for row in self.rows)
+
+    def _has(self, verdict: Verdict) -> bool:
+        return any(row.verdict == verdict for row in self.rows)
 
 
 def manifest_globs(manifest: str) -> tuple[str, ...]:
@@ -117,13 +132,18 @@ def needed_patches(numbers: Sequence[int], number: int, applies: Callable[[Seque
     `applies` tries to apply some patches, in order. Each earlier patch is left out in turn, the latest first, and stays
     out where the rest still applies.
     """
-    kept = [other for other in numbers if other < number]
-    for other in reversed(kept[:]):
+    earlier = _earlier(numbers, number)
+    kept = earlier
+    for other in reversed(earlier):
         rest = kept.copy()
         rest.remove(other)
         if applies([*rest, number]):
             kept = rest
     return tuple(kept)
+
+
+def _earlier(numbers: Iterable[int], number: int) -> list[int]:
+    return [other for other in numbers if other < number]
 
 
 def patch_results(
@@ -135,8 +155,8 @@ def patch_results(
 
 def _patch_result(patch: PatchTree, wanted: Sequence[CellId], results: Mapping[CellId, CellResult]) -> PatchResult:
     places = [cell_id.place for cell_id in wanted if cell_id.tree == patch.tree]
-    comparisons = [
-        compare_cell(place, patch.tree, results.get(place.on(BASE)), results.get(place.on(patch.tree)))
-        for place in places
-    ]
-    return PatchResult(step=patch, held=tuple(comparisons))
+    return PatchResult(step=patch, held=tuple(_comparison(place, patch.tree, results) for place in places))
+
+
+def _comparison(place: Place, tree: str, results: Mapping[CellId, CellResult]) -> CellComparison:
+    return compare_cell(place, tree, results.get(place.on(BASE)), results.get(place.on(tree)))

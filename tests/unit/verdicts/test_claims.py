@@ -143,6 +143,8 @@ def test_what_is_saved_is_undecided_where_the_base_or_the_figure_is_not_known() 
         "made is not known of the base: the cell has no result",
     )
     assert claims.decide(of, "7.3", cell(figures={}), "old").why == "made: not known of this tree"
+    unnamed = claim(decided_by=DecidedBy(check="clean", cell=PLACE, refuted_by=("left:*",), saves=1))
+    assert claims.decide(unnamed, "7.3", cell(), "old").answer == Answer.UNDECIDED
     refuted = claims.decide(of.model_copy(update={"decided_by": BY}), "7.3", cell("left:/src/x"), "old")
     assert refuted.answer == Answer.REFUTED
 
