@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
-from matrix.model.result import CellResult, Verdict, worst
-from matrix.verdicts.regressions import Gate
+from matrix.model.result import CellResult, RequirementVerdict, Verdict, worst
+from matrix.verdicts.regressions import CellComparison, Gate
 from matrix.verdicts.wording import count, cut
 
 if TYPE_CHECKING:
@@ -66,6 +66,26 @@ class Report(Frozen):
             return list(self.cells)
         return [cell for cell in self.cells if cell.id.tree != self.gate.base]
 
+    @property
+    def cell_verdicts(self) -> set[Verdict]:
+        """The verdicts that cells have."""
+        return {cell.verdict for cell in self.cells}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are cells, and each of them has a result that is no ERROR."""
+        has_errors = bool(self.missing) or Verdict.ERROR in self.cell_verdicts
+        return bool(self.cells) and not has_errors
+
+    @property
+    def requirements(self) -> dict[str, RequirementVerdict]:
+        """The requirements of the gate on times, with the verdict on each; without a gate there are none."""
+        return self.gate.required if self.gate else {}
+
+    def comparison(self, cell_id: str) -> CellComparison | None:
+        """Return the gate's comparison of the cell of this id with the base, if there is one."""
+        return self.gate.comparison(cell_id) if self.gate else None
+
     def reproduce(self, cell_id: str) -> str:
         """Return the command that reproduces a cell; empty for a cell without a result."""
         return next((cell.reproduce for cell in self.cells if cell.id == cell_id), "")
@@ -113,7 +133,7 @@ def _circumstances(cell: CellResult) -> tuple[object, ...]:
 
 def _continued_builds(cells: Sequence[CellResult]) -> list[str]:
     """Return a note where builds continued from kept builds: their steps `build` did less than from scratch."""
-    trees = [cell.continued_from for cell in cells if cell.continued_from]
+    trees = list(filter(None, (cell.continued_from for cell in cells)))
     if not trees:
         return []
     names = ", ".join(sorted(set(trees)))
@@ -128,15 +148,17 @@ def exit_status(report: Report) -> ExitStatus:
     """
     if report.gate:
         return _gate_status(report.verdict)
-    verdicts = {cell.verdict for cell in report.cells}
-    if not verdicts.isdisjoint({Verdict.FAIL, Verdict.INCONCLUSIVE}):
+    return _run_status(report)
+
+
+def _run_status(report: Report) -> ExitStatus:
+    verdicts = report.cell_verdicts
+    if any(verdict.fails for verdict in verdicts):
         return ExitStatus.CELLS_FAILED
-    is_incomplete = bool(report.missing) or not verdicts
-    if is_incomplete or Verdict.ERROR in verdicts:
+    if not report.is_complete:
         return ExitStatus.INFRASTRUCTURE
-    if verdicts == {Verdict.SKIP}:
-        return ExitStatus.CELLS_FAILED
-    return ExitStatus.OK
+    all_are_skipped = verdicts == {Verdict.SKIP}
+    return ExitStatus.CELLS_FAILED if all_are_skipped else ExitStatus.OK
 
 
 def _gate_status(verdict: Verdict) -> ExitStatus:

@@ -6,6 +6,7 @@ failure, error or skipped.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -31,6 +32,9 @@ def render(report: Report) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
+PLAIN_MARKS = {Verdict.ERROR: "error", Verdict.SKIP: "skipped"}
+"""The marks of cases of checks that have a reason in place of findings."""
+
 FORMAT = Format(name="junit", file_name="gate.xml", render=render)
 
 
@@ -38,11 +42,9 @@ def _suites(report: Report) -> Iterator[ET.Element]:
     if report.unfinished:
         yield _unfinished_suite(report.unfinished)
     for cell in report.judged_cells:
-        yield _cell_suite(cell, report.gate.comparison(cell.id) if report.gate else None)
-    for name in report.missing:
-        yield _missing_suite(name)
-    if report.gate:
-        yield from (_requirement_suite(text, required) for text, required in report.gate.required.items())
+        yield _cell_suite(cell, report.comparison(cell.id))
+    yield from map(_missing_suite, report.missing)
+    yield from itertools.starmap(_requirement_suite, report.requirements.items())
 
 
 def _cell_suite(cell: CellResult, comparison: CellComparison | None) -> ET.Element:
@@ -99,24 +101,27 @@ def _undecided(cell: CellResult, comparison: CellComparison | None) -> str:
 
 def _mark_plainly(case: ET.Element, cell: CellResult, check: CheckResult) -> None:
     """Mark a check's case as the check came out."""
-    new = check.new_findings
     if check.verdict.fails:
-        message = f"{check.verdict}: {len(new)} findings" if new else check.reason
-        _add_mark(case, "failure", message, _details(new, cell))
-    elif check.verdict == Verdict.ERROR:
-        _add_mark(case, "error", check.reason, "")
-    elif check.skipped:
-        _add_mark(case, "skipped", check.reason, "")
+        _add_mark(case, "failure", _failure_message(check), _details(check.new_findings, cell))
+    elif check.verdict in PLAIN_MARKS:
+        _add_mark(case, PLAIN_MARKS[check.verdict], check.reason, "")
+
+
+def _failure_message(check: CheckResult) -> str:
+    number = len(check.new_findings)
+    return f"{check.verdict}: {number} findings" if number else check.reason
 
 
 def _mark_by_blame(case: ET.Element, cell: CellResult, check: CheckResult, broken: list[Finding]) -> None:
     """Mark a check's case as failed only for findings that the head is to blame for."""
     if broken:
         _add_mark(case, "failure", f"the base did not fail so: {len(broken)} findings", _details(broken, cell))
-    elif check.skipped:
-        _add_mark(case, "skipped", check.reason, "")
-    elif check.verdict.fails:
-        _add_mark(case, "skipped", "what fails here the base fails, too", "")
+    elif check.skipped or check.verdict.fails:
+        _add_mark(case, "skipped", _why_not_blamed(check), "")
+
+
+def _why_not_blamed(check: CheckResult) -> str:
+    return check.reason if check.skipped else "what fails here the base fails, too"
 
 
 def _details(findings: Iterable[Finding], cell: CellResult) -> str:

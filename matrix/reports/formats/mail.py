@@ -32,14 +32,22 @@ WORDS = ("FAIL", "ERR", "Ok", "SKIP")
 
 def render(report: Report) -> str:
     """Return the report as a mail's text."""
-    unfinished = [report.unfinished.sentence, ""] if report.unfinished else []
-    lines = [*unfinished, *_head(report), "", *_images(report), "", *_remarks(report)]
+    lines = [*_unfinished(report), *_head(report), "", *_images(report), "", *_remarks(report)]
     for cell in report.judged_cells:
-        lines += _blamed(cell, report.gate) if report.gate else _failures(cell)
+        lines += _details(cell, report.gate)
     return plain("\n".join(lines).rstrip() + "\n")
 
 
 FORMAT = Format(name="mail", file_name="gate.mail", render=render)
+
+
+def _unfinished(report: Report) -> list[str]:
+    return [report.unfinished.sentence, ""] if report.unfinished else []
+
+
+def _details(cell: CellResult, gate: Gate | None) -> Iterator[str]:
+    """Return the lines on the findings of a cell: without a gate all new ones, in a gate those it is to blame for."""
+    return _failures(cell) if gate is None else _blamed(cell, gate)
 
 
 def _head(report: Report) -> list[str]:
@@ -51,22 +59,29 @@ def _head(report: Report) -> list[str]:
 def _remarks(report: Report) -> Iterator[str]:
     """Yield the lines on cells without a result, on requirements, and the notes."""
     yield from (f"{cell_id}: no result" for cell_id in report.missing)
-    if report.gate:
-        yield from (f"{verdict}: {text}: {why}" for text, (verdict, why) in report.gate.required.items())
+    yield from (f"{verdict}: {text}: {why}" for text, (verdict, why) in report.requirements.items())
     yield from (f"note: {note}" for note in report.notes)
 
 
 def _images(report: Report) -> Iterator[str]:
     """Yield a line per image (number, seconds of its cells, image, worst word, compilers), below it one per cell."""
     failed = _failed_cells(report)
-    images: dict[str, list[CellResult]] = {}
-    for cell in report.judged_cells:
-        images.setdefault(cell.id.place.image, []).append(cell)
-    for number, (image, cells) in enumerate(images.items(), 1):
-        wall_s = sum(cell.wall_s for cell in cells)
-        word = min((_word(cell, failed) for cell in cells), key=WORDS.index)
-        yield f"{number:4} {wall_s:8.2f} {image:30}: {word:4} {_compilers(cells)}".rstrip()
+    for number, (image, cells) in enumerate(_by_image(report.judged_cells).items(), 1):
+        yield _image_line(number, image, cells, failed)
         yield from (f"     {cell.wall_s:8.2f}   {cell.id}: {_word(cell, failed)}{_known(cell)}" for cell in cells)
+
+
+def _by_image(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
+    images: dict[str, list[CellResult]] = {}
+    for cell in cells:
+        images.setdefault(cell.id.place.image, []).append(cell)
+    return images
+
+
+def _image_line(number: int, image: str, cells: Sequence[CellResult], failed: set[CellId]) -> str:
+    wall_s = sum(cell.wall_s for cell in cells)
+    word = min((_word(cell, failed) for cell in cells), key=WORDS.index)
+    return f"{number:4} {wall_s:8.2f} {image:30}: {word:4} {_compilers(cells)}".rstrip()
 
 
 def _failed_cells(report: Report) -> set[CellId]:
@@ -105,26 +120,29 @@ def _undecided_or_mended(comparison: CellComparison) -> Iterator[str]:
     if comparison.undecided:
         yield from (f"{comparison.cell}: could not be decided: {comparison.undecided}", "")
     if comparison.mended:
-        keys = [mended.key for mended in comparison.mended]
-        yield from (f"{comparison.cell}: mends {', '.join(cut(keys, MENDS_SHOWN))}", "")
+        yield from (f"{comparison.cell}: mends {', '.join(cut(comparison.mended_keys, MENDS_SHOWN))}", "")
 
 
 def _failures(cell: CellResult) -> Iterator[str]:
     """Yield a cell's reason, the reasons of checks that fail without a finding, and the new findings of the others."""
+    yield from _reasons(cell)
+    new = [(check.check, finding) for check in cell.failed_checks for finding in check.new_findings]
+    yield from _quoted(cell, new)
+
+
+def _reasons(cell: CellResult) -> Iterator[str]:
     if cell.reason:
         yield from (f"{cell.id}: {cell.verdict}: {cell.reason}", "")
     without_findings = [check for check in cell.failed_checks if not check.findings]
-    for check in without_findings:
-        yield f"{cell.id}: {check.check}: {check.reason}\n"
-    new = [(check.check, finding) for check in cell.failed_checks for finding in check.new_findings]
-    yield from _quoted(cell, new)
+    yield from (f"{cell.id}: {check.check}: {check.reason}\n" for check in without_findings)
 
 
 def _quoted(cell: CellResult, findings: Sequence[tuple[str, Finding]], subject: str = "") -> Iterator[str]:
     """Yield the findings (each with its check's name) of a cell that fails, and the command that reproduces it."""
     if not findings:
         return
-    yield from (f"{cell.id} fails ({subject}):" if subject else f"{cell.id} fails:", "")
+    in_patch = f" ({subject})" if subject else ""
+    yield from (f"{cell.id} fails{in_patch}:", "")
     for check, finding in findings[:SHOWN]:
         yield from _quoted_finding(check, finding)
     left = number_left(findings, SHOWN)

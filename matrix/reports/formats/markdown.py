@@ -81,13 +81,20 @@ def _run(report: Report) -> Iterator[str]:
     yield f"| cell | verdict | {' | '.join(names)} | s |"
     yield f"|---|---|{'---|' * len(names)}--:|"
     for cell in report.cells:
-        checks = [cell.check(name) for name in names]
-        marks = [str(check.verdict) if check else "" for check in checks]
-        yield f"| `{_code(cell.id)}` | {cell.verdict} | {' | '.join(marks)} | {cell.wall_s:.0f} |"
+        yield _cell_row(cell, names)
     for cell_id in report.missing:
         yield f"| `{_code(cell_id)}` | {Verdict.ERROR} | {' | '.join([''] * len(names))} | |"
     for cell in report.cells:
         yield from _failures(cell)
+
+
+def _cell_row(cell: CellResult, check_names: Sequence[str]) -> str:
+    marks = [_mark(cell.check(name)) for name in check_names]
+    return f"| `{_code(cell.id)}` | {cell.verdict} | {' | '.join(marks)} | {cell.wall_s:.0f} |"
+
+
+def _mark(check: CheckResult | None) -> str:
+    return str(check.verdict) if check else ""
 
 
 def _failures(cell: CellResult) -> Iterator[str]:

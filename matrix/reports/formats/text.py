@@ -113,12 +113,19 @@ def _reason(cell: CellResult) -> Iterator[Text]:
 
 def _failures(cell: CellResult, folder: str) -> Iterator[Text]:
     """Yield the new findings of a cell, check by check, and the command that reproduces it."""
-    failed = [check for check in cell.checks if check.verdict in DETAILED]
     cell_folder = f"{folder}/cells/{one_line(cell.id)}"
-    for check in failed:
+    for check in _detailed_checks(cell):
         yield from _check_findings(cell, check, cell_folder)
-    if failed or cell.verdict in (Verdict.FAIL, Verdict.ERROR):
+    if _has_failed(cell):
         yield Text(f"  to reproduce: {one_line(cell.reproduce)}")
+
+
+def _detailed_checks(cell: CellResult) -> list[CheckResult]:
+    return [check for check in cell.checks if check.verdict in DETAILED]
+
+
+def _has_failed(cell: CellResult) -> bool:
+    return bool(_detailed_checks(cell)) or cell.verdict in (Verdict.FAIL, Verdict.ERROR)
 
 
 def _check_findings(cell: CellResult, check: CheckResult, folder: str) -> Iterator[Text]:
@@ -151,12 +158,17 @@ def _gate(report: Report, gate: Gate) -> Iterator[Text]:
     """Yield what the head breaks and mends, with evidence, the findings it is not blamed for, and the requirements."""
     for comparison in gate.held:
         yield from _comparison(report, gate, comparison)
+    yield from _findings_without_blame(gate)
+    for text, (verdict, why) in gate.required.items():
+        yield mark(verdict).append(f" {one_line(f'{text}: {why}')}", style="default")
+
+
+def _findings_without_blame(gate: Gate) -> Iterator[Text]:
+    """Yield the numbers of findings that the head is not blamed for, with the reason."""
     on_base = sum(len(comparison.already) for comparison in gate.held)
     unseen = sum(len(comparison.unseen) for comparison in gate.held)
     yield from _not_blamed(on_base, "were on the base already")
     yield from _not_blamed(unseen, "are of checks that the base did not come to")
-    for text, (verdict, why) in gate.required.items():
-        yield mark(verdict).append(f" {one_line(f'{text}: {why}')}", style="default")
 
 
 def _not_blamed(number: int, predicate: str) -> Iterator[Text]:

@@ -18,18 +18,23 @@ if TYPE_CHECKING:
 def parts(found: Iterable[ClaimRow], tree: str, base: str) -> Iterator[Text]:
     """Yield the lines of each claim."""
     for row in found:
-        yield line(f"{_owner(row)}: {row.summary}", "bold")
-        if row.decided_by:
-            yield line(f"  decided by {row.decided_by}")
-        for name, decision in ((tree, row.tree), (base, row.base)):
-            yield Text(plain(f"  {name}: {_answer(decision)}"))
-        if row.same:
-            yield line("  what decides it does not tell the two apart")
+        yield from _claim_lines(row, tree, base)
+
+
+def _claim_lines(row: ClaimRow, tree: str, base: str) -> Iterator[Text]:
+    yield line(f"{_owner(row)}: {row.summary}", "bold")
+    if row.decided_by:
+        yield line(f"  decided by {row.decided_by}")
+    yield _answer(tree, row.tree)
+    yield _answer(base, row.base)
+    if row.same:
+        yield line("  what decides it does not tell the two apart")
 
 
 def _owner(row: ClaimRow) -> str:
     return f"patch {row.patch}" if row.patch else "series"
 
 
-def _answer(decision: Decision) -> str:
-    return "; ".join(filter(None, (str(decision.answer), decision.figure, decision.why)))
+def _answer(tree: str, decision: Decision) -> Text:
+    words = filter(None, (str(decision.answer), decision.figure, decision.why))
+    return Text(plain(f"  {tree}: {'; '.join(words)}"))

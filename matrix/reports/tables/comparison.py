@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 HEADINGS = (
     "measure", "base s", "head s", "ratio", "95 % interval", "A/A", "floor", "p", "", "CPU s", "processes", "compilers",
 )  # fmt: skip
+NUMBERS = tuple(heading for heading in HEADINGS if heading not in ("measure", ""))
+"""The headings of columns of numbers."""
 
 
 def parts(found: ComparisonRun) -> Iterator[Part]:
     """Yield the table of a comparison and the lines below it."""
-    numbers = [heading for heading in HEADINGS if heading not in ("measure", "")]
-    made = table(*HEADINGS, right=numbers, no_wrap=HEADINGS)
+    made = table(*HEADINGS, right=NUMBERS, no_wrap=HEADINGS)
     for measured in found.measured:
         made.add_row(*_row(measured), *_counts(found, measured.comparison.measure))
     yield made
@@ -43,13 +44,20 @@ def _row(measured: MeasureResult) -> tuple[str, ...]:
         f"{one.base_s:.2f}",
         f"{one.head_s:.2f}",
         f"{one.ratio:.3f}",
-        f"{one.low:.3f} to {one.high:.3f}" if one.low and one.high else "none",
+        _interval(one),
         f"{one.aa_ratio:.3f}",
         f"{one.floor:.3f}" if one.floor else "none",
         f"{one.p_value:.3f}",
         answer(one),
         f"{measured.base_cpu_s:.1f} > {measured.head_cpu_s:.1f}",
     )
+
+
+def _interval(one: Comparison) -> str:
+    if one.interval is None:
+        return "none"
+    low, high = one.interval
+    return f"{low:.3f} to {high:.3f}"
 
 
 def answer(one: Comparison) -> str:

@@ -27,5 +27,11 @@ def _environments(planned: Scenario) -> Iterator[str]:
     first = planned.steps[0].environment
     second = next(step for step in planned.steps if step.place == "second").environment
     for name in sorted(first | second):
-        before, after = first.get(name, UNSET), second.get(name, UNSET)
-        yield f"  {name}={before}" if before == after else f"  {name}={before}  ->  {after}"
+        yield _variable(name, first.get(name, UNSET), second.get(name, UNSET))
+
+
+def _variable(name: str, first: str, second: str) -> str:
+    """Return the line of a variable: its value, or both where the second container has another."""
+    if first == second:
+        return f"  {name}={first}"
+    return f"  {name}={first}  ->  {second}"

@@ -15,10 +15,22 @@ from matrix.reports.tables import line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.console import JustifyMethod
+
     from matrix.reports.tables import Part
 
 UNREADABLE = "unreadable"
 TREES_SHOWN = 2
+COLUMNS: dict[str, JustifyMethod] = {
+    "run": "left",
+    "started (UTC)": "left",
+    "command": "left",
+    "cells": "right",
+    "results": "left",
+    "trees": "left",
+}
+"""The headings of the table, with the sides to which their columns are aligned."""
+
 _ISO_MINUTE = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(:\d{2})?Z?")
 
 
@@ -45,14 +57,18 @@ def parts(rows: Sequence[RunRow], older: int) -> Iterator[Part]:
     if not rows:
         yield line("no run yet: `perf-matrix run --profile smoke` makes one")
         return
-    made = Table(box=None, pad_edge=False)
-    for heading in ("run", "started (UTC)", "command", "cells", "results", "trees"):
-        made.add_column(heading, justify="right" if heading == "cells" else "left", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        made.add_row(*(line(text) for text in _columns(row)))
-    yield made
+    yield _table(rows)
     if older:
         yield line(f"and {older} older ones: --most 0 names all")
+
+
+def _table(rows: Sequence[RunRow]) -> Table:
+    made = Table(box=None, pad_edge=False)
+    for heading, justify in COLUMNS.items():
+        made.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        made.add_row(*map(line, _columns(row)))
+    return made
 
 
 def _columns(row: RunRow) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def parts(found: SeriesResult) -> Iterator[Part]:
     for row in found.rows:
         made.add_row(*_row(row))
     yield made
-    if not any(row.step.alone for row in found.rows):
+    if not found.has_patches_alone:
         yield from itertools.chain.from_iterable(_break(broken, found) for broken in found.breaks)
     if found.exit_status == ExitStatus.OK:
         yield line(f"nothing newly fails that {found.base} passed")
@@ -40,13 +40,8 @@ def _row(row: PatchResult) -> tuple[str | Text, ...]:
 
 def _status(row: PatchResult) -> str:
     """Return a patch's verdict, the tree whose build its cells continued, and the patches it was applied with."""
-    words = [_verdict(row)]
-    continued = sorted({held.on for held in row.held if held.on})
-    if continued:
-        words.append(f"on {', '.join(continued)}")
-    if row.step.alone:
-        words.append(_company(row))
-    return " ".join(words)
+    words = (_verdict(row), _continued(row), _company(row))
+    return " ".join(filter(None, words))
 
 
 def _verdict(row: PatchResult) -> str:
@@ -55,8 +50,16 @@ def _verdict(row: PatchResult) -> str:
     return str(row.verdict) if row.held else "applies"
 
 
+def _continued(row: PatchResult) -> str:
+    """Return the trees whose kept builds the patch's cells continued from, if any."""
+    trees = sorted({held.on for held in row.held if held.on})
+    return f"on {', '.join(trees)}" if trees else ""
+
+
 def _company(row: PatchResult) -> str:
-    """Return which patches a patch that was looked at by itself needs."""
+    """Return which patches a patch that was looked at by itself needs; nothing for one on top of all before it."""
+    if not row.step.alone:
+        return ""
     needed = ", ".join(map(str, row.step.needs))
     return f"with {needed}" if needed else "alone"
 
