@@ -9,6 +9,8 @@ from matrix.scenario import perf
 from matrix.trace import file_access
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matrix.scenario.step_facts import Process, StepFacts
 
 TEXT_CHARS = 300
@@ -31,13 +33,17 @@ def maker(step: StepFacts, path: str) -> str:
     It is the last one to have started before the file's mtime among those that name the file and were running
     then; a recipe's shell counts only where no program that it ran does.
     """
-    file = step.files.get(path)
-    if file is None:
+    if path not in step.files:
         return ""
-    at = file.mtime_ns / 1e9
+    likeliest = min(_possible_makers(step, path), key=_unlikeliness, default=None)
+    return "" if likeliest is None else text(likeliest)
+
+
+def _possible_makers(step: StepFacts, path: str) -> Iterator[Process]:
+    """Yield the processes that name a file and ran when it was written."""
+    at = step.files[path].mtime_ns / 1e9
     running = (process for process in step.processes if _runs_at(process, at))
-    makers = [process for process in running if names(process, path)]
-    return text(min(makers, key=_unlikeliness)) if makers else ""
+    yield from (process for process in running if names(process, path))
 
 
 def _runs_at(process: Process, at: float) -> bool:

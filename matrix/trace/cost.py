@@ -1,4 +1,4 @@
-"""What a traced step cost: processes by program and by make, what ran at once, what ran alone. Pure."""
+"""The account of a traced step: processes by program and by make, processes at once, processes alone. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matrix.scenario.step_facts import Process
+    from matrix.trace.spans import Span
     from matrix.trace.timeline import Timeline
 
 FORK = "(fork)"
-"""What a process is counted as that stayed the program that its parent was."""
+"""The program's name in the account for a process that stayed the program that its parent was."""
 
 
 class MakeAccount(Frozen):
-    """What one make started itself, and how long it was there (seconds); `goal` is what it was told to make."""
+    """One make: its goal, its time in seconds since the step began, and the number of processes that it started."""
 
     goal: str
     start_s: float
@@ -31,7 +32,7 @@ class MakeAccount(Frozen):
 
 
 class Serial(Frozen):
-    """Seconds in which at most one leaf process ran, and what it ran for."""
+    """The seconds in which at most one leaf process ran for a target; `name` is the target's."""
 
     name: str
     wall_s: float
@@ -62,7 +63,7 @@ class Account(Frozen):
 
 
 def account(timeline: Timeline) -> Account:
-    """Return what a traced step cost."""
+    """Return the account of a traced step; times are rounded to milliseconds."""
     tree = timeline.tree
     processes = tree.processes.values()
     leaves, serial = _at_once(timeline)
@@ -101,14 +102,21 @@ def _longest_first(serial: dict[str, float]) -> tuple[Serial, ...]:
 
 
 def _at_once(timeline: Timeline) -> tuple[dict[int, float], dict[str, float]]:
+    """Return the seconds by the number of leaves that ran at once, and those with at most one leaf by its name."""
     leaves: dict[int, float] = defaultdict(float)
     serial: dict[str, float] = defaultdict(float)
     for span in leaf_spans(timeline.tree):
         leaves[len(span.leaves)] += span.wall_s
         if len(span.leaves) <= 1:
-            name = timeline.name(timeline.tree.processes[span.leaves[0]]) if span.leaves else "(nothing ran)"
-            serial[name] += span.wall_s
+            serial[_serial_name(timeline, span)] += span.wall_s
     return leaves, serial
+
+
+def _serial_name(timeline: Timeline, span: Span) -> str:
+    """Return the name of the only leaf of a span, or words for a span without one."""
+    if not span.leaves:
+        return "(nothing ran)"
+    return timeline.name(timeline.tree.processes[span.leaves[0]])
 
 
 def _makes(timeline: Timeline) -> tuple[MakeAccount, ...]:

@@ -73,11 +73,14 @@ def access(argv: tuple[str, ...], cwd: str) -> Access:
 
 def shell_command(argv: Sequence[str]) -> str | None:
     """Return the script that `sh -c` was given, or nothing for any other program."""
-    if posixpath.basename(argv[0]) not in SHELLS:
-        return None
-    options = list(itertools.takewhile(lambda word: word.startswith("-"), argv[1:]))
-    position = next((number for number, word in enumerate(options, 1) if _COMMAND_OPTION.match(word)), len(argv))
-    return argv[position + 1] if position + 1 < len(argv) else None
+    is_shell = posixpath.basename(argv[0]) in SHELLS
+    return _word_after_command_option(argv[1:]) if is_shell else None
+
+
+def _word_after_command_option(words: Sequence[str]) -> str | None:
+    """Return the word after the option `-c`, which others may be joined to (`-ec`), or nothing without such a word."""
+    options = itertools.takewhile(lambda pair: pair[0].startswith("-"), itertools.pairwise(words))
+    return next((following for option, following in options if _COMMAND_OPTION.match(option)), None)
 
 
 @dataclass(frozen=True)
@@ -139,14 +142,14 @@ def _given_on(command: SimpleCommand) -> Iterator[str]:
 
 def _printed(command: SimpleCommand) -> Iterator[str]:
     """Yield the words that `printf` or `echo` prints; a format puts folders before names, as kbuild's does."""
-    program, *words = command.words or ("",)
-    if program == "echo":
+    program, words = command.words[:1], command.words[1:]
+    if program == ("echo",):
         yield from words
-    if program == "printf" and words:
+    if program == ("printf",):
         yield from _formatted(*words)
 
 
-def _formatted(pattern: str, *words: str) -> list[str]:
+def _formatted(pattern: str = "", *words: str) -> list[str]:
     """Return words as a pattern like `util/%s ` prints them; one without a place for them prints none."""
     prefix, place, _ = pattern.partition("%s")
     return [f"{prefix}{word}" for word in words] if place else []
@@ -156,7 +159,8 @@ def _operands_from(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the command that `xargs` runs: its words without its own options."""
     before = ""
     for number, word in enumerate(words):
-        if not word.startswith("-") and before not in _XARGS_OPTIONS:
+        is_operand = not word.startswith("-") and before not in _XARGS_OPTIONS
+        if is_operand:
             return words[number:]
         before = word
     return ()
@@ -187,10 +191,7 @@ class _Resolved:
     def add(self, use: _Use) -> _Resolved:
         """Add what a command does with files."""
         folder = posixpath.join(self.cwd or "/", use.folder)
-        for flow in use.flows:
-            reads, writes = _paths(folder, flow.reads), _paths(folder, flow.writes)
-            if reads or writes:
-                self.flows.append(Flow(reads, writes))
+        self.flows += _located(folder, use.flows)
         words = (*_named(use.words), *use.assigned, *use.redirected_from, *use.redirected_to, *use.logs)
         self.names |= dict.fromkeys(_paths(folder, words))
         return self
@@ -198,6 +199,14 @@ class _Resolved:
     @property
     def access(self) -> Access:
         return Access(tuple(self.flows), tuple(self.names))
+
+
+def _located(folder: str, flows: Iterable[Flow]) -> Iterator[Flow]:
+    """Yield flows with the paths of their names in a folder, without those that are of no file."""
+    for flow in flows:
+        reads, writes = _paths(folder, flow.reads), _paths(folder, flow.writes)
+        if reads or writes:
+            yield Flow(reads, writes)
 
 
 def _named(words: tuple[str, ...]) -> Iterator[str]:

@@ -6,6 +6,7 @@ the order in which make would start what is ready: a start that waited for a fre
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -59,19 +60,28 @@ class _Reader:
     def make(self, process: Process) -> Make:
         """Return a make with all that it started."""
         jobs = self.jobs.get(process.index, ())
-        first = next((number for number, job in enumerate(jobs) if job.origin == Origin.RECIPE), len(jobs))
-        parse_s = process.cpu_ns / 1e9 + sum(self.timeline.tree.cpu_s(job.process) for job in jobs[:first])
-        recipes: list[Job] = []
-        before: dict[int, float] = defaultdict(float)
-        for job in jobs[first:]:
-            if job.origin == Origin.RECIPE:
-                recipes.append(job)
-            else:
-                before[len(recipes)] += self.timeline.tree.cpu_s(job.process)
+        parsing = list(itertools.takewhile(_is_shell_function, jobs))
+        parse_s = process.cpu_ns / 1e9 + sum(self._cpu_s(job) for job in parsing)
+        lines = list(itertools.filterfalse(_is_shell_function, jobs))
+        before_s = self._shell_functions_s(jobs[len(parsing) :])
         database = self.databases.get(_key(process))
-        needs = self._needs(recipes, database)
-        tasks = [self._task(job, before[number], needs[number]) for number, job in enumerate(recipes)]
+        needs = self._needs(lines, database)
+        tasks = [self._task(job, before_s[number], needs[number]) for number, job in enumerate(lines)]
         return Make(process.index, self.timeline.targets.goal(process), parse_s, tuple(tasks), database is not None)
+
+    def _shell_functions_s(self, jobs: Iterable[Job]) -> Mapping[int, float]:
+        """Map the position of each line of a recipe to the CPU seconds of the `$(shell)` functions right before it."""
+        found: dict[int, float] = defaultdict(float)
+        position = 0
+        for job in jobs:
+            if _is_shell_function(job):
+                found[position] += self._cpu_s(job)
+            else:
+                position += 1
+        return found
+
+    def _cpu_s(self, job: Job) -> float:
+        return self.timeline.tree.cpu_s(job.process)
 
     def _task(self, job: Job, before_s: float, needs: frozenset[int]) -> Task:
         nested = self._nested(job.process)
@@ -98,24 +108,21 @@ class _Reader:
 
         A fork server, whose children are the workers, counts as one with all below it.
         """
-        is_python = process.program.startswith("python")
         for child in self.timeline.tree.children.get(process.index, ()):
-            if is_python and _is_worker(child):
+            if _is_worker(child, process):
                 yield child
             else:
                 yield from self._workers(child)
 
     def _needs(self, jobs: Sequence[Job], database: Database | None) -> list[frozenset[int]]:
         """Return for each job the positions of those that it needs: the last that made each file or target."""
-        by_target = _by_target(jobs)
-        last = {**_writers(jobs), **{target: numbers[-1] for target, numbers in by_target.items()}}
+        positions = _Positions.of(jobs)
         found = []
         for number, job in enumerate(jobs):
             waited_for = self._declared(job, database) if database else self._seen(job, jobs)
-            targets = {*waited_for, *_named(job)} - {job.target}
-            needed = {last[target] for target in targets & last.keys()}
-            same_target = [one for one in by_target.get(job.target, ()) if one < number]
-            found.append(frozenset({*same_target[-1:], *needed} - {number}))
+            needed = positions.makers({*waited_for, *_named(job)} - {job.target})
+            line_before = positions.line_before(number, job.target)
+            found.append(frozenset({*line_before, *needed} - {number}))
         return _without_cycles(found)
 
     def _declared(self, job: Job, database: Database) -> Iterable[str]:
@@ -134,20 +141,46 @@ class _Reader:
 
     def _seen(self, job: Job, jobs: Sequence[Job]) -> Iterable[str]:
         """Return nested makes that had ended before a job started, of a make whose rules are not known."""
-        return [
-            other.target
-            for other in jobs
-            if self._nested(other.process) and self.timeline.tree.end(other.process) <= job.process.start
-        ]
+        before = [other for other in jobs if self.timeline.tree.end(other.process) <= job.process.start]
+        return [other.target for other in before if self._nested(other.process)]
 
 
-def _is_worker(process: Process) -> bool:
-    """Return whether a child of Python is a pool's worker or fork server."""
+def _is_shell_function(job: Job) -> bool:
+    return job.origin == Origin.SHELL
+
+
+def _is_worker(process: Process, parent: Process) -> bool:
+    """Return whether a process is a worker, or the fork server, of a pool of the Python that started it."""
+    if not parent.program.startswith("python"):
+        return False
     return not process.argvs or any("multiprocessing" in word for word in process.argv)
 
 
 def _path(database: Database, name: str) -> str:
     return posixpath.normpath(posixpath.join(database.folder, name))
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """The positions of a make's jobs, by their targets and by the files that they made."""
+
+    by_target: Mapping[str, list[int]]
+    last: Mapping[str, int]
+
+    @classmethod
+    def of(cls, jobs: Sequence[Job]) -> _Positions:
+        by_target = _by_target(jobs)
+        last_line = {target: numbers[-1] for target, numbers in by_target.items()}
+        return cls(by_target, {**_writers(jobs), **last_line})
+
+    def makers(self, targets: set[str]) -> set[int]:
+        """Return the positions of the last job for each of the targets that any job had."""
+        return {self.last[target] for target in targets & self.last.keys()}
+
+    def line_before(self, number: int, target: str) -> list[int]:
+        """Return the position of the line before a line of the same recipe, if there is one."""
+        earlier = [one for one in self.by_target.get(target, ()) if one < number]
+        return earlier[-1:]
 
 
 def _by_target(jobs: Sequence[Job]) -> dict[str, list[int]]:

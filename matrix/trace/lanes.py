@@ -1,10 +1,11 @@
-"""How a traced step is laid out to be drawn: its jobs on as few rows as ran at once, its makes by depth. Pure."""
+"""The bars of a traced step to be drawn: its jobs on as few rows as ran at once, its makes by depth. Pure."""
 
 from __future__ import annotations
 
 import heapq
 import re
 from bisect import bisect
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,16 @@ from matrix.trace.make_arguments import is_make
 from matrix.trace.timeline import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.scenario.step_facts import Process
     from matrix.trace.timeline import Job, Timeline
 
 NAME_CHARS = 80
 _FOLDERS = re.compile("(?:^|(?<= ))(?:{})/".format("|".join([perf.FOLDER, *map(re.escape, ROOTS.values())])))
+
+_Numbered = tuple[float, float, int]
+"""The start and end of a span, and its position among the spans."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,13 @@ class Bar:
 
     @property
     def wall_s(self) -> float:
-        """How long the process was there."""
+        """The length of the bar, in seconds."""
         return self.end_s - self.start_s
+
+
+def row_count(bars: Iterable[Bar]) -> int:
+    """Return how many rows the bars take, from the first row on."""
+    return 1 + max((bar.row for bar in bars), default=-1)
 
 
 def rows(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
@@ -55,18 +64,26 @@ def rows(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 
 def apart(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Return which spans can share a row, in the order of time: of those that overlap, the longest."""
-    kept: list[tuple[float, float, int]] = []
-    longest_first = sorted((start - end, index) for index, (start, end) in enumerate(spans))
-    for _, index in longest_first:
-        placed = (*spans[index], index)
-        position = bisect(kept, placed)
-        if _is_free(kept, position, placed):
-            kept.insert(position, placed)
+    """Return the positions of the spans that can share a row, in the order of time: of overlapping ones the longest."""
+    kept: list[_Numbered] = []
+    for wanted in _longest_first(spans):
+        _keep_if_free(kept, wanted)
     return tuple(index for _, _, index in kept)
 
 
-def _is_free(kept: Sequence[tuple[float, float, int]], position: int, wanted: tuple[float, float, int]) -> bool:
+def _longest_first(spans: Sequence[tuple[float, float]]) -> list[_Numbered]:
+    """Return spans with their positions, the longest first; of equally long ones, in their order."""
+    numbered = ((start, end, index) for index, (start, end) in enumerate(spans))
+    return sorted(numbered, key=lambda span: (span[0] - span[1], span[2]))
+
+
+def _keep_if_free(kept: list[_Numbered], wanted: _Numbered) -> None:
+    position = bisect(kept, wanted)
+    if _is_free(kept, position, wanted):
+        kept.insert(position, wanted)
+
+
+def _is_free(kept: Sequence[_Numbered], position: int, wanted: _Numbered) -> bool:
     """Return whether a span overlaps neither the one before its position nor the one after it."""
     start, end, _ = wanted
     after_previous = position == 0 or kept[position - 1][1] <= start
@@ -75,49 +92,60 @@ def _is_free(kept: Sequence[tuple[float, float, int]], position: int, wanted: tu
 
 
 def span(timeline: Timeline, process: Process) -> tuple[float, float]:
-    """Return when a process was there, in seconds since the step began; never a negative time."""
+    """Return the start and end of a process, in seconds since the step began; no process ends before its start."""
     start = process.start - timeline.tree.began
     return start, max(start, timeline.tree.end(process) - timeline.tree.began)
 
 
 def jobs(timeline: Timeline) -> tuple[Bar, ...]:
-    """Return the leaf jobs, those that no make runs below, in the order of their starts."""
-    leaves = [job for job in timeline.jobs if job.kind != "make"]
-    spans = [span(timeline, job.process) for job in leaves]
+    """Return the bars of the leaf jobs, those that no make runs below, in the order of their starts."""
+    leaves = timeline.leaf_jobs
+    places = _places(timeline, [job.process for job in leaves])
     return tuple(
-        Bar(job.process, _name(timeline, job), job.kind, row, *times)
-        for job, times, row in zip(leaves, spans, rows(spans), strict=True)
+        Bar(job.process, _name(timeline, job), job.kind, *place) for job, place in zip(leaves, places, strict=True)
     )
 
 
+def _places(timeline: Timeline, processes: Iterable[Process]) -> Iterator[tuple[int, float, float]]:
+    """Yield the row, start and end of each process's bar; the processes are in the order of their starts."""
+    spans = [span(timeline, process) for process in processes]
+    yield from ((row, *times) for row, times in zip(rows(spans), spans, strict=True))
+
+
 def _name(timeline: Timeline, job: Job) -> str:
-    """Return what tells a job from the others: what it is for, or the command of a `$(shell)`, which is for nothing."""
+    """Return the name of a job's bar: its target, or the command of a `$(shell)`, which has none."""
     if job.origin == Origin.RECIPE:
         return short(timeline.name(job.process))
-    words = job.process.first
-    text = " ".join(words[2:] if words[1:2] == ("-c",) else words)
-    return f"$(shell {text})" if len(text) <= NAME_CHARS else f"$(shell {text[: NAME_CHARS - 1]}…)"
+    return f"$(shell {_shortened(_command(job.process.first))})"
+
+
+def _command(words: tuple[str, ...]) -> str:
+    """Return the command of a `$(shell)`, without the shell that make gives it to."""
+    has_shell = words[1:2] == ("-c",)
+    return " ".join(words[2:] if has_shell else words)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= NAME_CHARS else f"{text[: NAME_CHARS - 1]}…"
 
 
 def makes(timeline: Timeline) -> tuple[tuple[Bar, ...], ...]:
-    """Return the makes by how many makes they have above them; the rows of each depth are counted from 0."""
-    depths: list[list[Process]] = []
+    """Return the bars of the makes by their depth; the rows of each depth are counted from 0."""
+    at_depth: dict[int, list[Process]] = defaultdict(list)
     for make in timeline.tree.makes:
-        depth = _depth(timeline, make)
-        depths += [[] for _ in range(len(depths), depth + 1)]
-        depths[depth].append(make)
-    return tuple(tuple(_lifetimes(timeline, makes)) for makes in depths)
+        at_depth[_depth(timeline, make)].append(make)
+    return tuple(_lifetimes(timeline, at_depth[depth]) for depth in sorted(at_depth))
 
 
-def _lifetimes(timeline: Timeline, makes: Sequence[Process]) -> list[Bar]:
-    spans = [span(timeline, make) for make in makes]
-    return [
-        Bar(make, short(timeline.targets.goal(make)), "make", row, *times)
-        for make, times, row in zip(makes, spans, rows(spans), strict=True)
-    ]
+def _lifetimes(timeline: Timeline, makes: Sequence[Process]) -> tuple[Bar, ...]:
+    """Return the bars of makes, from the start to the end of each."""
+    places = _places(timeline, makes)
+    goals = (short(timeline.targets.goal(make)) for make in makes)
+    return tuple(Bar(make, goal, "make", *place) for make, goal, place in zip(makes, goals, places, strict=True))
 
 
 def _depth(timeline: Timeline, make: Process) -> int:
+    """Return the number of makes above a make."""
     depth, above = 0, make.parent
     while above is not None and above in timeline.tree.processes:
         depth += is_make(timeline.tree.processes[above])
@@ -126,5 +154,5 @@ def _depth(timeline: Timeline, make: Process) -> int:
 
 
 def short(name: str) -> str:
-    """Return the name of what a process ran for without the folders that every path in a cell begins with."""
+    """Return a target's name without the folders that every path in a cell begins with."""
     return _FOLDERS.sub("", name)

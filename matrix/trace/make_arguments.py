@@ -40,13 +40,18 @@ def arguments(argv: Sequence[str]) -> MakeArguments:
     option = ""
     for word in argv[1:]:
         if option:
-            found.folder = word if option in _FOLDER else found.folder
+            _add_option(found, option, word)
             option = ""
         elif word in _TAKE_A_WORD:
             option = word
         elif not word.startswith("-"):
             _add(found, word)
     return found
+
+
+def _add_option(found: MakeArguments, option: str, value: str) -> None:
+    if option in _FOLDER:
+        found.folder = value
 
 
 def _add(found: MakeArguments, word: str) -> None:

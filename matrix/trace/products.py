@@ -26,11 +26,14 @@ def graph(step: StepFacts, *, shells: bool = True) -> dict[str, set[str]]:
     it can name more than is made from each. Without `shells` there is only what programs say themselves.
     """
     found: dict[str, set[str]] = defaultdict(set)
-    excluded = () if shells else file_access.SHELLS
-    processes = (process for process in step.processes if process.program not in excluded)
+    processes = step.processes if shells else itertools.filterfalse(_is_shell, step.processes)
     for part, outputs in itertools.chain.from_iterable(map(_edges, processes)):
         found[part].update(outputs)
     return dict(found)
+
+
+def _is_shell(process: Process) -> bool:
+    return process.program in file_access.SHELLS
 
 
 def _edges(process: Process) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -30,8 +30,8 @@ _OTHER_OPTIONS = (
     "-isystem", "-idirafter", "-iquote", "-imultiarch", "-iprefix", "-soname", "-m", "-z", "-plugin", "-e", "-p",
     "-target", "--crate-type", "--crate-name", "--edition", "-arch", "-march", "-mtune", "-l",
 )  # fmt: skip
-_JOINED_OUTPUT = re.compile(r"^-o([^-=].*)$")
-_OPTION_WITH_VALUE = re.compile(r"^(--?[A-Za-z][\w-]*)=(.+)$")
+_JOINED_OUTPUT = re.compile(r"^(?P<option>-o)(?P<value>[^-=].*)$")
+_OPTION_WITH_VALUE = re.compile(r"^(?P<option>--?[A-Za-z][\w-]*)=(?P<value>.+)$")
 _ATTACHED_OUTPUT = ("flex", "lex", "bison", "yacc", "sort", "as", "rustc")
 _NO_OUTPUT_OPTION = ("grep", "egrep", "fgrep", "find", "ls", "ps", "python3-config", "pkg-config")
 """Programs whose `-o` is another option, which takes no file."""
@@ -70,12 +70,16 @@ def _no_files(_arguments: tuple[str, ...]) -> list[Flow]:
 def _archive(arguments: tuple[str, ...]) -> list[Flow]:
     """`ar rcs lib.a a.o`: the operation is the first word, with or without a hyphen; `t`, `p` and `x` only read."""
     operation, *names = arguments or ("t",)
-    archives = tuple(filter(_is_archive, names)) or tuple(names[:1])
+    archives, members = _archives_and_members(names)
     only_reads = not set("tpx").isdisjoint(operation)
-    if only_reads:
-        return [Flow(archives)]
+    return [Flow(archives)] if only_reads else [Flow(members, archives)]
+
+
+def _archives_and_members(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of archives, or the first name where none is known by its ending, and all other names."""
+    archives = tuple(filter(_is_archive, names)) or tuple(names[:1])
     members = tuple(name for name in names if name not in archives)
-    return [Flow(members, archives)]
+    return archives, members
 
 
 def _is_archive(name: str) -> bool:
@@ -90,12 +94,12 @@ def _copy(arguments: tuple[str, ...]) -> list[Flow]:
     folder = _option_value(arguments, ("-t", "--target-directory"))
     if folder:
         return [_into_folder(name, folder) for name in names]
-    return _to_the_last(names) if names else []
+    return _to_the_last(names)
 
 
 def _to_the_last(names: list[str]) -> list[Flow]:
     """Return the flows to the last of the names, which is a folder where there are several others."""
-    *sources, target = names
+    *sources, target = names or ("",)
     is_folder = len(sources) > 1 or target.endswith("/")
     into = _into_folder if is_folder else _copy_of
     return [into(name, target) for name in sources]
@@ -202,11 +206,9 @@ def separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
 
 def _option_and_value(program: str, word: str) -> tuple[str, ...]:
     """Return the option and the value in one word, or the word alone where it is no such option."""
-    joined = _JOINED_OUTPUT.search(word)
-    if joined and _joins_output(program):
-        return ("-o", joined[1])
-    valued = _OPTION_WITH_VALUE.search(word)
-    return (valued[1], valued[2]) if valued else (word,)
+    joined = _JOINED_OUTPUT.search(word) if _joins_output(program) else None
+    valued = joined or _OPTION_WITH_VALUE.search(word)
+    return (valued["option"], valued["value"]) if valued else (word,)
 
 
 def _joins_output(program: str) -> bool:

@@ -27,6 +27,7 @@ _QUOTED_ESCAPE = re.compile(r'\\\n|\\([$`"\\])')
 _OPENING = ("{", "if", "while", "until", "for", "case")
 _CLOSING = ("}", "fi", "done", "esac")
 _JOINING = ("do", "then", "else", "elif", "!")
+_OPENING_OR_JOINING = (*_OPENING, *_JOINING)
 _SUBSHELL, _SUBSTITUTION, _BACKQUOTE = "(", "$(", "`"
 _PARENTHESES = (_SUBSHELL, _SUBSTITUTION, _BACKQUOTE)
 MOST_FEEDERS, PATH_MAX = 100, 4096
@@ -108,6 +109,12 @@ def _bare(piece: re.Match[str]) -> str:
     return single or escaped or ""
 
 
+def _redirects_to_file(operator: str, name: str) -> bool:
+    """Return whether the word after an operator is a file: no here-document's end, and no other descriptor."""
+    copies_descriptor = operator == ">&" and (name.isdecimal() or name == "-")
+    return operator not in ("<<", "<<-", "<&") and not copies_descriptor
+
+
 class _Parser:
     def __init__(self) -> None:
         self.found: list[SimpleCommand] = []
@@ -131,8 +138,11 @@ class _Parser:
         draft, self.draft = self.draft, _Draft(fed_by=self._fed_by)
         if draft.empty:
             return
-        words = draft.words
         self.found.append(draft.command(self.folder))
+        self._follow(draft.words)
+
+    def _follow(self, words: list[str]) -> None:
+        """Change the folder as `cd` does, and feed the words of a loop's head to its body."""
         if words[:1] == ["cd"] and len(words) > 1:
             self.folder = posixpath.join(self.folder, words[-1])[:PATH_MAX]
         if words[:1] == ["for"]:
@@ -152,31 +162,39 @@ class _Parser:
     def _word(self, text: str) -> None:
         if self.redirection:
             self._redirect(unquoted(text))
-        elif self.draft.words:
+        elif self._is_reserved(text):
+            self._reserved_word(text)
+        else:
             self.draft.words.append(unquoted(text))
-        elif text in _OPENING:
+
+    def _is_reserved(self, text: str) -> bool:
+        """Return whether a word is one of the shell's own, which it is only where a command could begin."""
+        begins_command = not self.draft.words
+        closes = text in _CLOSING and self._inside(*_OPENING)
+        return begins_command and (closes or text in _OPENING_OR_JOINING)
+
+    def _reserved_word(self, text: str) -> None:
+        """Open or close a group; the words that join commands do neither."""
+        if text in _OPENING:
             self._open(text)
-        elif text in _CLOSING and self._inside(*_OPENING):
+        elif text in _CLOSING:
             self._close()
-        elif text not in _JOINING:
-            self.draft.words.append(unquoted(text))
 
     def _redirect(self, name: str) -> None:
         descriptor, operator = _REDIRECTION.fullmatch(self.redirection).groups()  # type: ignore[union-attr]
         self.redirection = ""
-        copies_descriptor = operator in (">&", "<&") and (name.isdecimal() or name == "-")
-        if copies_descriptor or operator in ("<<", "<<-", "<&"):
-            return
+        if _redirects_to_file(operator, name):
+            self._redirected(descriptor, operator).append(name)
+
+    def _redirected(self, descriptor: str, operator: str) -> list[str]:
+        """Return the list of the command's files that the file of a redirection belongs to."""
         if operator == "<":
-            self.draft.reads.append(name)
-        elif descriptor in ("", "1"):
-            self.draft.writes.append(name)
-        else:
-            self.draft.logs.append(name)
+            return self.draft.reads
+        return self.draft.writes if descriptor in ("", "1") else self.draft.logs
 
     def _operator(self, text: str) -> None:
         self.redirection = ""
-        if text in (_SUBSHELL, _SUBSTITUTION) or (text == _BACKQUOTE and not self._inside(_BACKQUOTE)):
+        if self._opens(text):
             self._open(text)
         elif text in (")", _BACKQUOTE):
             self._end_parenthesis()
@@ -184,6 +202,11 @@ class _Parser:
             self._pipe()
         else:
             self._end_pipeline()
+
+    def _opens(self, text: str) -> bool:
+        """Return whether an operator begins a group; a second backquote ends the one that the first began."""
+        begins_backquoted = text == _BACKQUOTE and not self._inside(_BACKQUOTE)
+        return begins_backquoted or text in (_SUBSHELL, _SUBSTITUTION)
 
     def _inside(self, *opened: str) -> bool:
         return bool(self.groups) and self.groups[-1].opened in opened

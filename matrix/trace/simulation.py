@@ -1,4 +1,4 @@
-"""Replays a recorded build on any number of simulated cores: GNU make's job server, and cores that are shared. Pure."""
+"""The replay of a recorded build on simulated cores, with GNU make's job server and cores that are shared. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNLIMITED = 1 << 20
-"""As many cores and jobs as there can be uses for: what is left then is the span."""
+"""More cores and jobs than a build has uses for; the wall time on them is the build's span."""
 
 NOTHING_S = 1e-9
+"""Seconds that count as none: sums of fractions are only so exact."""
 BUSY = 0.85
-"""From this part on the cores are what limits a build: the rest is lost to the ends of long jobs."""
+"""The use of the cores from which on they limit a build; the rest is lost to the ends of long jobs."""
 
 
 class PathItem(Frozen):
-    """A stretch of the critical path: what it was, which process began it, its seconds, and what it had waited for."""
+    """A stretch of the critical path. `process` is the index of the process that began it; `waited_for` is in words."""
 
     name: str
     process: int
@@ -31,7 +32,7 @@ class PathItem(Frozen):
 
 
 class Prediction(Frozen):
-    """What a build takes on `jobs` cores with -j`jobs`, in seconds; `work_s` is its CPU time, `use` its part of all."""
+    """The time that a build takes with -j`jobs`. `use` is the part of the cores' time that its CPU time fills."""
 
     jobs: int
     wall_s: float
@@ -42,7 +43,10 @@ class Prediction(Frozen):
 
 @dataclass
 class _Running:
-    """Something that a core works at. `width` is how many cores it can use at once."""
+    """A piece of work on the simulated machine; `left_s` is CPU time, and at most `width` cores share the piece.
+
+    `because` is the piece that it had waited for, `why` the same in words.
+    """
 
     left_s: float
     width: int
@@ -57,7 +61,7 @@ class _Running:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left of it, as far as sums of fractions can tell."""
+        """Whether no CPU time is left, as exactly as sums of fractions tell."""
         return self.left_s <= NOTHING_S / 2
 
 
@@ -80,6 +84,26 @@ class _MakeState:
     ready: list[int] = field(default_factory=list)
     freed: dict[int, _Running] = field(default_factory=dict)
     dependents: dict[int, list[int]] = field(default_factory=dict)
+
+    def start(self, parsed: _Running) -> None:
+        """Make the tasks ready that need no other, as the makefiles have been read."""
+        self.parsed = parsed
+        self.ready = [number for number, unmet in enumerate(self.unmet) if not unmet]
+        heapq.heapify(self.ready)
+
+    def release(self, finished: int, item: _Running) -> None:
+        """Make the tasks ready that needed nothing more than the task that has finished."""
+        for number in self.dependents.get(finished, ()):
+            self.unmet[number] -= 1
+            if not self.unmet[number]:
+                self.freed[number] = item
+                heapq.heappush(self.ready, number)
+
+    def cause(self, number: int) -> tuple[_Running | None, str]:
+        """Return the piece of work that made a task ready, and in words: the last need, or reading the makefiles."""
+        if number in self.freed:
+            return self.freed[number], "what it needs"
+        return self.parsed, "its make's makefiles"
 
 
 class _Machine:
@@ -105,7 +129,7 @@ class _Machine:
         self.running.append(item)
 
     def run(self) -> tuple[float, _Running | None]:
-        """Return when all has ended, and what ended last."""
+        """Return the time at which the last piece of work ended, in seconds, and that piece."""
         while self.running:
             for item in self._advance():
                 item.ended_s = self.now
@@ -115,12 +139,20 @@ class _Machine:
         return self.now, self.last
 
     def _advance(self) -> list[_Running]:
-        """Let all that runs run until the first of it ends; return what has ended by then."""
-        rate = min(1.0, self.cores / sum(item.width for item in self.running))
+        """Run all pieces of work until the first of them ends; return those that have ended by then."""
+        rate = self._rate()
         step_s = min(item.left_s / (rate * item.width) for item in self.running)
         self.now += step_s
         for item in self.running:
             item.left_s -= step_s * rate * item.width
+        return self._take_ended()
+
+    def _rate(self) -> float:
+        """Return the part of a core that each piece of work gets for each core that it can use."""
+        wanted = sum(item.width for item in self.running)
+        return min(1.0, self.cores / wanted)
+
+    def _take_ended(self) -> list[_Running]:
         ended = [item for item in self.running if item.is_over]
         self.running = [item for item in self.running if not item.is_over]
         return ended
@@ -143,9 +175,7 @@ class _Machine:
             self._done(item.task, item)
 
     def _parsed(self, item: _Running, state: _MakeState) -> None:
-        state.parsed = item
-        state.ready = [number for number, unmet in enumerate(state.unmet) if not unmet]
-        heapq.heapify(state.ready)
+        state.start(item)
         if state.left:
             self.makes.append(state)
         else:
@@ -157,11 +187,7 @@ class _Machine:
         self.tokens += state.running > 1
         state.running -= 1
         self.freed_token = item
-        for number in state.dependents.get(task.number, ()):
-            state.unmet[number] -= 1
-            if not state.unmet[number]:
-                state.freed[number] = item
-                heapq.heappush(state.ready, number)
+        state.release(task.number, item)
         if not state.left:
             self.makes.remove(state)
             self._make_done(state, item)
@@ -171,9 +197,9 @@ class _Machine:
             self._done(state.owner, item)
 
     def _dispatch(self) -> None:
-        """Start what is ready: each make has a slot of its own, and takes one of the shared for each job more.
+        """Start the tasks that are ready: each make has a slot of its own, and takes a shared one for each job more.
 
-        It gives one back with each job that ends while others of its own run (job.c, free_child, in GNU make).
+        A make gives a slot back with each job that ends while others of its own run (job.c, free_child, in GNU make).
         """
         for state in list(self.makes):
             while self._may_start(state):
@@ -189,14 +215,14 @@ class _Machine:
         return bool(state.ready) and has_slot
 
     def _cause(self, state: _MakeState, number: int) -> tuple[_Running | None, str]:
-        """Return what a task of a make waited for last, and in words."""
-        cause, why = state.parsed, "its make's makefiles"
-        if number in state.freed:
-            cause, why = state.freed[number], "what it needs"
-        was_ready_before = cause is not None and cause.ended_s < self.now - NOTHING_S
-        if was_ready_before and self.freed_token is not None:
+        """Return the last piece of work that a task of a make waited for, and in words."""
+        cause, why = state.cause(number)
+        if self.freed_token is not None and self._ended_before_now(cause):
             return self.freed_token, "a free job slot"
         return cause, why
+
+    def _ended_before_now(self, item: _Running | None) -> bool:
+        return item is not None and item.ended_s < self.now - NOTHING_S
 
     def _start(self, task: _TaskState, left_s: float, width: int, because: _Running | None, why: str) -> None:
         item = _Running(left_s, width, self.now, task.task.name, task.task.process, because, why, task=task)
@@ -204,7 +230,7 @@ class _Machine:
 
 
 def predict(root: Make, jobs: int, *, cores: int | None = None, pool: int | None = None) -> Prediction:
-    """Return what a build would take with `jobs` jobs on as many cores, or on `cores`.
+    """Return the time that a build would take with `jobs` jobs on as many cores, or on `cores`.
 
     A process pool splits its work into as many pieces as there are cores, at most `pool`. Each process takes the CPU
     time that was recorded; where more run than there are cores, they share them equally.
@@ -212,18 +238,23 @@ def predict(root: Make, jobs: int, *, cores: int | None = None, pool: int | None
     cores = cores or jobs
     wall_s, last = _Machine(root, jobs, cores, pool or cores).run()
     total_s = work_s(root)
+    use = round(_use(total_s, wall_s, cores), 4)
     path = tuple(reversed(list(_back(last))))
-    use = total_s / (wall_s * cores) if wall_s else 0.0
-    return Prediction(jobs=jobs, wall_s=round(wall_s, 3), work_s=round(total_s, 3), use=round(use, 4), path=path)
+    return Prediction(jobs=jobs, wall_s=round(wall_s, 3), work_s=round(total_s, 3), use=use, path=path)
+
+
+def _use(total_s: float, wall_s: float, cores: int) -> float:
+    """Return the part of the cores' time that CPU time fills, from 0 to 1."""
+    return total_s / (wall_s * cores) if wall_s else 0.0
 
 
 def span(root: Make, pool: int) -> Prediction:
-    """Return what a build would take if there were a core and a slot for everything, its pools split into `pool`."""
+    """Return the time that a build would take with a core and a slot for everything, its pools split into `pool`."""
     return predict(root, UNLIMITED, cores=UNLIMITED, pool=pool)
 
 
 def _back(item: _Running | None) -> Iterator[PathItem]:
-    """Yield the critical path from its end: what ended last, what that had waited for, and so on."""
+    """Yield the critical path from its end: the piece of work that ended last, then each that one had waited for."""
     while item is not None:
         wall_s = item.ended_s - item.began_s
         if wall_s > NOTHING_S * 10:
@@ -232,8 +263,9 @@ def _back(item: _Running | None) -> Iterator[PathItem]:
 
 
 def limit(found: Prediction) -> str:
-    """Return what a prediction is limited by: the cores, where they are busy, or else the longest of its path."""
+    """Return the limit of a prediction in words: the cores where they are busy, or else the longest of its path."""
     if found.use >= BUSY:
         return f"cores ({found.use:.0%} busy)"
     longest = sorted(found.path, key=lambda item: -item.wall_s)[:3]
-    return f"path ({found.use:.0%} busy): " + ", ".join(f"{short(item.name)} {item.wall_s:.1f} s" for item in longest)
+    stretches = ", ".join(f"{short(item.name)} {item.wall_s:.1f} s" for item in longest)
+    return f"path ({found.use:.0%} busy): {stretches}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from matrix.trace import file_access, make_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from matrix.scenario.step_facts import File, Process
     from matrix.trace.make_arguments import MakeArguments
@@ -43,7 +43,7 @@ class Targets:
             return self.goal(process), ()
         access = file_access.access(process.first, process.cwd)
         named = list(filter(self._is_product, access.names))
-        written = [path for path in named if self._is_written_by(path, process)]
+        written = self._written_by(process, named)
         outputs = [path for path in access.writes if path in written]
         nested = map(self.goal, self.tree.makes_below(process))
         likely = [*nested, *outputs, *written, *reversed(named)]
@@ -63,7 +63,7 @@ class Targets:
         name = posixpath.normpath(f"{folder}/{stem}{_COMBINED}")
         same_name = self._combined_objects.get(posixpath.basename(name), ())
         found = [path for path in same_name if path.endswith(f"/{name}")]
-        written = [path for path in found if self._is_written_by(path, make)]
+        written = self._written_by(make, found)
         return max(written or found, key=self._mtime, default=name)
 
     def _mtime(self, path: str) -> int:
@@ -81,6 +81,9 @@ class Targets:
         file = self.files.get(path)
         is_file = file is not None and file.type == "file"
         return is_file and not _BESIDE.search(path)
+
+    def _written_by(self, process: Process, paths: Iterable[str]) -> list[str]:
+        return [path for path in paths if self._is_written_by(path, process)]
 
     def _is_written_by(self, path: str, process: Process) -> bool:
         at = self.files[path].mtime_ns / 1e9

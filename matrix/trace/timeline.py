@@ -56,6 +56,11 @@ class Timeline:
         pairs = ((process, self.tree.parent(process)) for process in self.tree.in_order)
         return tuple(self._job(process, parent) for process, parent in pairs if parent is not None and is_make(parent))
 
+    @property
+    def leaf_jobs(self) -> tuple[Job, ...]:
+        """The jobs that no make runs below, in the order of their starts."""
+        return tuple(job for job in self.jobs if job.kind != MAKE)
+
     def _job(self, process: Process, make: Process) -> Job:
         target, outputs = self.targets.of(process)
         return Job(process, make, _origin(process, make), target, self._kind(process), outputs)
@@ -84,8 +89,9 @@ class Timeline:
         if is_make(process):
             return f"make: {self.targets.goal(process)}"
         job = self.job(process)
-        if job is None:
-            return process.program
+        return process.program if job is None else self._job_name(job)
+
+    def _job_name(self, job: Job) -> str:
         if job.origin == Origin.SHELL:
             return f"$(shell) of make: {self.targets.goal(job.make)}"
         return job.target or f"a recipe of make: {self.targets.goal(job.make)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matrix.trace import file_access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from matrix.scenario.step_facts import Process
 
@@ -40,29 +40,25 @@ def work(process: Process) -> tuple[str, str] | None:
     The subject of compiling is the source, of linking and installing the file that was made, of generating the script
     or grammar. A driver (gcc) is not counted, as the programs that it runs (cc1, ld) are.
     """
-    program = process.program
     if not process.argv or _is_query(process):
         return None
-    if _compiles(process):
-        return COMPILER, _source(process)
-    if program in _LINKERS:
-        return LINKER, _shown(_output(process))
-    if _ARCHIVER.search(program):
-        return LINKER, _shown(_archive(process))
-    if program == "install":
-        return INSTALL, _shown(_output(process))
-    generator = _generator(process)
-    return (GENERATOR, generator) if generator else None
+    done = ((kind, _shown(subject(process))) for does, kind, subject in _RULES if does(process))
+    return next(done, None)
 
 
 def _is_query(process: Process) -> bool:
     """Return whether a process only answers a question; `cc1 -E`, as `gcc -dM -E` runs it, compiles nothing."""
     words = process.argv[1:]
-    asks_version = words in (("-v",), ("-V",))
-    if asks_version or not set(_QUERIES).isdisjoint(words):
-        return True
-    only_preprocesses = "-E" in words and "-lang-asm" not in words
-    return only_preprocesses and _is_compiler(process.program)
+    return _has_query_option(words) or (_only_preprocesses(words) and _is_compiler(process.program))
+
+
+def _has_query_option(words: tuple[str, ...]) -> bool:
+    """Return whether a program is asked for its version, its target or its help."""
+    return words in (("-v",), ("-V",)) or not set(_QUERIES).isdisjoint(words)
+
+
+def _only_preprocesses(words: tuple[str, ...]) -> bool:
+    return "-E" in words and "-lang-asm" not in words
 
 
 def _is_compiler(program: str) -> bool:
@@ -77,8 +73,24 @@ def _compiles(process: Process) -> bool:
     return at_work and _is_compiler(process.program)
 
 
+def _links(process: Process) -> bool:
+    return process.program in _LINKERS
+
+
+def _archives(process: Process) -> bool:
+    return bool(_ARCHIVER.search(process.program))
+
+
+def _installs(process: Process) -> bool:
+    return process.program == "install"
+
+
+def _generates(process: Process) -> bool:
+    return bool(_generator(process))
+
+
 def _source(process: Process) -> str:
-    return _shown(_first(file_access.of(process).reads, _SOURCES))
+    return _first(file_access.of(process).reads, _SOURCES)
 
 
 def _output(process: Process) -> str:
@@ -101,14 +113,17 @@ def _shown(path: str) -> str:
 
 def _generator(process: Process) -> str:
     """Return the script or grammar that a generator works from, or nothing for any other program."""
-    words = process.argv[1:]
     if process.program == "bpftool":
-        return " ".join(["bpftool", *_without_options(words[:3])])
+        return " ".join(["bpftool", *_without_options(process.argv[1:4])])
+    script = _script(process)
+    return posixpath.normpath(posixpath.join(process.cwd or "/", script)) if script else ""
+
+
+def _script(process: Process) -> str:
+    """Return the script or grammar that a process was told to read, as its words name it, or nothing."""
+    words = process.argv[1:]
     is_shell = process.program in file_access.SHELLS
-    script = _shell_script(words) if is_shell else _first_script(process.program, words)
-    if not script:
-        return ""
-    return _shown(posixpath.normpath(posixpath.join(process.cwd or "/", script)))
+    return _shell_script(words) if is_shell else _first_script(process.program, words)
 
 
 def _without_options(words: Iterable[str]) -> list[str]:
@@ -128,3 +143,13 @@ def _shell_script(words: tuple[str, ...]) -> str:
     script = words[0] if words else ""
     is_check = posixpath.basename(script).startswith("check-")
     return script if script.endswith(".sh") and not is_check else ""
+
+
+_RULES: tuple[tuple[Callable[[Process], bool], str, Callable[[Process], str]], ...] = (
+    (_compiles, COMPILER, _source),
+    (_links, LINKER, _output),
+    (_archives, LINKER, _archive),
+    (_installs, INSTALL, _output),
+    (_generates, GENERATOR, _generator),
+)
+"""The kinds of work: which processes do it, and the subject of each. The first rule that fits counts."""

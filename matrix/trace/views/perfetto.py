@@ -50,7 +50,7 @@ def render(cell: str, step: str, timeline: Timeline, account: Account, critical:
     """Return the step's jobs, makes and running leaves as trace events, an event a line."""
     title = plain(f"{cell}: {step}", lines=False)
     bars = lanes.jobs(timeline)
-    job_rows = 1 + max((bar.row for bar in bars), default=-1)
+    job_rows = lanes.row_count(bars)
     named = _group(JOBS_PID, f"jobs of {title}", [f"slot {row + 1}" for row in range(job_rows)], FIRST_TID)
     labels, lifetimes = _makes(timeline, account, FIRST_TID + job_rows)
     named += _group(MAKES_PID, f"makes of {title}", labels, FIRST_TID + job_rows)
@@ -90,13 +90,13 @@ def _makes(timeline: Timeline, account: Account, first_tid: int) -> tuple[list[s
                 "$(shell) functions": counted.shell_functions,
             }
             events.append(_complete(bar, (MAKES_PID, first + bar.row), bar.kind, args))
-        wide = 1 + max((bar.row for bar in bars), default=-1)
+        wide = lanes.row_count(bars)
         labels += [f"depth {depth}", *(f"depth {depth}, row {row}" for row in range(2, wide + 1))][:wide]
     return labels, events
 
 
 def _jobs(timeline: Timeline, bars: Sequence[Bar], critical: frozenset[int]) -> Iterator[Event]:
-    for bar, job in zip(bars, (job for job in timeline.jobs if job.kind != "make"), strict=True):
+    for bar, job in zip(bars, timeline.leaf_jobs, strict=True):
         place = JOBS_PID, FIRST_TID + bar.row
         within = list(_within(timeline, bar.process))
         args = {
@@ -127,14 +127,15 @@ def _within(timeline: Timeline, process: Process) -> Iterator[Process]:
 
 def _nesting(timeline: Timeline, parent: Process) -> list[Process]:
     """Return the children of a process that fit on its row, the last first."""
-    start_s, end_s = lanes.span(timeline, parent)
-    inside = []
-    for child in timeline.tree.children.get(parent.index, ()):
-        child_start_s, child_end_s = lanes.span(timeline, child)
-        if start_s <= child_start_s and child_end_s <= end_s:
-            inside.append(child)
+    children = timeline.tree.children.get(parent.index, ())
+    inside = [child for child in children if _is_inside(lanes.span(timeline, child), lanes.span(timeline, parent))]
     beside = lanes.apart([lanes.span(timeline, child) for child in inside])
     return [inside[index] for index in reversed(beside)]
+
+
+def _is_inside(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
+    """Return whether a span of time, from its start to its end, lies within another."""
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
 def _complete(bar: Bar, place: tuple[int, int], category: str, args: Event) -> Event:

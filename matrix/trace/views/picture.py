@@ -12,6 +12,7 @@ import hashlib
 import html
 import itertools
 import math
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from matrix.trace import lanes
@@ -162,15 +163,19 @@ def _figures(account: Account) -> str:
 
 def _legend(timeline: Timeline, bars: Sequence[Bar], *, marked: bool) -> Iterator[str]:
     """Yield an entry for each colour: the kind of the jobs, how many they are, and the time that they took."""
-    work_s: dict[str, list[float]] = {kind: [] for kind in COLOURS}
-    for bar in bars:
-        work_s[bar.kind].append(timeline.tree.cpu_s(bar.process))
-    for kind, times_s in work_s.items():
-        if times_s:
-            count = "1 job" if len(times_s) == 1 else f"{len(times_s):,} jobs"
-            yield f'<li><i class="{kind}"></i>{kind}: {count}, {sum(times_s):.1f} s of CPU time</li>'
+    for kind, times_s in _work_s_by_kind(timeline, bars).items():
+        count = "1 job" if len(times_s) == 1 else f"{len(times_s):,} jobs"
+        yield f'<li><i class="{kind}"></i>{kind}: {count}, {sum(times_s):.1f} s of CPU time</li>'
     if marked:
         yield '<li><i class="critical"></i>on the critical path</li>'
+
+
+def _work_s_by_kind(timeline: Timeline, bars: Iterable[Bar]) -> dict[str, list[float]]:
+    """Map each kind that a job has, in the order of COLOURS, to the CPU seconds of its jobs."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for bar in bars:
+        found[bar.kind].append(timeline.tree.cpu_s(bar.process))
+    return {kind: found[kind] for kind in COLOURS if kind in found}
 
 
 def _ticks(wall_s: float) -> Iterator[str]:
@@ -249,12 +254,12 @@ def _makes(timeline: Timeline) -> list[Bar]:
     first = 0
     for bars in lanes.makes(timeline):
         found += [dataclasses.replace(bar, row=first + bar.row) for bar in bars]
-        first = 1 + max((bar.row for bar in found), default=-1)
+        first = lanes.row_count(found)
     return found
 
 
 def _rows(timeline: Timeline, bars: Sequence[Bar], wall_s: float, row_px: int, critical: frozenset[int]) -> str:
-    rows = 1 + max((bar.row for bar in bars), default=0)
+    rows = max(1, lanes.row_count(bars))
     shapes = []
     for bar in sorted(bars, key=lambda bar: (bar.row, bar.start_s)):
         mark = " critical" if bar.process.index in critical else ""

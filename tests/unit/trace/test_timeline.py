@@ -145,6 +145,13 @@ def test_the_account_adds_up() -> None:
     assert (nested.start_s, nested.wall_s, nested.recipe_processes) == (1, 8, 1)
 
 
+def test_a_time_without_any_process_is_in_the_account_as_one_in_which_nothing_ran() -> None:
+    apart = [ran(0, "make", at=(0, 1), parent=None), ran(1, "make", at=(3, 4), parent=None)]
+    found = account(timeline(*apart))
+    assert {one.name: one.wall_s for one in found.serial}["(nothing ran)"] == 2
+    assert found.leaves_s == {0: 2, 1: 2}
+
+
 def test_what_ran_alone_is_named_by_its_program_or_its_make_where_there_is_no_target() -> None:
     found = timeline(
         ran(0, "sh", at=(0, 1), parent=None), ran(1, "make", at=(1, 9)), ran(2, "true", at=(1, 2), parent=1)
