@@ -16,7 +16,7 @@ from matrix.model.profile import Profile
 from matrix.model.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 Kind = TypeVar("Kind", Image, Build, Tree, Edit, Claim, Profile)
@@ -137,21 +137,31 @@ def _expanded(name: str, data: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_words_occur(name: str, template: dict[str, Any], each: dict[str, Any]) -> None:
+    unused = next(_unused_words(template, each), None)
+    if unused:
+        item, key = unused
+        raise UsageError(f"{name}: key 'each.{item}.{key}': nothing in the file says @{key}@")
+
+
+def _unused_words(template: dict[str, Any], each: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each item and key of `each` whose `@KEY@` occurs nowhere in the file."""
     text = json.dumps(template)
     for item, values in each.items():
-        unused = [key for key in _mapping(values) if f"@{key}@" not in text]
-        if unused:
-            key = unused[0]
-            raise UsageError(f"{name}: key 'each.{item}.{key}': nothing in the file says @{key}@")
+        yield from ((item, key) for key in _mapping(values) if f"@{key}@" not in text)
 
 
 def _filled(value: Any, words: dict[str, Any]) -> Any:
     """Return a value with the words in the place of `@KEY@` in each of its strings."""
+    if isinstance(value, str):
+        return _replaced(value, words)
+    return _with_each(value, lambda inner: _filled(inner, words))
+
+
+def _with_each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a mapping or a list with each of its values changed, and any other value as it is."""
     if isinstance(value, dict):
-        return {key: _filled(one, words) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_filled(one, words) for one in value]
-    return _replaced(value, words) if isinstance(value, str) else value
+        return {key: change(inner) for key, inner in value.items()}
+    return [change(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _replaced(text: str, words: dict[str, Any]) -> str:

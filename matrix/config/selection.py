@@ -103,9 +103,14 @@ def one_cell(config: Config, glob: str, trees: Sequence[str] = ()) -> Cell:
     words = trees or (_tree_of_glob(glob) or USUAL_TREE,)
     found = select(_every_on(config, words), [glob])
     if len(found) > 1:
-        names = ", ".join(cell.id for cell in found[:6])
-        raise UsageError(f"{glob!r} selects {len(found)} cells", f"Name one of: {names}, …")
+        raise _several(glob, found)
     return found[0]
+
+
+def _several(glob: str, found: Sequence[Cell]) -> UsageError:
+    """Return the error for a glob that selects more than one cell, with the ids of the first six."""
+    ids = ", ".join(cell.id for cell in found[:6])
+    return UsageError(f"{glob!r} selects {len(found)} cells", f"Name one of: {ids}, …")
 
 
 def _tree_of_glob(glob: str) -> str:
@@ -164,10 +169,15 @@ def _check_are_meant_for(base: str, chosen: Sequence[Edit]) -> None:
 def _unedited(config: Config, word: str) -> Tree:
     if word in config.trees:
         return config.trees[word]
-    scheme, _, rest = word.partition(":")
-    if scheme not in SCHEMES or not rest:
+    if not _is_source(word):
         raise _no_tree(config, word)
     return Tree(name=name_of_source(word), summary=word, source=word)
+
+
+def _is_source(word: str) -> bool:
+    """Return whether a word is `SCHEME:…` with a scheme that is known."""
+    scheme, _, rest = word.partition(":")
+    return bool(rest) and scheme in SCHEMES
 
 
 def _no_tree(config: Config, word: str) -> UsageError:
