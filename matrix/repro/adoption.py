@@ -79,11 +79,7 @@ def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tr
     bare, name = then.unedited, then.unedited.name
     configured = config.trees.get(name)
     if spec:
-        found = selection.tree(config, spec)
-        if found.edits:
-            raise UsageError(f"--tree {spec} has edits", "Give the tree without: the result's own are applied to it.")
-        known = spec in config.trees
-        base = found if known else bare.model_copy(update={"source": found.source})
+        base = _given_tree(bare, config, spec)
     elif configured and configured.source == bare.source:
         base = configured
     elif DEBIAN.fullmatch(bare.source):
@@ -93,6 +89,15 @@ def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tr
     summary = f"the tree of {result.id}"
     applied = tuple(_edit(edit, config) for edit in then.edits)
     return base.model_copy(update={"name": then.name, "summary": summary, "edits": applied, "delta": None})
+
+
+def _given_tree(bare: Tree, config: Config, spec: str) -> Tree:
+    """Return the tree that `spec` names: a configured one, or the result's `bare` one with this source."""
+    found = selection.tree(config, spec)
+    if found.edits:
+        raise UsageError(f"--tree {spec} has edits", "Give the tree without: the result's own are applied to it.")
+    is_configured = spec in config.trees
+    return found if is_configured else bare.model_copy(update={"source": found.source})
 
 
 def _edit(then: Edit, config: Config) -> Edit:

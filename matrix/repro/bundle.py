@@ -151,6 +151,11 @@ def _members(stream: gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
         content = _exactly(stream, header.size)
         _exactly(stream, -header.size % BLOCK)
         yield header.name, content
+    _check_end(stream)
+
+
+def _check_end(stream: gzip.GzipFile) -> None:
+    """Refuse anything after the members but zeros, which fill the last record."""
     rest = stream.read(RECORD + 1)
     if len(rest) > RECORD or any(rest):
         raise refused("something comes after its end")
@@ -163,17 +168,20 @@ def _allowed(header: tarfile.TarInfo) -> int:
         raise refused(f"it holds {_KINDS.get(header.type, 'no plain file')}, {name}; a bundle has plain files only")
     if header.name.startswith("/") or ".." in header.name.split("/"):
         raise refused(f"{name} leads out of it")
-    if header.name in (MANIFEST, RESULT, RECIPE):
-        limit = JSON_BYTES
-    elif header.name == PATCH:
-        limit = PATCH_BYTES
-    elif LOG.fullmatch(header.name):
-        limit = LOG_BYTES
-    else:
+    limit = _limit_bytes(header.name)
+    if limit is None:
         raise refused(f"it holds {name}, which no bundle does")
     if not 0 <= header.size <= limit:
         raise refused(f"{name} is said to have {header.size} bytes; at most {limit} are taken")
     return header.size
+
+
+def _limit_bytes(name: str) -> int | None:
+    """Return the largest size that a member of this name may have; None where no bundle has such a member."""
+    if LOG.fullmatch(name):
+        return LOG_BYTES
+    limits = {MANIFEST: JSON_BYTES, RESULT: JSON_BYTES, RECIPE: JSON_BYTES, PATCH: PATCH_BYTES}
+    return limits.get(name)
 
 
 def _exactly(stream: gzip.GzipFile, size: int) -> bytes:
@@ -184,9 +192,7 @@ def _exactly(stream: gzip.GzipFile, size: int) -> bytes:
 
 
 def _checked(found: dict[str, bytes]) -> Bundle:
-    for name in (MANIFEST, RESULT, RECIPE):
-        if name not in found:
-            raise refused(f"it has no {name}")
+    _check_presence(found)
     manifest = _parsed(Manifest, found.pop(MANIFEST), MANIFEST)
     if manifest.members != {name: _digest(content) for name, content in found.items()}:
         raise refused(f"its members are not those that its {MANIFEST} lists, by their sha256")
@@ -196,8 +202,17 @@ def _checked(found: dict[str, bytes]) -> Bundle:
         raise refused(f"its {RECIPE} is not the one that its {RESULT} has")
     patch = found.get(PATCH)
     _check_patch(patch, cell)
-    logs = {name.removeprefix("logs/"): content for name, content in found.items() if LOG.fullmatch(name)}
-    return Bundle(result, logs, patch)
+    return Bundle(result, _logs(found), patch)
+
+
+def _check_presence(found: Mapping[str, bytes]) -> None:
+    for name in (MANIFEST, RESULT, RECIPE):
+        if name not in found:
+            raise refused(f"it has no {name}")
+
+
+def _logs(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name.removeprefix("logs/"): content for name, content in members.items() if LOG.fullmatch(name)}
 
 
 def _check_patch(patch: bytes | None, cell: Cell) -> None:
@@ -225,9 +240,14 @@ def _parsed(model: type[T], content: bytes, name: str) -> T:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise refused(f"{name} is not what this version writes: {short(where)}: {short(first['msg'])}") from error
+        raise refused(f"{name} is not what this version writes: {_first_mistake(error)}") from error
+
+
+def _first_mistake(error: ValidationError) -> str:
+    """Return where the first mistake of a JSON text is, and what is wrong there."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the whole"
+    return f"{short(where)}: {short(first['msg'])}"
 
 
 def _count_values(content: bytes) -> int:

@@ -81,7 +81,11 @@ def _is_impossible(value: Any) -> bool:
 def _check_sizes(result: CellResult, cell: Cell) -> None:
     if len(cell.id) > LONGEST_ID or not 1 <= result.jobs <= MOST_JOBS:
         raise _refused(f"an id of {len(cell.id)} characters and {result.jobs} jobs is beyond what a result can have")
-    limits = result.limits.model_dump()
+    _check_limits(result.limits)
+
+
+def _check_limits(given: Limits) -> None:
+    limits = given.model_dump()
     for name, least in LEAST.model_dump().items():
         if limits[name] < least:
             raise _refused(f"its limit {name} is {limits[name]}, and {least} is the least")

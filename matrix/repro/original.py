@@ -49,9 +49,12 @@ def find(result: str, bundle_place: str, run_name: str) -> Original:
 
     """
     _refuse_none_or_both(result, bundle_place)
-    is_cell = bool(result) and not Path(result).is_file()
-    if is_cell:
-        return of_cell(result, run_name)
+    if bundle_place or Path(result).is_file():
+        return _of_bundle_or_file(result, bundle_place, run_name)
+    return of_cell(result, run_name)
+
+
+def _of_bundle_or_file(result: str, bundle_place: str, run_name: str) -> Original:
     if run_name:
         raise UsageError("--run goes with a cell only", "A file and a bundle hold one result.")
     return of_bundle(bundle_place) if bundle_place else of_file(Path(result))
@@ -59,9 +62,10 @@ def find(result: str, bundle_place: str, run_name: str) -> Original:
 
 def _refuse_none_or_both(result: str, bundle_place: str) -> None:
     hint = "Give a result's file, a cell that was run here, or --from BUNDLE."
-    if result and bundle_place:
+    number_given = bool(result) + bool(bundle_place)
+    if number_given > 1:
         raise UsageError(f"{result} and --from do not go together", hint)
-    if not (result or bundle_place):
+    if not number_given:
         raise UsageError("what is to be reproduced?", hint)
 
 
@@ -72,7 +76,7 @@ def of_cell(glob: str, run_name: str) -> Original:
         UsageError: no run has it, or the glob selects several.
 
     """
-    runs = [store.find(run_name)] if run_name else [run for run in store.runs() if run.readable]
+    runs = _runs_to_search(run_name)
     for run in runs:
         found = _with_result(run, glob)
         if found:
@@ -82,6 +86,13 @@ def of_cell(glob: str, run_name: str) -> Original:
         f"{glob!r} is no result in {where}{did_you_mean(glob, _cells_of(runs[:NEWEST]))}",
         "Name a result's file, a cell that was run here (`perf-matrix report` shows them), or --from BUNDLE.",
     )
+
+
+def _runs_to_search(run_name: str) -> list[Run]:
+    """Return the run of this name or, without a name, all that can be read, the newest first."""
+    if run_name:
+        return [store.find(run_name)]
+    return [run for run in store.runs() if run.readable]
 
 
 def _cells_of(runs: Iterable[Run]) -> set[CellId]:
@@ -117,7 +128,8 @@ def of_run(name: str, glob: str) -> Original:
     run = store.find(name)
     found = _with_result(run, glob) if glob else _only_failure_or_all(run)
     if not found:
-        raise UsageError(f"{glob or 'no cell'!r} has no result in run {run.name}", "`perf-matrix report` shows them.")
+        wanted = glob or "no cell"
+        raise UsageError(f"{wanted!r} has no result in run {run.name}", "`perf-matrix report` shows them.")
     return _of_run(run, picked(run, found))
 
 
@@ -161,15 +173,28 @@ def of_file(path: Path) -> Original:
         UsageError: it holds none, or one that its own definition does not give.
 
     """
-    whole = path.resolve()
-    for folder in whole.parents if whole.name == "result.json" else ():
-        run = store.Run(folder)
-        if _is_own(run) and folder / "cells" in whole.parents:
-            found = run.result(whole.parent.relative_to(folder / "cells").as_posix())
-            if found is not None:
-                return Original(found, own=run, logs=whole.parent / "logs")
+    own = _in_own_run(path.resolve())
+    if own:
+        return own
     with path.open("rb") as file:
         return Original(bundle.parse_result(file.read(bundle.JSON_BYTES + 1)), logs=path.parent / "logs")
+
+
+def _in_own_run(file: Path) -> Original | None:
+    """Return the result of a file (resolved) in the cell's folder of a run of this machine; None for any other."""
+    if file.name != "result.json":
+        return None
+    originals = (_kept_in(store.Run(folder), file) for folder in file.parents)
+    return next(filter(None, originals), None)
+
+
+def _kept_in(run: Run, file: Path) -> Original | None:
+    """Return the result in a file of a cell's folder, if the run is one of this machine's and the cell is in it."""
+    cells = run.folder / "cells"
+    if not _is_own(run) or cells not in file.parents:
+        return None
+    result = run.result(file.parent.relative_to(cells).as_posix())
+    return Original(result, own=run, logs=file.parent / "logs") if result else None
 
 
 def of_bundle(place: str) -> Original:

@@ -81,27 +81,37 @@ def result(given: CellResult, places: Iterable[str]) -> CellResult:
 def private(given: CellResult) -> tuple[str, ...]:
     """Return the places on its machine that a result names: its tree's, its repository's, the configuration's."""
     definition = consistency.definition(given)
-    found = [_path(definition.tree.source)]
+    found = [_path(definition.tree.source), *_config_folders(given.reproduce)]
     if given.tree:
         found.append(_path(given.tree.source))
     if definition.tree.delta:
         found.append(definition.tree.delta.repository)
+    return tuple(filter(None, found))
+
+
+def _config_folders(command: str) -> list[str]:
+    """Return the folders that a command names by --configs."""
+    return [word for option, word in itertools.pairwise(_words(command)) if option == "--configs"]
+
+
+def _words(command: str) -> list[str]:
     try:
-        words = shlex.split(given.reproduce)
+        return shlex.split(command)
     except ValueError:  # an unclosed quote: whoever wrote it, it is no command of ours
-        words = []
-    found += [word for option, word in itertools.pairwise(words) if option == "--configs"]
-    return tuple(place for place in found if place)
+        return []
 
 
 def _path(source: str) -> str:
     """Return the place on a machine that a source names, or nothing."""
     scheme, _, rest = source.partition(":")
-    if _PUBLIC.fullmatch(source):
+    if scheme not in PRIVATE_SCHEMES or _PUBLIC.fullmatch(source):
         return ""
-    if scheme == "git":
-        return rest.rpartition("@")[0] or rest
-    return rest if scheme in ("dir", "tar") else ""
+    return _repository(rest) if scheme == "git" else rest
+
+
+def _repository(rest: str) -> str:
+    """Return `PATH` of a git source's `PATH@REV`."""
+    return rest.rpartition("@")[0] or rest
 
 
 def _source(source: str) -> str:
