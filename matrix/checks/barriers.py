@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined, Figures
+from matrix.model.globs import matches_any
 from matrix.model.result import Finding
 from matrix.scenario import perf
 from matrix.trace import cost, jobgraph, simulation, timeline
@@ -86,7 +86,7 @@ def _forbidden(observations: Observations, barrier: str, targets: frozenset[str]
     """Yield the targets that a barrier waits for and that the tree's file forbids."""
     globs = observations.scenario.cell.tree.barriers[barrier]
     for target in sorted(targets):
-        if any(fnmatchcase(target, glob) for glob in globs):
+        if matches_any(target, globs):
             yield Finding(
                 kind="waits",
                 subject=f"{barrier}: {target}",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import shlex
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from matrix import registry
 from matrix.config import edits
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.cell import Cell, Limits, matches
+from matrix.model.globs import matches_any
 from matrix.model.tree import Tree, name_of_source
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _split(config: Config, word: str) -> tuple[str, list[str]]:
 
 def _check_are_meant_for(base: str, chosen: Sequence[Edit]) -> None:
     for edit in chosen:
-        if not any(fnmatchcase(base, glob) for glob in edit.trees):
+        if not matches_any(base, edit.trees):
             applies = ", ".join(edit.trees)
             raise UsageError(f"edit {edit.name} is not meant for tree {base}", f"It applies to: {applies}.")
 

@@ -10,6 +10,8 @@ import posixpath
 import re
 from fnmatch import fnmatchcase
 
+from matrix.model.globs import matches_any
+
 # Folders inside a cell.
 SOURCE = "/src"
 """The kernel tree."""
@@ -70,7 +72,7 @@ def output_folder(*, out_of_tree: bool) -> str:
 
 def is_source(path: str) -> bool:
     """Return whether a file of the tree is a C source that becomes one object of perf and nothing else."""
-    read_by_others = any(fnmatchcase(path, glob) for glob in READ_BY_OTHERS)
+    read_by_others = matches_any(path, READ_BY_OTHERS)
     return fnmatchcase(path, COMPILED_SOURCES) and not read_by_others
 
 
