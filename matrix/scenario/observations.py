@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matrix.scenario.plan import Scenario, Step, output_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from matrix.scenario.elf import ElfFacts
     from matrix.scenario.make_database import Database
@@ -79,10 +79,9 @@ class Observations:
 
     def changed(self, name: str) -> dict[str, str]:
         """Return how each file (no folder) differs after a step from before it, as `created` or `content changed`."""
-        after = self.steps[name].files
-        before = self.steps[self.previous[name]].files
-        ways = {path: way for path in sorted(after.keys() | before.keys()) if (way := _way(before, after, path))}
-        return {path: way for path, way in ways.items() if path not in self.steps[name].step.touch}
+        touched = self.steps[name].step.touch
+        ways = _ways(self.steps[self.previous[name]].files, self.steps[name].files)
+        return {path: way for path, way in ways if way and path not in touched}
 
 
 def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
@@ -93,11 +92,18 @@ def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
     return ""
 
 
-def _way(before: dict[str, File], after: dict[str, File], path: str) -> str:
+def _ways(before: Mapping[str, File], after: Mapping[str, File]) -> Iterator[tuple[str, str]]:
+    """Yield each path of two steps, in order, with how it differs between them."""
+    for path in sorted(after.keys() | before.keys()):
+        yield path, _way(before.get(path), after.get(path))
+
+
+def _way(old: File | None, new: File | None) -> str:
     """Return how a path differs between two steps, or nothing where it does not or is a folder."""
-    old, new = before.get(path), after.get(path)
-    if _is_folder(new or old):
-        return ""
+    return "" if _is_folder(new or old) else _way_of_file(old, new)
+
+
+def _way_of_file(old: File | None, new: File | None) -> str:
     if new is None or _is_removed(old, new):
         return "removed"
     return "created" if old is None else _difference(old, new)
