@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from matrix.trace.shell_script import MOST_FEEDERS, SimpleCommand, commands, unquoted
@@ -99,8 +97,7 @@ def test_a_word_without_quotes_stays_as_it_is() -> None:
      "cd a;" * 30_000, "for a;" * 10_000],
     ids=lambda script: script[:6],
 )  # fmt: skip
-def test_a_hostile_script_takes_neither_long_nor_much_memory(script: str) -> None:
-    began = time.monotonic()
-    found = commands(script)
-    assert time.monotonic() - began < 10
+def test_a_hostile_script_comes_to_an_end_within_bounds(script: str) -> None:
+    found = commands(script)  # with a pattern that backtracks this would not end
+    assert len(found) <= len(script)
     assert max((len(command.fed_by) for command in found), default=0) <= MOST_FEEDERS
