@@ -39,6 +39,8 @@ COMMAND_VARIABLE = "PERF_MATRIX_RUN_COMMAND"
 FULL_BYTES = 16 << 10
 """Free space below which a disk counts as full: a result no longer fits."""
 
+NOTHING_KEPT = "no cell had begun, so nothing is kept: begin anew"
+
 END_S, KILL_S = 30, 5
 """How long pytest and its workers have to end after an interrupt, and after they are killed; tox.ini allows for it."""
 
@@ -59,7 +61,7 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
         KeyboardInterrupt: after everything of the run was removed from the engine.
 
     """
-    with locks.doing(run), discarding(run), _telling_how_to_go_on(run, access), interruptible():
+    with locks.doing(run), discarding(run), _telling_what_is_kept(run, access), interruptible():
         locks.refuse_beside_a_measurement()
         engine = private_engine.ensure(access.host, ownership.label(run.name), access.say)
         swept = ownership.sweep(engine)
@@ -93,13 +95,18 @@ def discarding(run: Run) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _telling_how_to_go_on(run: Run, access: EngineAccess) -> Iterator[None]:
-    """Name the command that goes on with the run, as the last line before the reason why it ended."""
+def _telling_what_is_kept(run: Run, access: EngineAccess) -> Iterator[None]:
+    """Name the command that goes on with the run, as the last line before the reason why it ended.
+
+    An interrupted run of which no cell was begun is discarded, so that there is no such command.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if run.begun:
             access.say(f"what is done is kept, cell by cell; to go on: {resume_command(run)}")
+        elif isinstance(error, KeyboardInterrupt):
+            access.say(NOTHING_KEPT)
         raise
 
 

@@ -82,7 +82,8 @@ def test_a_run_that_ends_early_is_kept_and_its_resumption_named_where_a_cell_was
         launch.run(run, (CELL.id,), 1, EngineAccess(None, where))
     assert run.folder.is_dir() == begun
     assert isinstance(where.file, io.StringIO)
-    told = f"what is done is kept, cell by cell; to go on: {launch.resume_command(run)}\n" if begun else ""
+    unkept = f"{launch.NOTHING_KEPT}\n" if isinstance(failure, KeyboardInterrupt) else ""
+    told = f"what is done is kept, cell by cell; to go on: {launch.resume_command(run)}\n" if begun else unkept
     assert where.file.getvalue() == told
     assert not locks.is_being_done(run)
 
