@@ -122,10 +122,12 @@ EVIDENCE_LINES = 5
 
 
 def trouble(log: str) -> tuple[str, ...]:
-    """Return the lines of a log that most likely say what went wrong: the first that speak of it, and the last."""
+    """Return the lines of a log that most likely say what went wrong, in its order: the first errors, the last lines."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
-    speaking = [line for line in lines if _TROUBLE.search(line)][:EVIDENCE_LINES]
-    return tuple(dict.fromkeys([*speaking, *lines[-EVIDENCE_LINES:]]))
+    errors = [number for number, line in enumerate(lines) if _TROUBLE.search(line)]
+    last = range(len(lines))[-EVIDENCE_LINES:]
+    chosen = sorted({*errors[:EVIDENCE_LINES], *last})
+    return tuple(dict.fromkeys(lines[number] for number in chosen))
 
 
 def _tame(value: Any) -> Any:

@@ -236,6 +236,11 @@ def test_the_lines_that_speak_of_trouble_and_the_last_ones_are_kept_once_each() 
     assert trouble("") == ()
 
 
+def test_the_lines_are_in_the_logs_order() -> None:
+    log = ["a.c:1:2: error: no", "    1 | #error no", "      |  ^~~~~", "make: *** [a.o] Error 1"]
+    assert trouble("\n".join(log)) == tuple(log)
+
+
 def test_no_more_lines_than_a_few_are_kept() -> None:
     assert len(trouble("\n".join(f"error: {number}" for number in range(100)))) == 2 * EVIDENCE_LINES
 
