@@ -122,7 +122,7 @@ EVIDENCE_LINES = 5
 
 
 def trouble(log: str) -> tuple[str, ...]:
-    """Return the lines of a log that most likely say what went wrong, in its order: the first errors, the last lines."""
+    """Return the lines of a log that most likely say what went wrong, in its order: first errors, last lines."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     errors = [number for number, line in enumerate(lines) if _TROUBLE.search(line)]
     last = range(len(lines))[-EVIDENCE_LINES:]
