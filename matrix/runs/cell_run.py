@@ -254,9 +254,8 @@ def _after_build(cell_run: Execution, build: StepFacts, context: Context) -> Non
 
 
 def _reproduce(cell: Cell, context: Context) -> str:
-    """Return the command that reproduces a cell: of a patch's cell a bundle, as no name but this run's has its tree."""
+    """Return the command that reproduces a cell: a patch's by its result in this run, which alone names its tree."""
     if cell.tree.delta:
-        bundle = shlex.join(["perf-matrix", "bundle", context.run.name, cell.id, "-o", "failure.tar.gz"])
-        return f"{bundle}; perf-matrix repro --from failure.tar.gz"
+        return shlex.join(["perf-matrix", "repro", cell.id, "--run", context.run.name])
     base = "" if cell.tree.name == context.base.tree else context.base_word
     return selection.reproduce(cell, context.run.settings().configs, context.jobs, context.limits, base)

@@ -136,7 +136,7 @@ def test_every_report_of_a_series_blames_a_patch_for_what_it_breaks_alone(went: 
     mail = bench.command("report", found["run"], "--format", "mail").out
     assert f"{PLACE}/fake@p01: Ok" in mail
     assert f"{PLACE}/fake@p04: FAIL" in mail
-    assert f"perf-matrix bundle {found['run']} {PLACE}/fake@p04 -o failure.tar.gz" in mail
+    assert f"perf-matrix repro {PLACE}/fake@p04 --run {found['run']}" in mail
 
 
 def test_what_a_patch_may_need_is_told_where_it_was_left_out(went: Went) -> None:

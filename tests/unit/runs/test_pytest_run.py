@@ -8,6 +8,7 @@ from matrix.config import load, selection
 from matrix.engine import private_engine
 from matrix.errors import UsageError
 from matrix.model.result import Verdict
+from matrix.model.tree import Delta
 from matrix.runs import cell_run, locks, pytest_run, store
 from matrix.runs.pytest_run import PytestRun
 from matrix.runs.run_kind import ClaimsRun, MutantsRun, PlainRun
@@ -98,6 +99,18 @@ def test_a_cell_is_reproduced_with_the_base_that_it_is_compared_with(
     assert "--base 7.3" in found["7.2"]
     assert "--base" not in found["7.3"]
     assert len(contexts) == 4
+
+
+def test_a_cell_of_a_patch_is_reproduced_from_its_result_in_the_run(
+    config: Config, contexts: dict[str, Context]
+) -> None:
+    part = begun(config, "7.3")
+    cell = part.cells[0]
+    part.result(cell)
+    delta = Delta(repository="/scratch", base="1", commit="2", sha256="0")
+    patched = cell.model_copy(update={"tree": cell.tree.model_copy(update={"name": "p02", "delta": delta})})
+    command = cell_run._reproduce(patched, contexts[cell.id])
+    assert command == f"perf-matrix repro {cell.place}@p02 --run {part.run.name}"
 
 
 def test_a_cell_with_a_fault_goes_on_with_the_unedited_build_and_runs_the_steps_of_its_faults_check(
