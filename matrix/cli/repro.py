@@ -17,6 +17,7 @@ from matrix.cli.options import (
     print_parts,
     progress_console,
 )
+from matrix.config import load
 from matrix.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,16 @@ def bundle(
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")
     files.write(target, packed)
-    typer.echo(f"{target}: {len(packed) / 1024:.0f} KiB; `perf-matrix repro --from {target}` reproduces it")
+    typer.echo(f"{target}: {len(packed) / 1024:.0f} KiB; `{_command(target, packed)}` reproduces it")
+
+
+def _command(target: Path, packed: bytes) -> str:
+    """Return the command that reproduces a bundle elsewhere, where only our own configuration is sure to be."""
+    from matrix.repro import adoption, bundle, consistency
+
+    tree = consistency.definition(bundle.unpack(packed).result).tree.unedited
+    command = f"perf-matrix repro --from {target}"
+    return command if adoption.tree_known_here(tree, load.load()) else f"{command} --tree YOUR-TREE"
 
 
 def repro(

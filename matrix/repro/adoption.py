@@ -76,19 +76,24 @@ def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tr
         UsageError: the result's source is one that only its machine has, or the edits are not here.
 
     """
-    bare, name = then.unedited, then.unedited.name
-    configured = config.trees.get(name)
-    if spec:
-        base = _given_tree(bare, config, spec)
-    elif configured and configured.source == bare.source:
-        base = configured
-    elif DEBIAN.fullmatch(bare.source):
-        base = bare
-    else:
-        raise _wanted(result, bare, configured)
+    bare = then.unedited
+    base = _given_tree(bare, config, spec) if spec else tree_known_here(bare, config)
+    if base is None:
+        raise _wanted(result, bare, config.trees.get(bare.name))
     summary = f"the tree of {result.id}"
     applied = tuple(_edit(edit, config) for edit in then.edits)
     return base.model_copy(update={"name": then.name, "summary": summary, "edits": applied, "delta": None})
+
+
+def tree_known_here(then: Tree, config: Config) -> Tree | None:
+    """Return the tree that is used where --tree names none: ours of the same name and source, or Debian's.
+
+    `then` is the result's tree without edits. A tree of any other source must be given: None.
+    """
+    configured = config.trees.get(then.name)
+    if configured and configured.source == then.source:
+        return configured
+    return then if DEBIAN.fullmatch(then.source) else None
 
 
 def _given_tree(bare: Tree, config: Config, spec: str) -> Tree:

@@ -34,7 +34,7 @@ def bundled(replay: Replay, cell: str = CELL) -> Path:
     path = replay.folder / "bundle.tar.gz"
     done = replay("bundle", replay.name, cell, "-o", str(path))
     assert done.status == 0, done.err
-    assert f"`perf-matrix repro --from {path}` reproduces it" in done.out
+    assert f"`perf-matrix repro --from {path} --tree YOUR-TREE` reproduces it" in done.out
     return path
 
 

@@ -163,6 +163,7 @@ def test_a_bundle_is_written_where_it_is_asked_for(
     shown = command("bundle", begun[0].name)
     assert shown.exit_code == 0, shown.output
     assert shown.output.startswith(f"{name}: ")
+    assert f"`perf-matrix repro --from {name}` reproduces it" in shown.output
     assert bundle.unpack((places / name).read_bytes()).result.id == CELL.id
     result = begun[0].cell(CELL.id) / "result.json"
     assert command("bundle", str(result), "-o", "x.tar.gz").exit_code == 0
