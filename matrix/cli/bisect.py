@@ -43,7 +43,7 @@ def bisect(
         print_json({**names, "commit": found.commit, "author": found.author, "subject": found.subject})
         return
     commit = f'{found.commit[:12]} ("{found.subject}", {found.author})'
-    typer.echo(plain(f"{commit} is the first at which {check} newly fails in {found.place}@base"))
+    typer.echo(plain(f"{commit} is the first at which {check} newly fails in {found.place}"))
     typer.echo(f"run: {found.run.folder}")
 
 

@@ -146,7 +146,7 @@ def _refuse_wrong_end(bisection: Bisection, commit: str, wanted: BisectStatus, a
         raise InfrastructureError(f"{commit[:12]} could not be run", hint)
     if found != wanted:
         fault = "does not newly fail" if wanted == BisectStatus.BAD else "cannot be come to"
-        raise UsageError(f"{bisection.check} {fault} at {commit[:12]} in {bisection.place}@{BASE}", hint)
+        raise UsageError(f"{bisection.check} {fault} at {commit[:12]} in {bisection.place}", hint)
 
 
 def resume(run: Run) -> Bisection:
