@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.config import load
-from matrix.errors import InfrastructureError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.repro import adoption, consistency, self_contained_run
 from matrix.runs import cell_shell, completion, interrupts
 from matrix.series import apply
@@ -106,12 +106,19 @@ def _cell_to_run(original: Original, tree: str, folders: Sequence[str]) -> tuple
 
 
 def _patched(tree: Tree, diff: bytes, access: EngineAccess) -> Tree:
-    """Return a tree with a bundle's patch on it, below its edits."""
+    """Return a tree with a bundle's patch on it, below its edits.
+
+    Raises:
+        UsageError: the patch does not apply to the tree.
+
+    """
     unedited = tree.model_copy(update={"edits": ()})
     with interrupts.interruptible():
         base = apply.below(unedited, tree.source, access.connect(), access.say)
-    [commit] = apply.commits(base, [Patch(1, "the patch of the bundle", "", "", "", "", diff)])
-    return base.made(tree.name, tree.summary, commit).model_copy(update={"edits": tree.edits})
+    made, refused = base.scratch.apply(base.commit, [Patch(1, "the patch of the bundle", "", "", "", "", diff)])
+    if refused:
+        raise UsageError(apply.refusal(base, refused), "Name the tree that the patch was made for with --tree.")
+    return base.made(tree.name, tree.summary, made[-1]).model_copy(update={"edits": tree.edits})
 
 
 def shell_after_failure(found: ReproResult, access: EngineAccess) -> None:

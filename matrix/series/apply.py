@@ -154,10 +154,11 @@ def commits(
     made, refused = on.scratch.apply(on.commit, chosen)
     if refused is None:
         return made
-    raise UsageError(_refusal(on, refused), _may_need(refused, absent) + _hint(chosen, others))
+    raise UsageError(refusal(on, refused), _may_need(refused, absent) + _hint(chosen, others))
 
 
-def _refusal(on: PatchBase, refused: Refused) -> str:
+def refusal(on: PatchBase, refused: Refused) -> str:
+    """Return the message that a patch does not apply to a base, with git's reason for each file."""
     reasons = "".join(f"\n    {reason}" for reason in refused.reasons)
     return f"patch {refused.patch.number} does not apply to {on.word}: {refused.patch.subject}{reasons}"
 
