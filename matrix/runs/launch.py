@@ -159,10 +159,16 @@ def _pytest_words(number: int) -> list[str]:
 
 
 def _environment(run: Run, host: str | None) -> dict[str, str]:
+    """Return the environment of the run's pytest, without what would have it collect, load or assert otherwise."""
+    inherited = {name: value for name, value in os.environ.items() if not _changes_pytest(name)}
     ours = {RUN_VARIABLE: str(run.folder), QUIET_VARIABLE: "1", **locks.entrusted(run)}
     if host:
         ours["DOCKER_HOST"] = host
-    return {**os.environ, **ours}
+    return {**inherited, **ours}
+
+
+def _changes_pytest(variable: str) -> bool:
+    return variable.startswith("PYTEST_") or variable == "PYTHONOPTIMIZE"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -109,6 +109,16 @@ def test_a_configuration_that_the_caller_has_loaded_is_not_loaded_again(
     assert got == [CELL.tree.name]
 
 
+def test_pytest_runs_the_cells_whatever_the_environment_asks_of_other_pytests(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTHONOPTIMIZE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PYTHONPATH", "here")
+    found = launch._environment(begin(PlainRun()), "unix://somewhere")
+    assert not any(name.startswith("PYTEST_") for name in found)
+    assert "PYTHONOPTIMIZE" not in found
+    assert (found["PYTHONPATH"], found["DOCKER_HOST"]) == ("here", "unix://somewhere")
+
+
 def test_the_trees_of_wanted_cells_are_got_once_each(config: Config) -> None:
     run = begin(PlainRun(), "7.3", "7.2", "7.3", "6.12")
     wanted = [CellId("i/gcc/b@7.3"), CellId("i/clang/b@7.3"), CellId("i/gcc/b@6.12")]
