@@ -103,11 +103,16 @@ def _start(now: Status) -> Status:
         "--exec-root", str(paths.runtime() / "exec"), "--pidfile", str(_pid_file()),
     ]  # fmt: skip
     with now.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
-        pid = os.posix_spawn(argv[0], argv, os.environ, setsid=True, file_actions=_streams(nothing, log))
+        pid = os.posix_spawn(argv[0], argv, _environment(), setsid=True, file_actions=_streams(nothing, log))
     if not _answers_in_time(pid, f"unix://{now.socket}"):
         tail = "\n  ".join(now.log.read_text(errors="replace").splitlines()[-8:])
         raise InfrastructureError("dockerd did not start", f"Its log, {now.log}, ends:\n  {tail}")
     return status()
+
+
+def _environment() -> dict[str, str]:
+    """Return the daemon's environment, which lasts longer than the run or the git command that this process is of."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PERF_MATRIX_", "GIT_"))}
 
 
 def _answers_in_time(pid: int, address: str) -> bool:
