@@ -173,8 +173,14 @@ def _changes_pytest(variable: str) -> bool:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Interrupt pytest and its workers, which end their cells and remove their containers; kill what is slow at it."""
-    for number, patience_s in ((signal.SIGINT, END_S), (signal.SIGKILL, KILL_S)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
+    try:
+        _signal_and_wait(process, signal.SIGINT, END_S)
+    finally:  # a second interrupt ends the wait
+        _signal_and_wait(process, signal.SIGKILL, KILL_S)
+
+
+def _signal_and_wait(process: subprocess.Popen[bytes], number: signal.Signals, patience_s: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(patience_s)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import configparser
 import io
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,6 +120,27 @@ def test_pytest_runs_the_cells_whatever_the_environment_asks_of_other_pytests(mo
     assert not any(name.startswith("PYTEST_") for name in found)
     assert "PYTHONOPTIMIZE" not in found
     assert (found["PYTHONPATH"], found["DOCKER_HOST"]) == ("here", "unix://somewhere")
+
+
+def test_an_interrupt_while_pytest_ends_kills_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignores = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", ignores], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait = process.wait
+
+        def interrupted(patience_s: float | None = None) -> int:
+            if patience_s == launch.END_S:
+                raise KeyboardInterrupt
+            return wait(patience_s)
+
+        monkeypatch.setattr(process, "wait", interrupted)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                launch._end(process)
+            assert process.poll() == -signal.SIGKILL
+        finally:
+            process.kill()
 
 
 def test_the_trees_of_wanted_cells_are_got_once_each(config: Config) -> None:
