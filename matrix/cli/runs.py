@@ -101,8 +101,6 @@ def report(
     if check:
         with locks.doing(this):
             judgement.check_again(this, this.configuration())
-    if locks.is_being_done(this):
-        typer.echo(f"{this.name} is going on: cells that have not ended yet are shown as ERROR", err=True)
     made = run_report.of_run(this)
     typer.echo(known[format].render(made), nl=False)
     raise typer.Exit(reports.exit_status(made))

@@ -16,24 +16,33 @@ if TYPE_CHECKING:
 
 
 UNFINISHED_SHOWN = 3
-"""Lacking cells that a report of an unfinished run names at its beginning."""
+"""Lacking or running cells that a report of an unfinished run names at its beginning."""
 
 
 class Unfinished(Frozen):
     """The work that is left of a run: `lacking` cells (ids) have no result or an ERROR, of `cells` (their number).
 
-    `command` goes on with the run.
+    `command` goes on with the run. `running` are those lacking cells that run now, where a process does the run; such
+    a run is refused to the command until the process has ended.
     """
 
     lacking: tuple[str, ...]
     cells: int
     command: str
+    running: tuple[str, ...] | None = None
 
     @property
     def sentence(self) -> str:
-        """The state of the run for people: what is left, and the command that does it."""
+        """The state of the run for people: what is left, and the command that does it if no process does."""
+        if self.running is not None:
+            return self._progress(self.running)
         left = ", ".join(cut(self.lacking, UNFINISHED_SHOWN))
         return f"not finished: {len(self.lacking)} of {count(self.cells, 'cell')} left ({left}); go on: {self.command}"
+
+    def _progress(self, running: Sequence[str]) -> str:
+        done = self.cells - len(self.lacking)
+        now = f" (running: {', '.join(cut(running, UNFINISHED_SHOWN))})" if running else ""
+        return f"going on: {done} of {count(self.cells, 'cell')} done, so the verdict is not final{now}"
 
 
 class Report(Frozen):
@@ -78,6 +87,17 @@ class Report(Frozen):
         return bool(self.cells) and not has_errors
 
     @property
+    def is_going_on(self) -> bool:
+        """Whether a process does the run now, so that lacking cells are no errors yet."""
+        return self.unfinished is not None and self.unfinished.running is not None
+
+    @property
+    def verdict_word(self) -> str:
+        """The verdict, or `not finished` where a run that goes on has no worse than lacking cells and errors."""
+        is_open = self.is_going_on and self.verdict == Verdict.ERROR
+        return "not finished" if is_open else str(self.verdict)
+
+    @property
     def requirements(self) -> dict[str, RequirementVerdict]:
         """The requirements of the gate on times, with the verdict on each; without a gate there are none."""
         return self.gate.required if self.gate else {}
@@ -85,6 +105,13 @@ class Report(Frozen):
     def comparison(self, cell_id: str) -> CellComparison | None:
         """Return the gate's comparison of the cell of this id with the base, if there is one."""
         return self.gate.comparison(cell_id) if self.gate else None
+
+    def why_missing(self, cell_id: str) -> str:
+        """Return why a missing cell has no result: `running`, `not begun yet`, or that there is none."""
+        running = self.unfinished.running if self.unfinished else None
+        if running is None:
+            return "it has no result"
+        return "running" if cell_id in running else "not begun yet"
 
     def reproduce(self, cell_id: str) -> str:
         """Return the command that reproduces a cell; empty for a cell without a result."""

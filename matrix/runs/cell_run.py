@@ -14,7 +14,7 @@ from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model.result import CellResult, Predecessor, Verdict
-from matrix.runs import execution, judgement
+from matrix.runs import execution, judgement, schedule
 from matrix.runs.execution import Execution
 from matrix.scenario import perf, plan
 from matrix.trees import volumes
@@ -115,7 +115,7 @@ def _begun(cell: Cell, context: Context, began: float) -> CellResult:
         run=context.run.name,
         tool_version=__version__,
         verdict=Verdict.ERROR,
-        reason="the cell was begun and did not end",
+        reason=schedule.BEGUN,
         definition=cell,
         jobs=context.jobs,
         make=cell.make,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.model.result import RequirementVerdict, Verdict
 from matrix.reports import Report, Unfinished, build
-from matrix.runs import schedule
+from matrix.runs import locks, schedule
 from matrix.runs.run_kind import GateRun, SeriesRun
 from matrix.verdicts import regressions, series
 from matrix.verdicts.regressions import Gate
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 
 def of_run(run: Run) -> Report:
-    """Return the report of a run as it stands."""
+    """Return the report of a run as it stands; a cell that runs now is missing in it."""
+    is_going_on = locks.is_being_done_elsewhere(run)
     settings = run.settings()
-    results = list(run.results())
+    kept = list(run.results())
+    running = tuple(result.id for result in kept if is_going_on and schedule.is_begun(result))
+    results = [result for result in kept if result.id not in running]
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
-    report = report.model_copy(update={"unfinished": _unfinished(run, settings, results)})
+    unfinished = _unfinished(run, settings, results)
+    if unfinished and is_going_on:
+        unfinished = unfinished.model_copy(update={"running": running})
+    report = report.model_copy(update={"unfinished": unfinished})
     gate = _gate(run, settings, results)
     return report if gate is None else report.model_copy(update={"gate": gate, "verdict": gate.verdict})
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matrix.verdicts.series import PatchTree
 
 
+BEGUN = "the cell was begun and did not end"
+"""The reason of the ERROR that is a cell's result while the cell runs, and for good where its process was killed."""
+
+
 def workers(asked: int, cells: int, processors: int = 0) -> int:
     """Return how many cells to run at once: `asked`, or one for each two processors, never more than cells.
 
@@ -53,6 +57,11 @@ def lacking(wanted: Sequence[CellId], results: Mapping[CellId, CellResult]) -> t
 def is_lacking(result: CellResult | None) -> bool:
     """Return whether a cell with this result is still to be run."""
     return result is None or result.verdict == Verdict.ERROR
+
+
+def is_begun(result: CellResult) -> bool:
+    """Return whether a result is that of a cell which was begun and has not ended."""
+    return result.verdict == Verdict.ERROR and result.reason == BEGUN
 
 
 def predecessor(cell_id: CellId, patches: Sequence[PatchTree], results: Mapping[CellId, CellResult]) -> CellId | None:

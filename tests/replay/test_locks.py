@@ -116,6 +116,9 @@ def test_a_run_that_is_being_done_is_held_until_its_end(
         refused = live.ask(*words)
         assert (refused.status, refused.out.count("verdict:")) == (2, 0)
         assert f"run {live.run.name} is being done by another process\n  Wait until it has ended." in refused.err
+    shown = live.ask("report", live.run.name)
+    assert (shown.status, shown.out.startswith("going on: 0 of 2 cells done")) == (3, True), shown.out
+    assert ("--resume" in shown.out, "did not end" in shown.out) == (False, False)
     assert "nothing to remove" in live.ask("clean").err
     assert locks.is_being_done(live.run)
     status, said = live.end(signal.SIGINT)

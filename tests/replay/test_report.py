@@ -100,7 +100,7 @@ def test_a_cell_without_a_result_is_an_error_and_never_green(replay: Replay) -> 
     done = replay("report")
     assert done.status == 3
     assert f"{BAD}: ERROR: it has no result" in done.out
-    assert "verdict: ERROR (1 PASS)" in done.out
+    assert "verdict: ERROR (1 PASS, 2 lacking)" in done.out
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"id": 1}', '{"schema_version": 2}'])

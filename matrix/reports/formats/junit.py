@@ -43,7 +43,8 @@ def _suites(report: Report) -> Iterator[ET.Element]:
         yield _unfinished_suite(report.unfinished)
     for cell in report.judged_cells:
         yield _cell_suite(cell, report.comparison(cell.id))
-    yield from map(_missing_suite, report.missing)
+    for cell_id in report.missing:
+        yield _missing_suite(cell_id, report.why_missing(cell_id))
     yield from itertools.starmap(_requirement_suite, report.requirements.items())
 
 
@@ -65,9 +66,9 @@ def _unfinished_suite(unfinished: Unfinished) -> ET.Element:
     return suite
 
 
-def _missing_suite(cell_id: str) -> ET.Element:
+def _missing_suite(cell_id: str, why: str) -> ET.Element:
     suite = ET.Element("testsuite", name=plain(cell_id))
-    _add_mark(_add_case(suite, cell_id, "cell"), "error", "it has no result", "")
+    _add_mark(_add_case(suite, cell_id, "cell"), "error", why, "")
     return suite
 
 

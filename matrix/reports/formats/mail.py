@@ -52,15 +52,19 @@ def _details(cell: CellResult, gate: Gate | None) -> Iterator[str]:
 
 def _head(report: Report) -> list[str]:
     if report.gate is None:
-        return [f"perf-build-matrix: {report.verdict}: {report.tree}"]
-    return [f"perf-build-matrix: {report.verdict}: {report.gate.head}", f"held against {report.gate.base}"]
+        return [f"perf-build-matrix: {report.verdict_word}: {report.tree}"]
+    return [f"perf-build-matrix: {report.verdict_word}: {report.gate.head}", f"held against {report.gate.base}"]
 
 
 def _remarks(report: Report) -> Iterator[str]:
     """Yield the lines on cells without a result, on requirements, and the notes."""
-    yield from (f"{cell_id}: no result" for cell_id in report.missing)
+    yield from (f"{cell_id}: {_why_missing(report, cell_id)}" for cell_id in report.missing)
     yield from (f"{verdict}: {text}: {why}" for text, (verdict, why) in report.requirements.items())
     yield from (f"note: {note}" for note in report.notes)
+
+
+def _why_missing(report: Report, cell_id: str) -> str:
+    return report.why_missing(cell_id) if report.is_going_on else "no result"
 
 
 def _images(report: Report) -> Iterator[str]:

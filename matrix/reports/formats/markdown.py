@@ -31,7 +31,7 @@ FORMAT = Format(name="markdown", file_name="gate.md", render=render)
 
 
 def _gate(report: Report, gate: Gate) -> Iterator[str]:
-    yield f"## {report.verdict}: `{_code(gate.head)}` against `{_code(gate.base)}`"
+    yield f"## {report.verdict_word}: `{_code(gate.head)}` against `{_code(gate.base)}`"
     yield ""
     yield "| cell | breaks | mends | broken already | |"
     yield "|---|--:|--:|--:|---|"
@@ -76,14 +76,15 @@ def _findings(check_findings: Sequence[CheckFinding]) -> Iterator[str]:
 
 def _run(report: Report) -> Iterator[str]:
     names = report.check_names
-    yield f"## {report.verdict}: `{_code(report.tree)}`"
+    yield f"## {report.verdict_word}: `{_code(report.tree)}`"
     yield ""
     yield f"| cell | verdict | {' | '.join(names)} | s |"
     yield f"|---|---|{'---|' * len(names)}--:|"
     for cell in report.cells:
         yield _cell_row(cell, names)
     for cell_id in report.missing:
-        yield f"| `{_code(cell_id)}` | {Verdict.ERROR} | {' | '.join([''] * len(names))} | |"
+        state = report.why_missing(cell_id) if report.is_going_on else Verdict.ERROR
+        yield f"| `{_code(cell_id)}` | {state} | {' | '.join([''] * len(names))} | |"
     for cell in report.cells:
         yield from _failures(cell)
 

@@ -179,7 +179,7 @@ def _not_blamed(number: int, predicate: str) -> Iterator[Text]:
 def _comparison(report: Report, gate: Gate, comparison: CellComparison) -> Iterator[Text]:
     name = one_line(gate.name(comparison))
     place = f"{report.folder}/cells/{one_line(comparison.cell)}"
-    if comparison.undecided:
+    if comparison.undecided and not report.is_going_on:
         yield Text(f"\n{name} ").append_text(mark(Verdict.ERROR)).append(f": {plain(comparison.undecided)}")
     if comparison.broken:
         yield Text(f"\n{name} ").append("newly fails", STYLES[Verdict.FAIL])
@@ -227,12 +227,20 @@ def _end(report: Report) -> Iterator[Text]:
     for note in report.notes:
         yield Text(f"note: {one_line(note)}")
     for cell_id in report.missing:
-        yield Text(f"{one_line(cell_id)}: ").append_text(mark(Verdict.ERROR)).append(": it has no result")
-    yield Text("verdict: ").append_text(mark(report.verdict)).append(f" ({_verdict_counts(report)})")
+        yield _missing(report, cell_id)
+    yield Text("verdict: ").append(report.verdict_word, STYLES[report.verdict]).append(f" ({_verdict_counts(report)})")
     yield Text(f"run: {report.folder}")
 
 
+def _missing(report: Report, cell_id: str) -> Text:
+    name, why = Text(f"{one_line(cell_id)}: "), report.why_missing(cell_id)
+    return name.append(why) if report.is_going_on else name.append_text(mark(Verdict.ERROR)).append(f": {why}")
+
+
 def _verdict_counts(report: Report) -> str:
-    numbers = Counter(cell.verdict for cell in report.cells)
-    counts = [f"{numbers[verdict]} {verdict}" for verdict in Verdict if verdict in numbers]
+    """Return the number of cells of each verdict, then those of the cells that run and that have no result."""
+    running = [cell_id for cell_id in report.missing if report.why_missing(cell_id) == "running"]
+    numbers: Counter[str] = Counter(cell.verdict for cell in report.cells)
+    numbers |= {"running": len(running), "lacking": len(report.missing) - len(running)}
+    counts = [f"{numbers[state]} {state}" for state in (*Verdict, "running", "lacking") if numbers[state]]
     return ", ".join(counts) or "no cell was run"

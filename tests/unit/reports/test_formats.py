@@ -274,6 +274,46 @@ def test_a_report_of_an_unfinished_run_begins_with_what_is_left(name: str, repor
     assert rest.strip("\n") == render(report).strip("\n")
 
 
+RUNNING, WAITING = "i/t/running@7.3", "i/t/waiting@7.3"
+GOING_ON = Unfinished(lacking=(RUNNING, WAITING), cells=3, command="perf-matrix run --resume r1", running=(RUNNING,))
+
+
+def going_on(*cells: CellResult) -> Report:
+    return of_run(*cells, wanted=(RUNNING, WAITING)).model_copy(update={"unfinished": GOING_ON})
+
+
+@pytest.mark.parametrize("name", ["text", "markdown", "mail", "junit"])
+def test_a_report_of_a_run_that_goes_on_names_its_running_cells_and_no_command(name: str) -> None:
+    text = formats.registry()[name].render(going_on(on("7.3")))
+    plain = text.replace("\\", "")
+    assert f"going on: 1 of 3 cells done, so the verdict is not final (running: {RUNNING})" in plain
+    assert "--resume" not in text
+    assert "not begun yet" in text
+    assert ("ERROR" in text, "no result" in text) == (False, False)
+
+
+def test_the_last_line_of_a_run_that_goes_on_has_no_verdict_until_a_cell_fails() -> None:
+    render = formats.registry()["text"].render
+    assert "verdict: not finished (1 PASS, 1 running, 1 lacking)\n" in render(going_on(on("7.3")))
+    failed = on("7.3", check(finding()), verdict=Verdict.FAIL)
+    assert "verdict: FAIL (1 FAIL, 1 running, 1 lacking)\n" in render(going_on(failed))
+    waiting = GOING_ON.model_copy(update={"running": ()})
+    assert waiting.sentence == "going on: 1 of 3 cells done, so the verdict is not final"
+
+
+def test_a_gate_that_goes_on_does_not_call_its_cells_undecided() -> None:
+    gone = of_gate(on("base"), on("head", verdict=Verdict.ERROR, reason="no space"))
+    assert "head: no space" in formats.registry()["text"].render(gone)
+    shown = formats.registry()["text"].render(gone.model_copy(update={"unfinished": GOING_ON}))
+    assert "head: no space" not in shown
+    assert "verdict: not finished" in shown
+
+
+def test_a_cell_without_a_result_is_counted_as_lacking() -> None:
+    text = formats.registry()["text"].render(of_run(on("7.3"), wanted=("lost",)))
+    assert "verdict: ERROR (1 PASS, 1 lacking)" in text
+
+
 @pytest.mark.parametrize("report", [of_run(on("7.3")), BROKEN])
 def test_the_first_suite_of_an_unfinished_run_is_an_error(report: Report) -> None:
     text = formats.registry()["junit"].render(report.model_copy(update={"unfinished": UNFINISHED}))

@@ -7,7 +7,7 @@ import pytest
 from matrix.model.result import CheckResult, Finding, Predecessor, StepResult, Verdict
 from matrix.reports import Report, Unfinished, build, exit_status, formats, same_builds
 from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
-from matrix.runs import run_report, store
+from matrix.runs import locks, run_report, schedule, store
 from matrix.runs.run_kind import BisectRun, GateRun, PlainRun, RunKind, SeriesRun
 from matrix.untrusted import plain
 from matrix.verdicts.series import PatchTree
@@ -278,3 +278,24 @@ def test_a_run_that_lacks_cells_is_unfinished_and_names_the_command_that_goes_on
         assert unfinished == Unfinished(lacking=(ID,), cells=1, command=f"perf-matrix {command} --resume {run.name}")
     run.save(result(ID, Verdict.FAIL))
     assert run_report.of_run(run).unfinished is None
+
+
+@pytest.mark.usefixtures("places")
+def test_a_cell_that_runs_is_missing_and_no_error_while_another_process_does_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = [cell(on=tree(name)) for name in ("a", "b", "c", "d")]
+    ended, failed, running, waiting = (one.id for one in there)
+    run = store.begin(there, ["a", "b", "c", "d"], [], 1)
+    run.save(result(ended))
+    run.save(result(failed, Verdict.ERROR, reason="no space"))
+    run.save(result(running, Verdict.ERROR, reason=schedule.BEGUN))
+    killed = run_report.of_run(run)
+    assert killed.missing == (waiting,)
+    assert not killed.is_going_on
+    monkeypatch.setattr(locks, "is_being_done_elsewhere", lambda _: True)
+    report = run_report.of_run(run)
+    assert report.missing == (running, waiting)
+    assert report.unfinished
+    assert (report.unfinished.lacking, report.unfinished.running) == ((failed, running, waiting), (running,))
+    assert (report.is_going_on, exit_status(report)) == (True, 3)
