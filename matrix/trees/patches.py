@@ -146,6 +146,8 @@ def _of_range(words: str, folder: Path) -> list[_Mail]:
         )
     if "..." in words:
         raise UsageError(f"{words} is both sides of a fork", "A..B is what B has and A has not.")
+    for end in words.split(".."):
+        git.commit(folder, end or "HEAD")
     if git.run(folder, "rev-list", "--merges", "--max-count=1", "--end-of-options", words).strip():
         raise UsageError(f"{words} holds a merge, which is no patch", "Rebase it, or take the range of one side.")
     options = (

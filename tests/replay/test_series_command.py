@@ -53,3 +53,14 @@ def test_mistakes_are_told_with_what_there_is(replay: Replay, repository: Path, 
         done = replay(command, "--resume", replay.name)
         assert (done.status, f"perf-matrix run --resume {replay.name}" in done.err) == (2, True)
     assert replay("series", "HEAD~1..HEAD", "--base", "nothing", "--repo", str(repository)).status == 3
+
+
+def test_ends_of_a_range_are_told_as_the_revisions_of_a_bisection_are(replay: Replay, repository: Path) -> None:
+    cell = ("--select", "debian-trixie/gcc/default", "--check", "clean")
+    for folder, message in ((str(repository), "there is no revision 'nope' in"), ("/nowhere", "is no git repository")):
+        where = ("--repo", folder)
+        series = replay("series", "HEAD..nope", "--base", "HEAD", *where)
+        bisection = replay("bisect", "--good", "HEAD", "--bad", "nope", *cell, *where)
+        assert (series.status, bisection.status) == (2, 2)
+        assert message in series.err
+        assert series.err == bisection.err

@@ -130,13 +130,18 @@ def test_a_range_of_commits_is_read(tmp_path: Path) -> None:
         patches.read("HEAD~1..HEAD", tmp_path)
     with pytest.raises(UsageError, match="both sides of a fork"):
         patches.read("HEAD~1...HEAD", tmp_path)
+    git.run(tmp_path, "checkout", "-q", "HEAD^2")
+    assert subjects(patches.read("HEAD~1..", tmp_path)) == [(1, "Commit 2")]
+    for words in ("nope..HEAD", "HEAD~1..nope", "..nope"):
+        with pytest.raises(UsageError, match="there is no revision 'nope' in"):
+            patches.read(words, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("where", "message"),
     [
         ("nothing-here", "is no file, no folder and no range"),
-        ("a..b", "git rev-list failed"),
+        ("a..b", "is no git repository that can be read"),
         (".", "holds no patch"),
     ],
 )
