@@ -126,18 +126,25 @@ def of_run(name: str, glob: str) -> Original:
 
     """
     run = store.find(name)
-    found = _with_result(run, glob) if glob else _only_failure_or_all(run)
+    found = _with_result(run, glob) if glob else _failed_or_only(run)
     if not found:
         wanted = glob or "no cell"
         raise UsageError(f"{wanted!r} has no result in run {run.name}", "`perf-matrix report` shows them.")
     return _of_run(run, picked(run, found))
 
 
-def _only_failure_or_all(run: Run) -> list[CellId]:
-    """Return the cell of a run that failed, if only one did, and else all that have a result."""
+def _failed_or_only(run: Run) -> list[CellId]:
+    """Return the cells of a run that failed or, where none did, the only cell that has a result.
+
+    Raises:
+        UsageError: no cell failed, and several have a result.
+
+    """
     results = list(run.results())
     failed = [result.id for result in results if result.verdict == Verdict.FAIL]
-    return failed if len(failed) == 1 else [result.id for result in results]
+    if not failed and len(results) > 1:
+        raise UsageError(f"no cell of run {run.name} failed", _choice([result.id for result in results]))
+    return failed or [result.id for result in results]
 
 
 def picked(run: Run, found: list[CellId]) -> CellId:
@@ -148,9 +155,14 @@ def picked(run: Run, found: list[CellId]) -> CellId:
 
     """
     if len(found) > 1:
-        shown = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
-        raise UsageError(f"{len(found)} cells of run {run.name} are meant", f"Name one of: {shown}")
+        raise UsageError(f"{len(found)} cells of run {run.name} are meant", _choice(found))
     return found[0]
+
+
+def _choice(found: list[CellId]) -> str:
+    """Return the hint that names the first of the cells that were found."""
+    shown = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
+    return f"Name one of: {shown}"
 
 
 def _of_run(run: Run, cell_id: CellId) -> Original:

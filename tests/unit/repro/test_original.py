@@ -90,6 +90,20 @@ def test_of_a_run_the_only_failure_is_meant(run: Run) -> None:
         original.of_run(run.name, "")
     with pytest.raises(UsageError, match="'x' has no result in run"):
         original.of_run(run.name, "x")
+    passed = done(TWO, verdict=Verdict.PASS)
+    run.save(passed.model_copy(update={"id": ONE.id}))
+    run.save(passed)
+    with pytest.raises(UsageError, match=rf"no cell of run {run.name} failed\n  Name one of: {ONE.id}, {TWO.id}"):
+        original.of_run(run.name, "")
+
+
+def test_of_several_failures_one_must_be_named(run: Run) -> None:
+    run.save(done(TWO))
+    third = make.cell(what=make.build("third"))
+    run.extend([third.id], [])
+    run.save(done(third, verdict=Verdict.PASS))
+    with pytest.raises(UsageError, match=rf"2 cells of run .* are meant\n  Name one of: {ONE.id}, {TWO.id}$"):
+        original.of_run(run.name, "")
 
 
 def test_a_file_of_our_own_run_is_believed_and_any_other_is_not(run: Run, places: Path) -> None:
