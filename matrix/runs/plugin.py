@@ -41,10 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let an interrupt reach the cells: a background job of a shell, and so its children, would ignore it.
+    """Register the marker of cells, and let an interrupt reach them.
 
-    The end of the command that started this pytest interrupts it, too, even where the command was killed.
+    A background job of a shell, and so its children, would ignore one. The end of the command that started
+    this pytest interrupts it, too, even where the command was killed.
     """
+    config.addinivalue_line("markers", "cell: builds a real tree in a real container")
     if _is_worker(config):
         config.option.loadgroup = _worker_input(config)["loadgroup"]
     if not _started_by_command():

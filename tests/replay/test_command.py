@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +120,11 @@ def test_doctor_says_what_is_missing(replay: Replay) -> None:
     rows = {row["what"]: row["ok"] for row in json.loads(done.out)}
     assert rows["container engine"] is False
     assert rows["python"] is True
+
+
+def test_the_marker_of_cells_is_known_where_pytest_reads_no_configuration(replay: Replay) -> None:
+    done = replay("--markers", "-c", os.devnull, "-p", "matrix.runs.plugin", module="pytest")
+    assert "@pytest.mark.cell: " in done.out
 
 
 def test_the_private_engine_does_not_run_here(replay: Replay) -> None:
