@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,18 @@ class Need:
 
 def examine(host: str | None) -> list[Need]:
     """Return what the matrix needs of this machine and of the engine at `host`, or of the first that answers."""
-    program = [Need("perf-build-matrix", __version__), Need("python", sys.version.split()[0])]
+    program = [Need("perf-build-matrix", __version__), Need("python", sys.version.split()[0]), _git()]
     try:
         described = backends.connect(host).describe()
     except MatrixError as error:
         return [*program, Need("container engine", str(error).replace("\n ", ":"), is_met=False)]
     return [*program, *_of_engine(described)]
+
+
+def _git() -> Need:
+    path = shutil.which("git")
+    lacking = "there is none: install git, which git: trees and series need (dir: and tar: trees do without)"
+    return Need("git", path or lacking, is_met=path is not None)
 
 
 def _of_engine(described: Mapping[str, str]) -> list[Need]:

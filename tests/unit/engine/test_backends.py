@@ -117,3 +117,14 @@ def test_the_doctor_tells_what_the_engine_has(served: str, monkeypatch: pytest.M
     needs = {need.what: need for need in doctor.examine(served)}
     assert not needs["overlay storage"].is_met
     assert not needs["memory"].is_met
+
+
+def test_the_doctor_says_what_to_do_where_there_is_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "git").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [git] = [need for need in doctor.examine(f"unix://{tmp_path}/none") if need.what == "git"]
+    assert (git.found, git.is_met) == (str(tmp_path / "git"), True)
+    (tmp_path / "git").unlink()
+    [git] = [need for need in doctor.examine(f"unix://{tmp_path}/none") if need.what == "git"]
+    assert "install git" in git.found
+    assert not git.is_met
