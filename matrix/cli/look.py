@@ -22,6 +22,7 @@ from matrix.cli.options import (
 )
 from matrix.config import load
 from matrix.config.selection import one_cell, selected
+from matrix.verdicts.wording import count
 
 
 def list_cells(
@@ -35,7 +36,7 @@ def list_cells(
                       "tree": cell.tree.name, "make": cell.make} for cell in found])  # fmt: skip
         return
     typer.echo("\n".join(cell.id for cell in found))
-    typer.echo(f"{len(found)} cells", err=True)
+    typer.echo(count(len(found), "cell"), err=True)
 
 
 def plan(

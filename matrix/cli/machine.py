@@ -9,6 +9,7 @@ from rich.console import Console
 
 from matrix.cli.options import Host, Json, NoInstall, forbid_install, print_json
 from matrix.errors import ExitStatus
+from matrix.verdicts.wording import count
 
 engine_app = typer.Typer(help="Start, stop or look at a container engine of the matrix's own.", no_args_is_help=True)
 
@@ -43,7 +44,7 @@ def clean(
     else:
         for line in machine.removals(found, dry_run=dry_run):
             typer.echo(line)
-        typer.echo(f"{len(found)} things" if found else "nothing to remove", err=True)
+        typer.echo(count(len(found), "thing") if found else "nothing to remove", err=True)
     if not dry_run:
         cleaning.remove(found, connected)
 

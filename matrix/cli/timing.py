@@ -50,13 +50,14 @@ def compare(
     from matrix.runs import interrupts
     from matrix.timing import bench
     from matrix.timing.request import ComparisonRequest
+    from matrix.verdicts.wording import count
 
     console = progress_console(json_output=json_output)
     access = engine_access(engine, console, no_install=no_install)
     place = Place(f"{image}/{toolchain}/{build}")
     request = ComparisonRequest(place, base, head, pairs, tuple(measure), tuple(require), profile, seed, jobs)
     asked = request.resolved(load.load(configs))
-    access.say(f"{place}: {head} against {base}; {pairs} rounds of {', '.join(asked.measures)}")
+    access.say(f"{place}: {head} against {base}; {count(pairs, 'round')} of {', '.join(asked.measures)}")
     with interrupts.interruptible():
         found, path = bench.compare(asked, access.connect(), access.say)
     if json_output:

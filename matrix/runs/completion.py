@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.runs import launch, locks, schedule
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from matrix.config.load import Config
@@ -51,5 +52,5 @@ def _lacking(run: Run, wanted: tuple[CellId, ...]) -> tuple[CellId, ...]:
 
 
 def _progress(settings: RunSettings, lacking: tuple[CellId, ...], number: int) -> str:
-    todo = f"{len(lacking)} of {len(settings.cells)} cells to do"
+    todo = f"{len(lacking)} of {count(len(settings.cells), 'cell')} to do"
     return f"{todo}, {schedule.at_once(settings, lacking, number)} at once" if lacking else todo

@@ -17,6 +17,7 @@ from matrix.runs import locks, ownership, progress
 from matrix.runs.interrupts import interruptible
 from matrix.runs.run_kind import MutantsRun
 from matrix.trees import volumes
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,7 +67,7 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
         engine = private_engine.ensure(access.host, ownership.label(run.name), access.say)
         swept = ownership.sweep(engine)
         if swept:
-            access.say(f"removed {swept} leftovers of runs that have ended")
+            access.say(f"removed {count(swept, 'leftover')} of runs that have ended")
         try:
             for tree in _needed_trees(run.settings(), wanted, config or run.configuration()):
                 with contextlib.suppress(InfrastructureError):  # its cells say so, each in its result

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from matrix.model.result import Verdict
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     import subprocess
@@ -90,7 +91,7 @@ class Progress:
         now = time.time()
         done = self._done()
         left = len(self.wanted) - done
-        head = f"{done} of {len(self.wanted)} cells done, {left} left, {now - self.began:.0f} s"
+        head = f"{done} of {count(len(self.wanted), 'cell')} done, {left} left, {now - self.began:.0f} s"
         running = [
             Text(f"  {cell_id}  {step}  {now - since:.0f} s")
             for cell_id in self.wanted

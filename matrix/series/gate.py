@@ -15,6 +15,7 @@ from matrix.runs.run_kind import GateRun
 from matrix.timing import bench
 from matrix.verdicts import requirement
 from matrix.verdicts.comparison import MEASURES
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from matrix.config.load import Config
@@ -77,7 +78,7 @@ def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
             access.say(f"not measured: {place}@{name} was not built")
             return
     asked = what_to_measure(run, kind, place)
-    access.say(f"measuring {', '.join(asked.measures)} in {place}: {kind.pairs} rounds")
+    access.say(f"measuring {', '.join(asked.measures)} in {place}: {count(kind.pairs, 'round')}")
     with interrupts.interruptible():
         found, _ = bench.compare(asked, access.connect(), access.say)
     run.save_required(found.required)

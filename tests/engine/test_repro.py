@@ -72,7 +72,7 @@ def test_a_bundle_is_reproduced_after_clean_all(bench: Bench) -> None:
     assert bench.result("fake@bad").jobs == 3
     resumed = bench.command("run", "--resume", data["run"], **caches)
     assert resumed.status == 1, resumed.text
-    assert "0 of 1 cells to do" in resumed.text
+    assert "0 of 1 cell to do" in resumed.text
 
 
 def test_another_tree_is_said_to_be_another_and_does_not_reproduce_it(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from matrix.reports.tables import line, table
 from matrix.untrusted import plain
 from matrix.verdicts.comparison import Difference
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def parts(found: ComparisonRun) -> Iterator[Part]:
     for requirement, (verdict, reason) in found.required.items():
         yield Text(plain(f"{verdict} {requirement}: {reason}"))
     machine = f"{found.host.get('cpus', '?')} processors, {found.host.get('kernel', '')}"
-    yield line(f"{found.pairs} rounds, -j{found.jobs}, {machine}")
+    yield line(f"{count(found.pairs, 'round')}, -j{found.jobs}, {machine}")
 
 
 def _row(measured: MeasureResult) -> tuple[str, ...]:

@@ -55,6 +55,10 @@ def test_what_has_a_result_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> 
     completion.complete(run, 2, EngineAccess(None, Console(file=out)))
     assert fake.numbers == [2]
     assert "0 of 2 cells to do\n" in out.getvalue()
+    fake.verdicts[CELLS[0].id].append(Verdict.PASS)
+    one = store.begin(CELLS[:1], ["7.3"], [], 2)
+    completion.complete(one, 2, EngineAccess(None, Console(file=out)))
+    assert "1 of 1 cell to do, 1 at once\n" in out.getvalue()
 
 
 @pytest.mark.usefixtures("places")

@@ -91,6 +91,7 @@ def test_a_cell_that_was_not_begun_is_not_read(run: store.Run) -> None:
     shown.look()
     assert CountingRun.reads == 0
     assert table(shown) == ["0 of 18 cells done, 18 left, 0 s"]
+    assert table(Progress(run, CELLS[:1], console(terminal=False))) == ["0 of 1 cell done, 1 left, 0 s"]
 
 
 def test_off_a_terminal_each_step_is_a_line_and_each_end_is_numbered(run: store.Run) -> None:
