@@ -38,7 +38,8 @@ SCHEME = _Dir()
 
 def _members(path: Path) -> Iterator[Member]:
     """Yield the files and links of a folder; pipes, sockets, devices and submodules are none."""
-    for name in _tracked(path) or _below(path):
+    tracked = _tracked(path)
+    for name in _below(path) if tracked is None else tracked:
         file = path / name
         if file.is_symlink():
             yield Member(name, 0, executable=False, target=str(file.readlink()), read=bytes)
@@ -47,8 +48,10 @@ def _members(path: Path) -> Iterator[Member]:
             yield Member(name, entry.st_size, bool(entry.st_mode & _EXECUTABLE), None, file.read_bytes)
 
 
-def _tracked(path: Path) -> list[str]:
-    """Return the files of a git checkout that are tracked, or new and not ignored; of another folder nothing.
+def _tracked(path: Path) -> list[str] | None:
+    """Return the files of a git checkout that are tracked, or new and not ignored; None where the folder is none.
+
+    A folder that lies in another's checkout, which ignores all of it, is no checkout either.
 
     Raises:
         UsageError: the folder is a checkout, and git cannot read it; with git's own words.
@@ -56,20 +59,32 @@ def _tracked(path: Path) -> list[str]:
     """
     is_checkout = (path / ".git").exists()
     if not is_checkout and not shutil.which("git"):
-        return []
+        return None
     listed = git.attempt(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    if listed.returncode == 0:
-        names = sorted(set(listed.stdout.decode("utf-8", "surrogateescape").split("\0")) - {""})
-        return [name for name in names if _is_there(path, name)]
-    said = listed.stderr.decode(errors="replace").strip()
-    if is_checkout and "not a git repository" not in said:
+    if listed.returncode:
+        _refuse_unreadable_checkout(path, listed.stderr.decode(errors="replace").strip())
+        return None
+    names = sorted(set(listed.stdout.decode("utf-8", "surrogateescape").split("\0")) - {""})
+    if not names and not is_checkout:
+        return None
+    return [name for name in names if _is_there(path, name)]
+
+
+def _refuse_unreadable_checkout(path: Path, said: str) -> None:
+    """Raise what git said of a checkout; a folder `.git` may be no repository, which git tells by these words."""
+    marker = path / ".git"
+    is_no_repository = marker.is_dir() and "not a git repository" in said
+    if marker.exists() and not is_no_repository:
         raise UsageError(f"git ls-files failed in {path}: {said}", "Mend the repository, or name a copy without .git.")
-    return []
 
 
 def _is_there(path: Path, name: str) -> bool:
-    """Return whether a name of git's index is a file of the folder now, and not behind a link, which may lead out."""
-    is_behind_link = any((path / folder).is_symlink() for folder in PurePath(name).parents)
+    """Return whether a name of git's index is a file of the folder now, and not behind a link, which may lead out.
+
+    The folder itself may be a link.
+    """
+    folders = PurePath(name).parents[:-1]  # the last is the folder itself
+    is_behind_link = any((path / folder).is_symlink() for folder in folders)
     return os.path.lexists(path / name) and not is_behind_link
 
 

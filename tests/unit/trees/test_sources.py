@@ -96,6 +96,35 @@ def test_of_a_checkout_what_is_tracked_or_new_is_taken_and_what_is_ignored_is_no
     }
 
 
+def test_a_link_to_a_checkout_has_the_files_of_the_checkout(repository: Path, tmp_path: Path) -> None:
+    (repository / ".gitignore").write_text("*.o\n")
+    (repository / "tools/old.o").write_text("")
+    (tmp_path / "link").symlink_to(repository)
+    members = content(opened(f"dir:{tmp_path / 'link'}"))
+    assert members == content(opened(f"dir:{repository}"))
+    assert "tools/old.o" not in members
+
+
+def test_of_a_checkout_that_ignores_every_file_nothing_is_taken(tmp_path: Path) -> None:
+    path = folder(tmp_path / "tree")
+    git("init", "-q", at=path)
+    (path / ".git/info").mkdir(exist_ok=True)
+    (path / ".git/info/exclude").write_text("*\n")
+    assert content(opened(f"dir:{path}")) == {}
+
+
+def test_a_folder_that_the_checkout_around_it_ignores_is_taken_whole(repository: Path) -> None:
+    (repository / ".gitignore").write_text("/unpacked/\n")
+    assert content(opened(f"dir:{folder(repository / 'unpacked')}")) == EXPECTED
+
+
+def test_a_worktree_whose_repository_is_gone_is_refused(repository: Path, tmp_path: Path) -> None:
+    git("worktree", "add", "-q", str(tmp_path / "work"), "v1", at=repository)
+    repository.rename(tmp_path / "moved")
+    with pytest.raises(UsageError, match=r"git ls-files failed in .*: fatal: not a git repository: .*worktrees/work"):
+        content(opened(f"dir:{tmp_path / 'work'}"))
+
+
 def test_a_scheme_that_there_is_not_is_refused_with_the_one_that_was_meant() -> None:
     with pytest.raises(UsageError, match=r"(?s)no source 'gti:/x'; did you mean 'git'\?.*git:PATH@REV"):
         opened("gti:/x")
