@@ -53,13 +53,14 @@ class SimpleCommand:
 
 @dataclass
 class _Draft:
-    """A command that is being read."""
+    """A command that is being read. An unquoted `for` begins a loop's head, a quoted one a command as any other."""
 
     words: list[str] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     fed_by: tuple[int, ...] = ()
+    is_loop_head: bool = False
 
     @property
     def empty(self) -> bool:
@@ -74,6 +75,10 @@ class _Draft:
             fed_by=self.fed_by,
             folder=folder,
         )
+
+
+def _loop_head(fed_by: tuple[int, ...]) -> _Draft:
+    return _Draft(words=["for"], fed_by=fed_by, is_loop_head=True)
 
 
 @dataclass
@@ -139,13 +144,13 @@ class _Parser:
         if draft.empty:
             return
         self.found.append(draft.command(self.folder))
-        self._follow(draft.words)
+        self._follow(draft)
 
-    def _follow(self, words: list[str]) -> None:
+    def _follow(self, draft: _Draft) -> None:
         """Change the folder as `cd` does, and feed the words of a loop's head to its body."""
-        if words[:1] == ["cd"] and len(words) > 1:
-            self.folder = posixpath.join(self.folder, words[-1])[:PATH_MAX]
-        if words[:1] == ["for"]:
+        if draft.words[:1] == ["cd"] and len(draft.words) > 1:
+            self.folder = posixpath.join(self.folder, draft.words[-1])[:PATH_MAX]
+        if draft.is_loop_head:
             self._feed_loop()
 
     @property
@@ -229,7 +234,7 @@ class _Parser:
         outer = self.draft
         self.groups.append(_Group(opened, len(self.found), self.pipeline, outer.fed_by, self.folder, outer))
         self.pipeline = len(self.found)
-        self.draft = _Draft(fed_by=outer.fed_by, words=["for"] if opened == "for" else [])
+        self.draft = _loop_head(outer.fed_by) if opened == "for" else _Draft(fed_by=outer.fed_by)
 
     def _close(self) -> None:
         """End a group. What follows it at once gets its output: a redirection, or the command it is substituted in."""

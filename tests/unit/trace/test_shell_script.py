@@ -24,6 +24,7 @@ def words(script: str) -> list[tuple[str, ...]]:
         ("if [ -d x ]; then a; else b; fi; c", [("[", "-d", "x", "]"), ("a",), ("b",), ("c",)]),
         ("! a; while read l; do b $l; done", [("a",), ("read", "l"), ("b", "$l")]),
         ("for i in x y; do a $i; done", [("for", "i", "in", "x", "y"), ("a", "$i")]),
+        ("'for' x; \\for y; fo\"r\"; { 'for' z; }", [("for", "x"), ("for", "y"), ("for",), ("for", "z")]),
         ("case x in a) b;; *) c;; esac; d", [("b",), ("c",), ("d",)]),
         ("echo fi done }", [("echo", "fi", "done", "}")]),
         ("done; a", [("done",), ("a",)]),
@@ -74,6 +75,7 @@ def test_redirections_name_files(
         ("for i in x; do a; done | b", [(), (0,), (0, 1)]),
         ("echo $(a) | b", [(), (0,), (0, 1)]),
         ("a |& b", [(), (0,)]),
+        ("for i in x; do 'for' y; a; done", [(), (0,), (0,)]),
     ],
 )
 def test_what_feeds_a_command_comes_through_pipes_and_substitutions(script: str, fed_by: list[tuple[int, ...]]) -> None:
