@@ -96,7 +96,7 @@ def first_bad_commit(
         _refuse_wrong_end(bisection, bad, BisectStatus.BAD, access)
         commit = _git_bisect(bisection, bad, access)
     shown = git.run(request.repository, "show", "--no-patch", "--format=%H%n%an%n%s", commit)
-    name, author, subject = shown.decode(errors="replace").splitlines()
+    name, author, subject = shown.decode(errors="replace").removesuffix("\n").split("\n", 2)
     return FirstBadCommit(bisection.run, bisection.place, name, author, subject)
 
 

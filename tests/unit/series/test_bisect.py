@@ -111,6 +111,31 @@ def test_a_bisection_names_the_commit_its_author_and_its_subject(
     assert len(tried) == len(set(tried))
 
 
+@pytest.mark.parametrize("subject", ["Feed\x0ca page\x1c, \x85 and\u2028a line", ""])
+def test_a_subject_and_an_author_hold_any_character_but_a_newline(
+    repository: Repository,
+    access: FakeAccess,
+    completes: Callable[..., FakeComplete],
+    monkeypatch: pytest.MonkeyPatch,
+    subject: str,
+) -> None:
+    author = "A\u2029B"
+    words = ("--allow-empty", "--allow-empty-message", f"--author={author} <a@b>", "-m", subject)
+    git.run(repository.folder, "commit", "-q", *words)
+    bad = git.commit(repository.folder, "HEAD")
+    completes(broken={name(bad): ("/a",)})
+    real = subprocess.run
+
+    def run(argv: list[str], **more: Any) -> Any:
+        """Leave out `git bisect run`: no commit lies between the ends."""
+        return subprocess.CompletedProcess(argv, 0, b"") if {"bisect", "run"} <= {*argv} else real(argv, **more)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    request = BisectRequest(repository.commits[4], bad, PLACE, "clean", repository.folder)
+    commit = bisect.first_bad_commit(request, load.load(), 1, 2, access)
+    assert (commit.commit, commit.author, commit.subject) == (bad, author, subject)
+
+
 def test_the_users_repository_is_not_written_to(
     repository: Repository, found: tuple[FirstBadCommit, FakeComplete, list[list[str]]]
 ) -> None:
