@@ -16,7 +16,7 @@ from matrix.trace import program_files, shell_script
 from matrix.trace.program_files import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.scenario.step_facts import Process
     from matrix.trace.shell_script import SimpleCommand
@@ -65,9 +65,8 @@ def access(argv: tuple[str, ...], cwd: str) -> Access:
     if script is None:
         return _Resolved(cwd).add(_Use(argv)).access
     resolved = _Resolved(cwd)
-    commands = shell_script.commands(script)
-    for command in commands:
-        resolved.add(_use(command, commands))
+    for use in _uses(shell_script.commands(script)):
+        resolved.add(use)
     return resolved.access
 
 
@@ -107,15 +106,25 @@ class _Use:
         return [*own, *through, Flow(sources, self.redirected_to), Flow((), self.logs)]
 
 
-def _use(command: SimpleCommand, commands: Sequence[SimpleCommand]) -> _Use:
-    """Return the use of a script's command: what it is fed are words to `xargs`, and to others the files read."""
+def _uses(commands: Sequence[SimpleCommand]) -> Iterator[_Use]:
+    """Yield the uses of a script's commands, in their order."""
+    given_on = [tuple(_given_on(command)) for command in commands]
+    printed = [tuple(_printed(command)) for command in commands]
+    for command in commands:
+        yield _use(command, given_on, printed)
+
+
+def _use(command: SimpleCommand, given_on: Sequence[tuple[str, ...]], printed: Sequence[tuple[str, ...]]) -> _Use:
+    """Return the use of a script's command: what it is fed are words to `xargs`, and to others the files read.
+
+    `given_on` and `printed` are what each command of the script gives to those that it feeds (`_given_on`, `_printed`).
+    """
     words = _without_wrappers(command.words)
-    feeders = [commands[position] for position in command.fed_by]
     piped: tuple[str, ...] = ()
     if words[:1] == ("xargs",):
-        words = (*_operands_from(words[1:]), *_all(_printed, feeders))
+        words = (*_operands_from(words[1:]), *_of_all(command.fed_by, printed))
     else:
-        piped = _all(_given_on, feeders)
+        piped = tuple(dict.fromkeys(_of_all(command.fed_by, given_on)))
     return _Use(
         words=words,
         redirected_from=command.reads,
@@ -127,8 +136,9 @@ def _use(command: SimpleCommand, commands: Sequence[SimpleCommand]) -> _Use:
     )
 
 
-def _all(words_of: Callable[[SimpleCommand], Iterator[str]], commands: Iterable[SimpleCommand]) -> tuple[str, ...]:
-    return tuple(itertools.chain.from_iterable(map(words_of, commands)))
+def _of_all(positions: Iterable[int], words: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the words of the commands at some positions of a script."""
+    return itertools.chain.from_iterable(words[position] for position in positions)
 
 
 def _given_on(command: SimpleCommand) -> Iterator[str]:

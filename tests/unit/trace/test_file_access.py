@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from matrix.trace import program_files
 from matrix.trace.file_access import Access, access, of, shell_command
 from tests.unit.conftest import PERF, process, step
 
@@ -151,3 +152,19 @@ def test_names_are_relative_to_the_processs_folder() -> None:
     assert of(one).writes == (f"{PERF.rpartition('/')[0]}/a.o",)
     assert of(fork) == Access()
     assert access(("gcc", "-o", "a.o", "a.c"), "").writes == ("/a.o",)
+
+
+def test_the_files_of_a_scripts_command_are_looked_for_once_for_all_commands_that_it_feeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    flows = program_files.flows
+
+    def recorded(words: tuple[str, ...]) -> list[program_files.Flow]:
+        asked.append(words)
+        return flows(words)
+
+    monkeypatch.setattr(program_files, "flows", recorded)
+    script = " | ".join(f"cat a{number}" for number in range(200))
+    assert len(read("sh", "-c", script)) == 200
+    assert len(asked) == 2 * 200  # what a command gives on, and what it does itself
