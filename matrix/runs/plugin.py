@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RUN = pytest.StashKey[PytestRun]()
+_HAS_BEGUN_RUN = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -127,7 +128,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _RUN not in config.stash:
         return
     part = config.stash[_RUN]
-    if _has_run_by_hand(config) and not part.run.begun:
+    if _HAS_BEGUN_RUN in config.stash and not part.run.begun:
         shutil.rmtree(part.run.folder, ignore_errors=True)
     elif not _is_worker(config):
         part.sweep()
@@ -163,7 +164,9 @@ def _begun_by_hand(options: pytest.Config) -> PytestRun:
     profile = selection.profile(config, options.getoption("--profile"))
     trees = options.getoption("--tree") or profile.trees
     cells = selection.of_profile(config, profile, trees, options.getoption("--select"), options.getoption("--exclude"))
-    return pytest_run.begin(config, cells, trees, [str(folder.resolve()) for folder in folders])
+    part = pytest_run.begin(config, cells, trees, [str(folder.resolve()) for folder in folders])
+    options.stash[_HAS_BEGUN_RUN] = True
+    return part
 
 
 def _asks_for_cells(options: pytest.Config) -> bool:

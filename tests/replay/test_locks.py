@@ -164,3 +164,10 @@ def test_pytest_does_no_run_that_a_command_does(live: Live) -> None:
     done = live.replay(*BY_HAND[1:], module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
     assert done.status != 0
     assert f"run {live.run.name} is being done by another process" in done.out + done.err
+
+
+def test_pytest_discards_no_run_that_it_did_not_begin(live: Live) -> None:
+    shutil.rmtree(live.run.folder / "cells")
+    done = live.replay(*BY_HAND[1:], "--collect-only", module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
+    assert done.status == 0, done.out + done.err
+    assert (live.run.folder / "run.json").is_file()
