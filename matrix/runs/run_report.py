@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.model.result import RequirementVerdict, Verdict
 from matrix.reports import Report, Unfinished, build
-from matrix.runs import locks, schedule
+from matrix.runs import launch, locks, schedule
 from matrix.runs.run_kind import GateRun, SeriesRun
 from matrix.verdicts import regressions, series
 from matrix.verdicts.regressions import Gate
@@ -62,5 +62,4 @@ def _unfinished(run: Run, settings: RunSettings, results: Sequence[CellResult]) 
     lacking = schedule.lacking(settings.cells, {result.id: result for result in results})
     if not lacking:
         return None
-    command = f"perf-matrix {settings.kind.command} --resume {run.name}"
-    return Unfinished(lacking=lacking, cells=len(settings.cells), command=command)
+    return Unfinished(lacking=lacking, cells=len(settings.cells), command=launch.resume_command(run))

@@ -7,7 +7,7 @@ import pytest
 from matrix.model.result import CheckResult, Finding, Predecessor, StepResult, Verdict
 from matrix.reports import Report, Unfinished, build, exit_status, formats, same_builds
 from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
-from matrix.runs import locks, run_report, schedule, store
+from matrix.runs import launch, locks, run_report, schedule, store
 from matrix.runs.run_kind import BisectRun, GateRun, PlainRun, RunKind, SeriesRun
 from matrix.untrusted import plain
 from matrix.verdicts.series import PatchTree
@@ -269,7 +269,10 @@ def test_a_series_is_reported_as_a_gate_patch_by_patch() -> None:
     ("kind", "command"), [(PlainRun(), "run"), (GateRun(head="7.3"), "gate"), (BisectRun(check="clean"), "run")]
 )
 @pytest.mark.usefixtures("places")
-def test_a_run_that_lacks_cells_is_unfinished_and_names_the_command_that_goes_on(kind: RunKind, command: str) -> None:
+def test_a_run_that_lacks_cells_is_unfinished_and_names_the_command_that_goes_on(
+    kind: RunKind, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(launch.COMMAND_VARIABLE, raising=False)
     run = store.begin([cell()], ["7.3"], [], 1, base="7.3", kind=kind)
     for interrupted in (False, True):
         if interrupted:
@@ -299,3 +302,12 @@ def test_a_cell_that_runs_is_missing_and_no_error_while_another_process_does_the
     assert report.unfinished
     assert (report.unfinished.lacking, report.unfinished.running) == ((failed, running, waiting), (running,))
     assert (report.is_going_on, exit_status(report)) == (True, 3)
+
+
+@pytest.mark.usefixtures("places")
+def test_an_unfinished_run_of_tox_names_the_command_of_tox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(launch.COMMAND_VARIABLE, "tox -e matrix --")
+    run = store.begin([cell()], ["7.3"], [], 1)
+    unfinished = run_report.of_run(run).unfinished
+    assert unfinished is not None
+    assert unfinished.command == f"tox -e matrix -- --resume {run.name}"
