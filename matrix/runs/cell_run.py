@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import time
+import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ from matrix.config import selection
 from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
+from matrix.files import write
 from matrix.model.result import CellResult, Predecessor, Verdict
 from matrix.runs import execution, judgement, schedule
 from matrix.runs.execution import Execution
 from matrix.scenario import perf, plan
 from matrix.trees import volumes
+from matrix.untrusted import one_line
 from matrix.verdicts import kept_build
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from matrix.trees.volumes import PreparedTree
 
 BTF_BYTES = 64 << 20
+TRACEBACK = "internal-error.log"
+"""The log of a cell that has the traceback of an internal error."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +98,30 @@ class _MissedError(Exception):
 
 
 def run(cell: Cell, context: Context) -> CellResult:
-    """Run one cell and return its result; the result and the transcript are stored before this returns."""
+    """Run one cell and return its result; the result and the transcript are stored before this returns.
+
+    An internal error is an ERROR too: a cell without a result would be built again for each of its checks.
+    """
     began = time.time()
     result = _begun(cell, context, began)
     context.run.save(result)
     try:
         result = _ended(result, cell, context)
     except (MatrixError, OSError) as error:
-        context.kept_builds.close()  # the kept build may be what failed
-        result = result.model_copy(update={"verdict": Verdict.ERROR, "reason": str(error)})
+        result = _error(result, context, str(error))
+    except Exception as error:  # noqa: BLE001 - the other checks of the cell, and the other cells, go on
+        write(context.run.cell(cell.id) / "logs" / TRACEBACK, traceback.format_exc())
+        result = _error(result, context, f"internal error: {one_line(repr(error))}")
     result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
     context.run.save(result)
     context.chapter(cell, "")
     return result
+
+
+def _error(result: CellResult, context: Context, reason: str) -> CellResult:
+    """Return a result as an ERROR; the kept build is removed, as it may be what failed."""
+    context.kept_builds.close()
+    return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason})
 
 
 def _begun(cell: Cell, context: Context, began: float) -> CellResult:
