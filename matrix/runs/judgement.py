@@ -59,10 +59,12 @@ class BaseCells:
         self._last: tuple[CellId, Observations | None] | None = None
 
     def observations(self, cell: Cell) -> Observations | None:
-        """Return the observations of a cell on the base tree; nothing for a cell that is on that tree itself.
+        """Return the observations of a cell on the base tree.
+
+        There are none for a cell that is on that tree itself, nor where the whole cell on the base tree was skipped.
 
         Raises:
-            InfrastructureError: the cell on the base tree has no result, or an ERROR.
+            InfrastructureError: the cell on the base tree has no result, or an ERROR, or its transcript is lost.
 
         """
         if not self.tree or cell.tree.name == self.tree:
@@ -75,9 +77,18 @@ class BaseCells:
                 f"there is nothing to compare it with: {cell_id}: {reason}", "Go on with --resume."
             )
         if self._last is None or self._last[0] != cell_id:
-            transcript = self.run.transcript(cell_id)
-            self._last = cell_id, transcript.observations() if transcript else None
+            self._last = cell_id, self._observations(result)
         return self._last[1]
+
+    def _observations(self, result: CellResult) -> Observations | None:
+        transcript = self.run.transcript(result.id)
+        if transcript:
+            return transcript.observations()
+        if result.verdict == Verdict.SKIP and not result.steps:
+            return None
+        raise InfrastructureError(
+            f"there is nothing to compare it with: {result.id} has no transcript", "Run the cells again, in a new run."
+        )
 
 
 def check_again(run: Run, loaded: Config) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from matrix.config import load, selection
 from matrix.errors import InfrastructureError
-from matrix.model.result import CheckResult, Verdict
+from matrix.model.result import CheckResult, StepResult, Verdict
 from matrix.runs import judgement, schedule, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import Transcript
@@ -101,7 +101,7 @@ def test_the_base_cells_observations_are_those_of_its_transcript() -> None:
     assert cells.observations(base) is None
     with pytest.raises(InfrastructureError, match="it was not run"):
         cells.observations(head)
-    run.save(result(base.id))
+    run.save(result(base.id, Verdict.SKIP))
     assert cells.observations(head) is None
     cells = judgement.BaseCells(run, "base")
     run.save_transcript(base.id, transcript(base, "build"))
@@ -110,3 +110,26 @@ def test_the_base_cells_observations_are_those_of_its_transcript() -> None:
     assert list(found.steps) == ["build"]
     assert cells.observations(head) is found
     assert judgement.BaseCells(run, "").observations(head) is None
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"verdict": Verdict.PASS, "checks": PASSED},
+        {"verdict": Verdict.FAIL},
+        {"verdict": Verdict.SKIP, "steps": (StepResult(name="build", command="make", verdict=Verdict.PASS),)},
+    ],
+)
+def test_a_base_cell_that_was_judged_and_has_no_transcript_any_more_is_nothing_to_compare_with(
+    found: dict[str, Any],
+) -> None:
+    base, head = cell(on=tree("base")), cell(on=tree("head"))
+    run = store.begin([base, head], ["base", "head"], [], 1, base="base")
+    run.save(result(base.id, **found))
+    cells = judgement.BaseCells(run, "base")
+    for _ in range(2):
+        with pytest.raises(
+            InfrastructureError, match=r"there is nothing to compare it with: .*@base has no transcript"
+        ):
+            cells.observations(head)
