@@ -27,12 +27,11 @@ def judged(
     """Return a result with the steps, checks and verdict of its transcript.
 
     `base` are the observations of the same cell on the base tree. A transcript that breaks off before a step that
-    could have been run is no ground for a verdict of perf's: the result is an ERROR.
+    could have been run, or that has no build, is no ground for a verdict of perf's: the result is an ERROR.
     """
     observations = transcript.observations(base=base)
-    lacking = observations.lacking
-    if lacking is not None:
-        reason = f"the cell was interrupted: step {lacking.name} was not run"
+    reason = _incompleteness(observations)
+    if reason:
         return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason, "checks": ()})
     checks = judge.check_results(observations, known)
     program = observations.steps["build"].files.get(f"{observations.output}/perf")
@@ -45,6 +44,14 @@ def judged(
             "program_sha256": program.content if program else "",
         }
     )
+
+
+def _incompleteness(observations: Observations) -> str:
+    """Return why observations cannot be judged, or nothing."""
+    lacking = observations.lacking
+    if lacking is not None:
+        return f"the cell was interrupted: step {lacking.name} was not run"
+    return "" if "build" in observations.steps else "the transcript has no step build"
 
 
 class BaseCells:

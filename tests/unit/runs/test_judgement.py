@@ -133,3 +133,14 @@ def test_a_base_cell_that_was_judged_and_has_no_transcript_any_more_is_nothing_t
             InfrastructureError, match=r"there is nothing to compare it with: .*@base has no transcript"
         ):
             cells.observations(head)
+
+
+def test_a_transcript_without_steps_is_an_error_in_words(run: store.Run, on_real_tree: Cell) -> None:
+    empty = transcript(on_real_tree)
+    run.save(result(on_real_tree.id, checks=PASSED))
+    planned_nothing = empty.scenario.model_copy(update={"steps": ()})
+    run.save_transcript(on_real_tree.id, empty.model_copy(update={"scenario": planned_nothing}))
+    judgement.check_again(run, LOADED)
+    kept = run.result(on_real_tree.id)
+    assert kept
+    assert (kept.verdict, kept.reason, kept.checks) == (Verdict.ERROR, "the transcript has no step build", ())
