@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -51,7 +52,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 def main() -> None:
-    """Run the command; every foreseen failure is a message and an exit status, never a traceback."""
+    """Run the command; every failure is a message and an exit status, with a traceback only for an internal error."""
     try:
         app()
     except MatrixError as error:
@@ -62,4 +63,8 @@ def main() -> None:
         sys.exit(ExitStatus.INTERRUPTED)
     except OSError as error:
         typer.echo(f"perf-matrix: {error}\n  Check the path, the permissions and the free space.", err=True)
+        sys.exit(ExitStatus.INFRASTRUCTURE)
+    except Exception:  # noqa: BLE001 - Python's own status for it is 1, which says that cells failed
+        typer.echo(plain(traceback.format_exc()), err=True, nl=False)
+        typer.echo("perf-matrix: internal error\n  Report it as a bug, with the lines above.", err=True)
         sys.exit(ExitStatus.INFRASTRUCTURE)
