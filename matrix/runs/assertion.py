@@ -23,18 +23,19 @@ def assert_check(result: CellResult, name: str) -> None:
         case Verdict.PASS:
             return
         case Verdict.SKIP:
-            pytest.skip(check.reason)
+            pytest.skip(untrusted.plain(check.reason))
         case Verdict.XFAIL:
-            pytest.xfail("; ".join(sorted({finding.known for finding in check.findings})))
+            pytest.xfail(untrusted.plain("; ".join(sorted({finding.known for finding in check.findings}))))
         case _:
             pytest.fail(_message(result, check), pytrace=False)
 
 
 def _end_without_check(result: CellResult) -> None:
     """Skip what the whole cell skips; a cell that was not judged is an ERROR."""
+    reason = untrusted.plain(result.reason)
     if result.verdict == Verdict.SKIP:
-        pytest.skip(result.reason)
-    pytest.fail(f"ERROR (the infrastructure's, not perf's): {result.reason}", pytrace=False)
+        pytest.skip(reason)
+    pytest.fail(f"ERROR (the infrastructure's, not perf's): {reason}", pytrace=False)
 
 
 def _message(result: CellResult, check: CheckResult) -> str:

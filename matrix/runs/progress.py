@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from matrix import untrusted
 from matrix.model.result import Verdict
 from matrix.verdicts.wording import count
 
@@ -64,8 +65,9 @@ class Progress:
         at = self.run.at(cell_id)
         if at is None:
             return
-        self._steps[cell_id] = at
-        step = at[0] or ENDED
+        title, since = at
+        self._steps[cell_id] = untrusted.one_line(title), since
+        step = self._steps[cell_id][0] or ENDED
         if self._printed.get(cell_id) == step:
             return
         self._printed[cell_id] = step

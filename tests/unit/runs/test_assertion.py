@@ -54,3 +54,19 @@ def test_a_cell_that_is_skipped_as_a_whole_skips_each_check() -> None:
 def test_a_cell_that_was_not_judged_is_the_infrastructures_fault() -> None:
     with pytest.raises(pytest.fail.Exception, match=r"ERROR .the infrastructure's, not perf's.: no engine"):
         assert_check(done(verdict=Verdict.ERROR, checks=(), reason="no engine"), "clean")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        result(Verdict.SKIP, reason="\x1b[2Jno"),
+        result(Verdict.XFAIL, KNOWN.model_copy(update={"known": "\x1b[2Jno"})),
+        done(verdict=Verdict.SKIP, checks=(), reason="\x1b[2Jno"),
+        done(verdict=Verdict.ERROR, checks=(), reason="\x1b[2Jno"),
+    ],
+)
+def test_a_reason_steers_no_terminal(given: CellResult) -> None:
+    outcomes = (pytest.skip.Exception, pytest.xfail.Exception, pytest.fail.Exception)
+    with pytest.raises(outcomes) as ended:
+        assert_check(given, "clean")
+    assert str(ended.value).endswith("?[2Jno")

@@ -111,6 +111,15 @@ def test_off_a_terminal_each_step_is_a_line_and_each_end_is_numbered(run: store.
     assert table(shown) == ["2 of 2 cells done, 0 left, 0 s"]
 
 
+def test_a_step_forges_no_line_of_progress_and_steers_no_terminal(run: store.Run) -> None:
+    where = console(terminal=False)
+    shown = Progress(run, CELLS[:1], where)
+    run.progress(CELLS[0], "build\x1b[2J\n[1/1] forged PASS")
+    shown.look()
+    assert printed(where) == [f"     0 s  {CELLS[0]}  build?[2J?[1/1] forged PASS"]
+    assert table(shown)[1:] == [f"  {CELLS[0]}  build?[2J?[1/1] forged PASS  0 s"]
+
+
 def test_on_a_terminal_only_ends_are_lines_of_their_own(run: store.Run) -> None:
     where = console(terminal=True)
     shown = Progress(run, CELLS[:1], where)
