@@ -1,4 +1,4 @@
-"""The result of a cell whose run fails."""
+"""The result of a cell whose run fails, and of one whose build cannot continue from a kept build."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.config import load
+from matrix.errors import InfrastructureError
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
 from matrix.runs import cell_run, kept_builds, store
 from matrix.runs.judgement import BaseCells
-from tests.unit.conftest import cell
+from tests.unit import results
+from tests.unit.conftest import cell, tree
 
 if TYPE_CHECKING:
     from matrix.model.cell import Cell
@@ -20,6 +22,8 @@ pytestmark = pytest.mark.usefixtures("places")
 LOADED = load.load()
 CELL = cell(of=LOADED.images["debian-trixie-min"], what=LOADED.builds["minimal"], on=LOADED.trees["7.3"])
 NO_ENGINE: Any = None
+RECORDED: Any = None
+FROM_SCRATCH = cell_run._Recorded(RECORDED, "none")
 
 
 class HostileError(Exception):
@@ -29,10 +33,10 @@ class HostileError(Exception):
         return "HostileError(\x1b[2J\nx)"
 
 
-def context(of: Cell) -> cell_run.Context:
+def context(of: Cell, **more: Any) -> cell_run.Context:
     run = store.begin([of], [of.tree.name], [], 2)
     kept = kept_builds.KeptBuilds(NO_ENGINE, run, 2, Limits())
-    return cell_run.Context(run, NO_ENGINE, 2, Limits(), (), print, kept, BaseCells(run, ""))
+    return cell_run.Context(run, NO_ENGINE, 2, Limits(), (), print, kept, BaseCells(run, ""), **more)
 
 
 def test_an_internal_error_is_the_stored_result_and_its_traceback_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +67,32 @@ def test_an_interrupt_of_a_cell_is_no_internal_error(monkeypatch: pytest.MonkeyP
     kept = where.run.result(CELL.id)
     assert kept is not None
     assert kept.reason == "the cell was begun and did not end"
+
+
+@pytest.fixture(params=[cell_run._MissedError, InfrastructureError])
+def failure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Exception:
+    """Let each build that continues from a kept build fail, and each one from scratch end."""
+    found: Exception = request.param("a.c was not compiled")
+
+    def fail(*_: Any) -> None:
+        raise found
+
+    monkeypatch.setattr(cell_run, "_continued", fail)
+    monkeypatch.setattr(cell_run, "_from_scratch", lambda *_: FROM_SCRATCH)
+    return found
+
+
+def prepared(of: Cell) -> cell_run._Prepared:
+    nothing: Any = None
+    return cell_run._Prepared(of, nothing, nothing)
+
+
+def test_a_patch_whose_build_cannot_continue_is_built_from_scratch(failure: Exception) -> None:
+    recorded = cell_run._recorded(prepared(CELL), context(CELL, predecessor=tree("before")))
+    assert (recorded.from_scratch, recorded.continued) == (str(failure), None)
+
+
+def test_a_planted_fault_is_never_built_from_scratch_instead(failure: Exception) -> None:
+    planted = results.edited()
+    with pytest.raises(type(failure), match=r"a\.c was not compiled"):
+        cell_run._recorded(prepared(planted), context(planted, predecessor=planted.tree.unedited))
