@@ -209,9 +209,9 @@ def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
     git.run(repository, "bisect", "start", "--no-checkout", bad, bisection.base.commit)
     step = [sys.executable, "-m", "matrix", "bisect-step", bisection.run.name, access.host or ""]
     argv = git.command(repository, "bisect", "run", *step)
-    done = subprocess.run(
-        argv, check=False, stdout=subprocess.PIPE, env=git.environment(locks.entrusted(bisection.run))
-    )
+    environment = git.environment(locks.entrusted(bisection.run))
+    with interrupts.interruptible():
+        done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=environment)
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()
         raise UsageError("git bisect did not come to an end", f"It said:\n{said[-2000:]}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,7 @@ def found(
     def run(argv: list[str], **more: Any) -> Any:
         if "run" not in argv or "bisect" not in argv:
             return real(argv, **more)
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL, "git would go on without the command"
         step = argv[argv.index("bisect-step") :]
         asked_steps.append(step)
         bisection = bisect.resume(store.find(step[1]))
