@@ -37,6 +37,8 @@ def clean(
     from matrix.reports.tables import machine
     from matrix.runs import cleaning, ownership
 
+    if everything and not dry_run:
+        cleaning.refuse_beside_work()
     connected = backends.connect(engine or None, ownership.label())
     found = cleaning.removable(connected, caches=everything)
     if json_output:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix import paths
 from matrix.engine import cache
 from matrix.engine.api import Resource
-from matrix.runs import ownership
+from matrix.errors import UsageError
+from matrix.runs import locks, ownership, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +18,21 @@ if TYPE_CHECKING:
 
 FILE = "file"
 """The kind of a resource that is a file of a cache, and in no engine."""
+
+
+def refuse_beside_work() -> None:
+    """Refuse to remove the caches while a process works with them.
+
+    Raises:
+        UsageError: a run is being done, something is built outside of any run, or a comparison is measured.
+
+    """
+    hint = "Wait until it has ended; without --all, `perf-matrix clean` leaves the caches alone."
+    for run in store.runs():
+        if locks.is_being_done(run):
+            raise UsageError(f"run {run.name} is being done, which needs the caches", hint)
+    if locks.others_busy() or locks.is_held(paths.state() / locks.MEASURING):
+        raise UsageError("another command builds or measures, which needs the caches", hint)
 
 
 def removable(engine: Engine, *, caches: bool) -> list[Resource]:

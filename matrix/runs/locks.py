@@ -35,6 +35,9 @@ pytest and its workers may outlive the command that started them, and still writ
 BUSY = "busy"
 """The folder of the state folder where every process that builds something outside of any run holds a file."""
 
+MEASURING = "measuring.lock"
+"""The file of the state folder that a measurement holds."""
+
 ENTRUSTED_VARIABLE = "PERF_MATRIX_ENTRUSTED"
 """The environment variable with the folder of the run whose lock the parent process holds for this one, too."""
 
@@ -95,7 +98,7 @@ def is_being_done_elsewhere(run: Run) -> bool:
 
 def measuring() -> FileLock:
     """Return the lock that a measurement holds, which needs the machine for itself."""
-    path = paths.state() / "measuring.lock"
+    path = paths.state() / MEASURING
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
 
@@ -110,7 +113,7 @@ def refuse_beside_a_measurement() -> None:
 
     """
     deadline = time.monotonic() + 2
-    while is_held(paths.state() / "measuring.lock"):
+    while is_held(paths.state() / MEASURING):
         if time.monotonic() > deadline:
             raise UsageError("a comparison is being measured, which needs the machine", "Wait until it has ended.")
         time.sleep(0.1)

@@ -120,6 +120,9 @@ def test_a_run_that_is_being_done_is_held_until_its_end(
     assert (shown.status, shown.out.startswith("going on: 0 of 2 cells done")) == (3, True), shown.out
     assert ("--resume" in shown.out, "did not end" in shown.out) == (False, False)
     assert "nothing to remove" in live.ask("clean").err
+    beside = live.ask("clean", "--all")
+    assert (beside.status, beside.out) == (2, "")
+    assert f"run {live.run.name} is being done, which needs the caches" in beside.err
     assert locks.is_being_done(live.run)
     status, said = live.end(signal.SIGINT)
     assert status != 0, said
