@@ -62,6 +62,7 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
         KeyboardInterrupt: after everything of the run was removed from the engine.
 
     """
+    ownership.refuse_outside_of_the_state_folder(run)
     with locks.doing(run), discarding(run), _telling_what_is_kept(run, access), interruptible():
         locks.refuse_beside_a_measurement()
         engine = private_engine.ensure(access.host, ownership.label(run.name), access.say)

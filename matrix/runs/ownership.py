@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from matrix import files, paths
 from matrix.engine.cache import KEPT
-from matrix.errors import InfrastructureError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.runs import locks
 from matrix.runs.store import Run
 
@@ -46,6 +46,21 @@ def gone(label: str) -> bool:
     if kind == "pid":
         return not Path(f"/proc/{number}").exists()
     return not locks.is_being_done(Run(paths.state() / "runs" / name))
+
+
+def refuse_outside_of_the_state_folder(run: Run) -> None:
+    """Refuse to do a run that `gone` would not find by its name: a sweep would remove what the live run has.
+
+    Raises:
+        UsageError: the run's folder is not directly in the state folder's `runs`.
+
+    """
+    folder = (paths.state() / "runs").resolve()
+    if run.folder.resolve() != folder / run.name:
+        raise UsageError(
+            f"run {run.folder} is not in the state folder, {folder}",
+            "Move its folder there and resume it by its name, or set PERF_MATRIX_STATE to where it was begun.",
+        )
 
 
 def left_over(engine: Engine) -> list[Resource]:

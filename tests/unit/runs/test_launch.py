@@ -21,6 +21,8 @@ from matrix.trees import volumes
 from tests.unit import conftest as make
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matrix.config.load import Config
     from matrix.engine.api import Resource
     from matrix.runs.run_kind import RunKind
@@ -141,6 +143,14 @@ def test_an_interrupt_while_pytest_ends_kills_it(monkeypatch: pytest.MonkeyPatch
             assert process.poll() == -signal.SIGKILL
         finally:
             process.kill()
+
+
+def test_a_run_outside_of_the_state_folder_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private_engine, "ensure", lambda *_: pytest.fail("the run is begun"))
+    run = store.Run(begin(PlainRun()).folder.rename(tmp_path / "moved"))
+    with pytest.raises(UsageError, match=r"run .*moved is not in the state folder"):
+        launch.run(run, (CELL.id,), 1, EngineAccess(None, console()))
+    assert store.find(str(run.folder)).settings().cells == (CELL.id,)
 
 
 def test_the_trees_of_wanted_cells_are_got_once_each(config: Config) -> None:
