@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +10,11 @@ from rich.console import Console
 from matrix.cli.options import Host, Json, NoInstall, forbid_install, print_json
 from matrix.errors import ExitStatus
 from matrix.verdicts.wording import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.engine.api import Resource
 
 engine_app = typer.Typer(help="Start, stop or look at a container engine of the matrix's own.", no_args_is_help=True)
 
@@ -34,21 +39,26 @@ def clean(
 ) -> None:  # fmt: skip
     """Remove what runs that have ended left in the engine, after saying what."""
     from matrix.engine import backends
-    from matrix.reports.tables import machine
     from matrix.runs import cleaning, ownership
 
     if everything and not dry_run:
         cleaning.refuse_beside_work()
     connected = backends.connect(engine or None, ownership.label())
     found = cleaning.removable(connected, caches=everything)
-    if json_output:
-        print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
-    else:
-        for line in machine.removals(found, dry_run=dry_run):
-            typer.echo(line)
-        typer.echo(count(len(found), "thing") if found else "nothing to remove", err=True)
+    _print_removals(found, dry_run=dry_run, json_output=json_output)
     if not dry_run:
         cleaning.remove(found, connected)
+
+
+def _print_removals(found: Sequence[Resource], *, dry_run: bool, json_output: bool) -> None:
+    from matrix.reports.tables import machine
+
+    if json_output:
+        print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
+        return
+    for line in machine.removals(found, dry_run=dry_run):
+        typer.echo(line)
+    typer.echo(count(len(found), "thing") if found else "nothing to remove", err=True)
 
 
 @engine_app.command("up")
