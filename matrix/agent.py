@@ -1,4 +1,4 @@
-"""What runs inside a cell: does one step and writes the facts as JSON lines.
+"""The agent, which runs inside a cell: it does one step and writes the facts as JSON lines.
 
 Standard library only, Python 3.6 syntax: this file is mounted into containers of any age.
 
@@ -73,7 +73,7 @@ def link(path: str) -> str:
 
 
 class TracedProcess:
-    """What is known of one process, from its fork to its exit."""
+    """The facts of one process, from its fork to its exit."""
 
     def __init__(self, start: float) -> None:
         self.parent = None  # type: Optional[int]

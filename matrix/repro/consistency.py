@@ -21,7 +21,7 @@ LONGEST_ID = 200
 
 MOST_JOBS = 1024
 LEAST = Limits(memory_bytes=64 << 20, disk_bytes=16 << 20, pids=16, step_s=1)
-"""What `perf-matrix run` takes for limits at the least."""
+"""The least limits that `perf-matrix run` takes."""
 
 
 def definition(result: CellResult) -> Cell:

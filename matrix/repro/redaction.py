@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matrix.model.result import StepResult, TreeIdentity
 
 PLACE = "/PRIVATE"
-"""What a private path becomes; a shell need not quote it, so a command with it reads as its plan does."""
+"""The word in place of a private path; a shell need not quote it, so a command with it reads as its plan does."""
 
 HOST = (
     "engine", "api", "kernel", "architecture", "storage", "cgroup", "cpus", "memory_bytes", "btf_sha256",

@@ -30,7 +30,7 @@ class Symbol(Frozen):
 
 
 class ElfFacts(Frozen):
-    """What is kept of one ELF file.
+    """The facts that are kept of one ELF file.
 
     `relocations` counts by the section they apply to; `symbols` holds the event tables and the big string, and
     every other data symbol that has a relocation.

@@ -1,4 +1,4 @@
-"""What makefiles declare: the rules in the data bases that `make -pn` prints, one of each make. Pure."""
+"""The rules that makefiles declare, in the data bases that `make -pn` prints, one of each make. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RULE = re.compile(r"^([^\s#:=][^:=]*?):(?::)?(?:\s+(.*))?$")
 
 
 class Rule(Frozen):
-    """What a makefile says of one target; `order_only` prerequisites come first and never make it out of date."""
+    """The rules of a makefile for one target; `order_only` prerequisites come first and never make it out of date."""
 
     needs: tuple[str, ...] = ()
     order_only: tuple[str, ...] = ()

@@ -146,7 +146,7 @@ def _selected(steps: Iterable[Step], only: Container[str] | None) -> tuple[Step,
 
 @dataclass(frozen=True)
 class _Planner:
-    """What the steps of one cell have in common. `edited` are files inside the cell."""
+    """The circumstances that the steps of one cell share. `edited` are files inside the cell."""
 
     cell: Cell
     jobs: int

@@ -32,7 +32,7 @@ _NO_NAME = re.compile(r"[\s$*?`]")
 
 @dataclass(frozen=True)
 class Access:
-    """What a process does with files: paths inside the cell. `names` are all words that can be a file's, in order."""
+    """The files that a process reads and writes, in the cell. `names` are all words that can be a file's, in order."""
 
     flows: tuple[Flow, ...] = ()
     names: tuple[str, ...] = ()

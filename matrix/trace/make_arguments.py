@@ -22,7 +22,7 @@ _TAKE_A_WORD = (*_FOLDER, "-f", "-I", "-o", "-W", "--file", "--makefile", "--inc
 
 @dataclass
 class MakeArguments:
-    """What a make was told. `folder` is the one of `-C`, relative to where the make was started."""
+    """The words that a make was given. `folder` is the one of `-C`, relative to where the make was started."""
 
     goals: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What is made from what, as the command lines of a build's processes show it. Pure."""
+"""The files that are made from others, as the command lines of a build's processes show. Pure."""
 
 from __future__ import annotations
 

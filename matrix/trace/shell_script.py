@@ -237,7 +237,7 @@ class _Parser:
         self.draft = _loop_head(outer.fed_by) if opened == "for" else _Draft(fed_by=outer.fed_by)
 
     def _close(self) -> None:
-        """End a group. What follows it at once gets its output: a redirection, or the command it is substituted in."""
+        """End a group. A redirection, or the command that it is substituted in, gets its output at once."""
         self.end_command()
         group = self.groups.pop()
         self.pipeline = group.pipeline

@@ -78,6 +78,20 @@ def f(a):
     assert mean_branches_a_line([one]) == pytest.approx(1.0)
 
 
+def texts(source: str) -> Iterator[str]:
+    """Yield the docstrings of a module: its own, those of classes and functions, and those below constants."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value.strip()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_docstring_begins_with_a_word_in_place_of_its_subject(path: Path) -> None:
+    assert [
+        text for text in texts(path.read_text(encoding="utf-8")) if text.startswith(("What ", "That ", "It "))
+    ] == []
+
+
 def test_the_package_has_few_branches_a_line() -> None:
     sources = [path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))]
     assert mean_branches_a_line(sources) < MOST_A_LINE
