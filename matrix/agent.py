@@ -553,12 +553,12 @@ def force_start_method(method: str) -> None:
     if method == "serial":
         import concurrent.futures  # noqa: PLC0415 - only where it is asked for
 
-        class Serial:
+        class SerialPool:
             def __init__(self, initializer: Any = None, initargs: Tuple[Any, ...] = (), **_: Any) -> None:
                 if initializer:
                     initializer(*initargs)
 
-            def __enter__(self) -> "Serial":
+            def __enter__(self) -> "SerialPool":
                 return self
 
             def __exit__(self, *_: Any) -> None:
@@ -566,7 +566,7 @@ def force_start_method(method: str) -> None:
 
             map = staticmethod(map)
 
-        concurrent.futures.ProcessPoolExecutor = Serial  # type: ignore[misc,assignment]
+        concurrent.futures.ProcessPoolExecutor = SerialPool  # type: ignore[misc,assignment]
     else:
         import multiprocessing  # noqa: PLC0415 - only where it is asked for
 

@@ -64,13 +64,13 @@ def parse(lines: Iterable[str]) -> tuple[Database, ...]:
         ValueError: there are more than MOST_RULES, or more than MOST_LINES of them.
 
     """
-    reader = _Reader()
+    reader = _DatabaseReader()
     for line in lines:
         reader.take(line.rstrip("\r\n"))
     return tuple(reader.found)
 
 
-class _Reader:
+class _DatabaseReader:
     """Collects data bases from lines; `block` holds the lines of the one that is being read."""
 
     def __init__(self) -> None:

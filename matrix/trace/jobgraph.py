@@ -51,7 +51,7 @@ class Make:
 
 
 @dataclass
-class _Reader:
+class _TimelineReader:
     timeline: Timeline
     databases: Mapping[tuple[str, ...], Database]
     jobs: Mapping[int, Sequence[Job]]
@@ -234,7 +234,7 @@ def graph(timeline: Timeline, databases: Sequence[Database]) -> Make:
     for job in timeline.jobs:
         jobs[job.make.index].append(job)
     try:
-        return _Reader(timeline, _merged(databases), jobs).make(timeline.tree.makes[0])
+        return _TimelineReader(timeline, _merged(databases), jobs).make(timeline.tree.makes[0])
     except RecursionError as error:
         raise ValueError("its makes are nested too deep to replay") from error
 

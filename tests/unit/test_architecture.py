@@ -1,7 +1,8 @@
-"""docs/architecture.md: each path and function that it names is there, every room is in it, in the contract's order."""
+"""docs/architecture.md and the house: the page names what is there, every room in order; a class has its own name."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import pkgutil
@@ -100,6 +101,17 @@ def test_every_extension_point_has_its_recipe() -> None:
 
 def test_the_drawing_is_the_contract() -> None:
     assert drawn() == contract()
+
+
+def test_classes_of_one_name_are_one_class() -> None:
+    """Private classes, and those inside of functions, included: a name that a reader looks for has one place."""
+    modules = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+    places: dict[str, list[str]] = {}
+    for path, module in sorted(modules.items()):
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
 def test_the_folders_of_extension_points_are_named() -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Protocol
 
-    class Need(Protocol):
+    class MachineNeed(Protocol):
         """Something that the matrix needs of a machine; `found` says what was found, or what to do."""
 
         @property
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         def purpose(self) -> str: ...  # noqa: D102
 
 
-def needs(found: Iterable[Need]) -> Table:
+def needs(found: Iterable[MachineNeed]) -> Table:
     """Return the table of what the matrix needs of a machine, and what was found there or what to do."""
     made = Table(show_header=False, box=None)
     for need in found:
