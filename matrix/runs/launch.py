@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 RUN_VARIABLE = "PERF_MATRIX_RUN"
 """The environment variable that names the run's folder to the pytest that runs its cells."""
 
-QUIET_VARIABLE = "PERF_MATRIX_QUIET"
-"""The environment variable that is 1 where a command started the pytest, and prints the report itself."""
+COMMAND_PID_VARIABLE = "PERF_MATRIX_COMMAND_PID"
+"""The environment variable with the process id of the command that started the pytest, and prints the report itself."""
 
-COMMAND_VARIABLE = "PERF_MATRIX_RUN_COMMAND"
+RUN_COMMAND_VARIABLE = "PERF_MATRIX_RUN_COMMAND"
 """The environment variable with the words that stand for `perf-matrix run` where something else, as tox, calls it."""
 
 FULL_BYTES = 16 << 10
@@ -81,7 +81,7 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
 def resume_command(run: Run) -> str:
     """Return the command that goes on with a run, as `perf-matrix gate --resume RUN`."""
     command = run.settings().kind.command
-    words = os.environ.get(COMMAND_VARIABLE) if command == "run" else None
+    words = os.environ.get(RUN_COMMAND_VARIABLE) if command == "run" else None
     return f"{words or f'perf-matrix {command}'} --resume {run.name}"
 
 
@@ -133,9 +133,10 @@ def _each_once(trees: Iterable[Tree]) -> list[Tree]:
 def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess) -> None:
     shown = progress.Progress(run, wanted, access.console)
     log = run.folder / "pytest.log"
+    lock = locks.inheritance(run)
     with log.open("ab") as file, subprocess.Popen(
-        _pytest_words(number), stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_environment(run, access.host),
-        start_new_session=True,
+        _pytest_words(number), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+        env={**_environment(run, access.host), **lock.environment}, pass_fds=lock.descriptors,
     ) as process:  # fmt: skip
         try:
             progress.show(shown, process, access.console)
@@ -163,7 +164,7 @@ def _pytest_words(number: int) -> list[str]:
 def _environment(run: Run, host: str | None) -> dict[str, str]:
     """Return the environment of the run's pytest, without what would have it collect, load or assert otherwise."""
     inherited = {name: value for name, value in os.environ.items() if not _changes_pytest(name)}
-    ours = {RUN_VARIABLE: str(run.folder), QUIET_VARIABLE: "1", **locks.entrusted(run)}
+    ours = {RUN_VARIABLE: str(run.folder), COMMAND_PID_VARIABLE: str(os.getpid())}
     if host:
         ours["DOCKER_HOST"] = host
     return {**inherited, **ours}

@@ -10,9 +10,9 @@ import fcntl
 import os
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, lock_descriptor
 
 from matrix import paths
 from matrix.errors import UsageError
@@ -39,41 +39,93 @@ MEASURING = "measuring.lock"
 """The file of the state folder that a measurement holds."""
 
 ENTRUSTED_VARIABLE = "PERF_MATRIX_ENTRUSTED"
-"""The environment variable with the folder of the run whose lock the parent process holds for this one, too."""
+"""The environment variable of a process that inherits a run's lock: `DESCRIPTOR:FOLDER`, its open file and its run."""
 
 LOOKERS_S = 1.0
 """How long a lock is tried for: a process that looks at a lock has it for some microseconds."""
 
+_descriptors: dict[str, int] = {}
+"""The open lock files of the runs that this process does, by the run's folder."""
+
+
+class Inheritance(NamedTuple):
+    """The means by which a child process holds the lock that its parent holds: an open file, and where to look for it.
+
+    flock(2): a lock belongs to the open file, which parent and child share, and ends when the last of them closes it.
+    """
+
+    environment: dict[str, str]
+    descriptors: tuple[int, ...]
+
 
 @contextlib.contextmanager
 def doing(run: Run) -> Iterator[None]:
-    """Hold a run's lock, as the only process that does the run; nested in itself, or entrusted, this is nothing new.
+    """Hold a run's lock, as the only process that does the run; nested in itself, or inherited, this is nothing new.
 
     Raises:
         UsageError: another process does the run, or a process that one started has not ended yet.
 
     """
-    if _run_lock(run).is_locked:
+    if _is_held_here(run):
         yield
         return
-    with contextlib.ExitStack() as stack:
-        if os.environ.get(ENTRUSTED_VARIABLE) != _folder(run):
-            stack.enter_context(_only_process(run))
-        stack.enter_context(at_work(run))
+    with _run_lock(run), at_work(run):
         yield
 
 
 @contextlib.contextmanager
-def _only_process(run: Run) -> Iterator[None]:
-    refusal = UsageError(f"run {run.name} is being done by another process", "Wait until it has ended.")
+def _run_lock(run: Run) -> Iterator[None]:
+    descriptor = _inherited_lock(run)
+    if descriptor is None:
+        descriptor = _new_lock(run)
+    folder = _folder(run)
+    _descriptors[folder] = descriptor
     try:
-        held = _run_lock(run).acquire(timeout=LOOKERS_S)
-    except Timeout as error:
-        raise refusal from error
-    with held:
-        if _any_held(run.folder / AT_WORK):
-            raise refusal
         yield
+    finally:
+        del _descriptors[folder]
+        os.close(descriptor)
+
+
+def _inherited_lock(run: Run) -> int | None:
+    """Return the open lock file that the parent process let this one inherit, or nothing.
+
+    The environment is not believed: the number must be that of an open file which is the run's lock file, and the
+    kernel must grant the lock through it, as it does where parent and child share it.
+    """
+    number, _, folder = os.environ.get(ENTRUSTED_VARIABLE, "").partition(":")
+    if folder != _folder(run) or not number.isdecimal():
+        return None
+    descriptor = int(number)
+    try:
+        is_lock_file = os.path.samestat(os.fstat(descriptor), _lock_file(run).stat())
+    except OSError:
+        return None
+    if not is_lock_file or not lock_descriptor(descriptor, blocking=False):
+        return None
+    # A daemon that this process starts, as dockerd, would hold the lock for ever.
+    fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    return descriptor
+
+
+def _new_lock(run: Run) -> int:
+    """Open and lock a run's lock file; whoever closes the descriptor lets go of the lock."""
+    with contextlib.ExitStack() as undo:
+        descriptor = os.open(_lock_file(run), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        undo.callback(os.close, descriptor)
+        if not _is_locked_in_time(descriptor) or _any_held(run.folder / AT_WORK):
+            raise UsageError(f"run {run.name} is being done by another process", "Wait until it has ended.")
+        undo.pop_all()
+    return descriptor
+
+
+def _is_locked_in_time(descriptor: int) -> bool:
+    deadline = time.monotonic() + LOOKERS_S
+    while not lock_descriptor(descriptor, blocking=False):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def at_work(run: Run) -> contextlib.AbstractContextManager[None]:
@@ -81,19 +133,21 @@ def at_work(run: Run) -> contextlib.AbstractContextManager[None]:
     return _file_of_this_process(run.folder / AT_WORK)
 
 
-def entrusted(run: Run) -> dict[str, str]:
-    """Return the environment of a process that is to do a part of the run that this process holds."""
-    return {ENTRUSTED_VARIABLE: _folder(run)}
+def inheritance(run: Run) -> Inheritance:
+    """Return how a child process is to inherit the lock of a run that this process does."""
+    folder = _folder(run)
+    descriptor = _descriptors[folder]
+    return Inheritance({ENTRUSTED_VARIABLE: f"{descriptor}:{folder}"}, (descriptor,))
 
 
 def is_being_done(run: Run) -> bool:
     """Return whether a process, this one included, does a run."""
-    return is_held(run.folder / LOCK) or _any_held(run.folder / AT_WORK)
+    return is_held(_lock_file(run)) or _any_held(run.folder / AT_WORK)
 
 
 def is_being_done_elsewhere(run: Run) -> bool:
     """Return whether another process does a run."""
-    return not _run_lock(run).is_locked and is_being_done(run)
+    return not _is_held_here(run) and is_being_done(run)
 
 
 def measuring() -> FileLock:
@@ -154,8 +208,12 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def _run_lock(run: Run) -> FileLock:
-    return FileLock(_folder(run) + "/" + LOCK, is_singleton=True)
+def _is_held_here(run: Run) -> bool:
+    return _folder(run) in _descriptors
+
+
+def _lock_file(run: Run) -> Path:
+    return run.folder / LOCK
 
 
 def _folder(run: Run) -> str:

@@ -15,8 +15,8 @@ from matrix.checks import registry
 from matrix.config import load, selection
 from matrix.errors import MatrixError
 from matrix.reports.formats import text
-from matrix.runs import pytest_run, run_report
-from matrix.runs.launch import QUIET_VARIABLE, RUN_VARIABLE
+from matrix.runs import ownership, pytest_run, run_report
+from matrix.runs.launch import COMMAND_PID_VARIABLE, RUN_VARIABLE
 from matrix.runs.pytest_run import PytestRun
 from matrix.runs.store import Run
 
@@ -54,7 +54,13 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not _is_worker(config):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGINT))
+        _end_with_command()
+
+
+def _end_with_command() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGINT))
+    if str(os.getppid()) != os.environ[COMMAND_PID_VARIABLE]:  # it ended before the kernel knew of the wish
+        pytest.exit("the command that started this pytest has ended", pytest.ExitCode.INTERRUPTED)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -153,6 +159,7 @@ def _taken_up(options: pytest.Config) -> PytestRun:
         return part
     if RUN_VARIABLE in os.environ:
         whole = PytestRun(Run(Path(os.environ[RUN_VARIABLE])))
+        ownership.refuse_outside_of_the_state_folder(whole.run)
         whole.hold()
         return whole
     return _begun_by_hand(options)
@@ -192,4 +199,4 @@ def _worker_input(options: pytest.Config) -> dict[str, Any]:
 
 
 def _started_by_command() -> bool:
-    return os.environ.get(QUIET_VARIABLE) == "1"
+    return COMMAND_PID_VARIABLE in os.environ

@@ -209,9 +209,10 @@ def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
     git.run(repository, "bisect", "start", "--no-checkout", bad, bisection.base.commit)
     step = [sys.executable, "-m", "matrix", "bisect-step", bisection.run.name, access.host or ""]
     argv = git.command(repository, "bisect", "run", *step)
-    environment = git.environment(locks.entrusted(bisection.run))
+    lock = locks.inheritance(bisection.run)
+    environment = git.environment(lock.environment)
     with interrupts.interruptible():
-        done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=environment)
+        done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=environment, pass_fds=lock.descriptors)
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()
         raise UsageError("git bisect did not come to an end", f"It said:\n{said[-2000:]}")

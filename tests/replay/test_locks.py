@@ -174,3 +174,23 @@ def test_pytest_discards_no_run_that_it_did_not_begin(live: Live) -> None:
     done = live.replay(*BY_HAND[1:], "--collect-only", module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
     assert done.status == 0, done.out + done.err
     assert (live.run.folder / "run.json").is_file()
+
+
+def test_pytest_does_no_run_outside_of_the_state_folder(live: Live) -> None:
+    moved = live.replay.folder / live.replay.run.name
+    shutil.copytree(live.replay.run, moved)
+    done = live.replay(*BY_HAND[1:], "--collect-only", module="pytest", PERF_MATRIX_RUN=str(moved))
+    assert done.status != 0
+    assert f"run {moved} is not in the state folder" in done.out + done.err
+
+
+def test_a_pytest_whose_command_has_ended_does_not_begin(live: Live) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    done = live.replay(
+        *BY_HAND[1:],
+        module="pytest",
+        PERF_MATRIX_RUN=str(live.replay.run),
+        PERF_MATRIX_COMMAND_PID=gone.stdout.decode().strip(),
+    )
+    assert "the command that started this pytest has ended" in done.out + done.err
+    assert done.status == 2

@@ -272,7 +272,7 @@ def test_a_series_is_reported_as_a_gate_patch_by_patch() -> None:
 def test_a_run_that_lacks_cells_is_unfinished_and_names_the_command_that_goes_on(
     kind: RunKind, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(launch.COMMAND_VARIABLE, raising=False)
+    monkeypatch.delenv(launch.RUN_COMMAND_VARIABLE, raising=False)
     run = store.begin([cell()], ["7.3"], [], 1, base="7.3", kind=kind)
     for interrupted in (False, True):
         if interrupted:
@@ -306,7 +306,7 @@ def test_a_cell_that_runs_is_missing_and_no_error_while_another_process_does_the
 
 @pytest.mark.usefixtures("places")
 def test_an_unfinished_run_of_tox_names_the_command_of_tox(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(launch.COMMAND_VARIABLE, "tox -e matrix --")
+    monkeypatch.setenv(launch.RUN_COMMAND_VARIABLE, "tox -e matrix --")
     run = store.begin([cell()], ["7.3"], [], 1)
     unfinished = run_report.of_run(run).unfinished
     assert unfinished is not None

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -26,6 +27,19 @@ from matrix.runs import locks
 from matrix.runs.store import Run
 with getattr(locks, sys.argv[1])(Run(Path(sys.argv[2]))):
     print("held", flush=True)
+    sys.stdin.read()
+"""
+HEIR = """
+import os, sys
+from pathlib import Path
+from matrix.runs import locks
+from matrix.runs.store import Run
+if not sys.stdin.readline():
+    sys.exit()
+run = Run(Path(sys.argv[1]))
+number = int(os.environ[locks.ENTRUSTED_VARIABLE].partition(":")[0])
+with locks.doing(run):
+    print(os.get_inheritable(number), "held", flush=True)
     sys.stdin.read()
 """
 PATIENCE_S = 60
@@ -83,25 +97,87 @@ def test_a_process_that_does_a_run_sees_itself_and_may_begin_a_part_of_it(run: s
     assert not locks.is_being_done(run)
 
 
-def test_a_process_to_which_a_run_is_entrusted_does_it_beside_the_one_that_holds_it(
-    run: store.Run, hold: Callable[[str], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    holder = hold("doing")
-    for name, value in locks.entrusted(run).items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture
+def heir(run: store.Run) -> Iterator[subprocess.Popen[str]]:
+    """Return a process that inherits the lock of a run from this one, which has ended by now as far as the run goes."""
     with locks.doing(run):
-        holder.communicate(timeout=PATIENCE_S)
-        assert locks.is_being_done(run)
+        lock = locks.inheritance(run)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HEIR, str(run.folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **lock.environment}, pass_fds=lock.descriptors,
+        )  # fmt: skip
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_child_inherits_the_lock_even_before_it_looks_at_it(run: store.Run, heir: subprocess.Popen[str]) -> None:
+    assert locks.is_being_done_elsewhere(run)
+    with pytest.raises(UsageError, match="is being done by another process"), locks.doing(run):
+        pass
+    heir.communicate(timeout=PATIENCE_S)
     assert not locks.is_being_done(run)
 
 
-def test_another_run_is_not_entrusted(
+def test_a_child_does_the_run_whose_lock_it_inherits(run: store.Run, heir: subprocess.Popen[str]) -> None:
+    assert heir.stdin is not None
+    assert heir.stdout is not None
+    heir.stdin.write("go on\n")
+    heir.stdin.flush()
+    assert heir.stdout.readline() == "False held\n"
+    assert [path.name.partition("-")[0] for path in (run.folder / locks.AT_WORK).iterdir()] == [str(heir.pid)]
+
+
+def test_a_child_that_has_done_the_run_leaves_its_parent_the_lock(run: store.Run) -> None:
+    with locks.doing(run):
+        lock = locks.inheritance(run)
+        argv = [sys.executable, "-c", HEIR, str(run.folder)]
+        environment = {**os.environ, **lock.environment}
+        done = subprocess.run(
+            argv,
+            input="go on\n",
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            pass_fds=lock.descriptors,
+        )
+        assert done.stdout == "False held\n"
+        assert locks.is_held(run.folder / locks.LOCK)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param(lambda run, _other: f"{run.folder}", id="no descriptor"),
+        pytest.param(lambda run, _other: f"999:{run.folder}", id="descriptor not open"),
+        pytest.param(lambda run, other: f"{other.fileno()}:{run.folder}", id="another file"),
+        pytest.param(lambda run, _other: f"x:{run.folder}", id="no number"),
+        pytest.param(lambda run, other: f"{other.fileno()}:{run.folder}-other", id="another run"),
+    ],
+)
+def test_no_process_does_a_run_by_a_word_in_its_environment(
+    run: store.Run,
+    hold: Callable[[str], subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    claim: Callable[[store.Run, IO[str]], str],
+) -> None:
+    hold("doing")
+    with (run.folder / "other").open("w") as other:
+        monkeypatch.setenv(locks.ENTRUSTED_VARIABLE, claim(run, other))
+        with pytest.raises(UsageError), locks.doing(run):
+            pass
+
+
+def test_an_open_lock_file_is_no_lock(
     run: store.Run, hold: Callable[[str], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold("doing")
-    monkeypatch.setenv(locks.ENTRUSTED_VARIABLE, f"{run.folder}-other")
-    with pytest.raises(UsageError), locks.doing(run):
-        pass
+    with (run.folder / locks.LOCK).open("rb") as file:
+        monkeypatch.setenv(locks.ENTRUSTED_VARIABLE, f"{file.fileno()}:{run.folder}")
+        with pytest.raises(UsageError), locks.doing(run):
+            pass
 
 
 def test_two_that_look_at_a_lock_do_not_see_each_other(run: store.Run) -> None:
