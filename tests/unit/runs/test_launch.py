@@ -63,7 +63,7 @@ def test_what_tox_began_is_resumed_through_tox(monkeypatch: pytest.MonkeyPatch) 
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(load.resources() / "tox.ini")
     lines = dict(line.split(" = ") for line in parser["testenv:matrix"]["set_env"].splitlines() if " = " in line)
-    monkeypatch.setenv(launch.RUN_COMMAND_VARIABLE, lines[launch.COMMAND_VARIABLE])
+    monkeypatch.setenv(launch.RUN_COMMAND_VARIABLE, lines[launch.RUN_COMMAND_VARIABLE])
     plain, gate = begin(PlainRun()), begin(GateRun(head="7.3"))
     assert launch.resume_command(plain) == f"tox -e matrix -- --resume {plain.name}"
     assert launch.resume_command(gate) == f"perf-matrix gate --resume {gate.name}"
