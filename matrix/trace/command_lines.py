@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from matrix.scenario.step_facts import Process, StepFacts
 
+# A link of perf has thousands of characters; findings and bars have room for the words that tell it from others.
 TEXT_CHARS = 300
 
 
 def text(process: Process) -> str:
-    """Return a process's command line, shortened."""
+    """Return a process's command line as a shell reads it, cut to TEXT_CHARS characters."""
     line = shlex.join(process.argv)
     return line if len(line) <= TEXT_CHARS else line[: TEXT_CHARS - 1] + "…"
 
@@ -28,10 +29,10 @@ def names(process: Process, path: str) -> bool:
 
 
 def maker(step: StepFacts, path: str) -> str:
-    """Return the command line of the process that most likely wrote a file, or nothing where none can be told.
+    """Return the command line of the process that most likely wrote a file, or nothing where no process can be named.
 
-    It is the last one to have started before the file's mtime among those that name the file and were running
-    then; a recipe's shell counts only where no program that it ran does.
+    Of the processes that name the file and ran at its mtime, the last one that was started is chosen; a recipe's shell
+    is chosen only where no program that it ran names the file.
     """
     if path not in step.files:
         return ""
@@ -47,20 +48,21 @@ def _possible_makers(step: StepFacts, path: str) -> Iterator[Process]:
 
 
 def _runs_at(process: Process, at: float) -> bool:
-    """Return whether a process ran a program at a time, as exactly as files' time stamps tell."""
+    """Return whether a process ran a program at a time (seconds since the epoch), within the tolerance of mtimes."""
     end = process.end or at
+    # mtimes are of the kernel's coarse clock, which lags by up to a tick (10 ms at HZ=100).
     return bool(process.argv) and process.start <= at + 0.01 and end >= at - 0.05
 
 
 def _unlikeliness(process: Process) -> tuple[bool, bool, float]:
-    """Return how unlikely a process is the one that wrote a file: shells most, then makes, then earlier ones."""
+    """Return the sort key of a file's possible writers, the likeliest first: no shell, no make, the last started."""
     return process.program in file_access.SHELLS, process.program == "make", -process.start
 
 
 def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
-    """Return the command line of the generator that wrote the event tables in the build, or nothing.
+    """Return the command line by which the build wrote the event tables with `generator`, or nothing.
 
-    Of several runs it is the one that writes C and was given the most words: the others check the generator.
+    Of several runs that write C, the one with the most words is meant: the others only test the generator.
     """
     runs = (process for process in build.processes if _runs_script(process, generator))
     return max((run.argv for run in runs if perf.writes_tables(run.argv)), key=len, default=())
@@ -69,4 +71,5 @@ def generator_argv(build: StepFacts, generator: str) -> tuple[str, ...]:
 def _runs_script(process: Process, name: str) -> bool:
     """Return whether a process is a script of this name, and not a shell that starts it."""
     is_shell = process.program.endswith("sh")
+    # `python3 -B jevents.py …`: the script follows the interpreter and at most one option.
     return not is_shell and any(word.endswith(f"/{name}") for word in process.argv[:3])

@@ -32,17 +32,19 @@ class MakeAccount(Frozen):
 
 
 class Serial(Frozen):
-    """The seconds in which at most one leaf process ran for a target; `name` is the target's."""
+    """The wall time, in seconds, in which the leaf processes of the target `name` ran alone."""
 
     name: str
     wall_s: float
 
 
 class Account(Frozen):
-    """A step's account: `work_s` is CPU time, `parallelism` that over the wall time.
+    """A step's account.
 
-    `leaves_s` maps how many leaf processes ran at once to the seconds in which they did; `parses` counts the readings
-    of makefiles; `shell_functions` the uses of `$(shell)`, with all that they ran in `shell_processes`.
+    `work_s` is the CPU time of all processes, in seconds, and `parallelism` the quotient of `work_s` and `wall_s`.
+    `leaves_s` maps a number of leaf processes to the seconds in which so many ran. `parses` counts the readings of
+    makefiles, `shell_functions` the uses of `$(shell)`, `shell_processes` the processes below these. `rss_bytes` is the
+    peak of the largest process.
     """
 
     wall_s: float
@@ -63,7 +65,7 @@ class Account(Frozen):
 
 
 def account(timeline: Timeline) -> Account:
-    """Return the account of a traced step; times are rounded to milliseconds."""
+    """Return the account of a traced step; times are seconds, rounded to milliseconds."""
     tree = timeline.tree
     processes = tree.processes.values()
     leaves, serial = _at_once(timeline)
@@ -79,6 +81,7 @@ def account(timeline: Timeline) -> Account:
         shell_functions=len(shells),
         shell_processes=len({one.index for job in shells for one in tree.below(job.process)}),
         compiler_runs=sum(map(_is_compiler_run, processes)),
+        # A process without a status was not seen to end, so it is not known to have failed.
         failed=sum(process.status not in (0, None) for process in processes),
         rss_bytes=max((process.rss_kib for process in processes), default=0) << 10,
         serial_s=round(sum(serial.values()), 3),
@@ -102,7 +105,7 @@ def _longest_first(serial: dict[str, float]) -> tuple[Serial, ...]:
 
 
 def _at_once(timeline: Timeline) -> tuple[dict[int, float], dict[str, float]]:
-    """Return the seconds by the number of leaves that ran at once, and those with at most one leaf by its name."""
+    """Return two maps to seconds: from the number of leaves that ran, and from the name of a leaf that ran alone."""
     leaves: dict[int, float] = defaultdict(float)
     serial: dict[str, float] = defaultdict(float)
     for span in leaf_spans(timeline.tree):

@@ -1,6 +1,7 @@
-"""The files that a process reads and writes, as its command line tells. Pure.
+"""The files that a process reads and writes, by its command line. Pure.
 
-This is the one place in which the words of a command line are taken for files; every check and view asks here.
+No other module takes the words of a command line for files: every check and every view uses this one, so that they
+agree. The trace itself has no file names, as tracing each open(2) makes a build 2.7 times as slow.
 """
 
 from __future__ import annotations
@@ -23,16 +24,23 @@ if TYPE_CHECKING:
 
 SHELLS = ("sh", "bash", "dash")
 
+# Programs that run the command after them, so that its program is the next word.
 _WRAPPERS = ("exec", "command", "env", "nice", "time", "ccache")
+# The options of xargs(1) that take the next word.
 _XARGS_OPTIONS = ("-n", "-I", "-P", "-L", "-d", "-s", "-E", "-a")
 _COMMAND_OPTION = re.compile(r"-[a-z]*c")
+# An assignment before a command's program (POSIX.1-2017, XCU 2.9.1).
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+# A word with a blank, an expansion or a pattern: only the shell knew the name that became of it.
 _NO_NAME = re.compile(r"[\s$*?`]")
 
 
 @dataclass(frozen=True)
 class Access:
-    """The files that a process reads and writes, in the cell. `names` are all words that can be a file's, in order."""
+    """The files that a process reads and writes; all paths are absolute paths in the cell.
+
+    `names` are the paths of all words that can name a file, read or written or neither, in the order of the words.
+    """
 
     flows: tuple[Flow, ...] = ()
     names: tuple[str, ...] = ()
@@ -49,15 +57,16 @@ class Access:
 
 
 def of(process: Process) -> Access:
-    """Return what a process's last program does with files."""
+    """Return the files that a process's last program reads and writes."""
     return access(process.argv, process.cwd)
 
 
+# Checks and views ask of each process several times; a build of perf has about 8,000 processes.
 @lru_cache(maxsize=1 << 14)
 def access(argv: tuple[str, ...], cwd: str) -> Access:
-    """Return what a program that was started with these words in the folder `cwd` does with files.
+    """Return the files that a program with the words `argv`, started in the folder `cwd`, reads and writes.
 
-    A shell that is given a script stands for all commands of it.
+    The access of `sh -c SCRIPT` is that of all commands of the script together.
     """
     if not argv:
         return Access()
@@ -77,16 +86,18 @@ def shell_command(argv: Sequence[str]) -> str | None:
 
 
 def _word_after_command_option(words: Sequence[str]) -> str | None:
-    """Return the word after the option `-c`, which others may be joined to (`-ec`), or nothing without such a word."""
+    """Return the word after the option `-c`, alone or joined to others (`-ec`), or nothing without that option."""
     options = itertools.takewhile(lambda pair: pair[0].startswith("-"), itertools.pairwise(words))
     return next((following for option, following in options if _COMMAND_OPTION.match(option)), None)
 
 
 @dataclass(frozen=True)
 class _Use:
-    """A simple command: its words, the files of its redirections, those that it gets through pipes, and its folder.
+    """A simple command with the file names that come to it from outside of its own words.
 
-    `assigned` are the words of the variables that it is given (`LIBS='a.a b.a' python3 setup.py`).
+    `redirected_from` and `redirected_to` are the files of its redirections, `logs` those of `2>`; `piped` are the
+    files of which it reads the content or the names through a pipe; `assigned` are the words of variables before its
+    program (`LIBS='a.a b.a' python3 setup.py`); `folder` is the folder it runs in, relative to the process's.
     """
 
     words: tuple[str, ...]
@@ -99,8 +110,9 @@ class _Use:
 
     @property
     def flows(self) -> list[Flow]:
-        """The files that go through the command, as it names them."""
+        """The flows of the command, with file names as its words have them."""
         own = program_files.flows(self.words)
+        # Standard output may come from anything that the command reads, so each source leads to it.
         sources = (*(name for flow in own for name in flow.reads), *self.redirected_from, *self.piped)
         through = [Flow(self.piped, flow.writes) for flow in own if self.piped]
         return [*own, *through, Flow(sources, self.redirected_to), Flow((), self.logs)]
@@ -115,11 +127,14 @@ def _uses(commands: Sequence[SimpleCommand]) -> Iterator[_Use]:
 
 
 def _use(command: SimpleCommand, given_on: Sequence[tuple[str, ...]], printed: Sequence[tuple[str, ...]]) -> _Use:
-    """Return the use of a script's command: what it is fed are words to `xargs`, and to others the files read.
+    """Return the use of a script's command.
 
-    `given_on` and `printed` are what each command of the script gives to those that it feeds (`_given_on`, `_printed`).
+    `given_on` and `printed` hold, for each command of the script, the files that it passes on (`_given_on`) and the
+    words that it prints (`_printed`). Printed words become arguments of `xargs`; to any other program that is fed, the
+    files that were passed on count as read.
     """
     words = _without_wrappers(command.words)
+    # tools/build links by `printf "util/%s " a.o b.o | xargs ld -r -o …`: the names are printed, and no file is read.
     piped: tuple[str, ...] = ()
     if words[:1] == ("xargs",):
         words = (*_operands_from(words[1:]), *_of_all(command.fed_by, printed))
@@ -142,16 +157,16 @@ def _of_all(positions: Iterable[int], words: Sequence[tuple[str, ...]]) -> Itera
 
 
 def _given_on(command: SimpleCommand) -> Iterator[str]:
-    """Yield the files whose content, or whose names, a command gives to what it feeds."""
+    """Yield the files whose content, or whose names, a command passes to the commands that it feeds."""
     yield from command.reads
-    if command.words[:1] == ("for",):
+    if command.words[:1] == ("for",):  # `for NAME in WORD…`
         yield from command.words[3:]
     for flow in program_files.flows(_without_wrappers(command.words)):
         yield from flow.reads
 
 
 def _printed(command: SimpleCommand) -> Iterator[str]:
-    """Yield the words that `printf` or `echo` prints; a format puts folders before names, as kbuild's does."""
+    """Yield the words that `printf` or `echo` prints; the format of `printf` may put a folder before each word."""
     program, words = command.words[:1], command.words[1:]
     if program == ("echo",):
         yield from words
@@ -160,7 +175,7 @@ def _printed(command: SimpleCommand) -> Iterator[str]:
 
 
 def _formatted(pattern: str = "", *words: str) -> list[str]:
-    """Return words as a pattern like `util/%s ` prints them; one without a place for them prints none."""
+    """Return words as printf's format (`util/%s `) prints them, or none where the format has no `%s`."""
     prefix, place, _ = pattern.partition("%s")
     return [f"{prefix}{word}" for word in words] if place else []
 
@@ -192,14 +207,14 @@ def _assigned(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass
 class _Resolved:
-    """Collects uses, with the paths that their names are in a cell."""
+    """The access of a process so far: its uses are added, and their names become absolute paths in the cell."""
 
     cwd: str
     flows: list[Flow] = field(default_factory=list)
-    names: dict[str, None] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)  # a dict, as a set would lose the order of the words
 
     def add(self, use: _Use) -> _Resolved:
-        """Add what a command does with files."""
+        """Add the flows and names of one command."""
         folder = posixpath.join(self.cwd or "/", use.folder)
         self.flows += _located(folder, use.flows)
         words = (*_named(use.words), *use.assigned, *use.redirected_from, *use.redirected_to, *use.logs)
@@ -212,7 +227,7 @@ class _Resolved:
 
 
 def _located(folder: str, flows: Iterable[Flow]) -> Iterator[Flow]:
-    """Yield flows with the paths of their names in a folder, without those that are of no file."""
+    """Yield flows with absolute paths for their names, without flows that are left with no file."""
     for flow in flows:
         reads, writes = _paths(folder, flow.reads), _paths(folder, flow.writes)
         if reads or writes:
@@ -220,13 +235,15 @@ def _located(folder: str, flows: Iterable[Flow]) -> Iterator[Flow]:
 
 
 def _named(words: tuple[str, ...]) -> Iterator[str]:
-    """Yield all words of a command that can be a file's name, also those that are part of an option's word."""
+    """Yield all words of a command that can name a file, also those joined to an option (`-ofile`)."""
     if words:
         yield words[0]
+        # "cc": of any program, words are split as a compiler's, the richest rules; to name too much does no harm here.
         yield from (word for word in program_files.separated("cc", words[1:]) if not word.startswith("-"))
 
 
 def _paths(folder: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the paths of names; what holds spaces, variables or patterns is no name."""
+    """Return the absolute paths of names, each once; words with blanks, variables or patterns are left out."""
     found = [posixpath.normpath(posixpath.join(folder, name)) for name in names if name and not _NO_NAME.search(name)]
+    # /dev/null and /dev/stdout are read and written by everything, and made from nothing.
     return tuple(dict.fromkeys(path for path in found if not path.startswith("/dev/")))

@@ -1,7 +1,7 @@
-"""A traced build as the jobs of its makes, each with the work it was and the jobs that it needs. Pure.
+"""A traced build as the jobs of its makes: the CPU time of each, and the jobs that each one needs. Pure.
 
-What a job needs is what its make declares (its data base) and what its own words name. When a job started tells only
-the order in which make would start what is ready: a start that waited for a free slot looks like a dependency.
+The needs of a job are the prerequisites that its make declares (the data base of `make -pn`) and the files that its own
+words name. Start times do not show needs: a job that waited for a free slot looks like one that waited for a file.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """A line of a recipe, in CPU seconds: `serial_s` on one core, `pool_s` that a pool of processes splits.
+    """A line of a recipe: `serial_s` are CPU seconds on one core, `pool_s` those that a pool of processes shares.
 
-    `needs` are positions in its make's tasks; `nested` is the make that it is, if it is one.
+    `process` is the index of the line's process; `needs` are positions among the tasks of its make; `nested` is the
+    make that the line runs, if it runs one.
     """
 
     process: int
@@ -41,7 +42,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Make:
-    """One make: `parse_s` CPU seconds until it starts the first of its tasks, which are in the order they started."""
+    """One make; `tasks` are in the order of their starts, `parse_s` are the CPU seconds before the first of them.
+
+    `process` is the index of its process; `declared` says whether its rules are known.
+    """
 
     process: int
     name: str
@@ -52,14 +56,18 @@ class Make:
 
 @dataclass
 class _TimelineReader:
+    """The state of one reading: `jobs` by the index of their make, `paths` the names of each data base by path."""
+
     timeline: Timeline
     databases: Mapping[tuple[str, ...], Database]
     jobs: Mapping[int, Sequence[Job]]
     paths: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
 
     def make(self, process: Process) -> Make:
-        """Return a make with all that it started."""
+        """Return a make with its tasks and the makes nested in them."""
         jobs = self.jobs.get(process.index, ())
+        # `$(shell)` functions before the first line of a recipe belong to the reading of makefiles; a later one is run
+        # when make expands the recipe after it.
         parsing = list(itertools.takewhile(_is_shell_function, jobs))
         parse_s = process.cpu_ns / 1e9 + sum(self._cpu_s(job) for job in parsing)
         lines = list(itertools.filterfalse(_is_shell_function, jobs))
@@ -84,6 +92,7 @@ class _TimelineReader:
         return self.timeline.tree.cpu_s(job.process)
 
     def _task(self, job: Job, before_s: float, needs: frozenset[int]) -> Task:
+        """Return the task of a job; `before_s` are the CPU seconds of the `$(shell)` functions in its recipe."""
         nested = self._nested(job.process)
         pool_s = 0.0
         serial_s = before_s + self.timeline.tree.cpu_s(job.process)
@@ -94,19 +103,20 @@ class _TimelineReader:
             serial_s -= pool_s
         name = job.target or self.timeline.name(job.process)
         inner = self.make(nested) if nested else None
+        # The difference of two sums of fractions may come out a little below 0.
         return Task(job.process.index, name, max(serial_s, 0.0), pool_s, needs, inner)
 
     def _nested(self, process: Process) -> Process | None:
-        """Return the one make that a job is, by itself or through a shell; more than one are its serial work."""
+        """Return the one make that a job runs, itself or through its shell; a job with several makes has none."""
         if is_make(process):
             return process
         below = self.timeline.tree.makes_below(process)
         return below[0] if len(below) == 1 else None
 
     def _workers(self, process: Process) -> Iterator[Process]:
-        """Yield the workers of process pools of Python at or below a process: forks without a program, or spawned ones.
+        """Yield the workers of Python's process pools below a process: forks without an exec, or spawned programs.
 
-        A fork server, whose children are the workers, counts as one with all below it.
+        A fork server, whose children are the workers, is yielded as one worker with all below it.
         """
         for child in self.timeline.tree.children.get(process.index, ()):
             if _is_worker(child, process):
@@ -115,7 +125,7 @@ class _TimelineReader:
                 yield from self._workers(child)
 
     def _needs(self, jobs: Sequence[Job], database: Database | None) -> list[frozenset[int]]:
-        """Return for each job the positions of those that it needs: the last that made each file or target."""
+        """Return for each job the positions of the jobs it needs: of each file or target, the last job that made it."""
         positions = _Positions.of(jobs)
         found = []
         for number, job in enumerate(jobs):
@@ -126,21 +136,22 @@ class _TimelineReader:
         return _without_cycles(found)
 
     def _declared(self, job: Job, database: Database) -> Iterable[str]:
-        """Return the paths of all that a job's target waits for, as its make declares it."""
+        """Return the paths of all targets that a job's target waits for, as its make declares them."""
         names = self._names(database)
+        # A rule with several outputs may stand in the data base under another one than the job's target.
         declared = [names[path] for path in (job.target, *job.outputs) if path in names]
         below = database.below(declared[0]) if declared else ()
         return [_path(database, name) for name in below]
 
     def _names(self, database: Database) -> dict[str, str]:
-        """Map the paths of a data base's targets to the names that it has for them."""
+        """Map the absolute paths of a data base's targets to their names in it."""
         key = _of(database)
         if key not in self.paths:
             self.paths[key] = {_path(database, name): name for name in database.rules}
         return self.paths[key]
 
     def _seen(self, job: Job, jobs: Sequence[Job]) -> Iterable[str]:
-        """Return nested makes that had ended before a job started, of a make whose rules are not known."""
+        """Return the targets of nested makes that ended before a job started: its needs where no rules are known."""
         before = [other for other in jobs if self.timeline.tree.end(other.process) <= job.process.start]
         return [other.target for other in before if self._nested(other.process)]
 
@@ -150,9 +161,14 @@ def _is_shell_function(job: Job) -> bool:
 
 
 def _is_worker(process: Process, parent: Process) -> bool:
-    """Return whether a process is a worker, or the fork server, of a pool of the Python that started it."""
+    """Return whether a process is a worker, or the fork server, of a pool of the Python that started it.
+
+    The start methods are those of https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods.
+    """
     if not parent.program.startswith("python"):
         return False
+    # `fork` workers run no exec; the others are `python -c "from multiprocessing.spawn import spawn_main; …"` and the
+    # like.
     return not process.argvs or any("multiprocessing" in word for word in process.argv)
 
 
@@ -174,17 +190,17 @@ class _Positions:
         return cls(by_target, {**_writers(jobs), **last_line})
 
     def makers(self, targets: set[str]) -> set[int]:
-        """Return the positions of the last job for each of the targets that any job had."""
+        """Return, for each of the targets that a job made, the position of the last job that made it."""
         return {self.last[target] for target in targets & self.last.keys()}
 
     def line_before(self, number: int, target: str) -> list[int]:
-        """Return the position of the line before a line of the same recipe, if there is one."""
+        """Return the position of the preceding line of the same recipe, or none; make runs the lines one by one."""
         earlier = [one for one in self.by_target.get(target, ()) if one < number]
         return earlier[-1:]
 
 
 def _by_target(jobs: Sequence[Job]) -> dict[str, list[int]]:
-    """Map each target to the positions of the jobs that it had: one for each line of its recipe."""
+    """Map each target to the positions of its jobs, one for each line of its recipe."""
     found: dict[str, list[int]] = defaultdict(list)
     for number, job in enumerate(jobs):
         if job.target:
@@ -193,7 +209,7 @@ def _by_target(jobs: Sequence[Job]) -> dict[str, list[int]]:
 
 
 def _writers(jobs: Sequence[Job]) -> dict[str, int]:
-    """Map each file that was written to the first job that can have been it: the next ones read it at once."""
+    """Map each written file to the first job that may have written it; later ones that name it rather read it."""
     found: dict[str, int] = {}
     for number, job in enumerate(jobs):
         for path in job.outputs:
@@ -206,26 +222,31 @@ def _named(job: Job) -> tuple[str, ...]:
 
 
 def _without_cycles(needs: Sequence[frozenset[int]]) -> list[frozenset[int]]:
-    """Return what each needs without what cannot be: the order in which they were really run is one without cycles."""
+    """Return the needs without those on later jobs: a job that had started first cannot have waited for them.
+
+    The recorded order of starts so makes the graph one without cycles.
+    """
     return [frozenset(one for one in needed if one < number) for number, needed in enumerate(needs)]
 
 
 def _key(process: Process) -> tuple[str, ...]:
+    """Return the folder, `dir=`, `obj=` and goals of a make, which tell makes of one build apart (see `_of`)."""
     told = make_arguments.arguments(process.argv)
     folder = make_arguments.folder(process)
     return (folder, told.variables.get("dir", ""), told.variables.get("obj", ""), " ".join(told.goals))
 
 
 def _of(database: Database) -> tuple[str, ...]:
+    """Return the same four words of the make that printed a data base, from its variables."""
     names = ("CURDIR", "dir", "obj", "MAKECMDGOALS")
     return tuple(database.variables.get(name, "") for name in names)
 
 
 def graph(timeline: Timeline, databases: Sequence[Database]) -> Make:
-    """Return the first make of a traced build, with all below it.
+    """Return the first make of a traced build, with its tasks and all makes nested in them.
 
     Raises:
-        ValueError: no make was traced, or they are nested too deep.
+        ValueError: no make was traced, or the makes are nested too deep.
 
     """
     if not timeline.tree.makes:
@@ -233,6 +254,7 @@ def graph(timeline: Timeline, databases: Sequence[Database]) -> Make:
     jobs: dict[int, list[Job]] = defaultdict(list)
     for job in timeline.jobs:
         jobs[job.make.index].append(job)
+    # A tree from a stranger may nest makes without end; no build of perf comes near Python's limit.
     try:
         return _TimelineReader(timeline, _merged(databases), jobs).make(timeline.tree.makes[0])
     except RecursionError as error:
@@ -240,7 +262,7 @@ def graph(timeline: Timeline, databases: Sequence[Database]) -> Make:
 
 
 def _merged(databases: Sequence[Database]) -> dict[tuple[str, ...], Database]:
-    """Return the data bases by what tells makes apart; those of makes that are alike hold the rules of all."""
+    """Map the keys of makes (`_of`) to their data bases; makes with the same key share one with the rules of all."""
     found: dict[tuple[str, ...], Database] = {}
     for one in databases:
         before = found.get(_of(one))
@@ -249,14 +271,14 @@ def _merged(databases: Sequence[Database]) -> dict[tuple[str, ...], Database]:
 
 
 def undeclared(make: Make) -> tuple[int, int]:
-    """Return of how many makes that started anything the rules are not known, and how many there are."""
+    """Return the number of makes with unknown rules, and the number of all makes, among those that have tasks."""
     below = [undeclared(task.nested) for task in make.tasks if task.nested]
     own = bool(make.tasks)
     return (own and not make.declared) + sum(one for one, _ in below), own + sum(of for _, of in below)
 
 
 def work_s(make: Make) -> float:
-    """Return the CPU seconds of a make and all below it."""
+    """Return the CPU seconds of a make and of all makes nested in it."""
     return make.parse_s + sum(
         task.serial_s + task.pool_s + (work_s(task.nested) if task.nested else 0.0) for task in make.tasks
     )

@@ -1,4 +1,4 @@
-"""The bars of a traced step to be drawn: its jobs on as few rows as ran at once, its makes by depth. Pure."""
+"""The bars by which views draw a traced step: its jobs on as few rows as possible, its makes by depth. Pure."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import Process
     from matrix.trace.timeline import Job, Timeline
 
+# The command of a `$(shell)` can be a script of many lines; a view shows the whole one elsewhere.
 NAME_CHARS = 80
 _FOLDERS = re.compile("(?:^|(?<= ))(?:{})/".format("|".join([perf.FOLDER, *map(re.escape, ROOTS.values())])))
 
@@ -29,7 +30,7 @@ _Numbered = tuple[float, float, int]
 
 @dataclass(frozen=True)
 class Bar:
-    """A process as it is drawn: on a row, counted from 0, between two times in seconds since the step began."""
+    """A process as views draw it: on the row `row`, counted from 0; times are seconds since the step began."""
 
     process: Process
     name: str
@@ -45,13 +46,18 @@ class Bar:
 
 
 def row_count(bars: Iterable[Bar]) -> int:
-    """Return how many rows the bars take, from the first row on."""
+    """Return the number of rows from row 0 to the last one that a bar is on."""
     return 1 + max((bar.row for bar in bars), default=-1)
 
 
 def rows(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Return each span's row: the lowest that is free when it starts. The spans are in the order of their starts."""
+    """Return each span's row, the lowest one that is free when the span starts.
+
+    `spans` are pairs of start and end, in the order of their starts. The rows are as few as can be: greedy colouring
+    of an interval graph in the order of starts is optimal.
+    """
     found: list[int] = []
+    # Two heaps: the free rows by number, the taken ones by the time at which they become free.
     free: list[int] = []
     taken: list[tuple[float, int]] = []
     for start, end in spans:
@@ -64,7 +70,10 @@ def rows(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 
 def apart(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """Return the positions of the spans that can share a row, in the order of time: of overlapping ones the longest."""
+    """Return the positions of spans that share one row, in the order of time; of overlapping spans the longest stays.
+
+    `spans` are pairs of start and end, in any order.
+    """
     kept: list[_Numbered] = []
     for wanted in _longest_first(spans):
         _keep_if_free(kept, wanted)
@@ -72,19 +81,20 @@ def apart(spans: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 
 def _longest_first(spans: Sequence[tuple[float, float]]) -> list[_Numbered]:
-    """Return spans with their positions, the longest first; of equally long ones, in their order."""
+    """Return spans with their positions, the longest first; equally long ones keep their order."""
     numbered = ((start, end, index) for index, (start, end) in enumerate(spans))
     return sorted(numbered, key=lambda span: (span[0] - span[1], span[2]))
 
 
 def _keep_if_free(kept: list[_Numbered], wanted: _Numbered) -> None:
+    # The kept spans do not overlap, so only the two neighbours of a new one can touch it.
     position = bisect(kept, wanted)
     if _is_free(kept, position, wanted):
         kept.insert(position, wanted)
 
 
 def _is_free(kept: Sequence[_Numbered], position: int, wanted: _Numbered) -> bool:
-    """Return whether a span overlaps neither the one before its position nor the one after it."""
+    """Return whether a span overlaps neither the kept one before its position nor the kept one after it."""
     start, end, _ = wanted
     after_previous = position == 0 or kept[position - 1][1] <= start
     before_next = position == len(kept) or end <= kept[position][0]
@@ -92,8 +102,9 @@ def _is_free(kept: Sequence[_Numbered], position: int, wanted: _Numbered) -> boo
 
 
 def span(timeline: Timeline, process: Process) -> tuple[float, float]:
-    """Return the start and end of a process, in seconds since the step began; no process ends before its start."""
+    """Return the start and end of a process, in seconds since the step began; the end is never before the start."""
     start = process.start - timeline.tree.began
+    # The times are of the wall clock, which may be set back while a step runs.
     return start, max(start, timeline.tree.end(process) - timeline.tree.began)
 
 
@@ -120,7 +131,7 @@ def _name(timeline: Timeline, job: Job) -> str:
 
 
 def _command(words: tuple[str, ...]) -> str:
-    """Return the command of a `$(shell)`, without the shell that make gives it to."""
+    """Return the command of a `$(shell)`, without the `sh -c` by which make runs it."""
     has_shell = words[1:2] == ("-c",)
     return " ".join(words[2:] if has_shell else words)
 
@@ -130,7 +141,7 @@ def _shortened(text: str) -> str:
 
 
 def makes(timeline: Timeline) -> tuple[tuple[Bar, ...], ...]:
-    """Return the bars of the makes by their depth; the rows of each depth are counted from 0."""
+    """Return the bars of the makes, a tuple for each depth of nesting; rows are counted from 0 in each tuple."""
     at_depth: dict[int, list[Process]] = defaultdict(list)
     for make in timeline.tree.makes:
         at_depth[_depth(timeline, make)].append(make)

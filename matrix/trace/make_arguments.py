@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("make", "gmake")
 _FOLDER = ("-C", "--directory")
+# The options whose value is the next word; values that are joined to an option (`-j4`) need no rule.
 _TAKE_A_WORD = (*_FOLDER, "-f", "-I", "-o", "-W", "--file", "--makefile", "--include-dir")
 
 
 @dataclass
 class MakeArguments:
-    """The words that a make was given. `folder` is the one of `-C`, relative to where the make was started."""
+    """The goals and variables of a make's command line, and the folder of its `-C`, as the option has it."""
 
     goals: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
@@ -35,7 +36,7 @@ def is_make(process: Process) -> bool:
 
 
 def arguments(argv: Sequence[str]) -> MakeArguments:
-    """Return what the command line of a make says."""
+    """Return the goals, variables and folder in the command line of a make."""
     found = MakeArguments()
     option = ""
     for word in argv[1:]:
@@ -63,5 +64,5 @@ def _add(found: MakeArguments, word: str) -> None:
 
 
 def folder(process: Process) -> str:
-    """Return the path of the folder in which a make runs."""
+    """Return the absolute path of the folder in which a make runs: that of its `-C`, or the one it was started in."""
     return posixpath.normpath(posixpath.join(process.cwd or "/", arguments(process.argv).folder))

@@ -18,32 +18,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProcessTree:
-    """The processes of a traced step, by their index."""
+    """The processes of a traced step, by their index in the agent's records."""
 
     processes: Mapping[int, Process]
 
     @cached_property
     def began(self) -> float:
-        """When the first process started, in seconds since the epoch."""
+        """The start of the first process, in seconds since the epoch."""
         return min((process.start for process in self.processes.values()), default=0.0)
 
     @cached_property
     def ended(self) -> float:
-        """When the last process that was seen to end did, in seconds since the epoch."""
+        """The end of the last process that was seen to end, in seconds since the epoch."""
+        # A process without an end was killed with its container; its start is the last that is known of it.
         return max((process.end or process.start for process in self.processes.values()), default=self.began)
 
     @property
     def wall_s(self) -> float:
-        """From the first process's start to the last one's end."""
+        """The seconds from the first process's start to the last one's end."""
         return self.ended - self.began
 
     @property
     def work_s(self) -> float:
-        """The CPU time of all processes."""
+        """The CPU time of all processes, in seconds."""
         return sum(process.cpu_ns for process in self.processes.values()) / 1e9
 
     def end(self, process: Process) -> float:
-        """Return when a process ended; one that was not seen to, with the step."""
+        """Return the end of a process, in seconds since the epoch; the step's where the process was not seen to end."""
         return self.ended if process.end is None else process.end
 
     @cached_property
@@ -53,7 +54,7 @@ class ProcessTree:
 
     @cached_property
     def children(self) -> Mapping[int, tuple[Process, ...]]:
-        """Map each process to those that it started, in order."""
+        """Map the index of each process to the processes that it started, in the order of their starts."""
         found: dict[int, tuple[Process, ...]] = defaultdict(tuple)
         for process in self.in_order:
             if process.parent is not None:
@@ -61,19 +62,19 @@ class ProcessTree:
         return dict(found)
 
     def parent(self, process: Process) -> Process | None:
-        """Return the process that started another, where it was traced too."""
+        """Return the process that started this one, or None for the first process and for an unknown parent."""
         return None if process.parent is None else self.processes.get(process.parent)
 
     def below(self, process: Process) -> Iterator[Process]:
-        """Yield a process and all that descends from it."""
-        waiting = [process]
+        """Yield a process and all its descendants."""
+        waiting = [process]  # a list of our own, as recursion would end at Python's limit on a hostile tree
         while waiting:
             one = waiting.pop()
             yield one
             waiting += self.children.get(one.index, ())
 
     def cpu_s(self, process: Process) -> float:
-        """Return the CPU time of a process and all below it."""
+        """Return the CPU time of a process and all its descendants, in seconds."""
         return sum(one.cpu_ns for one in self.below(process)) / 1e9
 
     @cached_property
@@ -87,6 +88,10 @@ class ProcessTree:
 
     @property
     def parses(self) -> int:
-        """How often a make read its makefiles: once with each exec, as one that made a makefile again starts anew."""
+        """The number of times that a make read its makefiles, which is once for each exec of a make.
+
+        A make that has remade a makefile executes itself again:
+        https://www.gnu.org/software/make/manual/html_node/Remaking-Makefiles.html
+        """
         programs = (posixpath.basename(argv[0]) for make in self.makes for argv in make.argvs)
         return sum(program in make_arguments.PROGRAMS for program in programs)

@@ -1,4 +1,4 @@
-"""The files that are made from others, as the command lines of a build's processes show. Pure."""
+"""The graph of a build's files: which file is made from which, by the command lines of its processes. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
     from matrix.scenario.step_facts import Process, StepFacts
 
+# The files that make up perf; other readings (a script, a list of symbols) do not make a file a part of a product.
 _PART = re.compile(r"\.(o|a|so[\w.-]*|c|h|bpf\.o|skel\.h)$")
 
 
 def graph(step: StepFacts, *, shells: bool = True) -> dict[str, set[str]]:
     """Map each part of a build (source, object, library, skeleton) to the files that a command made from it.
 
-    A recipe's shell adds what it redirects, pipes or loops over (`printf … | xargs ar`), whose files it alone names;
-    it can name more than is made from each. Without `shells` there is only what programs say themselves.
+    With `shells` the scripts of recipes count too: they alone name the files of redirections, pipes and loops
+    (`printf … | xargs ar`), but may name more than is made from each part. Without, only programs' own words count.
     """
     found: dict[str, set[str]] = defaultdict(set)
     processes = step.processes if shells else itertools.filterfalse(_is_shell, step.processes)
@@ -44,7 +45,7 @@ def _edges(process: Process) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def reachable(edges: Mapping[str, set[str]], start: Iterable[str]) -> set[str]:
-    """Return `start` and all that is made from it, directly or not."""
+    """Return the files of `start` and all files that are made from them, directly or through others."""
     found: set[str] = set()
     waiting = list(start)
     while waiting:
@@ -56,22 +57,30 @@ def reachable(edges: Mapping[str, set[str]], start: Iterable[str]) -> set[str]:
 
 
 def object_of(command_file: str) -> str:
-    """Return the object that kbuild's `.NAME.o.cmd` belongs to."""
+    """Return the path of the object `NAME.o` to which kbuild's command file `.NAME.o.cmd` belongs.
+
+    Command files are described in tools/build/Documentation/Build.txt of the kernel, section "Dependencies".
+    """
     folder, name = posixpath.split(command_file)
     return posixpath.join(folder, name.removeprefix(".").removesuffix(".cmd"))
 
 
 def dependents(step: StepFacts, touched: str, output: str) -> set[str]:
-    """Return the objects whose command files say that they depend on a file that a step touched."""
+    """Return the objects with a command file that names `touched`, a file's path in the cell.
+
+    `output` is the folder of the build's output.
+    """
     found = {
         object_of(command_file)
         for command_file, words in step.mentions.items()
+        # fixdep keeps names as the compiler had them, relative to the folder that its make ran in.
         if _mentions(words, touched, (perf.FOLDER, output, posixpath.dirname(command_file)))
     }
+    # A command file may outlive its object.
     return found & step.files.keys()
 
 
 def _mentions(words: Iterable[str], path: str, roots: Iterable[str]) -> bool:
-    """Return whether one of the words names a path, relative to any of the roots."""
+    """Return whether one of the words, taken relative to one of the roots, is the path."""
     pairs = itertools.product(roots, words)
     return any(posixpath.normpath(posixpath.join(root, word)) == path for root, word in pairs)

@@ -1,4 +1,8 @@
-"""The files that a program reads and writes, by the words that it was started with: a rule for each kind. Pure."""
+"""The files that a program reads and writes, by the words that it was started with: a rule for each kind. Pure.
+
+The rules follow the manual pages of GCC, binutils, coreutils, flex, bison, bpftool(8) and rustc, as far as builds of
+perf use them. All names are returned as the words have them; file_access makes paths of them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+# Toolchains for another target have a prefix (`aarch64-linux-gnu-ld`), Debian's a version at the end (`gcc-14`).
 _ARCHIVER = re.compile(r"^(?:.*-)?ar$")
 _COMPILER = re.compile(r"^(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?$|^cc1(?:plus)?$")
 _LINKER = re.compile(r"^(?:.*-)?(?:ld|ld\.\w+|lld|collect2)$")
@@ -22,14 +27,16 @@ _WITHOUT_FILES = (
     "false", "pwd", "uname", "which", "dirname", "basename", "expr", "kill", "trap", "exit", "return", "wait", "umask",
 )  # fmt: skip
 
-# Options of compilers, linkers and generators that take the next word.
-# The main output comes first.
+# The options of compilers, linkers and generators that take an output's name. Their order is the order of a program's
+# outputs: the first one counts as its main output.
 _OUTPUT_OPTIONS = ("-o", "--output", "-MF", "-Map", "--dependency-file", "--header-file", "--defines", "--header")
+# Their options that take a word which is no input.
 _OTHER_OPTIONS = (
     "-MT", "-MQ", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-auxbase", "-auxbase-strip", "-x", "-I", "-L", "-D", "-U",
     "-isystem", "-idirafter", "-iquote", "-imultiarch", "-iprefix", "-soname", "-m", "-z", "-plugin", "-e", "-p",
     "-target", "--crate-type", "--crate-name", "--edition", "-arch", "-march", "-mtune", "-l",
 )  # fmt: skip
+# `-ofile`, but neither `-o=file` nor `-o-…`; only for programs that have it, as `ls -ort` means three options.
 _JOINED_OUTPUT = re.compile(r"^(?P<option>-o)(?P<value>[^-=].*)$")
 _OPTION_WITH_VALUE = re.compile(r"^(?P<option>--?[A-Za-z][\w-]*)=(?P<value>.+)$")
 _ATTACHED_OUTPUT = ("flex", "lex", "bison", "yacc", "sort", "as", "rustc")
@@ -53,7 +60,7 @@ class Flow:
 
 
 def flows(words: tuple[str, ...]) -> list[Flow]:
-    """Return what a program does with the files that its own words name."""
+    """Return the flows of a program, by the words that it was started with: none for one that names no file."""
     if not words:
         return []
     program, arguments = posixpath.basename(words[0]), words[1:]
@@ -68,7 +75,10 @@ def _no_files(_arguments: tuple[str, ...]) -> list[Flow]:
 
 
 def _archive(arguments: tuple[str, ...]) -> list[Flow]:
-    """`ar rcs lib.a a.o`: the operation is the first word, with or without a hyphen; `t`, `p` and `x` only read."""
+    """Return the flows of `ar rcs lib.a a.o`.
+
+    The operation is the first word, with or without a hyphen; `t`, `p` and `x` only read (ar(1)).
+    """
     operation, *names = arguments or ("t",)
     archives, members = _archives_and_members(names)
     only_reads = not set("tpx").isdisjoint(operation)
@@ -76,7 +86,7 @@ def _archive(arguments: tuple[str, ...]) -> list[Flow]:
 
 
 def _archives_and_members(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of archives, or the first name where none is known by its ending, and all other names."""
+    """Return the names that end in `.a`, or the first name where none does, and all other names."""
     archives = tuple(filter(_is_archive, names)) or tuple(names[:1])
     members = tuple(name for name in names if name not in archives)
     return archives, members
@@ -87,7 +97,7 @@ def _is_archive(name: str) -> bool:
 
 
 def _copy(arguments: tuple[str, ...]) -> list[Flow]:
-    """`cp`, `install` and `mv`: each source goes to a copy of its own."""
+    """Return the flows of `cp`, `install` and `mv`: one from each source to its copy."""
     if "-d" in arguments:  # `install -d` makes folders
         return []
     names = _operands(arguments, _COPY_OPTIONS)
@@ -98,7 +108,7 @@ def _copy(arguments: tuple[str, ...]) -> list[Flow]:
 
 
 def _to_the_last(names: list[str]) -> list[Flow]:
-    """Return the flows to the last of the names, which is a folder where there are several others."""
+    """Return the flows to the last of the names, which is a folder where several others come before it."""
     *sources, target = names or ("",)
     is_folder = len(sources) > 1 or target.endswith("/")
     into = _into_folder if is_folder else _copy_of
@@ -106,14 +116,17 @@ def _to_the_last(names: list[str]) -> list[Flow]:
 
 
 def _copy_of(name: str, target: str) -> Flow:
-    """Return the flow from a file to its copy; a target without an ending may be a folder, which is not known here."""
+    """Return the flow from a file to its copy.
+
+    A target without an ending may be a file or a folder, which its name does not tell: the flow has both copies.
+    """
     if "." in posixpath.basename(target):
         return Flow((name,), (target,))
     return Flow((name,), (target, *_into_folder(name, target).writes))
 
 
 def _link(arguments: tuple[str, ...]) -> list[Flow]:
-    """`ln`: a relative target of `ln -s` is relative to the link's folder."""
+    """Return the flows of `ln`; a relative target of `ln -s` is relative to the link's folder."""
     flows = _copy(arguments)
     if not any(map(_SYMBOLIC.match, arguments)):
         return flows
@@ -142,25 +155,25 @@ def _option_value(arguments: tuple[str, ...], options: tuple[str, ...]) -> str:
 
 
 def _objcopy(arguments: tuple[str, ...]) -> list[Flow]:
-    """`objcopy in out`; with one name the file itself is written anew."""
+    """Return the flow of `objcopy in out`; with one name, the file itself is written anew (also by `strip`)."""
     names = _operands(arguments, _OBJCOPY_OPTIONS)
     return [Flow(tuple(names[:1]), tuple(names[1:2] or names[:1]))]
 
 
 def _writer(arguments: tuple[str, ...]) -> list[Flow]:
-    """`tee` and `touch`: all names are written."""
+    """Return the flow of `tee` and `touch`, which write each file that they name."""
     return [Flow((), tuple(_operands(arguments, ())))]
 
 
 def _operands(arguments: tuple[str, ...], taking_a_word: Sequence[str]) -> list[str]:
-    """Return the words that are neither options nor what these options take."""
+    """Return the words that are neither options nor the values of the options `taking_a_word`."""
     before = ("", *arguments)
     pairs = zip(before, arguments, strict=False)
     return [word for option, word in pairs if not word.startswith("-") and option not in taking_a_word]
 
 
 def _bpftool(arguments: tuple[str, ...]) -> list[Flow]:
-    """`bpftool gen object OUT IN…` writes; all else that a build runs prints."""
+    """Return the flow of bpftool: `gen object OUT IN…` writes a file, its other commands print."""
     names = _operands(arguments, ())
     if names[:2] == ["gen", "object"]:
         return [Flow(tuple(names[3:]), tuple(names[2:3]))]
@@ -168,7 +181,10 @@ def _bpftool(arguments: tuple[str, ...]) -> list[Flow]:
 
 
 def _tool(program: str, arguments: tuple[str, ...]) -> list[Flow]:
-    """Compilers, linkers, generators and all other programs: an option names each output, all other words are read."""
+    """Return the flow of a compiler, linker, generator or any other program.
+
+    Outputs are the values of options (`-o`, `-MF`); all words that are no option's count as read.
+    """
     words = tuple(separated(program, arguments))
     reads = _operands(words, (*_OUTPUT_OPTIONS, *_OTHER_OPTIONS))
     outputs = [] if program in _NO_OUTPUT_OPTION else _named_outputs(words)
@@ -179,7 +195,7 @@ def _tool(program: str, arguments: tuple[str, ...]) -> list[Flow]:
 
 
 def _named_outputs(words: tuple[str, ...]) -> list[str]:
-    """Return the words after options that name an output, of the main one first."""
+    """Return the words after options that name an output, the main output first; `-` is standard output."""
     pairs = [(option, name) for option, name in itertools.pairwise(words) if option in _OUTPUT_OPTIONS and name != "-"]
     return [name for _, name in sorted(pairs, key=lambda pair: _OUTPUT_OPTIONS.index(pair[0]))]
 
@@ -192,7 +208,7 @@ def _unnamed_outputs(words: Sequence[str], sources: Iterable[str]) -> list[str]:
 
 
 def separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
-    """Yield words in which each option stands apart from the file that it takes, as `-o x` for `-ox`."""
+    """Yield the words of a command with each option apart from the file that is joined to it: `-o x` for `-ox`."""
     for word in arguments:
         if word.startswith("-Wp,"):
             yield from _preprocessor_words(word)
@@ -205,7 +221,7 @@ def separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
 
 
 def _option_and_value(program: str, word: str) -> tuple[str, ...]:
-    """Return the option and the value in one word, or the word alone where it is no such option."""
+    """Return the option and the value that are joined in a word, or the word alone where none are."""
     joined = _JOINED_OUTPUT.search(word) if _joins_output(program) else None
     valued = joined or _OPTION_WITH_VALUE.search(word)
     return (valued["option"], valued["value"]) if valued else (word,)
@@ -217,18 +233,20 @@ def _joins_output(program: str) -> bool:
 
 
 def _preprocessor_words(word: str) -> Iterator[str]:
-    """Yield `-MF x` for `-Wp,-MMD,x`, kbuild's way to ask for a dependency file."""
+    """Yield `-MF x` for `-Wp,-MMD,x`, by which tools/build asks gcc for a dependency file."""
     for option, name in zip(word.split(",")[1:], word.split(",")[2:], strict=False):
         if option in ("-MD", "-MMD", "-MF"):
             yield from ("-MF", name)
 
 
 def _rustc_outputs(word: str) -> Iterator[str]:
+    """Yield `-MF x` for each file of `--emit=dep-info=x,link=y`; a kind without a file adds no word."""
     for kind in word.removeprefix("--emit=").split(","):
         if "=" in kind:
             yield from ("-MF", kind.partition("=")[2])
 
 
+# The first rule whose pattern fits a program's name counts; `_tool` is the rule of all programs without one.
 _RULES: tuple[tuple[re.Pattern[str], Callable[[tuple[str, ...]], list[Flow]]], ...] = (
     (re.compile(f"^(?:{'|'.join(map(re.escape, _WITHOUT_FILES))})$"), _no_files),
     (re.compile(r"^(?:cp|mv|install)$"), _copy),

@@ -11,6 +11,8 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 
+# Tokens in the order in which the alternatives are tried (XCU 2.3). A quote that is not closed is a word of its own, so
+# that a broken script ends in odd words and not in an error.
 _TOKEN = re.compile(
     r"""(?P<blank>(?:[ \t\r]|\\\n)+)
       | (?P<comment>\#[^\n]*)
@@ -22,8 +24,10 @@ _TOKEN = re.compile(
 )
 _REDIRECTION = re.compile(r"(\d*)(\D+)")
 _PIECE = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\\n|\\(.)""", re.S)
+# Between double quotes a backslash escapes these characters alone (XCU 2.2.3).
 _QUOTED_ESCAPE = re.compile(r'\\\n|\\([$`"\\])')
 
+# The shell's reserved words (XCU 2.4), by what they do to groups of commands.
 _OPENING = ("{", "if", "while", "until", "for", "case")
 _CLOSING = ("}", "fi", "done", "esac")
 _JOINING = ("do", "then", "else", "elif", "!")
@@ -36,11 +40,11 @@ MOST_FEEDERS, PATH_MAX = 100, 4096
 
 @dataclass(frozen=True)
 class SimpleCommand:
-    """A simple command of a script, as `xargs ld -r -o in.o`.
+    """A simple command of a script (XCU 2.9.1), for example `xargs ld -r -o in.o`.
 
-    `reads` and `writes` are the files of its redirections, `logs` those of `2>`. `fed_by` are the positions of the
-    script's commands whose output it may get, through a pipe or a substitution. `folder` is where the script had
-    changed to by then, relative to the folder in which it began.
+    `words` have no quotes. `reads` and `writes` are the files of its redirections, `logs` those of descriptors other
+    than 0 and 1 (`2>`). `fed_by` are the positions of the script's commands whose output it may get, through a pipe or
+    a substitution. `folder` is the folder that the script has changed to, relative to the one in which it began.
     """
 
     words: tuple[str, ...]
@@ -53,7 +57,7 @@ class SimpleCommand:
 
 @dataclass
 class _Draft:
-    """A command that is being read. An unquoted `for` begins a loop's head, a quoted one a command as any other."""
+    """A command that is being read; `is_loop_head` tells the head of a `for` loop from a command named 'for'."""
 
     words: list[str] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
@@ -83,7 +87,11 @@ def _loop_head(fed_by: tuple[int, ...]) -> _Draft:
 
 @dataclass
 class _Group:
-    """Commands that are one to what is around them: a subshell, a substitution, a loop. `opened` is how it began."""
+    """A compound command or a substitution that is being read (XCU 2.9.4 and 2.6.3).
+
+    `opened` is the token that began it; `first` is the position of its first command; `pipeline`, `fed_by`, `folder`
+    and `outer` are the parser's state around it, which comes back at its end.
+    """
 
     opened: str
     first: int
@@ -108,6 +116,7 @@ def unquoted(word: str) -> str:
 
 
 def _bare(piece: re.Match[str]) -> str:
+    """Return the text of a quoted piece of a word; an escaped end of line is removed (XCU 2.2.1)."""
     single, double, escaped = piece.groups()
     if double is not None:
         return _QUOTED_ESCAPE.sub(lambda found: found[1] or "", double)
@@ -115,12 +124,17 @@ def _bare(piece: re.Match[str]) -> str:
 
 
 def _redirects_to_file(operator: str, name: str) -> bool:
-    """Return whether the word after an operator is a file: no here-document's end, and no other descriptor."""
+    """Return whether the word after an operator is a file, and neither a here-document's end nor a descriptor."""
     copies_descriptor = operator == ">&" and (name.isdecimal() or name == "-")
     return operator not in ("<<", "<<-", "<&") and not copies_descriptor
 
 
 class _Parser:
+    """The state of a parse: the commands found, the groups that are open, and the command that is being read.
+
+    `pipeline` is the position of the first command of the pipeline that is being read.
+    """
+
     def __init__(self) -> None:
         self.found: list[SimpleCommand] = []
         self.groups: list[_Group] = []
@@ -130,7 +144,7 @@ class _Parser:
         self.pipeline = 0
 
     def take(self, kind: str, text: str) -> None:
-        """Go on by one token."""
+        """Take the next token, of a kind that `_TOKEN` names; blanks and comments change nothing."""
         if kind == "word":
             self._word(text)
         elif kind == "redirection":
@@ -139,7 +153,7 @@ class _Parser:
             self._operator(text)
 
     def end_command(self) -> None:
-        """Add the command that was being read, if there is one, and follow it where it changes the folder."""
+        """Add the command that was being read, if there is one, and begin the next one."""
         draft, self.draft = self.draft, _Draft(fed_by=self._fed_by)
         if draft.empty:
             return
@@ -147,7 +161,7 @@ class _Parser:
         self._follow(draft)
 
     def _follow(self, draft: _Draft) -> None:
-        """Change the folder as `cd` does, and feed the words of a loop's head to its body."""
+        """Apply the effects of a command on those after it: the folder of `cd`, the words of a loop's head."""
         if draft.words[:1] == ["cd"] and len(draft.words) > 1:
             self.folder = posixpath.join(self.folder, draft.words[-1])[:PATH_MAX]
         if draft.is_loop_head:
@@ -159,7 +173,7 @@ class _Parser:
         return self.groups[-1].fed_by if self.groups else ()
 
     def _feed_loop(self) -> None:
-        """Take the words of a loop's head, the last command, for what feeds the loop's body."""
+        """Let the loop's head, which is the last command found, feed the commands of the loop's body."""
         group = self.groups[-1]
         group.fed_by = (*group.fed_by, len(self.found) - 1)[-MOST_FEEDERS:]
         self.draft.fed_by = self._fed_by
@@ -173,13 +187,13 @@ class _Parser:
             self.draft.words.append(unquoted(text))
 
     def _is_reserved(self, text: str) -> bool:
-        """Return whether a word is one of the shell's own, which it is only where a command could begin."""
+        """Return whether a word is reserved: only where a command may begin, and a closing one only in a group."""
         begins_command = not self.draft.words
         closes = text in _CLOSING and self._inside(*_OPENING)
         return begins_command and (closes or text in _OPENING_OR_JOINING)
 
     def _reserved_word(self, text: str) -> None:
-        """Open or close a group; the words that join commands do neither."""
+        """Open or close a group by a reserved word; the joining ones (`then`, `do`) do neither."""
         if text in _OPENING:
             self._open(text)
         elif text in _CLOSING:
@@ -192,7 +206,7 @@ class _Parser:
             self._redirected(descriptor, operator).append(name)
 
     def _redirected(self, descriptor: str, operator: str) -> list[str]:
-        """Return the list of the command's files that the file of a redirection belongs to."""
+        """Return the command's list of files to which the file of a redirection is added."""
         if operator == "<":
             return self.draft.reads
         return self.draft.writes if descriptor in ("", "1") else self.draft.logs
@@ -227,7 +241,7 @@ class _Parser:
     def _end_parenthesis(self) -> None:
         if self._inside(*_PARENTHESES):
             self._close()
-        else:  # the end of a pattern of `case`, which is no command
+        else:  # the `)` after a pattern of `case`: the words before it are no command
             self.draft = _Draft(fed_by=self._fed_by)
 
     def _open(self, opened: str) -> None:
@@ -237,17 +251,17 @@ class _Parser:
         self.draft = _loop_head(outer.fed_by) if opened == "for" else _Draft(fed_by=outer.fed_by)
 
     def _close(self) -> None:
-        """End a group. A redirection, or the command that it is substituted in, gets its output at once."""
+        """End a group; its output goes to the command that it is substituted in, or to the redirection after it."""
         self.end_command()
         group = self.groups.pop()
         self.pipeline = group.pipeline
-        if group.opened in _PARENTHESES:
+        if group.opened in _PARENTHESES:  # a subshell's `cd` ends with it (XCU 2.12)
             self.folder = group.folder
         substituted = group.opened in (_SUBSTITUTION, _BACKQUOTE)
         self.draft = group.outer if substituted else _Draft(fed_by=group.outer.fed_by)
         self._feed(group.first)
 
     def _feed(self, first: int) -> None:
-        """Give the command that is being read the output of all from the position `first` on."""
+        """Let all commands from the position `first` on feed the command that is being read."""
         last = range(max(first, len(self.found) - MOST_FEEDERS), len(self.found))
         self.draft.fed_by = tuple(dict.fromkeys((*self.draft.fed_by, *last)))[-MOST_FEEDERS:]

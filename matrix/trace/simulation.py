@@ -1,4 +1,8 @@
-"""The replay of a recorded build on simulated cores, with GNU make's job server and cores that are shared. Pure."""
+"""The replay of a recorded build on simulated cores, under the rules of GNU make's job server. Pure.
+
+The rules are those of https://www.gnu.org/software/make/manual/html_node/Job-Slots.html: all makes of a build share
+the slots of `-j`, and each make has one of them for itself, that of the job as which it was started.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNLIMITED = 1 << 20
-"""More cores and jobs than a build has uses for; the wall time on them is the build's span."""
+"""A number of cores and jobs that no build can fill; the wall time on them is the build's span."""
 
 NOTHING_S = 1e-9
-"""Seconds that count as none: sums of fractions are only so exact."""
+"""A duration, in seconds, that counts as 0: repeated subtraction leaves rounding errors of this size at most."""
 BUSY = 0.85
-"""The use of the cores from which on they limit a build; the rest is lost to the ends of long jobs."""
+"""The use of the cores from which on they, and not the critical path, limit a build. A judgement, not a measurement."""
 
 
 class PathItem(Frozen):
-    """A stretch of the critical path. `process` is the index of the process that began it; `waited_for` is in words."""
+    """A piece of work on the critical path.
+
+    `process` is the index of its process, `wall_s` its simulated duration, `waited_for` the reason for its start.
+    """
 
     name: str
     process: int
@@ -32,7 +39,10 @@ class PathItem(Frozen):
 
 
 class Prediction(Frozen):
-    """The time that a build takes with -j`jobs`. `use` is the part of the cores' time that its CPU time fills."""
+    """The predicted wall time of a build with -j`jobs`; `use` (0 to 1) is `work_s` over the time of all cores.
+
+    `path` is the critical path from the build's beginning to its end.
+    """
 
     jobs: int
     wall_s: float
@@ -43,9 +53,10 @@ class Prediction(Frozen):
 
 @dataclass
 class _Running:
-    """A piece of work on the simulated machine; `left_s` is CPU time, and at most `width` cores share the piece.
+    """A piece of work on the simulated machine: the reading of a make's makefiles, or a part of a task.
 
-    `because` is the piece that it had waited for, `why` the same in words.
+    `left_s` are the CPU seconds that it still needs, on at most `width` cores at once. `because` is the piece of work
+    that it waited for, `why` the same in words. Either `task` or `make` is set.
     """
 
     left_s: float
@@ -61,12 +72,14 @@ class _Running:
 
     @property
     def is_over(self) -> bool:
-        """Whether no CPU time is left, as exactly as sums of fractions tell."""
+        """Whether no CPU time is left, rounding errors aside."""
         return self.left_s <= NOTHING_S / 2
 
 
 @dataclass
 class _TaskState:
+    """A task that was started; `number` is its position in its make, `pool_done` whether its pool was started."""
+
     task: Task
     make: _MakeState
     number: int
@@ -75,6 +88,13 @@ class _TaskState:
 
 @dataclass
 class _MakeState:
+    """A make that was started by the task `owner`, or as the first one.
+
+    `left` counts the tasks that have not ended, `running` those that run. `unmet` has the number of unmet needs of each
+    task, `ready` is a heap of the tasks without any, `freed` maps a task to the piece of work that met its last need,
+    and `dependents` maps a task to those that need it. Tasks are positions in the make.
+    """
+
     make: Make
     owner: _TaskState | None
     parsed: _Running | None = None
@@ -86,13 +106,13 @@ class _MakeState:
     dependents: dict[int, list[int]] = field(default_factory=dict)
 
     def start(self, parsed: _Running) -> None:
-        """Make the tasks ready that need no other, as the makefiles have been read."""
+        """Make the tasks without needs ready, now that the makefiles have been read."""
         self.parsed = parsed
         self.ready = [number for number, unmet in enumerate(self.unmet) if not unmet]
-        heapq.heapify(self.ready)
+        heapq.heapify(self.ready)  # of ready tasks the one that was started first when it was recorded goes first
 
     def release(self, finished: int, item: _Running) -> None:
-        """Make the tasks ready that needed nothing more than the task that has finished."""
+        """Make the tasks ready whose last unmet need was the task `finished`."""
         for number in self.dependents.get(finished, ()):
             self.unmet[number] -= 1
             if not self.unmet[number]:
@@ -100,14 +120,17 @@ class _MakeState:
                 heapq.heappush(self.ready, number)
 
     def cause(self, number: int) -> tuple[_Running | None, str]:
-        """Return the piece of work that made a task ready, and in words: the last need, or reading the makefiles."""
+        """Return the piece of work that made a task ready, its last need or the reading of makefiles, and in words."""
         if number in self.freed:
             return self.freed[number], "what it needs"
         return self.parsed, "its make's makefiles"
 
 
 class _Machine:
+    """A machine with `cores` cores on which a make with `jobs` jobs runs; a process pool uses at most `pool` cores."""
+
     def __init__(self, root: Make, jobs: int, cores: int, pool: int) -> None:
+        # The first make has a slot of its own, so the job server has one slot less than -j.
         self.tokens = jobs - 1
         self.cores = cores
         self.pool = pool
@@ -119,6 +142,7 @@ class _Machine:
         self._begin(root, None, None, "")
 
     def _begin(self, make: Make, owner: _TaskState | None, because: _Running | None, why: str) -> None:
+        """Start a make with the reading of its makefiles."""
         state = _MakeState(make, owner, left=len(make.tasks))
         state.unmet = [len(task.needs) for task in make.tasks]
         for number, task in enumerate(make.tasks):
@@ -148,7 +172,7 @@ class _Machine:
         return self._take_ended()
 
     def _rate(self) -> float:
-        """Return the part of a core that each piece of work gets for each core that it can use."""
+        """Return the part of a core (0 to 1) that a piece of work gets for each unit of its width."""
         wanted = sum(item.width for item in self.running)
         return min(1.0, self.cores / wanted)
 
@@ -182,9 +206,10 @@ class _Machine:
             self._make_done(state, item)
 
     def _done(self, task: _TaskState, item: _Running) -> None:
+        """End a task: free its slot, make others ready, and end its make with the last one."""
         state = task.make
         state.left -= 1
-        self.tokens += state.running > 1
+        self.tokens += state.running > 1  # the make's last job frees only the slot of the make's own
         state.running -= 1
         self.freed_token = item
         state.release(task.number, item)
@@ -197,9 +222,10 @@ class _Machine:
             self._done(state.owner, item)
 
     def _dispatch(self) -> None:
-        """Start the tasks that are ready: each make has a slot of its own, and takes a shared one for each job more.
+        """Start the ready tasks for which there are slots.
 
-        A make gives a slot back with each job that ends while others of its own run (job.c, free_child, in GNU make).
+        Each make has a slot of its own and takes a shared one for each further job; it gives one back with each job
+        that ends while others of its jobs run (function `free_child` in job.c of GNU make).
         """
         for state in list(self.makes):
             while self._may_start(state):
@@ -215,8 +241,9 @@ class _Machine:
         return bool(state.ready) and has_slot
 
     def _cause(self, state: _MakeState, number: int) -> tuple[_Running | None, str]:
-        """Return the last piece of work that a task of a make waited for, and in words."""
+        """Return the last piece of work that a task of a make waited for, and the reason in words."""
         cause, why = state.cause(number)
+        # A task that became ready before now was held back by the lack of a slot alone.
         if self.freed_token is not None and self._ended_before_now(cause):
             return self.freed_token, "a free job slot"
         return cause, why
@@ -230,10 +257,10 @@ class _Machine:
 
 
 def predict(root: Make, jobs: int, *, cores: int | None = None, pool: int | None = None) -> Prediction:
-    """Return the time that a build would take with `jobs` jobs on as many cores, or on `cores`.
+    """Return the prediction for a build with `jobs` jobs on `cores` cores, by default as many.
 
-    A process pool splits its work into as many pieces as there are cores, at most `pool`. Each process takes the CPU
-    time that was recorded; where more run than there are cores, they share them equally.
+    The work of a process pool is shared by as many workers as there are cores, at most `pool`. Each process needs the
+    CPU time that was recorded; where more processes run than there are cores, they share them equally.
     """
     cores = cores or jobs
     wall_s, last = _Machine(root, jobs, cores, pool or cores).run()
@@ -244,26 +271,26 @@ def predict(root: Make, jobs: int, *, cores: int | None = None, pool: int | None
 
 
 def _use(total_s: float, wall_s: float, cores: int) -> float:
-    """Return the part of the cores' time that CPU time fills, from 0 to 1."""
+    """Return the CPU time over the time of all cores, from 0 to 1."""
     return total_s / (wall_s * cores) if wall_s else 0.0
 
 
 def span(root: Make, pool: int) -> Prediction:
-    """Return the time that a build would take with a core and a slot for everything, its pools split into `pool`."""
+    """Return the prediction for a build with a core and a slot for every task; a pool has `pool` workers at most."""
     return predict(root, UNLIMITED, cores=UNLIMITED, pool=pool)
 
 
 def _back(item: _Running | None) -> Iterator[PathItem]:
-    """Yield the critical path from its end: the piece of work that ended last, then each that one had waited for."""
+    """Yield the critical path backwards: the piece of work that ended last, then the one it waited for, and so on."""
     while item is not None:
         wall_s = item.ended_s - item.began_s
-        if wall_s > NOTHING_S * 10:
+        if wall_s > NOTHING_S * 10:  # pieces without work were given NOTHING_S, which is no time of the build's
             yield PathItem(name=item.name, process=item.process, wall_s=round(wall_s, 4), waited_for=item.why)
         item = item.because
 
 
 def limit(found: Prediction) -> str:
-    """Return the limit of a prediction in words: the cores where they are busy, or else the longest of its path."""
+    """Return the limit of a prediction in words: busy cores, or else the three longest items of the critical path."""
     if found.use >= BUSY:
         return f"cores ({found.use:.0%} busy)"
     longest = sorted(found.path, key=lambda item: -item.wall_s)[:3]

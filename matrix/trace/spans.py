@@ -1,4 +1,4 @@
-"""Which processes of a traced step ran at the same time. Pure."""
+"""The spans of a traced step: in each, the same leaf processes run at the same time. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Span:
-    """A time, in seconds since the step began, in which the same leaves ran: processes that wait for no child."""
+    """A span of time in which the same leaves ran: processes that have no running child to wait for.
+
+    `start_s` and `end_s` are seconds since the step began, `leaves` the indexes of the processes.
+    """
 
     start_s: float
     end_s: float
@@ -21,20 +24,24 @@ class Span:
 
     @property
     def wall_s(self) -> float:
-        """How long the span was."""
+        """The length of the span, in seconds."""
         return self.end_s - self.start_s
 
 
 @dataclass
 class _Leaves:
-    """The leaves at one moment: of the processes that run those without a child that runs."""
+    """The leaves at one moment: the running processes without a running child.
+
+    `running` are the indexes of all running processes, `children` counts the running children of each, and the keys of
+    `indexes` are the leaves.
+    """
 
     running: set[int] = field(default_factory=set)
     children: Counter[int] = field(default_factory=Counter)
-    indexes: dict[int, None] = field(default_factory=dict)
+    indexes: dict[int, None] = field(default_factory=dict)  # a dict, so that leaves come in the order of their starts
 
     def change(self, process: Process, change: int) -> None:
-        """Follow a process that starts (1) or ends (-1)."""
+        """Add a process that starts (`change` 1) or remove one that ends (-1)."""
         if change > 0:
             self.running.add(process.index)
             self.indexes[process.index] = None
@@ -53,7 +60,7 @@ class _Leaves:
 
 
 def leaf_spans(tree: ProcessTree) -> tuple[Span, ...]:
-    """Return which leaves ran when, from the first process's start to the last one's end, without gaps."""
+    """Return the spans of a step, without gaps, from the first process's start to the last one's end."""
     leaves = _Leaves()
     found: list[Span] = []
     before = tree.began
@@ -66,7 +73,10 @@ def leaf_spans(tree: ProcessTree) -> tuple[Span, ...]:
 
 
 def _events(tree: ProcessTree) -> list[tuple[float, int, Process]]:
-    """Return the starts (1) and ends (-1) of all processes that took any time; of those at once the ends come first."""
+    """Return the starts (1) and ends (-1) of all processes with a duration, by time; at one time ends come first.
+
+    An event is its time, in seconds since the epoch, its sign and its process.
+    """
     timed = [process for process in tree.in_order if tree.end(process) > process.start]
     starts = [(process.start, 1, process) for process in timed]
     ends = [(tree.end(process), -1, process) for process in timed]

@@ -19,25 +19,28 @@ if TYPE_CHECKING:
     from matrix.trace.process_tree import ProcessTree
 
 NEAR_S = 0.01
-"""How far a file's time stamp may lie outside of the process that wrote it: files' clock ticks as slowly."""
+"""The seconds by which a file's mtime may lie outside of its writer's lifetime: the tick of the clock of mtimes."""
 
 _BESIDE = re.compile(r"/\.[^/]*\.(cmd|d|tmp)$")
-"""Files that kbuild keeps beside a target."""
+"""The files that kbuild keeps beside a target; they are no target's product."""
 _COMBINED = "-in.o"
-"""The end of the name that tools/build gives to the objects of a folder, linked into one."""
+"""The end of the name of an object that tools/build links from all objects of a folder.
+
+The names are described in tools/build/Documentation/Build.txt of the kernel.
+"""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The targets of a step's processes, by the files that were there after it."""
+    """The targets of a step's processes; `files` are the files after the step, by their paths in the cell."""
 
     tree: ProcessTree
     files: Mapping[str, File]
 
     def of(self, process: Process) -> tuple[str, tuple[str, ...]]:
-        """Return the target of a process and all files that it wrote: a generator may write several.
+        """Return the target of a process, or nothing where it has none, and all files that it wrote.
 
-        The target is a nested make's goal, a file that was written, or else one that is named; nothing for none.
+        The target is the goal of a nested make, a file that the process wrote, or else a file that its words name.
         """
         if make_arguments.is_make(process):
             return self.goal(process), ()
@@ -46,11 +49,13 @@ class Targets:
         written = self._written_by(process, named)
         outputs = [path for path in access.writes if path in written]
         nested = map(self.goal, self.tree.makes_below(process))
+        # The likeliest first. Of names that the process did not write in this step, the last: most programs take their
+        # output last.
         likely = [*nested, *outputs, *written, *reversed(named)]
         return next(iter(likely), ""), tuple(written)
 
     def goal(self, make: Process) -> str:
-        """Return the first goal of a make as a path; tools/build names it as `dir=` and `obj=`."""
+        """Return the path of a make's first goal; a make of tools/build names its goal by `dir=` and `obj=`."""
         told = make_arguments.arguments(make.argv)
         if "obj" in told.variables:
             return self._combined_object(make, told)
@@ -58,7 +63,10 @@ class Targets:
         return posixpath.normpath(posixpath.join(make_arguments.folder(make), wanted))
 
     def _combined_object(self, make: Process, told: MakeArguments) -> str:
-        """Return the object that tools/build made: of several with its name the last that was written by then."""
+        """Return the path of the combined object that a make of tools/build made, or its name where there is none.
+
+        Of several objects with this name (`O=`, several libraries), the one that the make wrote last is meant.
+        """
         folder, stem = told.variables.get("dir", "."), told.variables["obj"]
         name = posixpath.normpath(f"{folder}/{stem}{_COMBINED}")
         same_name = self._combined_objects.get(posixpath.basename(name), ())
@@ -71,6 +79,7 @@ class Targets:
 
     @cached_property
     def _combined_objects(self) -> Mapping[str, list[str]]:
+        """The paths of all combined objects by their file names."""
         found: dict[str, list[str]] = defaultdict(list)
         for path in self.files:
             if path.endswith(_COMBINED):

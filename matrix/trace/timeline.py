@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import Process, StepFacts
 
 MAKE, OTHER = "make", "other"
-"""The kinds of jobs beside those of work: a nested make, and one that did no work."""
+"""The kinds of jobs besides the kinds of work: a job with a nested make, and a job that did no work."""
 
 
 class Origin(StrEnum):
-    """Why make started a process: for a line of a recipe, or as the function `$(shell)`."""
+    """The reason why make started a process: a line of a recipe, or the function `$(shell)`."""
 
     RECIPE = "recipe"
     SHELL = "shell"
@@ -30,9 +30,10 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """A process that a make started itself, and its target, which is empty where its words do not tell.
+    """A process that `make` started itself.
 
-    `outputs` are all the files that its words name and that were written while it ran.
+    `target` is a path or a goal, empty where its words name none; `kind` is one of KINDS, MAKE or OTHER; `outputs` are
+    all files that its words name and that were written while it ran.
     """
 
     process: Process
@@ -52,13 +53,13 @@ class Timeline:
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
-        """Every process that a make started, in the order of their starts."""
+        """The jobs of all makes, in the order of their starts."""
         pairs = ((process, self.tree.parent(process)) for process in self.tree.in_order)
         return tuple(self._job(process, parent) for process, parent in pairs if parent is not None and is_make(parent))
 
     @property
     def leaf_jobs(self) -> tuple[Job, ...]:
-        """The jobs that no make runs below, in the order of their starts."""
+        """The jobs without a nested make, in the order of their starts."""
         return tuple(job for job in self.jobs if job.kind != MAKE)
 
     def _job(self, process: Process, make: Process) -> Job:
@@ -66,7 +67,7 @@ class Timeline:
         return Job(process, make, _origin(process, make), target, self._kind(process), outputs)
 
     def _kind(self, process: Process) -> str:
-        """Return the kind of a job: `make` where a make runs in it, or else the first kind of work that was done."""
+        """Return the kind of a job: MAKE where a make runs in it, or else the first of KINDS that was done in it."""
         below = list(self.tree.below(process))
         if any(map(is_make, below)):
             return MAKE
@@ -85,7 +86,7 @@ class Timeline:
         return None if one is None else self._by_process[one.index]
 
     def name(self, process: Process) -> str:
-        """Return the name of a process for people: its target, or of a make that reads makefiles, its goal."""
+        """Return the name of a process for people: the target of its job, or the goal of a make."""
         if is_make(process):
             return f"make: {self.targets.goal(process)}"
         job = self.job(process)
@@ -98,13 +99,17 @@ class Timeline:
 
 
 def of_step(step: StepFacts) -> Timeline:
-    """Return the timeline of a step's first traced command."""
+    """Return the timeline of the processes of a step, which are those of its first traced command."""
     tree = ProcessTree({process.index: process for process in step.processes})
     return Timeline(tree, Targets(tree, step.files))
 
 
 def _origin(process: Process, make: Process) -> Origin:
-    """Return why make started a process: the standard output of `$(shell)` is a pipe that make itself reads."""
+    """Return the reason why make started a process, by its standard output.
+
+    The standard output of `$(shell)` is a pipe that make itself reads; a recipe's is the one that make has.
+    """
+    # A process without an exec of its own (a fork) has no record of its output, so it counts as a recipe's.
     inherited = make.stdouts[-1:] or ("",)
     own = process.stdouts[:1] or inherited
     return Origin.RECIPE if own[0] == inherited[0] else Origin.SHELL

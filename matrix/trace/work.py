@@ -1,4 +1,7 @@
-"""The work that a process did: the kinds of it that only a build with something to do needs. Pure."""
+"""The kind of work that a process did: compiling, linking, generating or installing, as an up-to-date build needs none.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,11 @@ KINDS = (COMPILER, LINKER, GENERATOR, INSTALL)
 UNKNOWN = "?"
 """The subject of work whose command line does not name it."""
 
+# The programs that do the work: the drivers gcc and g++ start cc1 and ld for it, clang and rustc compile themselves.
 _SOURCES = (".c", ".S", ".s", ".cc", ".cpp", ".cxx", ".rs")
 _COMPILERS = ("cc1", "cc1plus", "lto1")
 _DRIVERS_TOO = ("clang", "rustc")
-"""How the programs are called that compile as well as drive."""
+"""The beginnings of the names of programs that are a driver and a compiler in one."""
 _LINKERS = ("ld", "ld.bfd", "ld.gold", "ld.lld", "lld")
 _ARCHIVER = re.compile(r"^(?:llvm-)?ar$|-gcc-ar$")
 _QUERIES = ("--version", "-dumpversion", "-dumpmachine", "--help")
@@ -31,14 +35,14 @@ _SCRIPTS = (
     (re.compile(r"^(?:flex|bison|lex|yacc)$"), (".l", ".y")),
     (re.compile(r"^(?:perl|awk|gawk|mawk)$"), (".pl", ".awk")),
 )
-"""The programs that generate files from a script or a grammar, with the endings of those."""
+"""The programs that generate files from a script or a grammar, with the endings of these scripts and grammars."""
 
 
 def work(process: Process) -> tuple[str, str] | None:
-    """Return the kind of work that a process did and its subject, or nothing where it did none.
+    """Return the kind of work that a process did, one of KINDS, and its subject; None where it did no work.
 
-    The subject of compiling is the source, of linking and installing the file that was made, of generating the script
-    or grammar. A driver (gcc) is not counted, as the programs that it runs (cc1, ld) are.
+    The subject of compiling is the source, of linking and installing the file made, of generating the script or
+    grammar. A driver (gcc) does no work itself, as the programs that it runs (cc1, ld) are counted.
     """
     if not process.argv or _is_query(process):
         return None
@@ -47,7 +51,7 @@ def work(process: Process) -> tuple[str, str] | None:
 
 
 def _is_query(process: Process) -> bool:
-    """Return whether a process only answers a question; `cc1 -E`, as `gcc -dM -E` runs it, compiles nothing."""
+    """Return whether a process only answers a question: `--version`, or `cc1 -E`, which `gcc -dM -E` runs."""
     words = process.argv[1:]
     return _has_query_option(words) or (_only_preprocesses(words) and _is_compiler(process.program))
 
@@ -58,6 +62,7 @@ def _has_query_option(words: tuple[str, ...]) -> bool:
 
 
 def _only_preprocesses(words: tuple[str, ...]) -> bool:
+    # `cc1 -E -lang-asm` is the first half of assembling a .S file, which is work.
     return "-E" in words and "-lang-asm" not in words
 
 
@@ -66,7 +71,7 @@ def _is_compiler(program: str) -> bool:
 
 
 def _compiles(process: Process) -> bool:
-    """Return whether a process is a compiler at work: one that is a driver, too, has a source or is told to compile."""
+    """Return whether a process is a compiler at work; a driver is one where it has a source or the option `-c`."""
     if process.program in _COMPILERS:
         return True
     at_work = _source(process) != UNKNOWN or "-c" in process.argv[1:]
@@ -107,13 +112,13 @@ def _first(paths: Iterable[str], endings: tuple[str, ...]) -> str:
 
 
 def _shown(path: str) -> str:
-    """Return a path as the subject of work: files below /tmp have random names."""
+    """Return a path as the subject of work; paths below /tmp all read alike, as their names are random."""
     return "(a temporary file)" if path.startswith("/tmp/") else path  # noqa: S108 - inside the cell
 
 
 def _generator(process: Process) -> str:
     """Return the script or grammar that a generator works from, or nothing for any other program."""
-    if process.program == "bpftool":
+    if process.program == "bpftool":  # its subcommand (`gen skeleton`) tells more than a file
         return " ".join(["bpftool", *_without_options(process.argv[1:4])])
     script = _script(process)
     return posixpath.normpath(posixpath.join(process.cwd or "/", script)) if script else ""

@@ -1,4 +1,4 @@
-"""Views of a traced step: pure functions to text; each module of this folder adds one, its `VIEW`."""
+"""Views of a traced step: pure functions that return text; each module of this folder adds one view, its `VIEW`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 class Render(Protocol):
-    """The function of a view; `critical` is the critical path, from its beginning."""
+    """The function of a view; `cell` and `step` are names, `critical` is the critical path from its beginning."""
 
     def __call__(
         self, cell: str, step: str, timeline: Timeline, account: Account, critical: Sequence[PathItem] = (), /
     ) -> str:
-        """Return the view of a cell's step."""
+        """Return the text of the view of a cell's step."""
 
 
 @dataclass(frozen=True)
 class View:
     """A view, which a module of this folder adds as `VIEW`."""
 
-    # The end of the name of a file that holds the view, as `.txt`.
+    # The ending of the view's file, for example `.txt`; the step's name comes before it.
     suffix: str
     # The pure function from a step's timeline, account and critical path to the file's text.
     render: Render

@@ -38,16 +38,17 @@ COLOURS = {
     "other": "cq_build_abandoned",
     "make": "thread_state_uninterruptible",
 }
+# The two groups of rows, which the format calls processes; sort indexes and numbers are the same.
 JOBS_PID = 1
 MAKES_PID = 2
 FIRST_TID = 10
-"""A thread whose number is its process's counts as that process's main thread, which a row is not."""
+"""The number of the first row: above both groups' numbers, as a thread with its process's number is its main thread."""
 
 Event = dict[str, Any]
 
 
 def render(cell: str, step: str, timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()) -> str:
-    """Return the step's jobs, makes and running leaves as trace events, an event a line."""
+    """Return the step's jobs, makes and running leaves as a JSON object of trace events, one event on each line."""
     title = plain(f"{cell}: {step}", lines=False)
     bars = lanes.jobs(timeline)
     job_rows = lanes.row_count(bars)
@@ -55,6 +56,7 @@ def render(cell: str, step: str, timeline: Timeline, account: Account, critical:
     labels, lifetimes = _makes(timeline, account, FIRST_TID + job_rows)
     named += _group(MAKES_PID, f"makes of {title}", labels, FIRST_TID + job_rows)
     drawn = [*lifetimes, *_jobs(timeline, bars, frozenset(item.process for item in critical))]
+    # The sort is stable: a parent that starts together with its child stays before it, so that the child nests in it.
     events = [*named, *sorted(drawn, key=lambda event: int(event["ts"])), *_counter(timeline)]
     lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
     more = json.dumps({"cell": plain(cell, lines=False), "step": plain(step, lines=False)})
@@ -62,7 +64,7 @@ def render(cell: str, step: str, timeline: Timeline, account: Account, critical:
 
 
 def _group(pid: int, name: str, labels: Sequence[str], first_tid: int) -> list[Event]:
-    """Return the metadata of a group of rows."""
+    """Return the metadata events of a group of rows: its name, and the labels of its rows in their order."""
     found: list[Event] = [
         {"ph": "M", "pid": pid, "tid": first_tid, "name": "process_name", "args": {"name": name}},
         {"ph": "M", "pid": pid, "tid": first_tid, "name": "process_sort_index", "args": {"sort_index": pid}},
@@ -76,7 +78,10 @@ def _group(pid: int, name: str, labels: Sequence[str], first_tid: int) -> list[E
 
 
 def _makes(timeline: Timeline, account: Account, first_tid: int) -> tuple[list[str], list[Event]]:
-    """Return the labels of the rows, and the events on them: a row per depth, and more where makes ran at once."""
+    """Return the labels of the rows of makes and the events on them.
+
+    Each depth of nesting has one row, and more where makes of that depth ran at the same time.
+    """
     counts = {make.index: counted for make, counted in zip(timeline.tree.makes, account.makes, strict=True)}
     labels: list[str] = []
     events: list[Event] = []
@@ -96,6 +101,7 @@ def _makes(timeline: Timeline, account: Account, first_tid: int) -> tuple[list[s
 
 
 def _jobs(timeline: Timeline, bars: Sequence[Bar], critical: frozenset[int]) -> Iterator[Event]:
+    """Yield the event of each leaf job and, nested in it, those of the processes below it that fit on its row."""
     for bar, job in zip(bars, timeline.leaf_jobs, strict=True):
         place = JOBS_PID, FIRST_TID + bar.row
         within = list(_within(timeline, bar.process))
@@ -117,7 +123,10 @@ def _jobs(timeline: Timeline, bars: Sequence[Bar], critical: frozenset[int]) -> 
 
 
 def _within(timeline: Timeline, process: Process) -> Iterator[Process]:
-    """Yield the processes below one that nest on its row, parents first: inside of their parent, beside each other."""
+    """Yield the processes below a job's process that nest on its row, parents first.
+
+    Each lies inside of its parent's time, and children of one parent do not overlap, as events of one row must nest.
+    """
     waiting = _nesting(timeline, process)
     while waiting:
         nested = waiting.pop()
@@ -126,7 +135,7 @@ def _within(timeline: Timeline, process: Process) -> Iterator[Process]:
 
 
 def _nesting(timeline: Timeline, parent: Process) -> list[Process]:
-    """Return the children of a process that fit on its row, the last first."""
+    """Return the children of a process that fit on its row, the last one first, as they are taken from the end."""
     children = timeline.tree.children.get(parent.index, ())
     inside = [child for child in children if _is_inside(lanes.span(timeline, child), lanes.span(timeline, parent))]
     beside = lanes.apart([lanes.span(timeline, child) for child in inside])
@@ -139,6 +148,7 @@ def _is_inside(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
 
 
 def _complete(bar: Bar, place: tuple[int, int], category: str, args: Event) -> Event:
+    # Both ends are rounded, and not the duration: else an event could end a microsecond after the one that it nests in.
     start, end = round(1e6 * bar.start_s), round(1e6 * bar.end_s)
     event: Event = {"ph": "X", "pid": place[0], "tid": place[1], "ts": start, "dur": end - start}
     return {**event, "name": plain(bar.name, lines=False), "cat": category, "cname": COLOURS[bar.kind], "args": args}
@@ -149,7 +159,7 @@ def _facts(process: Process) -> Event:
 
 
 def _counter(timeline: Timeline) -> Iterator[Event]:
-    """Yield how many leaves run, whenever that changes, and none at the end."""
+    """Yield a counter event with the number of running leaves whenever it changes, and one with 0 at the end."""
     spans = leaf_spans(timeline.tree)
     points = [(span.start_s, len(span.leaves)) for span in spans]
     if points:

@@ -1,7 +1,7 @@
-"""The view to look at: one HTML file with nothing outside of it, the jobs of a step as bars over its time.
+"""The view for a browser: one HTML file that loads nothing, with the jobs of a step as bars over its time.
 
-Names and commands come from a build that nobody vouches for: each goes through `_safe`, and the page's content security
-policy lets no script run but ours, known by its digest.
+Names and commands come from an untrusted build: each goes through `_safe`, and the page's content security policy
+(https://www.w3.org/TR/CSP3/) lets no script run but the page's own, which it names by its SHA-256.
 """
 
 from __future__ import annotations
@@ -39,15 +39,20 @@ COLOURS = {
     "other": ("#83878f", "#a2a7b0"),
     "make": ("#8a69ba", "#b79be2"),
 }
-"""Each kind's colour on a light and on a dark ground."""
+"""The colours of each kind of job on a light and on a dark background."""
+# Bins of the chart of leaves: about one for each pixel of a page's width, as finer ones cannot be seen.
 BINS = 900
+# Heights of the chart, of the strip below it, and of the rows of jobs and of makes.
 CHART_PX = 110
 STRIP_PX = 14
 ROW_PX = 22
 MAKE_ROW_PX = 7
+# The most horizontal lines in the chart.
 LEVELS = 10
+# The most ticks of the time axis: enough for 25 times the width; every tenth is shown at the page's own width.
 TICKS = 150
 MAJOR = 10
+# The longest serial targets that the table lists; the rest is one line.
 SERIAL = 40
 
 STYLE = """
@@ -106,11 +111,11 @@ PAGE = """<!doctype html>
 
 
 def render(cell: str, step: str, timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()) -> str:
-    """Return the page."""
+    """Return the HTML page of a step."""
     bars = lanes.jobs(timeline)
     wanted = frozenset(item.process for item in critical)
     spans = leaf_spans(timeline.tree)
-    wall_s = max(timeline.tree.wall_s, 1e-3)
+    wall_s = max(timeline.tree.wall_s, 1e-3)  # a step without processes has no wall time to divide by
     makes = _makes(timeline)
     charts = [
         *_leaves(spans, wall_s),
@@ -138,6 +143,7 @@ def _safe(text: str) -> str:
 
 
 def _policy() -> str:
+    # Styles may stand in the page, as each bar and tick has its own; they can load nothing under `default-src 'none'`.
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
@@ -162,7 +168,7 @@ def _figures(account: Account) -> str:
 
 
 def _legend(timeline: Timeline, bars: Sequence[Bar], *, marked: bool) -> Iterator[str]:
-    """Yield an entry for each colour: the kind of the jobs, how many they are, and the time that they took."""
+    """Yield a list item for each kind of job: its colour, the number of its jobs and their CPU time."""
     for kind, times_s in _work_s_by_kind(timeline, bars).items():
         count = "1 job" if len(times_s) == 1 else f"{len(times_s):,} jobs"
         yield f'<li><i class="{kind}"></i>{kind}: {count}, {sum(times_s):.1f} s of CPU time</li>'
@@ -171,7 +177,7 @@ def _legend(timeline: Timeline, bars: Sequence[Bar], *, marked: bool) -> Iterato
 
 
 def _work_s_by_kind(timeline: Timeline, bars: Iterable[Bar]) -> dict[str, list[float]]:
-    """Map each kind that a job has, in the order of COLOURS, to the CPU seconds of its jobs."""
+    """Map each kind of the jobs, in the order of COLOURS, to the CPU seconds of each of its jobs."""
     found: dict[str, list[float]] = defaultdict(list)
     for bar in bars:
         found[bar.kind].append(timeline.tree.cpu_s(bar.process))
@@ -179,7 +185,7 @@ def _work_s_by_kind(timeline: Timeline, bars: Iterable[Bar]) -> dict[str, list[f
 
 
 def _ticks(wall_s: float) -> Iterator[str]:
-    """Yield the lines of the time axis; most are shown only where it is drawn wider."""
+    """Yield the ticks of the time axis; the minor ones are shown only where the page is drawn wider."""
     step = _tick_step(wall_s)
     for number in range(int(wall_s / step) + 1):
         at = number * step
@@ -188,13 +194,13 @@ def _ticks(wall_s: float) -> Iterator[str]:
 
 
 def _tick_step(wall_s: float) -> float:
-    """Return the seconds between two ticks: the least of 1, 2, 5, 10, 20, … that gives at most TICKS of them."""
+    """Return the seconds between two ticks: the least of 1, 2 and 5 times a power of 10 that gives at most TICKS."""
     steps = (digit * 10**power for power in range(-5, 9) for digit in (1, 2, 5))
     return next(itertools.dropwhile(lambda step: wall_s / step > TICKS, steps), wall_s)
 
 
 def _svg(wall_s: float, height: float, height_px: float, *shapes: str) -> str:
-    """Return a chart whose x is milliseconds: it is as wide as the page makes it."""
+    """Return a chart whose x is milliseconds; without its aspect ratio kept, it is as wide as the page makes it."""
     return (
         f'<svg viewBox="0 0 {1e3 * wall_s:.1f} {height:g}" preserveAspectRatio="none" height="{height_px:g}">'
         + "\n".join(shapes)
@@ -203,7 +209,7 @@ def _svg(wall_s: float, height: float, height_px: float, *shapes: str) -> str:
 
 
 def _leaves(spans: Sequence[Span], wall_s: float) -> Iterator[str]:
-    """Yield the chart of how many leaves run, a mean over each bin of time."""
+    """Yield the chart of the number of running leaves, as a mean over each bin of time, and its heading."""
     means = _means(spans, wall_s)
     top = max(1, math.ceil(max(means)))
     gap = math.ceil(top / LEVELS)
@@ -216,6 +222,7 @@ def _leaves(spans: Sequence[Span], wall_s: float) -> Iterator[str]:
 
 
 def _means(spans: Iterable[Span], wall_s: float) -> list[float]:
+    """Return the mean number of running leaves in each of BINS bins: each span counts by the time it shares with it."""
     means = [0.0] * BINS
     for span in spans:
         first, last = (min(BINS - 1, int(at / wall_s * BINS)) for at in (span.start_s, span.end_s))
@@ -226,7 +233,10 @@ def _means(spans: Iterable[Span], wall_s: float) -> list[float]:
 
 
 def _alone(timeline: Timeline, spans: Sequence[Span], wall_s: float) -> Iterator[str]:
-    """Yield the strip of the times in which one process worked alone, without those too short to be seen."""
+    """Yield the strip of the times in which one process worked alone, and its heading.
+
+    Times below a quarter of a bin are left out, as they cannot be seen.
+    """
     shapes = []
     shortest_s = wall_s / (4 * BINS)
     for name, group in itertools.groupby(spans, key=lambda span: _only(timeline, span)):
@@ -241,7 +251,7 @@ def _alone(timeline: Timeline, spans: Sequence[Span], wall_s: float) -> Iterator
 
 
 def _only(timeline: Timeline, span: Span) -> str:
-    """Return the name of the one leaf that ran in a span, or nothing where several did."""
+    """Return the name of the only leaf that ran in a span, or nothing where several ran."""
     if not span.leaves:
         return "(nothing ran)"
     [first, *others] = span.leaves
@@ -249,7 +259,7 @@ def _only(timeline: Timeline, span: Span) -> str:
 
 
 def _makes(timeline: Timeline) -> list[Bar]:
-    """Return the makes of all depths, each depth on rows of its own."""
+    """Return the bars of the makes of all depths, each depth on rows of its own below the one before."""
     found: list[Bar] = []
     first = 0
     for bars in lanes.makes(timeline):
@@ -263,7 +273,7 @@ def _rows(timeline: Timeline, bars: Sequence[Bar], wall_s: float, row_px: int, c
     shapes = []
     for bar in sorted(bars, key=lambda bar: (bar.row, bar.start_s)):
         mark = " critical" if bar.process.index in critical else ""
-        width = max(1e3 * bar.wall_s, wall_s / 10)
+        width = max(1e3 * bar.wall_s, wall_s / 10)  # a ten-thousandth of the axis: thinner bars would not be drawn
         place = f'x="{1e3 * bar.start_s:.1f}" y="{bar.row * row_px}" width="{width:.1f}" height="{row_px - 2}"'
         shapes.append(f'<rect class="{bar.kind}{mark}" {place}><title>{_label(timeline, bar)}</title></rect>')
     return _svg(wall_s, rows * row_px, rows * row_px, *shapes)

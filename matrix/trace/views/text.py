@@ -1,4 +1,4 @@
-"""The view for a terminal: what a traced step cost, what ran at once, what ran alone, and who started it all."""
+"""The view for a terminal: tables of a traced step's cost, its leaves, its serial time, its programs and its makes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from matrix.trace.simulation import PathItem
     from matrix.trace.timeline import Timeline
 
+# The width of the text, in columns, whatever the terminal: the view is also a file.
 WIDTH = 120
+# The most lines of each table; the rest of it is summed up in one more line.
 SERIAL = 12
 PROGRAMS = 15
 MAKES = 12
 LEAVES = 12
 BAR_CHARS = 50
 TINY_S = 1e-9
-"""A time by which others can be divided where nothing took any."""
+"""A duration, in seconds, to divide by in place of 0."""
 
 
 def render(cell: str, step: str, _timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()) -> str:
@@ -63,7 +65,10 @@ def _figures(account: Account) -> Iterator[tuple[str, str, str]]:
 
 
 def _leaves(account: Account) -> Table:
-    """Return for how long how many leaves ran; up to one is one line, as both are time that nothing shared."""
+    """Return the table of the seconds by the number of running leaves.
+
+    0 and 1 share a line, as in both the step would not have been faster on more cores.
+    """
     seconds: dict[str, float] = defaultdict(float)
     for count, wall_s in sorted(account.leaves_s.items()):
         seconds[_leaves_label(count)] += wall_s
@@ -93,7 +98,7 @@ def _serial(account: Account) -> Table:
 
 
 def _path(critical: Sequence[PathItem]) -> Table:
-    """Return the longest of what would still come one after the other if there were a core for everything."""
+    """Return the table of the longest items of the critical path, in the order of the path."""
     whole_s = sum(item.wall_s for item in critical)
     table = _table(f"critical path: {whole_s:.1f} s of CPU time in {len(critical):,} jobs", ">seconds", "for", "after")
     shown = sorted(sorted(critical, key=lambda item: -item.wall_s)[:SERIAL], key=critical.index)
@@ -130,7 +135,7 @@ def _makes(account: Account) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """Return an empty table; a column that starts with `>` is to the right."""
+    """Return an empty table; a column whose title begins with `>` is aligned to the right."""
     table = Table(
         title=Text(title, no_wrap=True, overflow="ignore"),
         title_justify="left",
