@@ -24,6 +24,7 @@ from matrix.cli.options import (
 from matrix.config import load
 from matrix.config.selection import Selection
 from matrix.errors import UsageError
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def _list(chosen: Sequence[Edit], *, json_output: bool) -> None:
         print_json([edit.model_dump(mode="json") for edit in chosen])
     else:
         typer.echo("\n".join(mutants.fault_lines(chosen)))
-        typer.echo(f"{len(chosen)} faults", err=True)
+        typer.echo(count(len(chosen), "fault"), err=True)
 
 
 def claims(

@@ -10,6 +10,7 @@ from matrix.runs import launch, locks, schedule
 from matrix.runs.run_kind import GateRun, SeriesRun
 from matrix.verdicts import regressions, series
 from matrix.verdicts.regressions import Gate
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def _gate_of_series(settings: RunSettings, kind: SeriesRun, results: Sequence[Ce
     patches = series.patch_results(kind.patches, settings.cells, {result.id: result for result in results})
     held = tuple(comparison for patch in patches for comparison in patch.held)
     subjects = {patch.tree: patch.subject for patch in kind.patches}
-    return Gate(base=settings.base, head=f"{len(patches)} patches", held=held, subjects=subjects)
+    return Gate(base=settings.base, head=count(len(patches), "patch", "patches"), held=held, subjects=subjects)
 
 
 def _gate_of_head(run: Run, settings: RunSettings, kind: GateRun, results: Sequence[CellResult]) -> Gate:

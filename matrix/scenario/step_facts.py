@@ -140,8 +140,8 @@ class StepFacts:
         return (
             (self.error, self.error),
             (self._timed_out, f"ended after {self.step.timeout_s} s, the limit on a step"),
-            (self.oom_kills, f"hit the limit on memory ({self.oom_kills} processes killed)"),
-            (self.fork_failures, f"hit the limit on processes ({self.fork_failures} forks refused)"),
+            (self.oom_kills, f"hit the limit on memory (processes killed: {self.oom_kills})"),
+            (self.fork_failures, f"hit the limit on processes (forks refused: {self.fork_failures})"),
             (self._disk_is_full, "filled the disk space that a cell may use"),
             (self._failed_command, self._failed_command),
             (not self.ended, "the step's facts end early"),

@@ -18,6 +18,7 @@ from matrix.series import apply
 from matrix.trees import patches
 from matrix.verdicts import breaks, kept_build, series
 from matrix.verdicts.series import BASE
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,7 +132,7 @@ def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -
         on, *others = [apply.base(word, request.repository, config, engine, access.say) for word in request.bases]
     missing = patches.missing(found)
     commits = apply.commits(on, chosen, others, sorted({*missing, *request.without}))
-    access.say(f"{len(commits)} patch{'es' if len(commits) > 1 else ''} apply to {on.word}")
+    access.say(f"{count(len(commits), 'patch', 'patches')} applied to {on.word}")
     if missing:
         access.say(f"not among the patches: {', '.join(map(str, missing))}")
     applied = apply.in_order(on, chosen, commits)

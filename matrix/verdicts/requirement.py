@@ -12,6 +12,7 @@ from matrix.errors import UsageError, did_you_mean
 from matrix.model.base import Frozen
 from matrix.model.result import RequirementVerdict, Verdict
 from matrix.verdicts.comparison import MEASURES, MOST_PAIRS, Comparison, Difference, pairs_to_decide
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -76,7 +77,7 @@ def verdict_on(requirement: Requirement, comparison: Comparison) -> RequirementV
     bound = requirement.at_most
     took = f"{comparison.measure} took {comparison.ratio:.4f} of the base's time"
     if comparison.interval is None:
-        why = f"{comparison.pairs} pairs are too few for an interval"
+        why = f"{count(comparison.pairs, 'pair')} did not suffice for an interval"
         return _inconclusive(requirement, comparison, f"{took}, but {why}")
     low, high = comparison.interval
     took += f" (95 % interval {low:.4f} to {high:.4f}, {comparison.pairs} pairs)"

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 finding`, `2 findings`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, whose plural ends in `s` unless it is given: `1 finding`, `2 patches`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"
 
 
 def number_left(items: Sequence[object], shown: int) -> int:

@@ -84,7 +84,7 @@ ENDLESS: dict[str, tuple[Edit, ...]] = {
 }
 REASONS = {
     "closes": "left what cannot be read: ",
-    "eats": "hit the limit on memory (1 processes killed)",
+    "eats": "hit the limit on memory (processes killed: 1)",
     "fills": "filled the disk space that a cell may use",
     "forks": "hit the limit on processes (",
     "kills": "the step's facts end early (its container or the agent ended",

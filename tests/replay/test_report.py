@@ -88,7 +88,7 @@ def test_a_new_finding_beside_a_known_one_and_one_that_is_gone_are_failures(repl
     known(replay, ("no-op", "changed:*"), ("clean", "*"), ("relocations", "*"), ("no-op", "ran-install:*"))
     done = replay("report", "--check")
     assert done.status == 1
-    assert f"{BAD} FAIL no-op: 2 findings (1 known ones beside)" in done.out
+    assert f"{BAD} FAIL no-op: 2 findings (1 known finding beside)" in done.out
     assert "  ran-linker:/src/tools/perf/perf\n" in done.out
     assert "  known-failure-gone:ran-install:*\n" in done.out
     assert f"{BAD} FAIL clean" not in done.out

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from matrix.model.result import Verdict
 from matrix.reports.formats import Format
 from matrix.untrusted import one_line, plain
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -110,13 +111,13 @@ def _mark_plainly(case: ET.Element, cell: CellResult, check: CheckResult) -> Non
 
 def _failure_message(check: CheckResult) -> str:
     number = len(check.new_findings)
-    return f"{check.verdict}: {number} findings" if number else check.reason
+    return f"{check.verdict}: {count(number, 'finding')}" if number else check.reason
 
 
 def _mark_by_blame(case: ET.Element, cell: CellResult, check: CheckResult, broken: list[Finding]) -> None:
     """Mark a check's case as failed only for findings that the head is to blame for."""
     if broken:
-        _add_mark(case, "failure", f"the base did not fail so: {len(broken)} findings", _details(broken, cell))
+        _add_mark(case, "failure", f"the base did not fail so: {count(len(broken), 'finding')}", _details(broken, cell))
     elif check.skipped or check.verdict.fails:
         _add_mark(case, "skipped", _why_not_blamed(check), "")
 

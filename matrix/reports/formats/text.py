@@ -141,7 +141,7 @@ def _check_findings(cell: CellResult, check: CheckResult, folder: str) -> Iterat
 def _summary(check: CheckResult) -> str:
     summary = count(len(check.new_findings), "finding") if check.findings else plain(check.reason)
     known = len(check.known_findings)
-    return f"{summary} ({known} known ones beside)" if known else summary
+    return f"{summary} ({count(known, 'known finding')} beside)" if known else summary
 
 
 def _finding(finding: Finding, folder: str) -> Iterator[Text]:
@@ -167,13 +167,13 @@ def _findings_without_blame(gate: Gate) -> Iterator[Text]:
     """Yield the numbers of findings that the head is not blamed for, with the reason."""
     on_base = sum(len(comparison.already) for comparison in gate.held)
     unseen = sum(len(comparison.unseen) for comparison in gate.held)
-    yield from _not_blamed(on_base, "were on the base already")
-    yield from _not_blamed(unseen, "are of checks that the base did not come to")
+    yield from _not_blamed(on_base, "on the base already")
+    yield from _not_blamed(unseen, "of a check that the base did not come to")
 
 
-def _not_blamed(number: int, predicate: str) -> Iterator[Text]:
+def _not_blamed(number: int, which: str) -> Iterator[Text]:
     if number:
-        yield Text(f"\n{number} findings {predicate}, so the head is not blamed: `--format json` has each")
+        yield Text(f"\n{count(number, 'finding')} {which}, so the head is not blamed: `--format json` has each")
 
 
 def _comparison(report: Report, gate: Gate, comparison: CellComparison) -> Iterator[Text]:

@@ -114,6 +114,7 @@ def test_junit_has_a_case_per_check() -> None:
         "lost:cell": "error",
     }
     root = ET.fromstring(formats.registry()["junit"].render(report))  # noqa: S314 - our own
+    assert [case.get("message") for case in root.iter("failure")] == ["FAIL: 1 finding", "why not"]
     counts = [(suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) for suite in root]
     assert counts == [("5", "2", "1", "1"), ("1", "0", "1", "0")]
 
@@ -124,6 +125,7 @@ def test_junit_of_a_cell_that_the_infrastructure_failed_at() -> None:
 
 def test_junit_of_a_gate_blames_the_head_for_what_it_breaks_alone() -> None:
     assert cases(BROKEN) == {f"{PLACE}@head:clean": "failure", "time:build": "failure"}
+    assert 'message="the base did not fail so: 1 finding"' in formats.registry()["junit"].render(BROKEN)
     old = check(finding("left:/old"))
     skip = check(name="touch", verdict=Verdict.SKIP)
     good = check(name="build")
@@ -248,7 +250,8 @@ def test_what_is_undecided_or_unseen_is_told() -> None:
         assert "no space" in formats.registry()[name].render(report)
     failed = check(finding("step-failed:build"), name="build")
     unseen = of_gate(on("base", failed, check(verdict=Verdict.SKIP)), on("head", check(name="build"), check(finding())))
-    assert "1 findings are of checks that the base did not come to" in formats.registry()["text"].render(unseen)
+    shown = formats.registry()["text"].render(unseen)
+    assert "1 finding of a check that the base did not come to, so the head is not blamed" in shown
     missing = reports.build("r", "/r", ["7.3"], ["lost"], [])
     assert "lost" in formats.registry()["markdown"].render(missing)
     assert "no space" in formats.registry()["markdown"].render(

@@ -162,7 +162,7 @@ def test_text_tells_each_new_finding_with_its_evidence_where_to_look_and_how_to_
 
 def test_text_counts_known_findings_without_showing_them() -> None:
     found = lines(failed(check(finding("/src/new"), finding("/src/known", known="why"))))
-    assert f"{ID} FAIL clean: 1 finding (1 known ones beside)" in found
+    assert f"{ID} FAIL clean: 1 finding (1 known finding beside)" in found
     assert "  left:/src/known" not in found
 
 

@@ -47,7 +47,7 @@ def test_every_patch_that_is_built_is_run_in_one_cell_and_the_end_of_the_series_
     found = begun(repository, access)
     assert trees_of(found, PLACE) == ["base", "p01", "p03", "p04"]
     assert trees_of(found, OTHER) == ["base", "p04"]
-    assert "4 patches apply to" in access.said
+    assert "4 patches applied to" in access.said
     settings = found.run.settings()
     assert (settings.base, settings.trees) == ("base", ("base", "p01", "p02", "p03", "p04"))
     assert isinstance(settings.kind, SeriesRun)
@@ -105,7 +105,7 @@ def test_a_series_that_cannot_be_run_is_refused(
 
 def test_a_patch_is_left_out(repository: Repository, access: FakeAccess) -> None:
     assert trees_of(begun(repository, access, without=frozenset({3})), PLACE) == ["base", "p01", "p04"]
-    assert "3 patches apply" in access.said
+    assert "3 patches applied" in access.said
 
 
 def test_the_search_names_the_first_bad_patch_of_each_cell(

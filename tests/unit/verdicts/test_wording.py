@@ -10,6 +10,10 @@ def test_a_noun_follows_its_number(number: int, text: str) -> None:
     assert wording.count(number, "finding") == text
 
 
+def test_a_plural_of_its_own_is_given() -> None:
+    assert [wording.count(number, "patch", "patches") for number in (1, 2)] == ["1 patch", "2 patches"]
+
+
 def test_a_list_that_is_cut_says_how_many_are_left() -> None:
     assert wording.cut(["a", "b"], 2) == ["a", "b"]
     assert wording.cut(["a", "b", "c"], 2) == ["a", "b", "and 1 more"]
