@@ -23,14 +23,15 @@ class DecidedBy(Frozen):
     saves: int = Field(default=0, ge=0)
 
     @property
-    def bounds_figure(self) -> bool:
-        """Whether the claim depends on a figure of the check."""
-        has_bound = bool(self.figure_is or self.saves)
-        return bool(self.figure) and has_bound
+    def has_bound(self) -> bool:
+        """Whether the claim depends on the value of a figure of the check."""
+        return bool(self.figure_is or self.saves)
 
     @model_validator(mode="after")
     def _can_be_refuted(self) -> DecidedBy:
-        if not (self.refuted_by or self.bounds_figure):
+        if self.has_bound and not self.figure:
+            raise ValueError("figure is needed: figure_is and saves are about its value")
+        if not (self.refuted_by or self.has_bound):
             raise ValueError("refuted_by, or figure with figure_is or saves, is needed")
         return self
 

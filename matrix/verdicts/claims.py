@@ -216,8 +216,8 @@ def _saved(tree: Decision, base: Decision) -> int | None:
 
 
 def _why_no_saving(by: DecidedBy, tree: Decision, base: Decision) -> str:
-    if not tree.figure:
-        return f"{by.figure} is not known"
+    if not tree.figure.isdecimal():
+        return f"{by.figure} is no number: {tree.figure}"
     return f"{by.figure} is not known of the base: {base.why}"
 
 

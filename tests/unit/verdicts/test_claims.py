@@ -133,6 +133,7 @@ def test_what_a_claim_saves_is_told_by_the_figure_of_the_base() -> None:
     assert saving(106).answer == Answer.REFUTED
     assert saving(6).why == "-1 less, 100 are claimed"
     assert saving(107, "none").answer == saving("none").answer == Answer.UNDECIDED
+    assert saving(107, "none").why == "made is no number: none"
 
 
 def test_what_is_saved_is_undecided_where_the_base_or_the_figure_is_not_known() -> None:
@@ -143,8 +144,6 @@ def test_what_is_saved_is_undecided_where_the_base_or_the_figure_is_not_known() 
         "made is not known of the base: the cell has no result",
     )
     assert claims.decide(of, "7.3", cell(figures={}), "old").why == "made: not known of this tree"
-    unnamed = claim(decided_by=DecidedBy(check="clean", cell=PLACE, refuted_by=("left:*",), saves=1))
-    assert claims.decide(unnamed, "7.3", cell(), "old").answer == Answer.UNDECIDED
     refuted = claims.decide(of.model_copy(update={"decided_by": BY}), "7.3", cell("left:/src/x"), "old")
     assert refuted.answer == Answer.REFUTED
 
@@ -153,6 +152,12 @@ def test_what_decides_must_be_able_to_refute() -> None:
     for useless in ({}, {"figure": "made"}, {"saves": 3}, {"figure_is": "7"}):
         with pytest.raises(ValidationError, match="is needed"):
             DecidedBy(check="clean", cell=PLACE, **useless)
+
+
+@pytest.mark.parametrize("bound", [{"saves": 1}, {"figure_is": "7"}])
+def test_a_bound_is_one_on_a_figure_that_is_named(bound: Any) -> None:
+    with pytest.raises(ValidationError, match="figure is needed"):
+        DecidedBy(check="clean", cell=PLACE, refuted_by=("left:*",), **bound)
 
 
 def row(*sessions: ComparisonRun, **more: Any) -> claims.ClaimRow:
