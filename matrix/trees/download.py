@@ -1,4 +1,4 @@
-"""Downloads, resumed where they broke off."""
+"""Downloads over http(s) into the cache; one that broke off is resumed by a range request (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from matrix.trees.sources import Say
 
 TRIES = 3
+# The longest silence of a server, not the time of a download: a tree of 160 MB takes minutes on a slow line.
 TIMEOUT_S = 60
 BLOCK_BYTES = 1 << 20
 
 
 def download(url: str, say: Say) -> Path:
-    """Return the file at `url`, from the cache or fetched; what an earlier try left is taken up again.
+    """Return the path of the file at `url`, from the cache or fetched now; a part that is there is completed.
 
     Raises:
-        InfrastructureError: it could not be fetched whole.
+        InfrastructureError: the file could not be fetched whole.
 
     """
+    # A folder for each address: two addresses may end in the same name.
     folder = cache.folder(Part.DOWNLOADS) / hashlib.sha256(url.encode()).hexdigest()[:16]
     path = folder / (url.rpartition("/")[2] or "tree.tar")
     if path.is_file():
@@ -45,7 +47,7 @@ def download(url: str, say: Say) -> Path:
 
 
 def _failure(url: str, part: Path) -> str:
-    """Fetch what `part` lacks, and return why it is not whole then; nothing where it is."""
+    """Fetch the bytes that the file `part` lacks; return the reason if it is still not whole, or nothing."""
     try:
         is_whole = _download_rest(url, part)
     except requests.RequestException as error:
@@ -54,21 +56,24 @@ def _failure(url: str, part: Path) -> str:
 
 
 def _download_rest(url: str, part: Path) -> bool:
-    """Fetch what `part` lacks; return whether it is whole now."""
+    """Fetch the bytes that the file `part` lacks; return whether it is whole now."""
     have_bytes = part.stat().st_size if part.exists() else 0
+    # Ranges and Content-Length count the bytes that are sent, so these must be the file's own.
     headers = {"Accept-Encoding": "identity"}
     if have_bytes:
         headers["Range"] = f"bytes={have_bytes}-"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        # The part is longer than the file, which another has replaced: the next try begins anew.
         if response.status_code == requests.codes.requested_range_not_satisfiable:
             part.unlink()
             return False
         response.raise_for_status()
-        if response.status_code != requests.codes.partial_content:  # the server begins anew
+        if response.status_code != requests.codes.partial_content:  # the server knows no ranges and begins anew
             part.unlink(missing_ok=True)
             have_bytes = 0
         _append(response, part)
         coming_bytes = response.headers.get("Content-Length")
+    # requests ends a body that is cut short without an error: https://github.com/psf/requests/issues/4956
     return coming_bytes is None or part.stat().st_size == have_bytes + int(coming_bytes)
 
 

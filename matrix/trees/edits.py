@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 
 def apply(edits: Sequence[Edit], read: Callable[[str], bytes | None]) -> dict[str, bytes | None]:
-    """Return the files that `edits`, in order, change: path to new content, or to nothing where it is removed.
+    """Return the files that edits change, applied in their order: a map from path to new content, None for a removal.
 
-    `read` gives a file of the tree by its path, or nothing where there is none.
+    `read` returns the content of a file of the tree by its path, or None where the tree has no such file.
 
     Raises:
-        UsageError: a file is not there (or is, where one is to be added), or a pattern matches another number of times.
+        UsageError: a file to change does not exist, a file to add exists, or a pattern is wrong, changes nothing or
+            matches another number of times than its `matches`.
 
     """
     changed: dict[str, bytes | None] = {}
     for edit in edits:
         for change in edit.changes:
+            # A file may be in `changed` as None: an earlier change removed it, whatever the tree has.
             now = changed[change.file] if change.file in changed else read(change.file)
             changed[change.file] = _changed(edit, change, now)
     return changed
@@ -33,13 +35,13 @@ def apply(edits: Sequence[Edit], read: Callable[[str], bytes | None]) -> dict[st
 def _changed(edit: Edit, change: Change, now: bytes | None) -> bytes | None:
     if change.add:
         if now is not None:
-            raise UsageError(f"edit {edit.name}: {change.file} is there already", "It is to be added.")
+            raise UsageError(f"edit {edit.name}: {change.file} exists already", "`add` makes a new file.")
         return change.add.encode()
     if now is None:
         raise UsageError(f"edit {edit.name}: the tree has no {change.file}")
     if change.remove:
         return None
-    text = now.decode("utf-8", "surrogateescape")
+    text = now.decode("utf-8", "surrogateescape")  # bytes that are no UTF-8 come out as they went in
     try:
         after, count = re.subn(change.find, change.replace, text, flags=re.MULTILINE)
     except re.error as error:
@@ -47,8 +49,11 @@ def _changed(edit: Edit, change: Change, now: bytes | None) -> bytes | None:
     if count != change.matches:
         raise UsageError(
             f"edit {edit.name}: {change.find!r} matches {count} times in {change.file}, not {change.matches}",
-            "The tree is another than the edit was made for: adjust its pattern, or `trees`.",
+            "The edit was made for another tree: adjust its pattern, or its `trees`.",
         )
     if after == text:
-        raise UsageError(f"edit {edit.name}: {change.find!r} changes nothing in {change.file}", "It is no edit.")
+        raise UsageError(
+            f"edit {edit.name}: {change.find!r} changes nothing in {change.file}",
+            "`replace` must differ from the match.",
+        )
     return after.encode("utf-8", "surrogateescape")

@@ -12,9 +12,11 @@ from matrix.scenario import perf
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Linux gives every symbolic link these permission bits (symlink(7)).
 LINK_MODE = 0o777
 TOP_MAKEFILE = "Makefile"
 IGNORE_FILE = ".gitignore"
+# The assignments at the beginning of the kernel's Makefile; the first three are numbers.
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)$", re.M)
 
 
@@ -29,10 +31,10 @@ class TreeFile(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> TreeFile:
-        """Return what `str` made a text of (`644 DIGEST`).
+        """Return the file of which `str` gave a text (`644 DIGEST`: octal mode, one space, content).
 
         Raises:
-            ValueError: it is no such text.
+            ValueError: the text has another form.
 
         """
         mode, content = text.split(" ", 1)
@@ -47,7 +49,8 @@ class TreeFacts:
     """The facts of a tree.
 
     `sha256` is its content hash; `version` the kernel's (`7.3.4`), empty where the top Makefile names none; `index`
-    maps the path of each file and link to it; `ignore` maps a folder to the text of the .gitignore in it.
+    maps the path of each file and link to it; `ignore` maps a folder to the text of the .gitignore in it;
+    `generator_has_pool` says whether jevents.py uses a pool of processes.
     """
 
     sha256: str
@@ -57,9 +60,9 @@ class TreeFacts:
     generator_has_pool: bool
 
     def with_files(self, changed: Mapping[str, TreeFile | None], told: Mapping[str, bytes]) -> TreeFacts:
-        """Return the facts of this tree with some files changed, added, or removed (None).
+        """Return the facts of this tree with the files `changed`: a map from path to file, None for a removal.
 
-        `told` is the content of those among them that tell more than that they are there (`is_telling`).
+        `told` is the content of those changed files from whose content facts are taken (`is_telling`).
         """
         index = {path: file for path, file in {**self.index, **changed}.items() if file is not None}
         facts = replace(self, sha256=digest(index), index=index)
@@ -69,7 +72,7 @@ class TreeFacts:
 
 
 def _with_told(facts: TreeFacts, path: str, content: bytes) -> TreeFacts:
-    """Return facts with those that the content of one file tells."""
+    """Return the facts, updated by the content of one file: the top Makefile, the generator or a .gitignore."""
     if path == TOP_MAKEFILE:
         return replace(facts, version=kernel_version(_text(content)))
     if path == perf.GENERATOR:
@@ -78,12 +81,13 @@ def _with_told(facts: TreeFacts, path: str, content: bytes) -> TreeFacts:
 
 
 def is_telling(path: str) -> bool:
-    """Return whether facts come from a file's content: from the top Makefile, the generator, each .gitignore."""
+    """Return whether facts are taken from a file's content: the top Makefile, the generator, and each .gitignore."""
     return path in (TOP_MAKEFILE, perf.GENERATOR) or is_ignore_file(path)
 
 
 def digest(index: Mapping[str, TreeFile]) -> str:
-    """Return a tree's content hash: the SHA-256 over each path, mode and content, sorted by path."""
+    """Return a tree's content hash: the SHA-256 over the path, mode (decimal) and content of each file, by path."""
+    # NUL stands between the fields, as no path and no target of a link can have one: no two indexes share a listing.
     listing = "".join(f"{path}\0{mode}\0{content}\n" for path, (mode, content) in sorted(index.items()))
     return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -102,7 +106,7 @@ def kernel_version(makefile: str) -> str:
 
 
 def is_ignore_file(path: str) -> bool:
-    """Return whether a file says which others are ignored."""
+    """Return whether a path is that of a .gitignore."""
     return path.rpartition("/")[2] == IGNORE_FILE
 
 

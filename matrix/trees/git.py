@@ -1,4 +1,7 @@
-"""The one way to call git: with an environment and a configuration of our own, so that no repository runs a program."""
+"""The only module that calls git: its environment and configuration are our own, so that no repository runs a program.
+
+Repositories may be a stranger's, and git runs programs that a repository's configuration names.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MEMORY_BYTES = 2 << 30
-"""The address space of a git that reads what a stranger wrote (`bounded`)."""
+"""The address space of a git that reads a stranger's input (`bounded`)."""
 
 _ENVIRONMENT = {
+    # The user's and the system's configuration would change results from machine to machine.
     "GIT_CONFIG_GLOBAL": str(Path(__file__).with_name("gitconfig")),
     "GIT_CONFIG_NOSYSTEM": "1",
+    # The same patches on the same base must make the same commits, whoever applies them.
     "GIT_AUTHOR_NAME": "perf-matrix",
     "GIT_AUTHOR_EMAIL": "perf-matrix",
     "GIT_COMMITTER_NAME": "perf-matrix",
     "GIT_COMMITTER_EMAIL": "perf-matrix",
+    # A question for a password would wait for ever below a progress display.
     "GIT_TERMINAL_PROMPT": "0",
     # A commit's content is its own: https://git-scm.com/docs/git-replace would put another in its place.
     "GIT_NO_REPLACE_OBJECTS": "1",
@@ -33,11 +39,12 @@ _ENVIRONMENT = {
     # https://git-scm.com/docs/git#Documentation/git.txt-codeGITALLOWPROTOCOLcode
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",
+    # Messages are searched for words of git's own.
     "LC_ALL": "C",
 }
 
 _OVERRIDES = {
-    # A repository's own configuration is always read; these are its keys by which a command of ours runs a program.
+    # A repository's own configuration is always read; by these keys of it our commands would run a program.
     "core.fsmonitor": "false",
     "core.hooksPath": os.devnull,
     "log.showSignature": "false",
@@ -45,6 +52,7 @@ _OVERRIDES = {
     "core.excludesFile": os.devnull,
 }
 
+# git says so where an object is missing that a partial clone has left out.
 _PARTIAL_CLONE = "promisor remote"
 _NO_GIT = "Install git, or use dir: or tar:."
 
@@ -56,10 +64,10 @@ def command(folder: Path, *words: str) -> list[str]:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment with our own variables, and `more`, in place of all that git reads from it.
+    """Return this process's environment with our own variables, and `more`, in place of all variables of git's.
 
-    git sets GIT_DIR, GIT_INDEX_FILE and others for its hooks and for `git bisect run`; they would win over the folder
-    that is asked for.
+    git sets GIT_DIR, GIT_INDEX_FILE and others for its hooks and for `git bisect run` (githooks(5)); they would win
+    over the folder of `command`.
     """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     return {**inherited, **_ENVIRONMENT, **(more or {})}
@@ -68,10 +76,10 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 def attempt(
     folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in a folder, with the variables `env` on top of our own, and return its end.
+    """Run git in a folder, with the variables `env` on top of our own; return its exit status and output.
 
     Raises:
-        UsageError: there is no git.
+        UsageError: git is not installed.
 
     """
     return _ended(command(folder, *words), stdin, env)
@@ -80,7 +88,8 @@ def attempt(
 def bounded(
     folder: Path, *words: str, stdin: bytes, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git as `attempt` does, on input that a stranger wrote: it fails where it needs more than MEMORY_BYTES."""
+    """Run git as `attempt` does, on a stranger's input: git fails where it needs more than MEMORY_BYTES."""
+    # `preexec_fn` with setrlimit is not safe beside threads, so a shell sets the limit, which it takes in KiB.
     limited = ["sh", "-c", 'ulimit -v "$0" && exec "$@"', str(MEMORY_BYTES >> 10), *command(folder, *words)]
     return _ended(limited, stdin, env)
 
@@ -96,7 +105,7 @@ def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | 
     """Run git in a folder and return its output.
 
     Raises:
-        UsageError: there is no git, or it failed; with git's own words.
+        UsageError: git is not installed, or failed; the message has git's own words.
 
     """
     done = attempt(folder, *words, stdin=stdin, env=env)
@@ -107,14 +116,16 @@ def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | 
 
 @contextlib.contextmanager
 def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run git in a folder beside the body of a `with`, which reads its output, and writes its input unless given.
+    """Run git in a folder while the body of a `with` reads its output and, without `stdin`, writes its input.
 
-    A body that raises EOFError or BrokenPipeError lost its git, so the error is git's; any other error stops git.
+    An EOFError or BrokenPipeError of the body means that git has ended, so git's error is raised in its place; any
+    other error of the body kills git.
 
     Raises:
-        UsageError: there is no git, or it failed; with git's own words.
+        UsageError: git is not installed, or failed; the message has git's own words.
 
     """
+    # Errors go to a file, as a pipe that nobody reads would stop git once it is full.
     with tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(
@@ -142,7 +153,7 @@ def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iter
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """Close a process's pipes and wait for its end."""
+    """Close a process's pipes, so that it cannot wait for the body any more, and wait for its end."""
     for pipe in (process.stdin, process.stdout):
         if pipe:
             with contextlib.suppress(BrokenPipeError):  # its status tells why it ended
@@ -158,17 +169,18 @@ def _failure(folder: Path, words: tuple[str, ...], stderr: bytes) -> UsageError:
 
 
 def _subcommand(words: tuple[str, ...]) -> str:
-    """Return git's command among the words after `git`, which may begin with `-c KEY=VALUE`."""
+    """Return git's subcommand among the words after `git`, which may begin with `-c KEY=VALUE`."""
     return words[2] if words[0] == "-c" else words[0]
 
 
 def find(folder: Path, revision: str) -> str:
-    """Return the full name of the commit that a revision means, or nothing where it means none."""
+    """Return the full name (40 or 64 hex digits) of the commit that a revision means, or nothing for no commit."""
     done = _verified(folder, revision)
     return done.stdout.decode().strip() if done.returncode == 0 else ""
 
 
 def _verified(folder: Path, revision: str) -> subprocess.CompletedProcess[bytes]:
+    # `--end-of-options`: a revision that begins with `-` is none of git's options. `^{commit}`: a tag is followed.
     return attempt(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
@@ -176,7 +188,7 @@ def commit(folder: Path, revision: str) -> str:
     """Return the full name of the commit that a revision means.
 
     Raises:
-        UsageError: there is none, or no repository that git can read; with git's own words.
+        UsageError: there is no such commit, or no repository that git can read; the message has git's own words.
 
     """
     done = _verified(folder, revision)
@@ -187,7 +199,7 @@ def commit(folder: Path, revision: str) -> str:
         said = opened.stderr.decode(errors="replace").strip()
         hint = "Name one: --repo PATH, or git:PATH@REV for a tree."
         raise UsageError(f"{folder} is no git repository that can be read: {said}", hint)
-    hint = "`git log` there names what there is."
+    hint = "`git log` in that folder lists the commits."
     if opened.stdout.strip() == b"true":
         hint += " The clone is shallow: `git fetch --unshallow` there gets the rest."
     said = done.stderr.decode(errors="replace").strip().removeprefix("fatal: Needed a single revision")

@@ -1,4 +1,4 @@
-"""The files of a commit, from git's objects: no filter, attribute or end of line of any configuration changes them."""
+"""The files of a commit, read from git's objects: filters, attributes and line endings of no configuration apply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINK, GITLINK = 0o120000, 0o160000
-"""The modes of a symbolic link and of a submodule."""
+"""The modes by which git stores a symbolic link and a submodule (git-fast-import(1), "filemodify")."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Entry:
 
 
 def entries(folder: Path, commit: str) -> Iterator[Entry]:
-    """Yield what a commit holds, in git's order; where the folder is below a work tree's top, what it holds there.
+    """Yield the entries of a commit, in git's order; below a work tree's top, only those of the folder.
 
     Raises:
         UsageError: git failed.
@@ -41,12 +41,14 @@ def entries(folder: Path, commit: str) -> Iterator[Entry]:
 
 
 def contents(folder: Path, names: Sequence[str], limit_bytes: int, too_large: str) -> Iterator[bytes]:
-    """Yield the contents of the objects of these names, in order.
+    """Yield the contents of the objects with these names, in order.
 
     Raises:
-        UsageError: one is missing or damaged, git failed, or all together have more than `limit_bytes` (`too_large`).
+        UsageError: an object is missing or damaged, git failed, or the contents have more than `limit_bytes` in all
+            (`too_large` is the message).
 
     """
+    # One git for all objects: a process for each of a tree's 20,000 files takes a minute and more.
     # The names go through a file: git reads them at its own pace while its output is read here.
     with tempfile.TemporaryFile() as asked:
         asked.write("".join(f"{name}\n" for name in names).encode())
@@ -63,10 +65,10 @@ def contents(folder: Path, names: Sequence[str], limit_bytes: int, too_large: st
 
 
 def _size(header: bytes, name: str) -> int:
-    """Return the size in bytes that an object's header tells, in the form of git-cat-file(1): `NAME TYPE SIZE`.
+    """Return the size in bytes in an object's header, a line `NAME TYPE SIZE` (git-cat-file(1), "BATCH OUTPUT").
 
     Raises:
-        EOFError: git ended before it, or has no such object.
+        EOFError: git ended before the header, or has no such object.
 
     """
     if not header or header.endswith(b" missing\n"):
@@ -78,7 +80,7 @@ def _content(stream: IO[bytes], size_bytes: int) -> bytes:
     """Return an object's content, after which git writes an end of line.
 
     Raises:
-        EOFError: git ended before it.
+        EOFError: git ended before the end of the content.
 
     """
     content = stream.read(size_bytes)

@@ -1,4 +1,4 @@
-"""Makes the layer of files that a difference between commits, and then edits, put on top of a tree's archive."""
+"""The layer of an edited or patched tree: an archive of the changed files, to lie on top of its source's archive."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from matrix.trees.tree_cache import TreeCache
 
 USUAL_MODE = 0o644
+"""The permission bits of a file that an edit adds."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A changed tree's upper part: `archive` holds the changed files; `facts` are of the whole tree.
+    """The layer of a changed tree.
 
-    `key` names the layer, by the tree below and the archive.
+    `archive` is a tar archive of the changed files, with whiteouts for removed ones; `facts` are those of the whole
+    tree; `key`, 16 hex digits, is the same for the same archive on the same tree.
     """
 
     key: str
@@ -36,10 +38,12 @@ class Layer:
 
 
 def layer(below: TreeFacts, cache: TreeCache, delta: Mapping[str, CommitFile | None], changes: Sequence[Edit]) -> Layer:
-    """Return the layer of files that differ (None: removed), and then of edits, on a tree of the cache.
+    """Return the layer of the files `delta` (None: removed) and of the edits `changes`, applied after them.
+
+    `below` are the facts of the tree that lies below, whose archive is in the cache.
 
     Raises:
-        UsageError: the edits do not fit the tree.
+        UsageError: an edit does not fit the tree.
 
     """
     edited = edits.apply(changes, _reader(below, cache, delta))
@@ -53,7 +57,8 @@ def layer(below: TreeFacts, cache: TreeCache, delta: Mapping[str, CommitFile | N
 def _reader(
     below: TreeFacts, cache: TreeCache, delta: Mapping[str, CommitFile | None]
 ) -> Callable[[str], bytes | None]:
-    """Return the function that gives a file's content after the difference, by its path; None where there is none."""
+    """Return the function that gives the content of a file of the patched tree by its path, None where it has none."""
+    # By offsets, as reading through a tar archive of 290 MB for a few files would take seconds.
     offsets = cache.offsets(below.sha256)
 
     def read(path: str) -> bytes | None:
@@ -68,7 +73,7 @@ def _reader(
 def _edited_file(
     path: str, content: bytes | None, below: TreeFacts, delta: Mapping[str, CommitFile | None]
 ) -> CommitFile | None:
-    """Return a file with the content that edits gave it, and the mode that it had; None where they removed it."""
+    """Return a file with its edited content and the mode that it had before; None where the edits removed it."""
     if content is None:
         return None
     before = delta.get(path) or below.index.get(path)
@@ -82,7 +87,8 @@ def _tree_file(file: CommitFile) -> TreeFile:
 
 
 def _told(changed: Mapping[str, CommitFile | None]) -> dict[str, bytes]:
-    """Return the content of the changed files that tell facts; a .gitignore that was removed ignores nothing."""
+    """Return the content of those changed files that facts are taken from (`facts.is_telling`)."""
+    # Facts keep no note of a .gitignore's removal, so a removed one counts as an empty one, which ignores nothing.
     told = {path: file.content for path, file in changed.items() if file and facts.is_telling(path)}
     removed = {path: b"" for path, file in changed.items() if file is None and facts.is_ignore_file(path)}
     return {**told, **removed}
@@ -104,5 +110,5 @@ def _archive(changed: Mapping[str, CommitFile | None]) -> bytes:
 
 
 def _is_below_file(path: str, changed: Mapping[str, CommitFile | None]) -> bool:
-    """Return whether what was a folder above a path is a file now, which hides all that was in it."""
+    """Return whether a folder above a path has become a file, which hides all that was in the folder."""
     return any(changed.get(str(parent)) for parent in PurePosixPath(path).parents)

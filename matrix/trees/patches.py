@@ -1,4 +1,7 @@
-"""The patches of a series: from mails, a folder of them, or a range of commits."""
+"""The patches of a series: from an mbox, a folder of mails, or a range of commits.
+
+git itself takes mails apart (git-mailsplit(1), git-mailinfo(1)), so that a patch is what `git am` would apply.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,13 @@ from matrix.trees import git
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Bounds far above those of any series, as the mails may be a stranger's.
 MAX_BYTES = 64 << 20
 MAX_PATCHES = 1000
+# The line that begins a mail of an mbox. The date is the one of git-format-patch(1), "the magic timestamp" of patches.
 MAIL = b"From mail Mon Sep 17 00:00:00 2001\n"
 _NUMBER = re.compile(r"\[[^]]*\bPATCH\b[^]]*?\b(\d{1,4})/(\d{1,4})\]", re.I)
+# `[PATCH v7 3/14]`, `[RFC]` and the like before a subject; `git am` takes them off as well.
 _PREFIXES = re.compile(r"^(\s*\[[^]]*\])+\s*")
 _REPLY = re.compile(r"^\s*(re|aw|fwd?)\s*:", re.I)
 _DIFF = re.compile(rb"^(?:diff --git .|--- .+\n\+\+\+ .)", re.M)
@@ -26,9 +32,9 @@ _HUNK = re.compile(r"^@@ -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch: `number` and `total` are those of its `[PATCH 3/14]`, `diff` is what `git apply` takes.
+    """One patch: `number` and `total` are those of its `[PATCH 3/14]` (`total` is 0 where it has none).
 
-    `date` is the author's.
+    `diff` is the input of git-apply(1), `date` the author's date as the mail has it.
     """
 
     number: int
@@ -41,7 +47,7 @@ class Patch:
     total: int = 0
 
     def hunk(self, path: str, line: int) -> str:
-        """Return which hunk of a file begins at a line of the file as it was: `hunk 2 of 3 (@@ -12,7 +12,8 @@)`."""
+        """Return the name of the hunk that begins at a line of the old file: `hunk 2 of 3 (@@ -12,7 +12,8 @@)`."""
         hunks = self._hunks(path)
         for number, hunk in enumerate(hunks, 1):
             if int(hunk["line"]) == line:
@@ -49,12 +55,13 @@ class Patch:
         return f"line {line}"
 
     def _hunks(self, path: str) -> list[re.Match[str]]:
-        """Return the heads of a file's hunks."""
+        """Return the matches of the `@@` lines of a file's hunks."""
         found: list[re.Match[str]] = []
         is_of_path = False
         for text in self.diff.decode("utf-8", "surrogateescape").splitlines():
             head = _HUNK.match(text)
             if text.startswith("diff --git "):
+                # A renamed file is named by its old path in git's errors, and by its new one on the right here.
                 is_of_path = text.endswith(f" b/{path}") or text.startswith(f"diff --git a/{path} ")
             elif head and is_of_path:
                 found.append(head)
@@ -74,7 +81,7 @@ class _Mail:
 
     @property
     def is_patch(self) -> bool:
-        """Whether it changes something and is no reply to a mail that does."""
+        """Whether the mail has a diff and is no reply, which would quote the diff of another mail."""
         return bool(_DIFF.search(self.diff)) and not _REPLY.match(self.subject)
 
     @property
@@ -90,7 +97,7 @@ class _Mail:
         return int(match[2]) if match else 0
 
     def patch(self, number: int) -> Patch:
-        """Return it as the patch of this number."""
+        """Return the mail as the patch of this number, without the prefixes of its subject."""
         subject = _PREFIXES.sub("", self.subject).strip() or "(no subject)"
         author, email = self.author or "unknown", self.email or "unknown"
         return Patch(number, subject, author, email, self.date, self.message, self.diff, self.total)
@@ -99,10 +106,10 @@ class _Mail:
 def read(where: str, repository: Path | None) -> tuple[Patch, ...]:
     """Return the patches of an mbox, of a folder of mails, or of a range of commits of a repository.
 
-    Replies and cover letters, which change nothing, are left out; mails that are numbered come in that order.
+    Replies and cover letters are left out; numbered mails are sorted by their numbers.
 
     Raises:
-        UsageError: there are none, or more than any series has.
+        UsageError: there is no patch, there are more than MAX_PATCHES, or two that differ have one number.
 
     """
     path = Path(where).expanduser()
@@ -124,6 +131,7 @@ def _of_path(path: Path) -> list[_Mail]:
 
 
 def _contents(path: Path) -> list[bytes]:
+    # Sorted, as the names that git format-patch gives (0001-…, 0002-…) are in the order of the series.
     files = sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]
     if sum(file.stat().st_size for file in files) > MAX_BYTES:
         raise UsageError(f"{path} is larger than any series", f"At most {MAX_BYTES >> 20} MiB.")
@@ -131,7 +139,7 @@ def _contents(path: Path) -> list[bytes]:
 
 
 def _may_be_mail(content: bytes) -> bool:
-    """Return whether a file has a diff, or something that may hold one when it is decoded."""
+    """Return whether a file has a diff, or an encoded body (base64, quoted-printable) that may hold one."""
     return bool(_DIFF.search(content)) or b"\nContent-Transfer-Encoding:" in content
 
 
@@ -145,11 +153,12 @@ def _of_range(words: str, folder: Path) -> list[_Mail]:
             f"{words} is no file, no folder and no range", "A range of commits is A..B; --repo names the repository."
         )
     if "..." in words:
-        raise UsageError(f"{words} is both sides of a fork", "A..B is what B has and A has not.")
+        raise UsageError(f"{words} has the commits of both its ends", "A..B has those of B that A has not.")
     for end in words.split(".."):
-        git.commit(folder, end or "HEAD")
+        git.commit(folder, end or "HEAD")  # an end that does not exist is named by itself
     if git.run(folder, "rev-list", "--merges", "--max-count=1", "--end-of-options", words).strip():
         raise UsageError(f"{words} holds a merge, which is no patch", "Rebase it, or take the range of one side.")
+    # Each option overrides a configuration key that changes the format: https://git-scm.com/docs/git-format-patch.
     options = (
         "-U3",
         "--stdout", "--numbered", "--binary", "--full-index", "--no-renames", "--no-signature", "--no-cover-letter",
@@ -159,9 +168,11 @@ def _of_range(words: str, folder: Path) -> list[_Mail]:
 
 
 def _split(mbox: bytes) -> list[_Mail]:
-    """Return each mail's facts and diff; git takes mails apart as `git am` does."""
+    """Return the mails of an mbox; git splits it as `git am` does."""
     with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
         folder = Path(name)
+        # -b: a file that does not begin with a `From ` line is one mail. --keep-cr: a patch of a file with CR LF line
+        # ends needs them; `_unix` takes away those that a mail program added.
         git.run(folder, "mailsplit", "-b", "--keep-cr", f"-o{folder}", stdin=mbox)
         mails = sorted(folder.iterdir())
         if len(mails) > MAX_PATCHES:
@@ -170,14 +181,16 @@ def _split(mbox: bytes) -> list[_Mail]:
 
 
 def _unix(mail: bytes) -> bytes:
-    """Return a mail with the ends of line that git writes: some programs save it all with a mail's, CR and LF."""
+    """Return a mail with the line ends that git writes, LF alone; some mail programs save CR and LF in all lines."""
+    # Only where the header has CR too: a CR in the body alone is part of the patch.
     header = mail.partition(b"\n\n")[0].partition(b"\r\n\r\n")[0]
     return mail.replace(b"\r\n", b"\n") if header.endswith(b"\r") or b"\r\n" in header else mail
 
 
 def _mail(folder: Path, mail: bytes) -> _Mail:
-    """Return a mail taken apart; `folder` is one for the files of git-mailinfo(1)."""
+    """Return a mail, taken apart by git-mailinfo(1), which writes the message and the diff to files in `folder`."""
     message, diff = folder / "message", folder / "diff"
+    # -k keeps the subject's prefixes, which hold the patch's number.
     words = ("mailinfo", "-k", "--encoding=UTF-8", str(message), str(diff))
     said = git.run(folder, *words, stdin=mail).decode(errors="replace")
     facts = {key: value for key, colon, value in (line.partition(": ") for line in said.splitlines()) if colon}
@@ -187,10 +200,10 @@ def _mail(folder: Path, mail: bytes) -> _Mail:
 
 
 def _numbered(mails: list[_Mail]) -> dict[int, _Mail]:
-    """Return mails by the number of their `[PATCH 3/14]`, or as they came where one has none.
+    """Map the numbers of patches (`[PATCH 3/14]`) to their mails; where one has no number, all count from 1.
 
     Raises:
-        UsageError: two that differ have one number.
+        UsageError: two mails with different diffs have one number.
 
     """
     if any(mail.number is None for mail in mails):
@@ -204,6 +217,6 @@ def _numbered(mails: list[_Mail]) -> dict[int, _Mail]:
 
 
 def missing(found: Sequence[Patch]) -> tuple[int, ...]:
-    """Return the numbers that a series should have, by its subjects, and has not."""
+    """Return the numbers from 1 to the series' total, by its subjects, that no patch has."""
     total = max((patch.total for patch in found), default=0)
     return tuple(sorted({*range(1, total + 1)} - {patch.number for patch in found}))

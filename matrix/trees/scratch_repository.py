@@ -1,6 +1,7 @@
-"""A scratch repository of our own, where patches are applied: to an index, without a work tree or hooks.
+"""A scratch repository in the cache, in which patches are applied to an index, without a work tree or hooks.
 
-It borrows the objects of the user's repository, which is never written to; or it holds a tree that came as an archive.
+A scratch repository borrows the objects of the user's repository, which is never written to; or it holds one tree that
+was imported from an archive.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
     from matrix.model.tree import Delta
     from matrix.trees.patches import Patch
 
+# 2000-01-01: with a fixed date the same patches make the same commits, whenever they are applied.
 EMPTY_DATE = "946684800 +0000"
+# The most bytes that the files changed by a series may have: far above any, as the patches may be a stranger's.
 MAX_BYTES = 256 << 20
+# The errors of git-apply(1), with LC_ALL=C.
 _FAILED = re.compile(r"^error: patch failed: (.+):(\d+)$", re.M)
 _ERROR = re.compile(r"^error: (.+)$", re.M)
 
 
 @dataclass(frozen=True)
 class CommitFile:
-    """A file of a commit: its permission bits and content, or with `link` what it points to."""
+    """A file of a commit: its permission bits and its content, or with `link` the path that the link points to."""
 
     mode: int
     content: bytes
@@ -45,7 +49,7 @@ class CommitFile:
 
 @dataclass(frozen=True)
 class Refused:
-    """A patch that does not apply, and for each file why not."""
+    """A patch that does not apply, and a reason for each file that it cannot change."""
 
     patch: Patch
     reasons: tuple[str, ...]
@@ -58,15 +62,18 @@ class Scratch:
     folder: Path
 
     def apply(self, base: str, patches: Sequence[Patch]) -> tuple[tuple[str, ...], Refused | None]:
-        """Apply patches one after the other; return the commits made, and the patch that could not be, if any.
+        """Apply patches one after the other on the commit `base`.
 
-        The same patches on the same base make the same commits.
+        Return the commits made, and the patch that was refused, or None where all apply. The same patches on the same
+        base make the same commits.
         """
         made: list[str] = []
         with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
+            # An index of its own: several processes apply patches in one repository.
             env = {"GIT_INDEX_FILE": f"{name}/index"}
             git.run(self.folder, "read-tree", base, env=env)
             for patch in patches:
+                # -v adds the reasons of a refusal; --cached leaves out the work tree, which there is none of.
                 words = ("apply", "--cached", "--whitespace=nowarn", "-v", "-")
                 done = git.bounded(self.folder, *words, stdin=patch.diff, env=env)
                 if done.returncode:
@@ -75,18 +82,22 @@ class Scratch:
         return tuple(made), None
 
     def changed(self, before: str, after: str) -> dict[str, str]:
-        """Map the paths that two commits differ in to git's letter for how: `A`, `D`, `M`, or `T` for type and mode."""
+        """Map the paths in which two commits differ to a letter: `A`, `D`, `M`, or `T` for another type or mode.
+
+        The format of `git diff-tree --raw -z` is described in https://git-scm.com/docs/diff-format#_raw_output_format.
+        """
         words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", before, after)
         fields = git.run(self.folder, *words).split(b"\0")
         found = {}
         for facts, name in zip(fields[::2], fields[1::2], strict=False):
             then, now, _, _, letter = facts.decode().removeprefix(":").split()
             path = name.decode("utf-8", "surrogateescape")
+            # git's T is a change of type only; a change of permission bits is an M with two modes.
             found[path] = "T" if letter == "M" and then != now else letter
         return found
 
     def read(self, commit: str, path: str) -> str:
-        """Return a file of a commit as text, whatever bytes it holds."""
+        """Return a file of a commit as text; bytes that are no UTF-8 become surrogates."""
         return git.run(self.folder, "show", f"{commit}:{path}").decode("utf-8", "surrogateescape")
 
     def _commit(self, patch: Patch, parent: str, env: Mapping[str, str]) -> str:
@@ -99,13 +110,14 @@ class Scratch:
 
 
 def of_repository(repository: Path, revision: str) -> tuple[Scratch, str]:
-    """Return a scratch repository that borrows the objects of another one, and the commit that a revision means there.
+    """Return the scratch repository that borrows another's objects, and the commit that a revision means in that one.
 
     Raises:
-        UsageError: there is no such repository or revision.
+        UsageError: the repository or the revision does not exist.
 
     """
     commit = git.commit(repository, revision)
+    # A worktree has no objects of its own; the common folder is the repository's (git-worktree(1)).
     common = git.run(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").decode().rstrip("\n")
     objects = Path(common) / "objects"
     scratch = Scratch(cache.folder(Part.SCRATCH) / f"{hashlib.sha256(str(objects).encode()).hexdigest()[:16]}.git")
@@ -115,16 +127,20 @@ def of_repository(repository: Path, revision: str) -> tuple[Scratch, str]:
 
 
 def bisecting(scratch: Scratch, folder: Path) -> Path:
-    """Return a new repository for one `git bisect`, with the commits of another, which so has no state of it."""
+    """Return a new repository in `folder` for one `git bisect`, with the commits of a scratch repository.
+
+    The state of a bisection is files in its repository, and several may share the scratch repository.
+    """
     git.run(folder.parent, "init", "-q", "--bare", "--template=", str(folder))
     _borrow(folder, scratch.folder)
     return folder
 
 
 def _borrow(folder: Path, other: Path) -> None:
-    """Give a repository the objects of another one, and the commits at which that one's history is cut off, if it is.
+    """Give a repository the objects of another one and, of a shallow clone, the commits where its history is cut off.
 
-    Both are git folders: https://git-scm.com/docs/gitrepository-layout tells of `alternates` and `shallow`.
+    Both are git folders; their files `alternates` and `shallow` are described in
+    https://git-scm.com/docs/gitrepository-layout.
     """
     files.write(folder / "objects" / "info" / "alternates", f"{other / 'objects'}\n")
     cut_off = other / "shallow"
@@ -135,10 +151,10 @@ def _borrow(folder: Path, other: Path) -> None:
 
 
 def of_archive(archive: Path) -> tuple[Scratch, str]:
-    """Return a scratch repository that holds a tree of the cache, and the commit that it is; made once.
+    """Return the scratch repository that holds a tree of the cache, imported once, and the commit of that tree.
 
     Raises:
-        InfrastructureError: git could not take it in.
+        InfrastructureError: git could not import the tree.
 
     """
     scratch = Scratch(cache.folder(Part.SCRATCH) / f"{archive.stem[:16]}.git")
@@ -149,23 +165,25 @@ def of_archive(archive: Path) -> tuple[Scratch, str]:
 
 
 def _made(scratch: Scratch) -> FileLock:
-    """Return the lock on a repository, which is there by then."""
+    """Return the lock on a scratch repository, not held, after the repository was made if it did not exist."""
     scratch.folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(scratch.folder.with_suffix(".lock"))
     with lock:
         if not (scratch.folder / "HEAD").is_file():
+            # Without a template there are no hooks.
             git.run(scratch.folder.parent, "init", "-q", "--bare", "--template=", str(scratch.folder))
             (scratch.folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
     return lock
 
 
 def _import(scratch: Scratch, archive: Path) -> None:
-    """Make a commit of an archive of the cache, with the lowest compression: the repository is kept for a while only.
+    """Import an archive of the cache as one commit.
 
     Raises:
-        InfrastructureError: git could not take it in; with git's own words.
+        InfrastructureError: git could not import it; the message has git's own words.
 
     """
+    # The lowest compression: the objects are read a few times and kept for a while only.
     words = ("-c", "core.compression=1", "fast-import", "--quiet")
     try:
         with git.streaming(scratch.folder, *words) as process, tarfile.open(archive, "r:") as opened:
@@ -178,7 +196,7 @@ def _import(scratch: Scratch, archive: Path) -> None:
 
 
 def _feed(stream: IO[bytes], archive: tarfile.TarFile) -> None:
-    """Write an archive as one commit, in the form of https://git-scm.com/docs/git-fast-import#_input_format."""
+    """Write an archive as one commit, in the format of https://git-scm.com/docs/git-fast-import#_input_format."""
     stream.write(f"commit refs/heads/base\ncommitter perf-matrix <perf-matrix> {EMPTY_DATE}\ndata 5\nbase\n\n".encode())
     for entry in archive:
         if entry.isdir():
@@ -190,7 +208,7 @@ def _feed(stream: IO[bytes], archive: tarfile.TarFile) -> None:
 
 
 def _mode_and_content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> tuple[str, bytes]:
-    """Return a file or link as git keeps it."""
+    """Return a file's or link's mode, as git writes it (octal), and its content, of a link its target."""
     file = archive.extractfile(entry) if entry.isreg() else None
     if file is None:
         return "120000", entry.linkname.encode("utf-8", "surrogateescape")
@@ -198,11 +216,12 @@ def _mode_and_content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> tuple
 
 
 def _quoted(path: str) -> str:
+    """Return a path in double quotes, C-style (git-fast-import(1)); unquoted, a path must not begin with a quote."""
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _reasons(patch: Patch, said: str) -> tuple[str, ...]:
-    """Return for each file that git could not change why, its hunk named."""
+    """Return a sentence for each file that git could not change; of a hunk that does not apply, with its number."""
     hunks = {path: patch.hunk(path, int(line)) for path, line in _FAILED.findall(said)}
     failed = [f"{path}: {hunk} does not apply" for path, hunk in hunks.items()]
     others = [text for text in _ERROR.findall(said) if not _is_of_hunk(text)]
@@ -210,15 +229,15 @@ def _reasons(patch: Patch, said: str) -> tuple[str, ...]:
 
 
 def _is_of_hunk(text: str) -> bool:
-    """Return whether git says with an error that a hunk does not apply, which is told with the hunk's number."""
+    """Return whether an error of git's is about a hunk that does not apply, of which there is a better sentence."""
     return text.startswith(("patch failed: ", "while searching for:")) or text.endswith(": patch does not apply")
 
 
 def difference(delta: Delta) -> dict[str, CommitFile | None]:
-    """Return what two commits differ by: each path with the file that it has after it, or nothing.
+    """Return the difference of two commits: a map from each path to its file in the later commit, None for a removal.
 
     Raises:
-        UsageError: the repository or a commit is no longer there, or the difference holds a submodule.
+        UsageError: the repository or a commit no longer exists, or the difference holds a submodule.
 
     """
     folder = Path(delta.repository)

@@ -1,4 +1,4 @@
-"""The members of a tree that comes as a tar archive, read as a stream, to its end mark or not at all."""
+"""The members of a tree in a tar archive, which is read as a stream; one without its end mark is refused."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from matrix.trees.sources import Member
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# The errors of a damaged archive: tarfile lets those of the decompressors through.
 _DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
 _EXECUTABLE = 0o100
 
 
 class _Header(tarfile.TarInfo):
-    """A header that notes on its archive that the end mark was read: tarfile takes any other end for one too."""
+    """A header that notes on its archive that the end mark was read.
+
+    tarfile ends without an error at a header that is damaged: https://github.com/python/cpython/issues/120740
+    """
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
@@ -31,10 +35,10 @@ class _Header(tarfile.TarInfo):
 
 
 def members(file: object, name: str) -> Iterator[Member]:
-    """Yield an archive's files and links, each path without the one folder that all are in.
+    """Yield an archive's files and links; their paths are without the top folder (`linux-7.1/`) that all are in.
 
     Args:
-        file: a readable file of bytes, packed or not.
+        file: a readable binary file, with or without compression.
         name: the archive's name in messages.
 
     Raises:
@@ -52,7 +56,7 @@ def members(file: object, name: str) -> Iterator[Member]:
 
 
 def _members_of(archive: tarfile.TarFile, entry: tarfile.TarInfo, name: str) -> Iterator[Member]:
-    """Yield the member that an entry is, if it is a file or a symbolic link below the top folder."""
+    """Yield the member of an entry, if the entry is a file or a symbolic link below the top folder."""
     if entry.islnk():
         raise UsageError(f"{name} holds a hard link: {entry.name!r}", "git archive makes none.")
     path = entry.name.removeprefix("./").partition("/")[2]
@@ -67,14 +71,19 @@ def _members_of(archive: tarfile.TarFile, entry: tarfile.TarInfo, name: str) -> 
 
 
 def _whole(content: IO[bytes], size: int, name: str) -> Callable[[], bytes]:
-    """Return the function that reads a member's content, all of it or an error that can be acted on."""
+    """Return the function that reads a member's content.
+
+    Raises:
+        UsageError: (the function) the archive is damaged, or ends before the content does.
+
+    """
 
     def read() -> bytes:
         try:
             data = content.read()
         except _DAMAGE as error:
             raise _damaged(name, error) from error
-        if len(data) != size:
+        if len(data) != size:  # tarfile returns what there is where the stream ends inside of a file
             raise _damaged(name, EOFError(f"{len(data)} of {size} bytes of a file"))
         return data
 

@@ -1,6 +1,6 @@
-"""A tree as one normalised archive, below the folder `tree/`: owner, dates and modes do not depend on its source.
+"""A tree as one normalised tar archive, below the folder `tree/`: owner, dates and modes are the same for any source.
 
-Everything that comes from a tree is untrusted: its paths are checked here, once, and no file is unpacked on this host.
+Trees are untrusted: their paths are checked here, once, and no file of a tree is unpacked on this host.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 MTIME = 946684800  # 2000-01-01: older than anything a build writes
 TOP = "tree"
+# Bounds above those of a whole kernel tree (1.8 GB), as the source may be a stranger's.
 MAX_BYTES = 8 << 30
 MAX_FILES = 1_000_000
 TOO_LARGE = "the tree is larger than any kernel"
 
 
 class TreeWriter:
-    """Adds files of a tree, and the folders that they are in, to an archive."""
+    """The writer of a tree's archive: it adds files, links and whiteouts, and the folders above each."""
 
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._archive = archive
@@ -50,7 +51,7 @@ class TreeWriter:
         self._archive.addfile(info)
 
     def whiteout(self, path: str) -> None:
-        """Add what hides a file of the layers below.
+        """Add a whiteout, which hides a file of the layers below.
 
         A whiteout is a character device with the numbers 0, 0: https://docs.kernel.org/filesystems/overlayfs.html
         """
@@ -81,7 +82,7 @@ class TreeWriter:
 
 
 def _owned(name: str) -> tarfile.TarInfo:
-    """Return an archive's header with the owner and date that everything in a tree has."""
+    """Return an archive's header with the owner and the mtime of all files of a tree; the owner is the cells' user."""
     info = tarfile.TarInfo(name)
     info.uid = info.gid = UID
     info.mtime = MTIME
@@ -89,7 +90,7 @@ def _owned(name: str) -> tarfile.TarInfo:
 
 
 class _TreeCopy:
-    """A tree whose members are being copied into an archive, and what is known of it so far."""
+    """A tree that is being copied into an archive: the index of its files so far, and the contents that give facts."""
 
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._writer = TreeWriter(archive)
@@ -111,6 +112,7 @@ class _TreeCopy:
             self.told[path] = content
 
     def _check_is_new(self, path: str) -> None:
+        """Refuse a path that is in the tree already, or lies below a file or a link, which could lead out of it."""
         is_of_file = any(str(part) in self.index for part in (path, *PurePosixPath(path).parents))
         if is_of_file or self._writer.is_folder(path):
             raise UsageError(
@@ -127,7 +129,7 @@ def write(members: Iterator[Member], archive: tarfile.TarFile) -> TreeFacts:
     """Copy the members that are wanted into `archive`, normalised, and return the tree's facts.
 
     Raises:
-        UsageError: a path leads out of the tree or comes twice, or the tree is beyond all bounds.
+        UsageError: a path leads out of the tree or comes twice, or the tree has more than MAX_BYTES or MAX_FILES.
 
     """
     copy = _TreeCopy(archive)
@@ -147,7 +149,7 @@ def checked(path: str) -> str:
     """Return `path` if it stays inside the tree.
 
     Raises:
-        UsageError: it is absolute, has a `..`, or is no name at all.
+        UsageError: the path is absolute or empty, has a part `.` or `..`, or a NUL byte.
 
     """
     leads_out = not {"", ".", ".."}.isdisjoint(path.split("/"))

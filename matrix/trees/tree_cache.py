@@ -1,4 +1,4 @@
-"""The trees of the cache: each an archive and its facts, under the tree's content hash."""
+"""The trees of the cache: an archive and a file of facts for each, named by the tree's content hash."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OFFSETS = TypeAdapter(dict[str, tuple[int, int]])
 
 
 class _CachedFacts(Frozen):
-    """The file of a tree's facts in the cache; `archive_bytes` is the size of the archive that they are of.
+    """The JSON file of a tree's facts in the cache; `archive_bytes` is the size of the tree's archive.
 
     `index` has each file as a text (`644 DIGEST`): 20,000 of them are read in half the time that lists take.
     """
@@ -56,10 +56,10 @@ class _CachedFacts(Frozen):
         )
 
     def facts(self) -> TreeFacts:
-        """Return the facts.
+        """Return the facts of the tree.
 
         Raises:
-            ValueError: a file of the index is none.
+            ValueError: an entry of the index has another form than `644 DIGEST`.
 
         """
         index = {path: TreeFile.parse(text) for path, text in self.index.items()}
@@ -68,24 +68,24 @@ class _CachedFacts(Frozen):
 
 @dataclass(frozen=True)
 class TreeCache:
-    """The folder of trees: `SHA256.tar` and `SHA256.json`, and `SOURCE.source` that names the tree of a fixed source.
+    """The folder of trees: `SHA256.tar` and `SHA256.json` for each, and `SOURCE.source` with a fixed source's hash.
 
-    A file that is broken, cut short or of another version counts as none, so that it is made again.
+    A file that is damaged, cut short or of another version counts as missing, and is made again.
     """
 
     folder: Path
 
     @classmethod
     def of_this_machine(cls) -> TreeCache:
-        """Return the folder of trees in the program's cache, made now if it is not there."""
+        """Return the folder of trees in the program's cache, made now if it does not exist."""
         return cls(cache.folder(Part.TREES))
 
     def archive(self, sha256: str) -> Path:
-        """Return where the archive of the tree with this content hash is kept."""
+        """Return the path of the archive of the tree with this content hash, which need not exist."""
         return self.folder / f"{sha256}.tar"
 
     def facts(self, sha256: str) -> TreeFacts | None:
-        """Return the facts of a tree that is here, with its archive, or None."""
+        """Return the facts of a tree whose facts and whole archive are in the cache, or None."""
         record = self.folder / f"{sha256}.json"
         try:
             cached = _CachedFacts.model_validate(json.loads(record.read_bytes()))
@@ -96,7 +96,7 @@ class TreeCache:
         return facts if is_whole and facts.sha256 == sha256 else None
 
     def get(self, source: Source, say: Say) -> TreeFacts:
-        """Return the facts of a source's tree, read now unless the source is fixed and its tree is here.
+        """Return the facts of a source's tree, read now unless the source is fixed and its tree is in the cache.
 
         Raises:
             UsageError: the source is no kernel tree.
@@ -116,12 +116,13 @@ class TreeCache:
     def _read(self, source: Source, say: Say) -> TreeFacts:
         """Read a source's tree into an archive of the cache, and return its facts."""
         say(f"reading {source.origin}")
-        with files.part_of(self._pointer(source)) as part:  # its own name is known when it has been read
+        with files.part_of(self._pointer(source)) as part:  # the archive's name is the hash of what is read here
             with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
                 facts = tree_archive.write(source.members(), archive)
             _check_is_kernel(facts, source.origin)
             archive_bytes = part.stat().st_size
             part.replace(self.archive(facts.sha256))
+        # The archive first, then its facts, then the pointer: each file only names what is there whole.
         cached = _CachedFacts.of(facts, archive_bytes)
         files.write(self.folder / f"{facts.sha256}.json", json.dumps(cached.model_dump()))
         if source.fixed:
@@ -129,13 +130,13 @@ class TreeCache:
         return facts
 
     def blocks(self, sha256: str) -> Iterator[bytes]:
-        """Yield a tree's archive."""
+        """Yield the content of a tree's archive, in blocks."""
         with self.archive(sha256).open("rb") as file:
             while block := file.read(BLOCK_BYTES):
                 yield block
 
     def offsets(self, sha256: str) -> dict[str, tuple[int, int]]:
-        """Return where each file's content begins in a tree's archive, and its size, in bytes; found out once."""
+        """Map each file of a tree to the offset and the size of its content in the archive, in bytes; kept on disk."""
         kept = self.folder / f"{sha256}.offsets.json"
         try:
             return _OFFSETS.validate_python(json.loads(kept.read_bytes()))
@@ -145,7 +146,7 @@ class TreeCache:
             return found
 
     def content(self, sha256: str, place: tuple[int, int]) -> bytes:
-        """Return what a tree's archive has at an offset and of a size, which `offsets` gave."""
+        """Return the content at a place in a tree's archive: an offset and a size that `offsets` gave."""
         offset, size = place
         with self.archive(sha256).open("rb") as file:
             file.seek(offset)
@@ -162,6 +163,7 @@ def _offsets(archive: Path) -> dict[str, tuple[int, int]]:
 
 
 def _check_is_kernel(facts: TreeFacts, origin: str) -> None:
+    """Refuse a tree without the top Makefile of a kernel or without tools/perf: every cell on it would fail."""
     if not facts.version or perf.MAKEFILE not in facts.index:
         raise UsageError(
             f"{origin} is no kernel tree: it has no Makefile with a VERSION or no {perf.MAKEFILE}",

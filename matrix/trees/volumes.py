@@ -1,4 +1,7 @@
-"""Gets a source tree from where it is into volumes of the engine, each filled once."""
+"""The volumes of the engine that hold a tree: one for its source, and one more for its patches and edits.
+
+A volume is named by the hash of its content, so each is filled once.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreparedTree:
-    """A tree that is in the cache and in volumes: `volumes` are the layers that make it, the topmost first."""
+    """A tree in the cache and in volumes; `volumes` are the names of its layers, the topmost first."""
 
     identity: TreeIdentity
     volumes: tuple[str, ...]
@@ -39,24 +42,25 @@ class PreparedTree:
 
 
 class _Pin(Frozen):
-    """A run's note of the content that a tree had when the run began: its hash, and its source's name for people."""
+    """A run's note of a tree's content at the run's begin: its content hash, and its source's name for people."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     origin: str
 
 
 def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path | None = None) -> PreparedTree:
-    """Return the tree, got and unpacked into a volume if it was not yet; done once whoever asks.
+    """Return the tree, fetched and unpacked into volumes unless that was done before.
 
-    The first to ask notes in the folder `pins` what the tree was, and for all that ask after it that is the tree: a
-    branch that moves, or a folder that is edited, does not change under a run.
+    The first call of a run notes the tree's content in the folder `pins`, and later calls use the noted content: a
+    branch that moves, or a folder that is edited, does not change during a run.
 
     Raises:
         UsageError: the source does not exist, or is no kernel tree.
-        InfrastructureError: it could not be fetched.
+        InfrastructureError: the source could not be fetched.
 
     """
     cache = TreeCache.of_this_machine()
+    # One lock for each source: cells of several processes ask for the same tree at once, and one of them reads it.
     key = hashlib.sha256(tree.source.encode()).hexdigest()[:16]
     with FileLock(cache.folder / f"{key}.lock"):
         facts, origin = _content(tree, cache, engine, say, pins)
@@ -76,7 +80,7 @@ def _identity(tree: Tree, facts: TreeFacts, origin: str) -> TreeIdentity:
 
 
 def _changes(tree: Tree) -> str:
-    """Return what a tree has on top of its source, for people."""
+    """Return the changes of a tree to its source for people: `, with commit 0123456789ab, edited: NAME`."""
     commit = f", with commit {tree.delta.commit[:12]}" if tree.delta else ""
     edited = f", edited: {', '.join(edit.name for edit in tree.edits)}" if tree.edits else ""
     return commit + edited
@@ -85,7 +89,8 @@ def _changes(tree: Tree) -> str:
 def _content(
     tree: Tree, cache: TreeCache, engine: Engine, say: Callable[[str], None], pins: Path | None
 ) -> tuple[TreeFacts, str]:
-    """Return the facts of a tree's source and its name for people: as the run noted it, or read and noted now."""
+    """Return the facts of a tree's source and the source's name for people: as noted by the run, or read and noted."""
+    # The trees of a series share one base: its content hash is the name of their note.
     name = tree.delta.sha256 if tree.delta else tree.unedited.name
     note = pins / f"{name}.json" if pins else None
     if note and note.is_file():
@@ -101,7 +106,9 @@ def _noted(note: Path, cache: TreeCache) -> tuple[TreeFacts, str]:
     try:
         pin = _Pin.model_validate(json.loads(note.read_bytes()))
     except ValueError as error:
-        raise UsageError(f"{note} is no note of a tree's content", "It was damaged: begin the run anew.") from error
+        raise UsageError(
+            f"{note} is no note of a tree's content", "The file is damaged: begin the run anew."
+        ) from error
     facts = cache.facts(pin.sha256)
     if facts is None:
         raise UsageError(f"the tree that this run began with ({pin.origin}) is no longer in the cache", "Begin anew.")

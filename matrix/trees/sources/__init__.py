@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
 
 Say = Callable[[str], None]
-"""A function that tells the user of a source's progress, a line a call."""
+"""A function that shows the user one line on the progress of a source."""
 
 
 @dataclass(frozen=True)
 class Member:
     """One file or symbolic link of a tree, its path relative to the tree's top.
 
-    `target` is where a link points, None for a file. `read` returns a file's content, once, before the next member is
-    asked for.
+    `size` is in bytes; `target` is the path that a link points to, None for a file. `read` returns a file's content; it
+    can be called once, before the next member is taken, as the members of an archive come from a stream.
     """
 
     path: str
@@ -38,8 +38,8 @@ class Member:
 class Source:
     """A tree's source.
 
-    `origin` is its name for people. `fixed` is the name of content that never changes, empty where it may (a folder).
-    `members` gives the tree's files and links, each path once.
+    `origin` is its name for people. `fixed` is a name of its content where that can never change (`git COMMIT`), and
+    empty where it can (a folder). `members` returns the tree's files and links, each path once.
     """
 
     origin: str
@@ -52,33 +52,33 @@ class Scheme(Protocol):
     """A kind of source; a module of this folder has one as SCHEME."""
 
     form: str
-    """The form of such a source, as `git:PATH@REV`."""
+    """The form of such a source, for example `git:PATH@REV`."""
 
     example: str
-    """A REST after the scheme's `:` that is well formed; nothing need be there."""
+    """A well-formed REST after the scheme's `:`; no source of that name need exist."""
 
     def open(self, rest: str, engine: Engine, say: Say) -> Source:
-        """Return the source that REST names, fetched if it had to be.
+        """Return the source that REST names, fetched if need be.
 
         Raises:
-            UsageError: REST is not of the scheme's form, or nothing of that name is there.
-            InfrastructureError: it could not be fetched.
+            UsageError: REST is not of the scheme's form, or names no source that exists.
+            InfrastructureError: the source could not be fetched.
 
         """
 
 
 @functools.cache
 def schemes() -> Mapping[str, Scheme]:
-    """Return the schemes that there are, by name."""
+    """Return every scheme by its name."""
     return registry.load(__name__, "SCHEME", Scheme)  # type: ignore[type-abstract] # its modules are asked, not it
 
 
 def open_source(text: str, engine: Engine, say: Say) -> Source:
-    """Return the source that `SCHEME:REST` names, fetched if it had to be.
+    """Return the source that `SCHEME:REST` names, fetched if need be.
 
     Raises:
-        UsageError: there is no such scheme, file, folder, repository, revision or package.
-        InfrastructureError: it could not be fetched.
+        UsageError: the scheme, file, folder, repository, revision or package does not exist.
+        InfrastructureError: the source could not be fetched.
 
     """
     name, _, rest = text.partition(":")

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
     from matrix.trees.sources import Member, Say
 
+# The names of packages (deb-control(5), "Package") and of suites; both go into a shell script unquoted.
 _NAMES = re.compile(r"([a-z0-9][a-z0-9.+-]*)@([a-z][a-z0-9-]*)")
 _FETCHED = "/var/cache/fetched.tar"
 
+# The mirror is the image's own, from either format of sources.list(5); a suite like trixie-backports is added to it.
+# Check-Valid-Until=false (apt.conf(5)): mirrors and snapshots may serve an index past its date; it is still signed.
+# A linux-source package holds the tree as one .tar.xz, which is wrapped in a tar with its version as its name.
 _SCRIPT = """
 suite={suite}; package={package}; codename=${{suite%%-*}}
 list=/etc/apt/sources.list
@@ -43,7 +47,7 @@ class _Deb:
     example = "linux-source-6.12@trixie"
 
     def open(self, rest: str, engine: Engine, say: Say) -> Source:
-        """Return a package as a source (see Scheme.open); apt checks its signatures in a container of its own suite."""
+        """Return a package as a source (see Scheme.open); apt checks its signature in a container of its own suite."""
         match = _NAMES.fullmatch(rest)
         if not match:
             raise UsageError(f"no package {rest!r}", f"{self.form}, as deb:{self.example}.")
@@ -59,6 +63,7 @@ SCHEME = _Deb()
 
 
 def _fetch(package: str, suite: str, path: Path, engine: Engine, say: Say) -> None:
+    # A container of Debian, so that any host can fetch: `trixie-backports` is fetched in one of trixie.
     codename = suite.partition("-")[0]
     base = Base(pull=f"debian:{codename}", bootstrap=Bootstrap(suite=codename))
     image = images.base(base, engine, say)
@@ -68,7 +73,7 @@ def _fetch(package: str, suite: str, path: Path, engine: Engine, say: Say) -> No
 
 
 def _version(path: Path) -> str:
-    """Return the package's name and version, which is the name of the one file in the archive that was fetched."""
+    """Return the package's name and version, by the name of the one file in the fetched archive."""
     with tarfile.open(path) as outer:
         return next(m.name for m in outer if m.isfile()).removeprefix("./").removesuffix(".tar.xz")
 

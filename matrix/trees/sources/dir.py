@@ -1,4 +1,4 @@
-"""`dir:PATH`: a folder as it is now; of a git checkout the files that are tracked, or new and not ignored."""
+"""`dir:PATH`: a folder as it is now; of a git checkout, its tracked files and the new ones that are not ignored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SCHEME = _Dir()
 
 
 def _members(path: Path) -> Iterator[Member]:
-    """Yield the files and links of a folder; pipes, sockets, devices and submodules are none."""
+    """Yield the files and links of a folder; pipes, sockets, devices and submodules are left out."""
     tracked = _tracked(path)
     for name in _below(path) if tracked is None else tracked:
         file = path / name
@@ -49,12 +49,12 @@ def _members(path: Path) -> Iterator[Member]:
 
 
 def _tracked(path: Path) -> list[str] | None:
-    """Return the files of a git checkout that are tracked, or new and not ignored; None where the folder is none.
+    """Return the tracked files of a git checkout and its new ones that are not ignored; None for another folder.
 
-    A folder that lies in another's checkout, which ignores all of it, is no checkout either.
+    A folder inside of a checkout that ignores all of it counts as another folder.
 
     Raises:
-        UsageError: the folder is a checkout, and git cannot read it; with git's own words.
+        UsageError: the folder is a checkout that git cannot read; the message has git's own words.
 
     """
     is_checkout = (path / ".git").exists()
@@ -64,6 +64,7 @@ def _tracked(path: Path) -> list[str] | None:
     if listed.returncode:
         _refuse_unreadable_checkout(path, listed.stderr.decode(errors="replace").strip())
         return None
+    # A set, as a file with a merge conflict is listed once for each side of it.
     names = sorted(set(listed.stdout.decode("utf-8", "surrogateescape").split("\0")) - {""})
     if not names and not is_checkout:
         return None
@@ -71,7 +72,7 @@ def _tracked(path: Path) -> list[str] | None:
 
 
 def _refuse_unreadable_checkout(path: Path, said: str) -> None:
-    """Raise what git said of a checkout; a folder `.git` may be no repository, which git tells by these words."""
+    """Refuse a checkout that git cannot read, with git's words; a folder whose `.git` is no repository is none."""
     marker = path / ".git"
     is_no_repository = marker.is_dir() and "not a git repository" in said
     if marker.exists() and not is_no_repository:
@@ -79,9 +80,9 @@ def _refuse_unreadable_checkout(path: Path, said: str) -> None:
 
 
 def _is_there(path: Path, name: str) -> bool:
-    """Return whether a name of git's index is a file of the folder now, and not behind a link, which may lead out.
+    """Return whether a name of git's index is a file of the folder now, and no folder above it is a symbolic link.
 
-    The folder itself may be a link.
+    A link could lead out of the tree; the top folder itself may be one.
     """
     folders = PurePath(name).parents[:-1]  # the last is the folder itself
     is_behind_link = any((path / folder).is_symlink() for folder in folders)
@@ -89,9 +90,10 @@ def _is_there(path: Path, name: str) -> bool:
 
 
 def _below(path: Path) -> Iterator[str]:
-    """Yield all files and links below a folder, without what git keeps there."""
+    """Yield all files and links below a folder, sorted in each folder, without `.git` folders."""
     for name, folders, files in os.walk(path):
         folder = Path(name)
-        folders[:] = sorted({*folders} - {".git"})
+        folders[:] = sorted({*folders} - {".git"})  # os.walk goes on into the folders that are left in its list
+        # os.walk lists a link to a folder among the folders, and does not follow it.
         files += [link for link in folders if (folder / link).is_symlink()]
         yield from (str((folder / file).relative_to(path)) for file in sorted(files))

@@ -1,4 +1,4 @@
-"""`git:PATH@REV`: a commit's own content, as it was committed."""
+"""`git:PATH@REV`: the files of a commit, as they were committed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXECUTABLE = 0o100
 
 
 def location(rest: str) -> tuple[Path, str]:
-    """Return the repository and the revision of `PATH@REV`: without a path the current folder, without @REV HEAD."""
+    """Return the repository and the revision of `PATH@REV`; the path's default is the current folder, REV's HEAD."""
     path, at, revision = rest.rpartition("@")
     if not at:
         path, revision = rest, "HEAD"
@@ -36,6 +36,7 @@ class _Git:
         del engine, say
         path, revision = location(rest)
         commit = git.commit(path, revision)
+        # PATH may be a folder below the top of a repository; the tree is that folder then.
         folder = git.run(path, "rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").strip()
         fixed = f"git {commit}:{folder}" if folder else f"git {commit}"
         return Source(f"{path}@{revision} ({commit[:12]})", fixed, lambda: _members(path, commit))
@@ -45,7 +46,7 @@ SCHEME = _Git()
 
 
 def _members(path: Path, commit: str) -> Iterator[Member]:
-    """Yield the files and links of a commit that are wanted; as `git archive` does, without submodules."""
+    """Yield the wanted files and links of a commit, without submodules (as git-archive(1) leaves them out)."""
     found = [one for one in git_objects.entries(path, commit) if one.mode != GITLINK and wanted(one.path)]
     contents = git_objects.contents(path, [one.name for one in found], MAX_BYTES, TOO_LARGE)
     for entry, content in zip(found, contents, strict=True):

@@ -1,4 +1,4 @@
-"""`tar:FILE-or-URL`: an archive of a kernel tree in one folder, with `#sha256=DIGEST` after a URL checked."""
+"""`tar:FILE-or-URL`: a tar archive with a kernel tree in one folder; a URL may end in `#sha256=DIGEST`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Tar:
             raise UsageError(f"{path} is no file", "tar:FILE-or-URL names a tar archive of a kernel source tree.")
         digest = _digest(path)
         if expected and digest != expected:
-            path.unlink()
+            path.unlink()  # or the next try would find it in the cache
             raise InfrastructureError(f"{rest}: sha256 is {digest}", "The download was thrown away; try again.")
         return Source(path.name, f"tar {digest}", lambda: _members(path))
 
@@ -39,7 +39,7 @@ SCHEME = _Tar()
 
 
 def _file(rest: str, say: Say) -> tuple[Path, str]:
-    """Return the file, downloaded if it is a URL, and the digest that the URL says it has, or nothing."""
+    """Return the archive's path, downloaded from a URL, and the SHA-256 that the URL names, or nothing."""
     if not rest.startswith(("http://", "https://")):
         return Path(rest).expanduser(), ""
     url, _, fragment = rest.partition("#")

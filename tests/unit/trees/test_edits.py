@@ -60,7 +60,7 @@ def test_a_pattern_that_matches_another_number_of_times_is_an_error(matches: int
 def test_other_mistakes_name_the_edit_and_the_file() -> None:
     assert "edit e: the tree has no nothing" in mistake(edit(change("nothing", find="x")))
     assert "edit e: the tree has no nothing" in mistake(edit(change("nothing", remove=True)))
-    assert "edit e: Makefile is there already" in mistake(edit(change(add="x")))
+    assert "edit e: Makefile exists already" in mistake(edit(change(add="x")))
     assert "edit e: 'all' changes nothing in Makefile" in mistake(edit(change(find="all", replace="all")))
     assert "edit e: '(' is no pattern" in mistake(edit(change(find="(")))
 

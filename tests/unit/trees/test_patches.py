@@ -128,7 +128,7 @@ def test_a_range_of_commits_is_read(tmp_path: Path) -> None:
     git.run(tmp_path, "merge", "-q", "--no-ff", "-m", "M", "-s", "ours", "HEAD@{1}")
     with pytest.raises(UsageError, match="holds a merge"):
         patches.read("HEAD~1..HEAD", tmp_path)
-    with pytest.raises(UsageError, match="both sides of a fork"):
+    with pytest.raises(UsageError, match="the commits of both its ends"):
         patches.read("HEAD~1...HEAD", tmp_path)
     git.run(tmp_path, "checkout", "-q", "HEAD^2")
     assert subjects(patches.read("HEAD~1..", tmp_path)) == [(1, "Commit 2")]
