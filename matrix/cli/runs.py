@@ -83,7 +83,9 @@ def _begin(asked: Selection, config: Config, limits: Limits, number: int, jobs: 
 
 def report(
     run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's name or folder; the newest without.")] = "",
-    format: Annotated[str, typer.Option("--format", "-f", help="text, json, junit, markdown or mail.")] = "text",  # noqa: A002
+    format_name: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, junit, markdown or mail.")
+    ] = "text",
     check: Annotated[
         bool, typer.Option(help="Judge what it recorded by today's checks: replaces its results.")
     ] = False,
@@ -96,13 +98,13 @@ def report(
 
     this = store.find(run or None)
     known = formats.registry()
-    if format not in known:
-        raise UsageError(f"no format {format!r}{did_you_mean(format, known)}")
+    if format_name not in known:
+        raise UsageError(f"no format {format_name!r}{did_you_mean(format_name, known)}")
     if check:
         with locks.doing(this):
             judgement.check_again(this, this.configuration())
     made = run_report.of_run(this)
-    typer.echo(known[format].render(made), nl=False)
+    typer.echo(known[format_name].render(made), nl=False)
     raise typer.Exit(reports.exit_status(made))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,9 @@ PACKAGE = Path(matrix.__file__).parent
 FEWEST_LINES = 5
 MOST_A_LINE = 0.33
 """The mean of well-kept Python projects of this size is 0.17 to 0.22; before the rooms it was 0.46 here."""
+
+_WITH_REASON = re.compile(r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)* - \w")
+"""The comment that switches a rule of lint off in a line: the rule's name, a dash and the reason."""
 
 _BRANCHES = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler)
 
@@ -90,6 +95,18 @@ def test_no_docstring_begins_with_a_word_in_place_of_its_subject(path: Path) -> 
     assert [
         text for text in texts(path.read_text(encoding="utf-8")) if text.startswith(("What ", "That ", "It "))
     ] == []
+
+
+def comments(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        yield from (token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT)
+
+
+@pytest.mark.parametrize("folder", ["matrix", "tests", "benchmarks"])
+def test_every_check_of_lint_that_is_switched_off_has_its_reason(folder: str) -> None:
+    found = [comment for path in (PACKAGE.parent / folder).rglob("*.py") for comment in comments(path)]
+    switched_off = [comment for comment in found if comment.startswith("# noqa")]
+    assert [comment for comment in switched_off if not _WITH_REASON.match(comment)] == []
 
 
 def test_the_package_has_few_branches_a_line() -> None:

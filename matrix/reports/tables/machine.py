@@ -15,21 +15,31 @@ if TYPE_CHECKING:
         """Something that the matrix needs of a machine; `found` says what was found, or what to do."""
 
         @property
-        def what(self) -> str: ...  # noqa: D102
+        def what(self) -> str:
+            """The need's name."""
+
         @property
-        def found(self) -> str: ...  # noqa: D102
+        def found(self) -> str:
+            """The state that was found, or the way to meet the need."""
+
         @property
-        def is_met(self) -> bool: ...  # noqa: D102
+        def is_met(self) -> bool:
+            """Whether the machine meets the need."""
 
     class Removable(Protocol):
         """Something in an engine, or a file of a cache."""
 
         @property
-        def kind(self) -> str: ...  # noqa: D102
+        def kind(self) -> str:
+            """The thing's kind, as `volume`."""
+
         @property
-        def name(self) -> str: ...  # noqa: D102
+        def name(self) -> str:
+            """The thing's name in the engine, or the file's path."""
+
         @property
-        def purpose(self) -> str: ...  # noqa: D102
+        def purpose(self) -> str:
+            """The purpose that the thing was made for, as `cell`."""
 
 
 def needs(found: Iterable[MachineNeed]) -> Table:

@@ -203,7 +203,7 @@ def test_the_steps_of_a_cell_are_told_with_their_figures() -> None:
 def test_a_step_that_ran_no_command_has_no_exit_status() -> None:
     seen = observations(errors={"clean": "the container ended"})
     cut = {**seen.steps, "clean": type(seen.steps["clean"])(seen.steps["clean"].step, "log", error="ended")}
-    results = {step.name: step for step in judge.step_results(type(seen)(seen.scenario, cut, {}, {}, {}, (), True))}  # noqa: FBT003
+    results = {step.name: step for step in judge.step_results(dataclasses.replace(seen, steps=cut))}
     assert results["clean"].exit_status is None
     assert results["clean"].rss_bytes == 0
 
