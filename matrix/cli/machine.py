@@ -76,7 +76,7 @@ def engine_down() -> None:
     """Stop the private dockerd, and nothing else."""
     from matrix.engine import private_engine
 
-    typer.echo("stopped" if private_engine.down() else "it was not running")
+    typer.echo("stopped" if private_engine.down(typer.echo) else "it was not running")
 
 
 @engine_app.command("status")

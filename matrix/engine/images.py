@@ -56,7 +56,7 @@ def prepare(image: Image, engine: Engine, say: Callable[[str], None]) -> ImageId
         key = hashlib.sha256(f"{text}{engine.image(base_tag)}".encode()).hexdigest()[:12]
         tag = f"perf-build-matrix/{image.name}:{key}"
         digest = engine.image(tag) or _built(image, text, tag, engine, say)
-        packages = _packages(tag, digest, engine)
+        packages = _packages(tag, digest, engine, say)
     origin = _origin(image.base).read_text(encoding="utf-8").strip()
     return ImageIdentity(name=image.name, tag=tag, digest=digest, base=origin, packages=packages)
 
@@ -73,10 +73,11 @@ def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str
     return digest
 
 
-def _packages(tag: str, digest: str, engine: Engine) -> dict[str, str]:
+def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None]) -> dict[str, str]:
     """Return the version of each package in an image, from the cache or asked now."""
     record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')[:16]}.json"
     if not record.is_file():
+        say(f"listing the packages of {tag}")
         files.write(record, json.dumps(_listed(tag, engine)))
     packages: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
     return packages
@@ -129,6 +130,7 @@ def _bootstrapped(recipe: Base, tag: str, engine: Engine, say: Callable[[str], N
     say(f"no registry answers: bootstrapping {bootstrap.suite} with mmdebstrap")
     with files.part_of(cache.folder(Part.IMAGES) / f"{_key(recipe)}.tar") as archive:
         _mmdebstrap(bootstrap, archive)
+        say(f"importing {bootstrap.suite} as {tag}")
         engine.import_image(archive, tag)
     return f"mmdebstrap {bootstrap.suite}"
 

@@ -151,16 +151,17 @@ def _inheritable(fd: int) -> bool:
         return False
 
 
-def down() -> bool:
+def down(say: Callable[[str], None]) -> bool:
     """Stop the private engine, and only that; return whether it ran.
 
     Raises:
-        InfrastructureError: it does not stop.
+        InfrastructureError: the daemon still runs STOP_S seconds after SIGTERM.
 
     """
     now = status()
     if now.pid is None:
         return False
+    say(f"stopping dockerd (process {now.pid})")
     os.kill(now.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:

@@ -114,6 +114,7 @@ def _patched(tree: Tree, diff: bytes, access: EngineAccess) -> Tree:
     """
     unedited = tree.model_copy(update={"edits": ()})
     with interrupts.interruptible():
+        access.say(f"applying the bundle's patch to {tree.name}")
         base = apply.below(unedited, tree.source, access.connect(), access.say)
     made, refused = base.scratch.apply(base.commit, [Patch(1, "the patch of the bundle", "", "", "", "", diff)])
     if refused:

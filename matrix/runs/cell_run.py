@@ -204,6 +204,7 @@ def _continued(prepared: _Prepared, context: Context, predecessor: Tree) -> _Rec
     are not touched.
     """
     cell = prepared.cell
+    context.chapter(cell, f"prepare the tree {predecessor.name}")
     tree = volumes.prepare(predecessor, context.engine, context.say, context.run.pins)
 
     context.chapter(cell, f"kept build of {predecessor.name}")
@@ -226,12 +227,14 @@ def _steps_done(cell_run: Execution, context: Context) -> _Recorded:
     """Run a cell's steps; their transcript is stored however they end."""
     cell = cell_run.scenario.cell
     with execution.closing(cell_run):
+        context.chapter(cell, "start the container")
         btf = _kernel_types(cell_run)
         try:
             for facts in execution.execute(cell_run):
                 if facts.step.name == "build" and not facts.failure:
                     _after_build(cell_run, facts, context)
         finally:
+            context.chapter(cell, "store the transcript")
             context.run.save_transcript(cell.id, cell_run.transcript)
     return _Recorded(cell_run.transcript, hashlib.sha256(btf).hexdigest() if btf else "none")
 

@@ -272,10 +272,13 @@ def execute(cell: Execution) -> Iterator[StepFacts]:
 
 def _look_into_containers(cell: Execution, facts: StepFacts) -> None:
     """Record what later steps would change: the program's ELF facts, and why the second build differs."""
+    cell_id = cell.scenario.cell.id
     if facts.step.name == "self-test":
+        cell.run.progress(cell_id, "read the ELF files")
         cell.inspect()
     if facts.step.name == "build-again" and not facts.failure:
         if not cell.built:
+            cell.run.progress(cell_id, "explain the first difference")
             cell.explain()
         cell.containers.pop(facts.step.place).remove()
 

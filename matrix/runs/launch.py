@@ -17,12 +17,13 @@ from matrix.runs import locks, ownership, progress
 from matrix.runs.interrupts import interruptible
 from matrix.runs.run_kind import MutantsRun
 from matrix.trees import volumes
-from matrix.verdicts.wording import count
+from matrix.verdicts.wording import count, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.config.load import Config
+    from matrix.engine.api import Engine
     from matrix.model.cell_id import CellId
     from matrix.model.tree import Tree
     from matrix.runs.engine_access import EngineAccess
@@ -37,10 +38,16 @@ COMMAND_PID_VARIABLE = "PERF_MATRIX_COMMAND_PID"
 RUN_COMMAND_VARIABLE = "PERF_MATRIX_RUN_COMMAND"
 """The environment variable with the words that stand for `perf-matrix run` where something else, as tox, calls it."""
 
+PYTEST_LOG = "pytest.log"
+"""The file in a run's folder with the output of the pytest that runs its cells."""
+
 FULL_BYTES = 16 << 10
 """Free space below which a disk counts as full: a result no longer fits."""
 
 NOTHING_KEPT = "no cell had begun, so nothing is kept: begin anew"
+
+TREES_NAMED = 3
+"""Trees whose names the heading of their preparation has; a series has as many trees as patches."""
 
 END_S, KILL_S = 30, 5
 """How long pytest and its workers have to end after an interrupt, and after they are killed; tox.ini allows for it."""
@@ -66,16 +73,14 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
     with locks.doing(run), discarding(run), _telling_what_is_kept(run, access), interruptible():
         locks.refuse_beside_a_measurement()
         engine = private_engine.ensure(access.host, ownership.label(run.name), access.say)
-        swept = ownership.sweep(engine)
-        if swept:
-            access.say(f"removed {count(swept, 'leftover')} of runs that have ended")
+        ownership.sweep(engine, access.say)
         try:
-            for tree in _needed_trees(run.settings(), wanted, config or run.configuration()):
-                with contextlib.suppress(InfrastructureError):  # its cells say so, each in its result
-                    volumes.prepare(tree, engine, access.say, run.pins)
+            # Before pytest starts, so that a tree that cannot be had is one message and not one in each worker.
+            _prepare_trees(_needed_trees(run.settings(), wanted, config or run.configuration()), run, engine, access)
+            access.say(f"running the cells; pytest's log is {run.folder / PYTEST_LOG}")
             _run_pytest(run, wanted, number, access)
         finally:
-            ownership.sweep_run(engine, run.name)
+            ownership.sweep_run(engine, run.name, access.say)
 
 
 def resume_command(run: Run) -> str:
@@ -112,6 +117,14 @@ def _telling_what_is_kept(run: Run, access: EngineAccess) -> Iterator[None]:
         raise
 
 
+def _prepare_trees(trees: Sequence[Tree], run: Run, engine: Engine, access: EngineAccess) -> None:
+    names = [tree.name for tree in trees]
+    access.say(f"preparing {count(len(names), 'tree')}: {', '.join(cut(names, TREES_NAMED))}")
+    for tree in trees:
+        with contextlib.suppress(InfrastructureError):  # its cells say so, each in its result
+            volumes.prepare(tree, engine, access.say, run.pins)
+
+
 def _needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Config) -> list[Tree]:
     """Return the trees to get before the first cell: that of each wanted cell, or that which faults are planted in.
 
@@ -132,7 +145,7 @@ def _each_once(trees: Iterable[Tree]) -> list[Tree]:
 
 def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess) -> None:
     shown = progress.Progress(run, wanted, access.console)
-    log = run.folder / "pytest.log"
+    log = run.folder / PYTEST_LOG
     lock = locks.inheritance(run)
     with log.open("ab") as file, subprocess.Popen(
         _pytest_words(number), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,

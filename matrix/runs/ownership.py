@@ -17,9 +17,16 @@ from matrix.engine.cache import KEPT
 from matrix.errors import InfrastructureError, UsageError
 from matrix.runs import locks
 from matrix.runs.store import Run
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matrix.engine.api import Engine, Resource
+
+
+def _unsaid(_line: str) -> None:
+    """Drop a line of progress, where there is nobody to read it."""
 
 
 def owner() -> str:
@@ -78,27 +85,33 @@ def _not_cached(engine: Engine) -> list[Resource]:
     return [resource for resource in engine.resources() if resource.purpose not in KEPT]
 
 
-def sweep(engine: Engine) -> int:
-    """Remove what is left over, as far as that can be, and return how many things that were.
+def sweep(engine: Engine, say: Callable[[str], None] = _unsaid) -> None:
+    """Remove the resources that ended runs and processes left in the engine, after a line of progress.
 
     Raises:
-        InfrastructureError: the engine could not remove all of them; the first failure.
+        InfrastructureError: the engine could not remove all of them; the first failure, after all others were tried.
 
     """
-    return _remove(engine, left_over(engine))
+    found = left_over(engine)
+    if found:
+        say(f"removing {count(len(found), 'leftover')} of runs that have ended")
+    _remove(engine, found)
 
 
-def sweep_run(engine: Engine, run: str) -> None:
-    """Remove what a run has in the engine, as far as that can be; whoever asks has ended the run.
+def sweep_run(engine: Engine, run: str, say: Callable[[str], None] = _unsaid) -> None:
+    """Remove the resources of the run of this name, which the caller has ended, after a line of progress.
 
     Raises:
-        InfrastructureError: the engine could not remove all of it; the first failure.
+        InfrastructureError: the engine could not remove all of them; the first failure, after all others were tried.
 
     """
-    _remove(engine, of_run(engine, run))
+    found = of_run(engine, run)
+    if found:
+        say(f"removing {count(len(found), 'leftover')} of this run")
+    _remove(engine, found)
 
 
-def _remove(engine: Engine, found: list[Resource]) -> int:
+def _remove(engine: Engine, found: list[Resource]) -> None:
     failures = []
     for resource in found:
         try:
@@ -107,4 +120,3 @@ def _remove(engine: Engine, found: list[Resource]) -> int:
             failures.append(error)
     if failures:
         raise failures[0]
-    return len(found)

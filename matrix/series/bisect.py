@@ -91,9 +91,14 @@ def first_bad_commit(
     good, bad = _ends(request)
     bisection = _begin(request, good, config, jobs, access)
     with locks.doing(bisection.run):
+        access.say(f"running the good commit, {good[:12]}")
         completion.complete(bisection.run, number, access)
         _refuse_wrong_end(bisection, good, BisectStatus.GOOD, access)
+
+        access.say(f"running the bad commit, {bad[:12]}")
         _refuse_wrong_end(bisection, bad, BisectStatus.BAD, access)
+
+        access.say("searching the commits between, by git bisect")
         commit = _git_bisect(bisection, bad, access)
     shown = git.run(request.repository, "show", "--no-patch", "--format=%H%n%an%n%s", commit)
     name, author, subject = shown.decode(errors="replace").removesuffix("\n").split("\n", 2)
@@ -120,6 +125,7 @@ def _ends(request: BisectRequest) -> tuple[str, str]:
 
 def _begin(request: BisectRequest, good: str, config: Config, jobs: int, access: EngineAccess) -> Bisection:
     with interrupts.interruptible():
+        access.say(f"preparing the base: {request.good}")
         base = apply.base(good, request.repository, config, access.connect(), access.say)
     cell = _cell(request.cell, base, config)
     folders = [str(folder.resolve()) for folder in request.configs]

@@ -129,7 +129,9 @@ def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -
     chosen = _chosen(found, request.without)
     with interrupts.interruptible():
         engine = access.connect()
+        access.say(f"preparing the base: {', '.join(request.bases)}")
         on, *others = [apply.base(word, request.repository, config, engine, access.say) for word in request.bases]
+    access.say(f"applying the patches to {on.word}")
     missing = patches.missing(found)
     commits = apply.commits(on, chosen, others, sorted({*missing, *request.without}))
     access.say(f"{count(len(commits), 'patch', 'patches')} applied to {on.word}")
@@ -137,8 +139,10 @@ def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -
         access.say(f"not among the patches: {', '.join(map(str, missing))}")
     applied = apply.in_order(on, chosen, commits)
     if request.alone:
+        access.say("applying each patch by itself")
         applied = apply.by_themselves(on, chosen, applied)
     if not request.exhaustive:
+        access.say("looking for patches whose builds can continue from a kept build")
         applied = apply.with_kept_builds(on, applied)
     return AppliedSeries(on, applied)
 

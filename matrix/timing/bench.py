@@ -189,6 +189,7 @@ def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Cal
         tree = volumes.prepare(cell.tree, engine, say)
         for turn in range(times):
             for number in jobs if turn % 2 == 0 else tuple(reversed(jobs)):
+                say(f"{cell.id} -j{number}: build {turn + 1} of {times}")
                 [build] = plan.scenario(cell, number, asked.limits, only=("build",)).steps
                 make = build.commands[0].model_copy(update={"traced": False})
                 bench = Bench(asked, engine, image, agent, f"0-{number - 1}", say, stack)
@@ -229,6 +230,7 @@ def _sides(bench: Bench) -> dict[Arm, _Tree]:
         bench.tree(cell, volumes.prepare(cell.tree, bench.engine, bench.say, bench.asked.pins), folder / name)
         for name, cell in (("base", bench.asked.base), ("head", bench.asked.head))
     )
+    bench.say(f"{base.cell.id}: copy its container, for the A/A pair")
     again = _Tree(base.cell, base.prepared, bench.container(base.prepared, base.container.state), {}, base.steps)
     return {"base": base, "again": again, "head": head}
 
@@ -252,6 +254,7 @@ def _measured(
 ) -> Iterator[Sample]:
     """Yield each run's sample; before the first one counts, each arm has run once where it is run in place."""
     if measure != "build":
+        bench.say(f"{measure}: once in each container before it counts")
         for arm, side in sides.items():
             bench.sample(side.steps[measure], side.container, measure, 0, arm)
     for number, arms in enumerate(order):

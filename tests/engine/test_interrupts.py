@@ -215,7 +215,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left_and_nothing_of_anybody_else(
         assert [item.name for item in bench.left(engine)] == ["pbm-test-dead"]
         done = bench.run("fake@good")
         assert done.status == 0, done.text
-        assert "removed 1 leftover of runs that have ended" in done.out
+        assert "removing 1 leftover of runs that have ended" in done.out
         assert bench.left(engine) == []
         assert others.name in {item.name for item in engine.resources()}
     finally:

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     import pytest
 
 
+def test_a_daemon_is_stopped_saying_so(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = [4711]
+    monkeypatch.setattr(private_engine, "_running_pid", lambda: running[0] if running else None)
+    monkeypatch.setattr(os, "kill", lambda *_: running.clear())
+    said: list[str] = []
+    assert private_engine.down(said.append)
+    assert not private_engine.down(said.append)
+    assert said == ["stopping dockerd (process 4711)"]
+    assert places.is_dir()
+
+
 def test_the_daemon_gets_nothing_of_a_run_or_of_git_from_who_starts_it(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,8 @@ def test_a_bundles_patch_is_below_the_edits(access: EngineAccess) -> None:
     tree = make.tree("7.3+slow", edits=(EDIT,))
     found = reproduce._patched(tree, DIFF % b"one", access)
     assert (found.name, found.edits) == (tree.name, (EDIT,))
+    assert isinstance(access.console.file, io.StringIO)
+    assert access.console.file.getvalue() == "applying the bundle's patch to 7.3+slow\n"
     assert found.delta is not None
     assert git.run(Path(found.delta.repository), "show", f"{found.delta.commit}:file") == b"two\n"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,7 @@ from matrix.config import load
 from matrix.errors import InfrastructureError
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
-from matrix.runs import cell_run, kept_builds, store
+from matrix.runs import cell_run, execution, kept_builds, store
 from matrix.runs.judgement import BaseCells
 from tests.unit import results
 from tests.unit.conftest import cell, tree
@@ -67,6 +69,19 @@ def test_an_interrupt_of_a_cell_is_no_internal_error(monkeypatch: pytest.MonkeyP
     kept = where.run.result(CELL.id)
     assert kept is not None
     assert kept.reason == "the cell was begun and did not end"
+
+
+def test_each_stage_before_and_after_the_steps_is_a_chapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = context(CELL)
+    chapters: list[str] = []
+    monkeypatch.setattr(store.Run, "progress", lambda _run, _cell_id, title: chapters.append(title))
+    monkeypatch.setattr(store.Run, "save_transcript", lambda *_: chapters.append("  stored"))
+    monkeypatch.setattr(cell_run, "_kernel_types", lambda _: chapters.append("  started"))
+    monkeypatch.setattr(execution, "closing", contextlib.nullcontext)
+    monkeypatch.setattr(execution, "execute", lambda _: ())
+    finished: Any = SimpleNamespace(scenario=SimpleNamespace(cell=CELL), transcript=RECORDED)
+    assert cell_run._steps_done(finished, where) == FROM_SCRATCH
+    assert chapters == ["start the container", "  started", "store the transcript", "  stored"]
 
 
 @pytest.fixture(params=[cell_run._MissedError, InfrastructureError])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from matrix.runs import execution
 from matrix.scenario import plan
 from matrix.scenario.plan import Command, Step
+from matrix.scenario.step_facts import StepFacts
 
 MAKE = Command(label="make", argv=("make", "-j2"), traced=True)
 SAID = Command(label="options", argv=("perf", "version"), captured=True)
@@ -15,6 +19,39 @@ ELSEWHERE = {"HOME": "/tmp/other"}  # noqa: S108 - inside the cell
 def step(**more: object) -> Step:
     values = {"name": "build", "summary": "s", "environment": ENVIRONMENT, "timeout_s": 60, **more}
     return Step.model_validate(values)
+
+
+class FakeExecution:
+    """A cell that is being run, which notes its chapters and what is looked at in them."""
+
+    def __init__(self, *, built: bool) -> None:
+        self.noted: list[str] = []
+        self.built = built
+        self.scenario = SimpleNamespace(cell=SimpleNamespace(id="cell"))
+        self.run = SimpleNamespace(progress=lambda _cell_id, title: self.noted.append(title))
+        second = SimpleNamespace(remove=lambda: self.noted.append("  removed"))
+        self.containers = {"second": second}
+
+    def inspect(self) -> None:
+        self.noted.append("  inspected")
+
+    def explain(self) -> None:
+        self.noted.append("  explained")
+
+
+def test_what_is_looked_at_after_a_step_is_a_chapter_of_its_own() -> None:
+    fake: Any = FakeExecution(built=False)
+    for taken in (step(name="self-test"), step(name="build-again", place="second")):
+        execution._look_into_containers(fake, StepFacts(taken, "log", ended=True))
+    assert fake.noted == [
+        "read the ELF files", "  inspected", "explain the first difference", "  explained", "  removed",
+    ]  # fmt: skip
+
+
+def test_a_build_that_continued_is_not_explained() -> None:
+    fake: Any = FakeExecution(built=True)
+    execution._look_into_containers(fake, StepFacts(step(name="build-again", place="second"), "log", ended=True))
+    assert fake.noted == ["  removed"]
 
 
 def test_a_step_is_told_whole() -> None:

@@ -114,6 +114,23 @@ def test_a_configuration_that_the_caller_has_loaded_is_not_loaded_again(
     assert got == [CELL.tree.name]
 
 
+def test_each_stage_of_a_run_says_itself_before_it_begins(monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
+    run = begin(PlainRun())
+    where = Console(file=io.StringIO())
+    nothing = FakeEngine()
+    monkeypatch.setattr(private_engine, "ensure", lambda *_: nothing)
+    monkeypatch.setattr(volumes, "prepare", lambda tree, *_: where.print(f"  prepared {tree.name}"))
+    monkeypatch.setattr(launch, "_run_pytest", lambda *_: where.print("  ran"))
+    launch.run(run, (CELL.id,), 1, EngineAccess(None, where), config)
+    assert isinstance(where.file, io.StringIO)
+    assert where.file.getvalue().splitlines() == [
+        "preparing 1 tree: 7.3",
+        "  prepared 7.3",
+        f"running the cells; pytest's log is {run.folder / launch.PYTEST_LOG}",
+        "  ran",
+    ]
+
+
 def test_pytest_runs_the_cells_whatever_the_environment_asks_of_other_pytests(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTHONOPTIMIZE"):
         monkeypatch.setenv(name, "1")

@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from matrix.engine import cache
+from matrix.engine.api import Resource
 from matrix.runs import locks, ownership, store
 
 if TYPE_CHECKING:
@@ -54,6 +55,38 @@ def test_a_run_is_gone_when_no_process_holds_its_lock() -> None:
     with locks.doing(run):
         assert not ownership.gone(ownership.label(run.name))
     assert ownership.gone(ownership.label(run.name))
+
+
+class FakeEngine:
+    """An engine with one container of each of two owners; removing one makes it vanish."""
+
+    def __init__(self, *owners: str) -> None:
+        self.found = [Resource("container", f"c-{number}", "cell", owner) for number, owner in enumerate(owners)]
+
+    def resources(self) -> list[Resource]:
+        return list(self.found)
+
+    def remove(self, resource: Resource) -> None:
+        self.found.remove(resource)
+
+
+def test_the_removal_of_what_ended_runs_left_is_said_and_what_others_have_stays() -> None:
+    ended = ownership.label("20260101T000000Z-0000")
+    engine: Any = FakeEngine(ended, ownership.label())
+    said: list[str] = []
+    ownership.sweep(engine, said.append)
+    assert [resource.run for resource in engine.found] == [ownership.label()]
+    ownership.sweep(engine, said.append)
+    assert said == ["removing 1 leftover of runs that have ended"]
+
+
+def test_the_removal_of_what_a_run_has_is_said() -> None:
+    engine: Any = FakeEngine(ownership.label("r1"), ownership.label("r2"), ownership.label("r1"))
+    said: list[str] = []
+    ownership.sweep_run(engine, "r1", said.append)
+    assert [resource.run for resource in engine.found] == [ownership.label("r2")]
+    ownership.sweep_run(engine, "r1", said.append)
+    assert said == ["removing 2 leftovers of this run"]
 
 
 def test_cached_files_are_downloads_images_repositories_and_trees_without_locks(places: Path) -> None:

@@ -102,9 +102,15 @@ def found(
 
 
 def test_a_bisection_names_the_commit_its_author_and_its_subject(
-    repository: Repository, found: tuple[FirstBadCommit, FakeComplete, list[list[str]]]
+    repository: Repository, access: FakeAccess, found: tuple[FirstBadCommit, FakeComplete, list[list[str]]]
 ) -> None:
     commit, fake, [step] = found
+    assert access.said.splitlines() == [
+        f"preparing the base: {repository.commits[0]}",
+        f"running the good commit, {repository.commits[0][:12]}",
+        f"running the bad commit, {repository.commits[4][:12]}",
+        "searching the commits between, by git bisect",
+    ]
     assert (commit.commit, commit.subject) == (repository.commits[3], SUBJECTS[2])
     assert (commit.place, commit.author != "") == (PLACE, True)
     assert step == ["bisect-step", commit.run.name, ""]

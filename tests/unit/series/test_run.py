@@ -47,7 +47,11 @@ def test_every_patch_that_is_built_is_run_in_one_cell_and_the_end_of_the_series_
     found = begun(repository, access)
     assert trees_of(found, PLACE) == ["base", "p01", "p03", "p04"]
     assert trees_of(found, OTHER) == ["base", "p04"]
+    headings = [line.partition(":")[0] for line in access.said.splitlines() if " " in line]
+    assert headings[0] == "preparing the base"
+    assert "applying the patches to" in access.said.replace("\n", " ")
     assert "4 patches applied to" in access.said
+    assert "looking for patches whose builds can continue from a kept build" in access.said
     settings = found.run.settings()
     assert (settings.base, settings.trees) == ("base", ("base", "p01", "p02", "p03", "p04"))
     assert isinstance(settings.kind, SeriesRun)
@@ -71,6 +75,7 @@ def test_patches_that_are_looked_at_alone_have_no_end_of_a_series(repository: Re
     found = begun(repository, access, alone=True)
     assert trees_of(found, PLACE) == ["base", "a01", "a03", "a04"] or trees_of(found, PLACE)[-1] == "base"
     assert trees_of(found, OTHER) == []
+    assert "applying each patch by itself" in access.said
 
 
 def test_without_a_glob_every_patch_is_run_in_the_first_cell_that_was_selected() -> None:

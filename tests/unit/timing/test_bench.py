@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matrix.model.result import Verdict
 from matrix.timing import bench
 from tests.unit.conftest import cell, session, tree
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def sides(base: tuple[str, ...], head: tuple[str, ...]) -> Any:
@@ -15,6 +18,20 @@ def sides(base: tuple[str, ...], head: tuple[str, ...]) -> Any:
         for name, steps in (("7.2", base), ("7.3", head))
     )
     return {"base": before, "again": before, "head": after}
+
+
+def test_each_stage_of_a_measure_says_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    samples = [SimpleNamespace(wall_s=wall_s) for wall_s in (9.0, 9.0, 9.0, 1.0, 1.1, 0.5)]
+    fake: Any = SimpleNamespace(say=said.append, sample=lambda *_: samples.pop(0))
+    monkeypatch.setattr(bench, "_one", lambda *_: samples.pop(0))
+    arm = SimpleNamespace(steps={"no-op": None}, container=None)
+    trees: Any = {"base": arm, "again": arm, "head": arm}
+    assert len(list(bench._measured(fake, trees, "no-op", [("base", "again", "head")]))) == len(trees)
+    assert said == [
+        "no-op: once in each container before it counts",
+        "no-op 1/1: base 1.00 s, again 1.10 s, head 0.50 s",
+    ]
 
 
 def test_a_measure_is_left_out_for_the_trees_that_do_not_have_it() -> None:
