@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+NOT_YET_MEASURED = RequirementVerdict(Verdict.ERROR, "not yet measured")
+"""The verdict on a requirement while a process does the run and its measurement is still to come: no error yet."""
+
 UNFINISHED_SHOWN = 3
 """Lacking or running cells that a report of an unfinished run names at its beginning."""
 
@@ -22,8 +25,9 @@ UNFINISHED_SHOWN = 3
 class Unfinished(Frozen):
     """The work that is left of a run: `lacking` cells (ids) have no result or an ERROR, of `cells` (their number).
 
-    `command` goes on with the run. `running` are those lacking cells that run now, where a process does the run; such
-    a run is refused to the command until the process has ended.
+    A gate that lacks no cell is unfinished while it measures times. `command` goes on with the run. `running` are those
+    lacking cells that run now, where a process does the run; such a run is refused to the command until the process has
+    ended.
     """
 
     lacking: tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.model.result import RequirementVerdict, Verdict
-from matrix.reports import Report, Unfinished, build
+from matrix.reports import NOT_YET_MEASURED, Report, Unfinished, build
 from matrix.runs import launch, locks, schedule
 from matrix.runs.run_kind import GateRun, SeriesRun
 from matrix.verdicts import regressions, series
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matrix.model.result import CellResult
     from matrix.runs.store import Run, RunSettings
 
+_NOT_MEASURED = RequirementVerdict(Verdict.ERROR, "it was not measured")
+
 
 def of_run(run: Run) -> Report:
     """Return the report of a run as it stands; a cell that runs now is missing in it."""
@@ -27,20 +29,25 @@ def of_run(run: Run) -> Report:
     running = tuple(result.id for result in kept if is_going_on and schedule.is_begun(result))
     results = [result for result in kept if result.id not in running]
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)
-    unfinished = _unfinished(run, settings, results)
+    gate = _gate(run, settings, results, NOT_YET_MEASURED if is_going_on else _NOT_MEASURED)
+    unfinished = _unfinished(run, settings, results, gate)
     if unfinished and is_going_on:
         unfinished = unfinished.model_copy(update={"running": running})
     report = report.model_copy(update={"unfinished": unfinished})
-    gate = _gate(run, settings, results)
     return report if gate is None else report.model_copy(update={"gate": gate, "verdict": gate.verdict})
 
 
-def _gate(run: Run, settings: RunSettings, results: Sequence[CellResult]) -> Gate | None:
-    """Return the comparison of a run's cells with the base's; nothing for a run whose cells are judged alone."""
+def _gate(
+    run: Run, settings: RunSettings, results: Sequence[CellResult], unmeasured: RequirementVerdict
+) -> Gate | None:
+    """Return the comparison of a run's cells with the base's; nothing for a run whose cells are judged alone.
+
+    `unmeasured` is the verdict on requirements whose measurement the run does not have.
+    """
     if isinstance(settings.kind, SeriesRun):
         return _gate_of_series(settings, settings.kind, results)
     if isinstance(settings.kind, GateRun):
-        return _gate_of_head(run, settings, settings.kind, results)
+        return _gate_of_head(run, settings, settings.kind, results, unmeasured)
     return None
 
 
@@ -51,16 +58,21 @@ def _gate_of_series(settings: RunSettings, kind: SeriesRun, results: Sequence[Ce
     return Gate(base=settings.base, head=count(len(patches), "patch", "patches"), held=held, subjects=subjects)
 
 
-def _gate_of_head(run: Run, settings: RunSettings, kind: GateRun, results: Sequence[CellResult]) -> Gate:
+def _gate_of_head(
+    run: Run, settings: RunSettings, kind: GateRun, results: Sequence[CellResult], unmeasured: RequirementVerdict
+) -> Gate:
     held = regressions.compare_trees(results, settings.cells, settings.base, kind.head)
-    unmeasured = RequirementVerdict(Verdict.ERROR, "it was not measured")
     required = dict.fromkeys(kind.require, unmeasured) | run.required()
     return Gate(base=settings.base, head=kind.head, held=held, required=required)
 
 
-def _unfinished(run: Run, settings: RunSettings, results: Sequence[CellResult]) -> Unfinished | None:
-    """Return the work that is left of a run; nothing where each cell has a result that --resume would keep."""
+def _unfinished(run: Run, settings: RunSettings, results: Sequence[CellResult], gate: Gate | None) -> Unfinished | None:
+    """Return the work that is left of a run.
+
+    Nothing is left where each cell has a result that --resume would keep, and no measurement is still to come.
+    """
     lacking = schedule.lacking(settings.cells, {result.id: result for result in results})
-    if not lacking:
+    awaits_measurement = gate is not None and NOT_YET_MEASURED in gate.required.values()
+    if not lacking and not awaits_measurement:
         return None
     return Unfinished(lacking=lacking, cells=len(settings.cells), command=launch.resume_command(run))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from matrix.model.result import Verdict
+from matrix.reports import NOT_YET_MEASURED
 from matrix.reports.formats import Format
 from matrix.untrusted import one_line, plain
 from matrix.verdicts.wording import count
@@ -76,7 +77,7 @@ def _missing_suite(cell_id: str, why: str) -> ET.Element:
 def _requirement_suite(text: str, required: RequirementVerdict) -> ET.Element:
     suite = ET.Element("testsuite", name="time")
     case = _add_case(suite, "time", text)
-    message = f"{required.verdict}: {required.why}"
+    message = required.why if required == NOT_YET_MEASURED else f"{required.verdict}: {required.why}"
     if required.verdict == Verdict.ERROR:
         _add_mark(case, "error", message, "")
     elif required.verdict != Verdict.PASS:

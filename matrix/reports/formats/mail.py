@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 from typing import TYPE_CHECKING
 
 from matrix.model.result import Verdict
+from matrix.reports import NOT_YET_MEASURED
 from matrix.reports.formats import Format
 from matrix.untrusted import plain
 from matrix.verdicts.wording import count, cut, number_left
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from matrix.model.cell_id import CellId
-    from matrix.model.result import CellResult, Finding
+    from matrix.model.result import CellResult, Finding, RequirementVerdict
     from matrix.reports import Report
     from matrix.verdicts.regressions import CellComparison, Gate
 
@@ -59,8 +61,13 @@ def _head(report: Report) -> list[str]:
 def _remarks(report: Report) -> Iterator[str]:
     """Yield the lines on cells without a result, on requirements, and the notes."""
     yield from (f"{cell_id}: {_why_missing(report, cell_id)}" for cell_id in report.missing)
-    yield from (f"{verdict}: {text}: {why}" for text, (verdict, why) in report.requirements.items())
+    yield from itertools.starmap(_requirement, report.requirements.items())
     yield from (f"note: {note}" for note in report.notes)
+
+
+def _requirement(text: str, required: RequirementVerdict) -> str:
+    sentence = f"{text}: {required.why}"
+    return sentence if required == NOT_YET_MEASURED else f"{required.verdict}: {sentence}"
 
 
 def _why_missing(report: Report, cell_id: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.model.result import Verdict
+from matrix.reports import NOT_YET_MEASURED
 from matrix.reports.formats import Format
 from matrix.untrusted import one_line
 from matrix.verdicts.wording import number_left
@@ -12,7 +13,7 @@ from matrix.verdicts.wording import number_left
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from matrix.model.result import CellResult, CheckResult
+    from matrix.model.result import CellResult, CheckResult, RequirementVerdict
     from matrix.reports import Report
     from matrix.verdicts.regressions import CellComparison, CheckFinding, Gate
 
@@ -39,10 +40,14 @@ def _gate(report: Report, gate: Gate) -> Iterator[str]:
         yield _gate_row(gate, comparison)
     for note in report.notes:
         yield f"\n{_escaped(note)}"
-    for text, (verdict, why) in gate.required.items():
-        yield f"\n**{verdict}** {_escaped(text)}: {_escaped(why)}"
+    for text, required in gate.required.items():
+        yield f"\n{_verdict_on(required)}{_escaped(text)}: {_escaped(required.why)}"
     for comparison in gate.held:
         yield from _gate_details(report, gate, comparison)
+
+
+def _verdict_on(required: RequirementVerdict) -> str:
+    return "" if required == NOT_YET_MEASURED else f"**{required.verdict}** "
 
 
 def _gate_row(gate: Gate, comparison: CellComparison) -> str:

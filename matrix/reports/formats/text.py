@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.model.result import Verdict
+from matrix.reports import NOT_YET_MEASURED
 from matrix.reports.formats import Format
 from matrix.reports.terminal import STYLES, WIDTH, mark
 from matrix.untrusted import one_line, plain
@@ -20,7 +21,7 @@ from matrix.verdicts.wording import count, number_left
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from matrix.model.result import CellResult, CheckResult, Finding
+    from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict
     from matrix.reports import Report, Unfinished
     from matrix.verdicts.regressions import CellComparison, CheckFinding, Gate
 
@@ -159,8 +160,14 @@ def _gate(report: Report, gate: Gate) -> Iterator[Text]:
     for comparison in gate.held:
         yield from _comparison(report, gate, comparison)
     yield from _findings_without_blame(gate)
-    for text, (verdict, why) in gate.required.items():
-        yield mark(verdict).append(f" {one_line(f'{text}: {why}')}", style="default")
+    for text, required in gate.required.items():
+        yield _requirement(one_line(f"{text}: {required.why}"), required)
+
+
+def _requirement(sentence: str, required: RequirementVerdict) -> Text:
+    if required == NOT_YET_MEASURED:
+        return Text(sentence)
+    return mark(required.verdict).append(f" {sentence}", style="default")
 
 
 def _findings_without_blame(gate: Gate) -> Iterator[Text]:

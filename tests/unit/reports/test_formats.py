@@ -312,6 +312,17 @@ def test_a_gate_that_goes_on_does_not_call_its_cells_undecided() -> None:
     assert "verdict: not finished" in shown
 
 
+@pytest.mark.parametrize("name", ["text", "markdown", "mail", "junit"])
+def test_a_requirement_whose_measurement_is_still_to_come_is_no_error(name: str) -> None:
+    measuring = GOING_ON.model_copy(update={"lacking": (), "running": ()})
+    gate = of_gate(on("base", check()), on("head", check()), build=reports.NOT_YET_MEASURED)
+    text = formats.registry()[name].render(gate.model_copy(update={"unfinished": measuring}))
+    assert "going on: 3 of 3 cells done, so the verdict is not final" in text
+    assert ("ERROR" in text, "not yet measured" in text) == (False, True)
+    if name != "junit":
+        assert "build: not yet measured" in text
+
+
 def test_a_cell_without_a_result_is_counted_as_lacking() -> None:
     text = formats.registry()["text"].render(of_run(on("7.3"), wanted=("lost",)))
     assert "verdict: ERROR (1 PASS, 1 lacking)" in text

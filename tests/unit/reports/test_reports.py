@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from matrix.model.result import CheckResult, Finding, Predecessor, StepResult, Verdict
-from matrix.reports import Report, Unfinished, build, exit_status, formats, same_builds
+from matrix.model.result import CheckResult, Finding, Predecessor, RequirementVerdict, StepResult, Verdict
+from matrix.reports import NOT_YET_MEASURED, Report, Unfinished, build, exit_status, formats, same_builds
 from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
 from matrix.runs import launch, locks, run_report, schedule, store
 from matrix.runs.run_kind import BisectRun, GateRun, PlainRun, RunKind, SeriesRun
@@ -302,6 +302,20 @@ def test_a_cell_that_runs_is_missing_and_no_error_while_another_process_does_the
     assert report.unfinished
     assert (report.unfinished.lacking, report.unfinished.running) == ((failed, running, waiting), (running,))
     assert (report.is_going_on, exit_status(report)) == (True, 3)
+
+
+@pytest.mark.usefixtures("places")
+def test_a_gate_goes_on_until_what_it_requires_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "build no slower than 5 %"
+    run = store.begin([cell()], ["7.3"], [], 1, base="7.3", kind=GateRun(head="7.3", require=(text,)))
+    run.save(result(ID))
+    ended = run_report.of_run(run)
+    assert (ended.requirements[text].why, ended.unfinished) == ("it was not measured", None)
+    monkeypatch.setattr(locks, "is_being_done_elsewhere", lambda _: True)
+    report = run_report.of_run(run)
+    assert (report.requirements[text], report.is_going_on) == (NOT_YET_MEASURED, True)
+    run.save_required({text: RequirementVerdict(Verdict.PASS, "1.01")})
+    assert run_report.of_run(run).unfinished is None
 
 
 @pytest.mark.usefixtures("places")
