@@ -1,1 +1,1 @@
-"""From the files of configs/ and containers/ to images, builds, trees and cells."""
+"""The files of configs/ and containers/, read into images, builds, trees and other nouns, and the cells of them."""

@@ -1,4 +1,7 @@
-"""The YAML files of one kind, in one or several folders: documents by name, with `each` and `extends` worked out."""
+"""The YAML files of one kind, in one or several folders, read into documents by name.
+
+A file with `each` is a template for several documents; a document with `extends` is laid over another one.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +27,22 @@ Kind = TypeVar("Kind", Image, Build, Tree, Edit, Claim, Profile)
 
 @dataclass(frozen=True)
 class _Document:
-    """A document and the file that it is from; `data` should be a mapping and may be any YAML value."""
+    """A document and its file; `data` is any YAML value, as it is validated only once it has been merged."""
 
     path: Path
     data: Any
 
     @property
     def parent(self) -> str:
-        """The name of the document that it extends, or nothing."""
+        """The name of the document that this one extends, or nothing."""
         parent = _mapping(self.data).get("extends")
         return parent if isinstance(parent, str) else ""
 
 
 def read(kind: type[Kind], folders: Iterable[Path], mistakes: list[str]) -> dict[str, Kind]:
-    """Return what the files of all folders say, by name; a later folder adds or replaces.
+    """Return the nouns of one kind in all folders, by name; a later folder adds to the earlier ones or replaces theirs.
 
-    The mistakes of each file are appended to `mistakes`, and what the file should have said is left out.
+    A sentence for each mistake is appended to `mistakes`; a document with a mistake is left out.
     """
     documents = _Documents(mistakes)
     for folder in folders:
@@ -48,18 +51,20 @@ def read(kind: type[Kind], folders: Iterable[Path], mistakes: list[str]) -> dict
 
 
 class _Documents:
+    """The documents of one kind by name, and the names of the files that are no YAML."""
+
     def __init__(self, mistakes: list[str]) -> None:
         self._mistakes = mistakes
         self._found: dict[str, _Document] = {}
         self._broken: set[str] = set()
 
     def add_folder(self, folder: Path) -> None:
-        """Add the documents of a folder, which need not be there."""
+        """Add the documents of a folder, which need not exist."""
         for path in sorted(folder.glob("*.yaml")):
             self._add(path)
 
     def _add(self, path: Path) -> None:
-        """Add what a file stands for, in place of documents of the same names."""
+        """Add the documents of a file, in place of earlier ones of the same names."""
         try:
             meant = dict(_expanded(path.stem, strict_yaml.read(path)))
         except UsageError as error:
@@ -70,7 +75,10 @@ class _Documents:
             self._found[name] = _Document(path, _named(name, data))
 
     def parsed(self, kind: type[Kind]) -> dict[str, Kind]:
-        """Return the documents as values of a model; of one that extends a broken file nothing more is said."""
+        """Return the documents as values of a model, by name.
+
+        A document that extends a broken file is left out without a further mistake.
+        """
         found: dict[str, Kind] = {}
         for name, document in self._found.items():
             if document.parent not in self._broken:
@@ -88,10 +96,12 @@ class _Documents:
             self._mistakes.append(f"{path}: key 'name': expected {name!r}, found {found[name].name!r}")
 
     def _extended(self, name: str, above: tuple[str, ...] = ()) -> Any:
-        """Return a document's data over that of the one that it extends; `above` are those that extend this one.
+        """Return a document's data, laid over the data of the document that it extends.
+
+        `above` are the names of the documents that extend this one, from the outermost.
 
         Raises:
-            UsageError: there is no such document, or they extend each other in a circle.
+            UsageError: the extended document does not exist, or documents extend each other in a circle.
 
         """
         document = self._found[name]
@@ -107,22 +117,22 @@ class _Documents:
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    """Return a mapping as it is, and any other value as an empty one."""
+    """Return a mapping as it is, and an empty one for any other value, which validation refuses later."""
     return value if isinstance(value, dict) else {}
 
 
 def _named(name: str, data: Any) -> Any:
-    """Return a document that says its own name, as its file's name does."""
+    """Return a document with its name, which is the file's unless the document says another."""
     return {"name": name, **data} if isinstance(data, dict) else data
 
 
 def _expanded(name: str, data: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a file stands for: itself or, where it has `each`, one `NAME-ITEM` for every item of that mapping.
+    """Yield the name and the data of each document of a file: one, or with `each` one `NAME-ITEM` for each item of it.
 
-    An item's values take the place of `@KEY@` in every string of the file, and `@name@` is its own name.
+    An item's values replace `@KEY@` in every string of the file; `@name@` is the item's name.
 
     Raises:
-        UsageError: nothing in the file says `@KEY@` for a key of an item.
+        UsageError: `@KEY@` occurs nowhere in the file for a key of an item.
 
     """
     each = _mapping(data).get("each")
@@ -145,20 +155,20 @@ def _check_words_occur(name: str, template: dict[str, Any], each: dict[str, Any]
 
 def _unused_words(template: dict[str, Any], each: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each item and key of `each` whose `@KEY@` occurs nowhere in the file."""
-    text = json.dumps(template)
+    text = json.dumps(template)  # all strings of the template at once
     for item, values in each.items():
         yield from ((item, key) for key in _mapping(values) if f"@{key}@" not in text)
 
 
 def _filled(value: Any, words: dict[str, Any]) -> Any:
-    """Return a value with the words in the place of `@KEY@` in each of its strings."""
+    """Return a value in whose strings each `@KEY@` is replaced by the word of that key."""
     if isinstance(value, str):
         return _replaced(value, words)
     return _with_each(value, lambda inner: _filled(inner, words))
 
 
 def _with_each(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return a mapping or a list with each of its values changed, and any other value as it is."""
+    """Return a mapping or a list with `change` applied to each of its values, and any other value as it is."""
     if isinstance(value, dict):
         return {key: change(inner) for key, inner in value.items()}
     return [change(inner) for inner in value] if isinstance(value, list) else value
@@ -171,7 +181,7 @@ def _replaced(text: str, words: dict[str, Any]) -> str:
 
 
 def _merged(below: Any, above: Any) -> Any:
-    """Return mappings merged, key by key; of other values the one above."""
+    """Return two mappings merged, key by key; of two other values, the one above."""
     if isinstance(below, dict) and isinstance(above, dict):
         return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
     return above

@@ -1,4 +1,4 @@
-"""Edits with those that they include."""
+"""Edits together with the edits that they include."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def whole(name: str, known: Mapping[str, Edit], above: tuple[str, ...] = ()) -> Edit:
-    """Return an edit with the changes of those that it includes before its own.
+    """Return the edit `name` with the changes of the edits that it includes before its own.
+
+    `above` are the names of the edits that include this one, from the outermost.
 
     Raises:
         UsageError: edits include each other in a circle.

@@ -29,6 +29,8 @@ KNOWN_FAILURES = "known-failures.yaml"
 
 
 class _KnownFailures(Frozen):
+    """The content of known-failures.yaml."""
+
     failures: tuple[KnownFailure, ...] = ()
 
 
@@ -53,37 +55,38 @@ class _Root:
 
     @property
     def configs(self) -> Path:
-        """The folder that holds `builds` and its like: `configs`, or the root itself where that is not there."""
+        """The folder that holds `builds`, `trees` and so on: `configs`, or the root where that does not exist."""
         configs = self.path / "configs"
         return configs if configs.is_dir() else self.path
 
     @property
     def known_failures(self) -> Path:
-        """The file of known failures, which need not be there."""
+        """The path of the file of known failures, which need not exist."""
         return self.configs / KNOWN_FAILURES
 
     def folder(self, name: str) -> Path:
-        """Return the folder of one kind of documents, which need not be there."""
+        """Return the path of the folder of one kind of documents, which need not exist."""
         return self.path / IMAGES if name == IMAGES else self.configs / name
 
 
 def resources() -> Path:
     """Return the folder that holds configs/ and containers/: the checkout, or the installed package's data."""
+    # A wheel has them as package data below matrix/data (see pyproject.toml), a checkout beside matrix/.
     here = Path(__file__).resolve().parents[1]
     return here.parent if (here.parent / "configs").is_dir() else here / "data"
 
 
 def cell_tests() -> Path:
-    """Return the folder of the pytest module that runs cells."""
+    """Return the folder of the pytest module that runs cells: tests/cells, or `cells` in a package's data."""
     root = resources()
     return root / "cells" if (root / "cells").is_dir() else root / "tests" / "cells"
 
 
 def load(extra: Sequence[Path] = ()) -> Config:
-    """Return what the product's folders and the user's (`--configs DIR`) hold; a later folder adds or replaces.
+    """Return the configuration of the product's folders and the user's (`--configs DIR`); later ones replace documents.
 
     Raises:
-        UsageError: with every mistake of every file, a line each.
+        UsageError: there are mistakes; the message has a line for each mistake of each file.
 
     """
     mistakes = list(itertools.chain.from_iterable(map(_folder_mistakes, extra)))
@@ -120,7 +123,7 @@ def _known_failures(paths: Iterable[Path], mistakes: list[str]) -> tuple[KnownFa
 
 
 def _folder_mistakes(folder: Path) -> Iterator[str]:
-    """Yield a line for a user's folder that is not there, or for what it holds that would be passed over in silence."""
+    """Yield a line for a user's folder that does not exist or has no configuration, and for each ignored file in it."""
     if not folder.is_dir():
         yield f"{folder}: no such folder; --configs takes one"
         return
@@ -133,6 +136,7 @@ def _folder_mistakes(folder: Path) -> Iterator[str]:
 
 
 def _misnamed(folder: Path) -> Iterator[str]:
+    """Yield a line for each file that would be ignored, as `build.yml`."""
     for path in sorted(folder.iterdir()):
         if path.suffix != ".yaml":
             yield f"{path}: expected a name that ends in .yaml"

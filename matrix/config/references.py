@@ -1,4 +1,4 @@
-"""References between files of the configuration: each name that one mentions must be one that there is. Pure."""
+"""References between files of the configuration: each name in one must be the name of something in another. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Reference:
-    """A name that a key of a document mentions; `known` are the names that it may be.
+    """A name in a document, under the key `key`; `known` are the names that exist.
 
-    `document` is the document's kind and name, `lacking` the words before a name that is not known, as `no check`.
+    `document` is the document's kind and name, `lacking` the words before an unknown name, for example `no check`.
     """
 
     document: str
@@ -31,17 +31,17 @@ class _Reference:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is something of this name."""
+        """Whether the name exists."""
         return self.name in self.known
 
     @property
     def mistake(self) -> str:
-        """The sentence for a name that there is not."""
+        """The sentence for an unknown name."""
         return f"{self.document}: key {self.key!r}: {self.lacking} {self.name!r}{did_you_mean(self.name, self.known)}"
 
 
 def mistakes(config: Config) -> list[str]:
-    """Return a line for each mention of something that there is not, and for each requirement that is none."""
+    """Return a line for each unknown name, and for each requirement of a profile that cannot be parsed."""
     unknown = [reference.mistake for reference in _references(config) if not reference.is_known]
     return [*unknown, *_requirement_mistakes(config)]
 
@@ -84,7 +84,7 @@ def _of_claims(config: Config, checks: Collection[str]) -> Iterator[_Reference]:
 
 def _of_profiles(config: Config) -> Iterator[_Reference]:
     for profile in config.profiles.values():
-        configured = [word for word in profile.trees if ":" not in word]  # others are given by their source
+        configured = [word for word in profile.trees if ":" not in word]  # the other words are sources
         for word in configured:
             yield _Reference(f"profile {profile.name}", "trees", "no tree", word, config.trees)
 

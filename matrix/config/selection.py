@@ -1,4 +1,8 @@
-"""Selects cells among all that there can be: sorted, the same in every process. Pure."""
+"""The selection of cells among all possible ones: sorted, and the same in every process. Pure.
+
+Each worker of pytest-xdist must collect the same cells in the same order, or xdist stops:
+https://pytest-xdist.readthedocs.io/en/stable/known-limitations.html
+"""
 
 from __future__ import annotations
 
@@ -24,17 +28,18 @@ if TYPE_CHECKING:
     from matrix.model.profile import Profile
 
 SCHEMES = registry.names("matrix.trees.sources")
-"""The schemes of sources. The room of trees is above this one, so only the names of its files are read."""
+"""The schemes of sources. The room of trees is above this one, so only the names of its modules are read."""
 USUAL_TREE = "7.3"
+"""The tree of a single cell whose glob names no tree."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The cells that a command is about, in the words of its options.
+    """The options by which a command selects cells.
 
-    `configs` are the user's own folders of configuration. `trees` and `base` are words that `tree` knows, `select` and
-    `exclude` globs over ids; `profile` decides where `trees` or `select` is empty. Each cell is also run on the `base`
-    tree, if there is one, to be compared with it.
+    `configs` are the user's own folders of configuration. `trees` and `base` are words that the function `tree` takes;
+    `select` and `exclude` are globs over ids. The profile's own trees and globs apply where `trees` or `select` is
+    empty. With a `base`, each cell is also run on that tree, to be compared with it.
     """
 
     configs: tuple[Path, ...] = ()
@@ -46,18 +51,18 @@ class Selection:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders of configuration, absolute, as a run's settings keep them."""
+        """The folders of configuration as absolute paths, as a run may be resumed from another folder."""
         return tuple(str(folder.resolve()) for folder in self.configs)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no option but a profile says which cells are meant."""
+        """Whether no option but the profile selects cells."""
         return not (self.configs or self.trees or self.select or self.exclude or self.base)
 
 
 @dataclass(frozen=True)
 class SelectedCells:
-    """The cells of a selection, sorted by id; `trees` are the words for their trees, `base` is the base tree's name."""
+    """The cells of a selection, sorted by id; `trees` are the words for their trees, `base` the base tree's name."""
 
     cells: tuple[Cell, ...]
     trees: tuple[str, ...]
@@ -65,7 +70,7 @@ class SelectedCells:
 
     @property
     def places(self) -> frozenset[Place]:
-        """The places of the cells: those at one place need each other's results where there is a base."""
+        """The places of the cells: cells of one place are compared with each other where there is a base."""
         return frozenset(cell.place for cell in self.cells)
 
 
@@ -83,7 +88,7 @@ def selected(config: Config, asked: Selection) -> SelectedCells:
         return SelectedCells(cells, tuple(words))
     base = tree(config, asked.base)
     if all(cell.tree.name == base.name for cell in cells):
-        raise UsageError(f"--base {asked.base} is the tree itself", "Hold it against another one: --tree names it.")
+        raise UsageError(f"--base {asked.base} is the tree itself", "Name the tree to compare with it by --tree.")
     on_base = (cell.model_copy(update={"tree": base}) for cell in cells)
     both = {cell.id: cell for cell in (*cells, *on_base)}
     return SelectedCells(
@@ -94,10 +99,10 @@ def selected(config: Config, asked: Selection) -> SelectedCells:
 
 
 def one_cell(config: Config, glob: str, trees: Sequence[str] = ()) -> Cell:
-    """Return the one cell that a glob selects, on the tree that the glob names or else on the usual one.
+    """Return the only cell that a glob selects, on `trees`, else on the glob's tree, else on USUAL_TREE.
 
     Raises:
-        UsageError: the glob selects none, or more than one.
+        UsageError: the glob selects no cell, or more than one.
 
     """
     words = trees or (_tree_of_glob(glob) or USUAL_TREE,)
@@ -114,24 +119,24 @@ def _several(glob: str, found: Sequence[Cell]) -> UsageError:
 
 
 def _tree_of_glob(glob: str) -> str:
-    """Return the tree that a glob over ids names, or nothing where it names none or leaves it open."""
+    """Return the tree's name in a glob over ids, or nothing where the glob has no tree or a pattern for it."""
     name = glob.partition("@")[2]
     return "" if set(name) & set("*?[") else name
 
 
 def on_trees(config: Config, cells: Iterable[str], words: Iterable[str]) -> tuple[Cell, ...]:
-    """Return the cells of these ids, on the trees that `words` mean."""
+    """Return the cells with these ids, on the trees of `words` (see `tree`)."""
     return select(_every_on(config, words), tuple(cells))
 
 
 def tree(config: Config, word: str) -> Tree:
-    """Return the tree that `word` means: a configured name, or `SCHEME:…` (DESIGN's `git:PATH@REV` and so on).
+    """Return the tree that `word` means: a configured name, or a source (`git:PATH@REV`), and `+NAME` for each edit.
 
-    Each `+NAME` at its end applies an edit of that name. A tree given by its source is named after it, with a digest of
-    the source, so that ids stay short and safe.
+    The name of a tree given by its source is the scheme and a digest of the source, so that ids stay short and have
+    only the characters of a name.
 
     Raises:
-        UsageError: there is no such tree or edit, or the edit is not meant for the tree.
+        UsageError: the tree or an edit does not exist, or the edit is not meant for the tree.
 
     """
     base, names = _split(config, word)
@@ -148,7 +153,8 @@ def _edited(tree: Tree, chosen: Sequence[Edit]) -> Tree:
 
 
 def _split(config: Config, word: str) -> tuple[str, list[str]]:
-    """Return what a word has before its `+NAME`s, and the names of edits, in order; a tree's name may hold a `+`."""
+    """Return the word without the `+NAME`s at its end, and these names of edits, in their order."""
+    # From the end, and only over names of edits: a configured tree's name and a source may have a `+` of their own.
     base, names = word, list[str]()
     while base not in config.trees:
         rest, plus, name = base.rpartition("+")
@@ -181,7 +187,7 @@ def _is_source(word: str) -> bool:
 
 
 def _no_tree(config: Config, word: str) -> UsageError:
-    """Return the error for a word that is no tree, which says what in it is wrong."""
+    """Return the error for a word that is no tree; its message says which part of the word is wrong."""
     base, _, name = word.rpartition("+")
     if base in config.trees:
         return UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")
@@ -194,19 +200,19 @@ def _no_tree(config: Config, word: str) -> UsageError:
 
 
 def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
-    """Return all cells that can exist, sorted by id: those whose image provides what the build requires."""
+    """Return all possible cells on trees, sorted by id: the image must provide all that the build requires."""
     distinct = {tree.name: tree for tree in trees}.values()
     cells = [cell for tree in distinct for cell in _on(tree, config)]
     return tuple(sorted(cells, key=lambda cell: cell.id))
 
 
 def _every_on(config: Config, words: Iterable[str]) -> tuple[Cell, ...]:
-    """Return all cells that can exist on the trees that words mean."""
+    """Return all possible cells on the trees of words (see `tree`), sorted by id."""
     return every(config, [tree(config, word) for word in words])
 
 
 def _on(tree: Tree, config: Config) -> Iterator[Cell]:
-    """Yield the cells that can exist on a tree."""
+    """Yield the possible cells on one tree."""
     for image, build in itertools.product(config.images.values(), config.builds.values()):
         if set(build.requires) <= set(image.provides):
             for toolchain in image.toolchains:
@@ -214,10 +220,10 @@ def _on(tree: Tree, config: Config) -> Iterator[Cell]:
 
 
 def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] = ()) -> tuple[Cell, ...]:
-    """Return the cells that one of `globs` selects and none of `exclude` does, in order.
+    """Return the cells that a glob of `globs` matches and no glob of `exclude`, in their order.
 
     Raises:
-        UsageError: a glob selects nothing; naming it, and what is near.
+        UsageError: a glob of `globs` matches no cell; the message names the glob and a similar id.
 
     """
     hint = "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static."
@@ -227,15 +233,17 @@ def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] =
 
 
 def _matching(cells: Sequence[Cell], globs: Sequence[str]) -> list[Cell]:
-    """Return the cells that at least one glob matches, in order."""
+    """Return the cells that at least one glob matches, in their order."""
     return [cell for cell in cells if any(matches(cell.id, glob) for glob in globs)]
 
 
 def _check_each_matches(globs: Sequence[str], cells: Sequence[Cell], message: str, hint: str) -> None:
-    """Refuse a glob that matches no cell; `message` has `{!r}` in its place.
+    """Refuse a glob that matches no cell: a misspelt one would leave cells out in silence.
+
+    `message` has `{!r}` in the place of the glob.
 
     Raises:
-        UsageError: there is such a glob; with the id of a cell that is near.
+        UsageError: a glob matches no cell; the message names a similar id.
 
     """
     for glob in globs:
@@ -251,10 +259,10 @@ def of_profile(
     globs: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> tuple[Cell, ...]:
-    """Return the cells of a profile, or of `globs` when given, on `trees` or else on the profile's own.
+    """Return the cells of a profile, or of `globs` where there are any, on `trees` or else on the profile's own.
 
     Raises:
-        UsageError: there is no such tree, nothing is selected, or a glob of `exclude` leaves nothing out.
+        UsageError: a tree does not exist, no cell is selected, or a glob of `exclude` matches no cell.
 
     """
     everything = _every_on(config, trees or profile.trees)
@@ -269,10 +277,10 @@ def of_profile(
 
 
 def profile(config: Config, name: str) -> Profile:
-    """Return the profile of this name.
+    """Return the profile with this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the profile does not exist.
 
     """
     if name not in config.profiles:
@@ -281,9 +289,10 @@ def profile(config: Config, name: str) -> Profile:
 
 
 def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, base: str = "") -> str:
-    """Return the command that runs this cell again; `configs` are the user's own folders of configuration.
+    """Return the command line that runs this cell again, quoted for a shell.
 
-    `base` is the tree that it is held against, as it was asked for.
+    `configs` are the user's own folders of configuration, `base` is the word for the tree that the cell is compared
+    with, if any.
     """
     own = itertools.chain.from_iterable(("--configs", folder) for folder in configs)
     trees = ["--tree", cell.tree.asked, *(["--base", base] if base else [])]
@@ -292,14 +301,14 @@ def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, bas
 
 
 def _bounds(limits: Limits) -> Iterator[str]:
-    """Yield the options for those limits that are not the usual ones."""
+    """Yield the options for the limits that differ from the default ones."""
     for option, value in _options(limits).items():
         if value != _options(Limits())[option]:
             yield from (option, str(value))
 
 
 def _options(limits: Limits) -> dict[str, int]:
-    """Map the options of `perf-matrix run` to the limits that they set, in their units: seconds, MiB, a number."""
+    """Map the options of `perf-matrix run` to limits, in the options' units: seconds, MiB, MiB and a number."""
     return {
         "--timeout": limits.step_s,
         "--memory": limits.memory_bytes >> 20,

@@ -1,4 +1,4 @@
-"""Strict YAML: no duplicate key, no value of another type than its field's, every mistake of a file at once."""
+"""Strict YAML: a duplicate key or a value of another type than its field's is a mistake, and all mistakes are found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that rejects duplicate keys and leaves dates as the strings that they are."""
+    """A SafeLoader that refuses duplicate keys and keys that are no strings, and reads dates as strings.
+
+    PyYAML keeps the last of two duplicate keys: https://github.com/yaml/pyyaml/issues/165
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: dict[str, yaml.Mark] = {}
@@ -38,6 +41,7 @@ def _refused(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
+# YAML 1.1 makes dates of words like 2026-11-25 (https://yaml.org/type/timestamp.html); no field of a model is a date.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -46,10 +50,10 @@ _FOUND = {bool: "true or false", int: "a number", float: "a number", type(None):
 
 
 def read(path: Path) -> Any:
-    """Return the YAML document in `path` as plain values.
+    """Return the YAML document in `path` as plain values (dict, list, str, int, float, bool, None).
 
     Raises:
-        UsageError: the file cannot be read, is no YAML, or has a key twice.
+        UsageError: the file cannot be read, is no YAML, or has a duplicate key or one that is no string.
 
     """
     try:
@@ -67,15 +71,16 @@ def _yaml_message(error: yaml.YAMLError) -> str:
 
 
 def parse(model: type[T], data: Any, source: object) -> T:
-    """Return `data` as a `model`.
+    """Return `data` as a value of `model`; `source` is the file's name in messages.
 
     Raises:
-        UsageError: names `source` and, for each mistake, the key, what was found and what was expected.
+        UsageError: there are mistakes; the message has the key, the found and the expected value of each.
 
     """
     if not isinstance(data, dict):
         raise UsageError(f"{source}: expected keys and values, found {_found(data)}")
     try:
+        # By way of JSON: strict models take a list for a tuple only there, https://docs.pydantic.dev/2.5/concepts/json
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise UsageError(_explained(model, error, source)) from error
@@ -91,7 +96,7 @@ def _explained(model: type[BaseModel], error: ValidationError, source: object) -
 def _explain(model: type[BaseModel], mistake: ErrorDetails) -> str:
     """Return the sentence for a mistake that pydantic found.
 
-    Its types are those of https://docs.pydantic.dev/latest/errors/validation_errors/.
+    The types of mistakes are listed in https://docs.pydantic.dev/latest/errors/validation_errors/.
     """
     location = ".".join(map(str, mistake["loc"]))
     match mistake["type"]:
@@ -102,7 +107,7 @@ def _explain(model: type[BaseModel], mistake: ErrorDetails) -> str:
             return f"key {location!r} is missing"
         case "value_error" if location:
             return f"key {location!r}: {mistake['msg'].removeprefix('Value error, ')}"
-        case "string_type":
+        case "string_type":  # plain YAML reads `no`, `1.10` and `~` as other types
             return f'{_expected(location, mistake)}; quote it ("…")'
     return _expected(location, mistake)
 
@@ -113,7 +118,7 @@ def _expected(location: str, mistake: ErrorDetails) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the fields of the model at a location, as `("base", "bootstrap")`, in another; none where none is."""
+    """Return the field names of the model at a location (`("base", "bootstrap")`) in `model`, or none without one."""
     current: type[BaseModel] | None = model
     for part in location:
         current = _model_of(current, part) if current else None
@@ -121,7 +126,7 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
 
 
 def _model_of(model: type[BaseModel], name: int | str) -> type[BaseModel] | None:
-    """Return the model that a field is of, alone, optionally or in a collection, or None."""
+    """Return the model in a field's annotation, alone or within `X | None` or a collection; None where it has none."""
     field = model.model_fields.get(str(name))
     annotation = field.annotation if field else None
     return next(filter(_is_model, (annotation, *get_args(annotation))), None)

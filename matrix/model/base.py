@@ -1,4 +1,4 @@
-"""The base class of all nouns, and the forms of their names."""
+"""The base class of all nouns that come from or go to files, and the forms of their names."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+# Names are parts of ids (`IMAGE/TOOLCHAIN/BUILD@TREE`), of globs over ids and of paths: no `/`, `@`, `*` or blank.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]*$")]
+# A tree's name ends in `+NAME` for each edit, so an edit's name has no `+`.
 EditName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+# Make takes almost any name; these are the shell's (POSIX.1-2017, XBD 3.235 "Name"), so they need no quotes anywhere.
 MakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Frozen(BaseModel):
-    """A value: unknown keys are refused, types are not converted, and its fields never change."""
+    """A value whose fields never change; unknown keys are refused, and types are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

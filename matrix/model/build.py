@@ -1,4 +1,4 @@
-"""Builds: configurations of make."""
+"""Builds: named configurations of make, and the properties that a finished build must have."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ class Expect(Frozen):
 
 
 class Build(Frozen):
-    """One build configuration, from `configs/builds/NAME.yaml`; make values are strings, as make has them.
+    """One build configuration, from `configs/builds/NAME.yaml`; values of make variables are strings.
 
-    `extends` names another build whose keys apply to this one too; mappings are merged key by key.
+    `extends` names another build whose keys apply to this one too; mappings are merged key by key. `out_of_tree` builds
+    with `O=`. `start_method` is the one of Python's multiprocessing that the build forces on the generator. `requires`
+    are names that an image must provide. `perf_tests` are names of perf's own tests to run.
     """
 
     name: Name

@@ -1,4 +1,4 @@
-"""Cells: image x toolchain x build x tree, with their limits."""
+"""Cells: image x toolchain x build x tree, the globs that select them, and their limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from matrix.model.tree import Tree
 
 
 def matches(cell_id: str, glob: str) -> bool:
-    """Return whether a glob selects a cell; a glob without `@` matches every tree, a single word is an image's name."""
+    """Return whether a glob selects a cell's id.
+
+    A glob without `@` matches every tree; one without `/` is a glob over images (`debian-*`, `debian-*@7.3`).
+    """
     pattern = glob if "@" in glob else f"{glob}@*"
     if "/" not in pattern:
         pattern = pattern.replace("@", "/*@", 1)
@@ -23,6 +26,7 @@ def matches(cell_id: str, glob: str) -> bool:
 class Limits(Frozen):
     """The resources that a cell may use: a step that exceeds one of them is ended, and its build has failed."""
 
+    # Far above what a build of perf needs, so that only a runaway build meets them.
     memory_bytes: int = 8 << 30
     disk_bytes: int = 4 << 30
     pids: int = 2048
@@ -39,17 +43,17 @@ class Cell(Frozen):
 
     @property
     def place(self) -> Place:
-        """`debian-trixie/gcc/static`."""
+        """The place of the cell: `debian-trixie/gcc/static`."""
         return Place(f"{self.image.name}/{self.toolchain}/{self.build.name}")
 
     @property
     def id(self) -> CellId:
-        """`debian-trixie/gcc/static@7.3`."""
+        """The id of the cell: `debian-trixie/gcc/static@7.3`."""
         return self.place.on(self.tree.name)
 
     @property
     def path(self) -> PurePosixPath:
-        """The cell's folder inside a run."""
+        """The cell's folder in a run, relative to the run's folder `cells`."""
         return PurePosixPath(self.id)
 
     @property
@@ -59,5 +63,5 @@ class Cell(Frozen):
 
     @property
     def make(self) -> dict[str, str]:
-        """Every make variable of the cell, the build's own last."""
+        """Every make variable of the cell: the toolchain's and the build's, which has precedence."""
         return {**self.image.toolchains[self.toolchain], **self.build.make}

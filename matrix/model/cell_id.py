@@ -19,6 +19,7 @@ class _Text(str):
 
     __slots__ = ()
 
+    # pydantic's hook for types of one's own: https://docs.pydantic.dev/latest/concepts/types/
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())

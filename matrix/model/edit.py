@@ -1,4 +1,4 @@
-"""Edits: named changes to a tree."""
+"""Edits: named changes to a tree, and the findings that a planted fault must lead to."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Change(Frozen):
     @model_validator(mode="after")
     def _one_kind(self) -> Change:
         kinds = [bool(self.find), bool(self.add), self.remove]
+        # An empty part, `.` or `..`: an absolute path, a path twice, or one that leads out of the tree.
         if not {"", ".", ".."}.isdisjoint(self.file.split("/")):
             raise ValueError("file must be a path inside the tree")
         if kinds.count(True) != 1:

@@ -1,4 +1,4 @@
-"""Globs over names and finding keys."""
+"""Globs over names and finding keys, in the syntax of Python's fnmatch, where `*` matches `/` too."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def matches_any(text: str, globs: Iterable[str]) -> bool:
-    """Return whether one of the globs matches the whole text; upper and lower case differ on every system."""
+    """Return whether one of the globs matches the whole text, case-sensitively."""
     return any(fnmatchcase(text, glob) for glob in globs)
 
 
 def selects_any(glob: str, texts: Iterable[str]) -> bool:
-    """Return whether a glob matches one of the whole texts."""
+    """Return whether the glob matches one of the texts as a whole, case-sensitively."""
     return any(fnmatchcase(text, glob) for text in texts)

@@ -1,4 +1,4 @@
-"""Images: distro containers with toolchains."""
+"""Images: distro containers with toolchains, and the recipes of their bases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pydantic import Field
 
 from matrix.model.base import Frozen, MakeName, Name
 
+# Acquire::Retries (apt.conf(5)), as a mirror may fail for a moment.
 APT_INSTALL = (
     "apt-get -qq -o Acquire::Retries=3 update && DEBIAN_FRONTEND=noninteractive "
     "apt-get -qq -o Acquire::Retries=3 install -y --no-install-recommends"
@@ -31,7 +32,8 @@ class Base(Frozen):
 class Image(Frozen):
     """A distro container with one or more toolchains, from `containers/NAME.yaml`.
 
-    `provides` and a build's `requires` decide which cells exist; `lacks` maps a build option or a
+    `install` is the shell command that installs `packages`, `setup` are commands after it. `toolchains` maps a name to
+    make variables. `provides` and a build's `requires` decide which cells exist; `lacks` maps a build option or a
     feature that this distro cannot have to the reason.
     """
 

@@ -26,5 +26,5 @@ class KnownFailure(Frozen):
 
     @property
     def required_findings(self) -> tuple[str, ...]:
-        """The globs each of which must match a finding, or the failure is gone: none, where it is intermittent."""
+        """The globs that must each match a finding, as else the failure is gone; none for an intermittent failure."""
         return () if self.intermittent else self.findings

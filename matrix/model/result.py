@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 KNOWN_FAILURE_GONE = "known-failure-gone"
-"""The kind of finding that an entry of known-failures.yaml gets whose failure no longer occurs."""
+"""The kind of the finding on an entry of known-failures.yaml whose failure no longer occurs."""
 
 STEP_FAILED = "step-failed"
-"""The kind of finding that a check gets which owns a failed step: nothing after that step was examined."""
+"""The kind of the finding of a check that owns a failed step: nothing after that step was examined."""
 
 
 class Verdict(StrEnum):
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
     @property
     def fails(self) -> bool:
-        """Whether a report lists it as a failure: FAIL, or a measurement that cannot decide, which is no pass."""
+        """Whether a report lists the verdict as a failure: FAIL, and INCONCLUSIVE, which is no pass."""
         return self in (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
 
@@ -46,7 +46,7 @@ class RequirementVerdict(NamedTuple):
 
 
 class Finding(Frozen):
-    """One fact of a cell that a check expects to be otherwise; `known` is the reason why it is no new failure."""
+    """One fact of a cell that differs from what a check expects; `known` is the reason why it is no new failure."""
 
     kind: Name
     subject: str
@@ -58,12 +58,12 @@ class Finding(Frozen):
 
     @property
     def key(self) -> str:
-        """`KIND:SUBJECT`, as known-failures.yaml matches it."""
+        """The key of the finding, `KIND:SUBJECT`, which the globs of known-failures.yaml match."""
         return f"{self.kind}:{self.subject}"
 
     @property
     def is_gone_entry(self) -> bool:
-        """Whether it is of an entry of known-failures.yaml, not of the tree: the listed failure no longer occurs."""
+        """Whether the finding is on an entry of known-failures.yaml, not on the tree: the failure no longer occurs."""
         return self.kind == KNOWN_FAILURE_GONE
 
 
@@ -89,7 +89,7 @@ class CheckResult(Frozen):
 
     @property
     def examined_nothing(self) -> bool:
-        """Whether the check fails for want of anything that it could examine."""
+        """Whether the check failed because it found nothing to examine."""
         return self.verdict == Verdict.FAIL and not self.findings
 
     @property
@@ -126,7 +126,7 @@ class StepResult(Frozen):
 
 
 class ImageIdentity(Frozen):
-    """The exact image of a result: content digest, how the base was got, packages inside with their versions."""
+    """The exact image of a result: its content digest, the origin of its base, and its packages with their versions."""
 
     name: str
     tag: str
@@ -208,14 +208,14 @@ class CellResult(Frozen):
 
 
 def is_decided(result: CellResult | None) -> TypeGuard[CellResult]:
-    """Return whether a cell has a result that is no ERROR, so that it tells something of its tree."""
+    """Return whether a cell has a result that is no ERROR, which would say nothing about its tree."""
     return result is not None and result.verdict != Verdict.ERROR
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the worst of `verdicts`; no verdict at all is an ERROR, never a pass.
+    """Return the worst of `verdicts`, in the order of their definition; no verdict at all is an ERROR, never a pass.
 
-    SKIP ranks below PASS: a check that does not apply takes nothing from those that passed.
+    SKIP ranks below PASS: a check that does not apply takes nothing from the checks that passed.
     """
     order = list(Verdict)
     return max(verdicts, key=order.index) if verdicts else Verdict.ERROR

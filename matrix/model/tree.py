@@ -1,4 +1,4 @@
-"""Trees: the sources that are built, and their origins."""
+"""Trees: source trees with their sources, and the changes on top of these."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from matrix.model.base import Frozen, Name
 from matrix.model.edit import Edit
 
+# The objects of tools/perf wait for the target `prepare` of its Makefile.perf.
 USUAL_BARRIERS: dict[str, tuple[str, ...]] = {"prepare": ()}
 
 
@@ -19,9 +20,9 @@ def name_of_source(source: str) -> str:
 
 
 class Delta(Frozen):
-    """The difference of a tree to its source: the difference between two commits of a repository (a path).
+    """The difference of a tree to its source: that between the commits `base` and `commit` of a repository (a path).
 
-    `sha256` is the content hash of that source.
+    `sha256` is the content hash of the source.
     """
 
     repository: str
@@ -53,7 +54,7 @@ class Tree(Frozen):
 
     @property
     def suffix(self) -> str:
-        """The part of its name that names its edits."""
+        """The end of the tree's name that names its edits: `+NAME` for each."""
         return "".join(f"+{edit.name}" for edit in self.edits)
 
     @property
