@@ -14,14 +14,24 @@ if TYPE_CHECKING:
 
 
 def content() -> dict[str, bytes]:
-    """Return what goes into it: the agent, twice, once under the name that Python imports."""
+    """Return the files of the volume by their paths: the agent, and the agent again as a sitecustomize module.
+
+    Python imports a module `sitecustomize` that is on its path at every start (documentation of the module `site`), so
+    the agent can force a start method on a generator that knows nothing of it.
+    """
     source = Path(__file__).parents[1].joinpath("agent.py").read_bytes()
     return {"agent.py": source, "start-method/sitecustomize.py": source}
 
 
 def provide(engine: Engine) -> str:
-    """Return the volume's name, the volume made now if it is not there."""
+    """Return the name of the volume, which is made now if it is not there.
+
+    Raises:
+        InfrastructureError: the engine could not make it.
+
+    """
     files = content()
+    # The name has the content's hash, so that a new version of the agent never runs in cells of an older one.
     name = f"pbm-agent-{hashlib.sha256(files['agent.py']).hexdigest()[:16]}"
     with cache.lock("agent"):
         engine.provide(name, "agent", lambda: iter([tar_of(files)]))

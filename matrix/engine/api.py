@@ -20,15 +20,22 @@ RUN_LABEL = "io.perf-build-matrix.run"
 """The session (see runs/ownership.py) that a container or volume belongs to, and is removed with."""
 
 AGENT = ("python3", "-I", "-S", "/agent/agent.py")
-"""The command that starts the agent; Python imports nothing with it that a build left in its home or its folder."""
+"""The command that starts the agent.
+
+`-I` and `-S` keep Python from importing modules that a build left in its home, its folder or site-packages.
+"""
 
 UID = 1000
-"""The unprivileged user and group of every cell, and the owner of every tree."""
+"""The id of the unprivileged user and group of every cell, who owns every tree."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """Something of ours that an engine holds: a container, a volume or an image."""
+    """A container, volume or image of an engine that carries LABEL.
+
+    `kind` is one of these three words, `name` the engine's name or id for it, `purpose` and `run` are the values of
+    LABEL and RUN_LABEL.
+    """
 
     kind: str
     name: str
@@ -40,8 +47,9 @@ class Resource:
 class CellSpec:
     """The needs of a cell's container: image and volumes by name, limits, host name.
 
-    `tree_volumes` are the layers of its tree, the topmost first; `state` is that of a cell that it begins as a copy of.
-    `cpus` are the processors that it is pinned to, as `0-3`; empty for any.
+    `tree_volumes` are the layers of its tree, the topmost first. `state` is the state of another container that this
+    one begins as a copy of; empty for the bare tree. `cpus` are the processors that it is pinned to, as `0-3`; empty
+    for any.
     """
 
     image: str
@@ -58,7 +66,10 @@ class Container(Protocol):
 
     id: str
     state: tuple[str, str]
-    """The volumes for the `state` of a CellSpec: that cell begins as a copy of this one, which must still be there."""
+    """The volumes for the `state` of a CellSpec, whose container then begins as a copy of this one.
+
+    This container must not be removed before: its volumes are in memory, and end with it.
+    """
 
     def run(self, argv: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
         """Run a program; pass on its standard error, return its exit status and standard output.
@@ -73,11 +84,11 @@ class Container(Protocol):
         """Give the terminal to a shell in the container; return its exit status."""
 
     def remove(self) -> None:
-        """End it, and remove its volumes."""
+        """Kill the container, and remove it and its volumes."""
 
 
 class Engine(Protocol):
-    """A container engine. Failures are InfrastructureErrors."""
+    """A container engine. Every method raises InfrastructureError where the engine fails."""
 
     def describe(self) -> dict[str, str]:
         """Return name, version, kernel and storage of the engine, for results and `doctor`."""
@@ -107,10 +118,10 @@ class Engine(Protocol):
         """Start a cell's container, without network, unprivileged, on a copy-on-write view of its tree."""
 
     def resources(self) -> list[Resource]:
-        """Return all that carries our label."""
+        """Return all resources that carry LABEL, containers first: a volume or image in use cannot be removed."""
 
     def remove(self, resource: Resource) -> None:
-        """Remove one of them; one that has gone meanwhile is no error."""
+        """Remove a resource; a resource that has gone meanwhile is no error."""
 
 
 BTF = "/sys/kernel/btf/vmlinux"

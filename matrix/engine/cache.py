@@ -36,13 +36,16 @@ def folder(part: Part) -> Path:
 
 
 def lock(name: str) -> FileLock:
-    """Return the lock of something that is made once, whichever process asks first."""
+    """Return the lock of a file, volume or image of the cache that is made once, by the process that asks first."""
     locks = paths.cache() / _LOCKS
     locks.mkdir(parents=True, exist_ok=True)
     return FileLock(locks / f"{name}{_LOCK_SUFFIX}")
 
 
 def files() -> list[Path]:
-    """Return the files of the cache: archives of trees and images, downloads, scratch repositories. Locks stay."""
+    """Return the files of the cache: archives of trees and images, downloads, scratch repositories.
+
+    Locks are left out: where one is removed while a process waits for it, a second lock of that name can be held, too.
+    """
     found = [path for part in Part for path in (paths.cache() / part).rglob("*")]
     return sorted(path for path in found if path.is_file() and path.suffix != _LOCK_SUFFIX)

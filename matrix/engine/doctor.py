@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MEMORY_BYTES = 4 << 30
+"""The least memory of a machine: two cells at once, which mostly use 1 GiB each, the engine, and the page cache."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def examine(host: str | None) -> list[Need]:
     try:
         described = backends.connect(host).describe()
     except MatrixError as error:
+        # The message and its hint are two lines, and a row of the table is one.
         return [*program, Need("container engine", str(error).replace("\n ", ":"), is_met=False)]
     return [*program, *_of_engine(described)]
 

@@ -16,18 +16,19 @@ _FORBIDDEN = "PERF_MATRIX_NO_INSTALL"
 """An environment variable, as the workers of a run are processes of their own, which inherit it."""
 
 SHOWN_CHARACTERS = 1500
+"""The end of apt-get's messages that an error quotes: its last lines name the package and the reason."""
 
 
 def forbid() -> None:
-    """Let neither this process nor those that it starts install anything."""
+    """Forbid this process, and those that it starts, to install packages."""
     os.environ[_FORBIDDEN] = "1"
 
 
 def install(packages: list[str], say: Callable[[str], None]) -> None:
-    """Install packages with apt-get.
+    """Install Debian packages with apt-get, after a line of progress.
 
     Raises:
-        InfrastructureError: this process may not, or apt-get failed.
+        InfrastructureError: this process is not root, has no apt-get or was forbidden to use it, or apt-get failed.
 
     """
     words = " ".join(packages)
@@ -44,6 +45,7 @@ def _may_install() -> bool:
 
 
 def _apt_get(*words: str) -> None:
+    # Without it a package's configuration may ask a question, and wait for an answer for ever: debconf(7).
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(["apt-get", "-qq", *words], capture_output=True, check=False, env=environment)
     if done.returncode:

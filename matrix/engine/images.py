@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matrix.model.image import Base, Bootstrap, Image
 
 SHOWN_CHARACTERS = 1500
+"""The end of mmdebstrap's messages that an error quotes: its last lines name the package and the reason."""
+
 _PACKAGES = r"""
 if command -v dpkg-query >/dev/null; then dpkg-query -W -f '${Package} ${Version}\n'
 elif command -v rpm >/dev/null; then rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\n'
@@ -38,13 +40,16 @@ def dockerfile(image: Image, base_tag: str) -> str:
         f"FROM {base_tag}",
         f"RUN {image.install} {' '.join(image.packages)}",
         *(f"RUN {command}" for command in image.setup),
+        # Programs that look up their user's name (Python's getpass) fail for an id that /etc/passwd does not have.
         f"RUN grep -q ':{UID}:' /etc/passwd || echo 'builder:x:{UID}:{UID}::/tmp:/bin/sh' >> /etc/passwd",
     ]
     return "\n".join(lines) + "\n"
 
 
 def prepare(image: Image, engine: Engine, say: Callable[[str], None]) -> ImageIdentity:
-    """Return the image, made now if it was not yet; done once whoever asks.
+    """Return the identity of an image, which is made now if the engine does not have it.
+
+    A lock lets one process make it while the others that ask wait.
 
     Raises:
         InfrastructureError: the base could not be got, or a package could not be installed.
@@ -53,6 +58,7 @@ def prepare(image: Image, engine: Engine, say: Callable[[str], None]) -> ImageId
     base_tag = base(image.base, engine, say)
     text = dockerfile(image, base_tag)
     with cache.lock(f"image-{image.name}"):
+        # The base's digest is part of the tag: its tag stays the same when it is pulled or bootstrapped anew.
         key = hashlib.sha256(f"{text}{engine.image(base_tag)}".encode()).hexdigest()[:12]
         tag = f"perf-build-matrix/{image.name}:{key}"
         digest = engine.image(tag) or _built(image, text, tag, engine, say)
@@ -74,7 +80,7 @@ def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str
 
 
 def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None]) -> dict[str, str]:
-    """Return the version of each package in an image, from the cache or asked now."""
+    """Return the version of each package in an image by its name, from the cache or listed now."""
     record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')[:16]}.json"
     if not record.is_file():
         say(f"listing the packages of {tag}")
@@ -97,15 +103,20 @@ def _key(recipe: Base) -> str:
 
 
 def _origin(recipe: Base) -> Path:
-    """Return the file that says where a base image came from: `pulled DIGEST` or `mmdebstrap SUITE`."""
+    """Return the file that says where a base image came from: `pulled DIGEST` or `mmdebstrap SUITE`.
+
+    A label of the image could not say so: an image that was pulled cannot be given one without changing its digest.
+    """
     return cache.folder(Part.IMAGES) / f"{_key(recipe)}.origin"
 
 
 def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
-    """Return the tag of a base image of our own name: pulled where a registry answers, or bootstrapped.
+    """Return the tag of a base image, which is pulled where a registry answers, or else bootstrapped.
+
+    The tag is a name of our own, so that a bootstrapped image is never taken for the official one.
 
     Raises:
-        InfrastructureError: neither could be done.
+        InfrastructureError: no registry answers, and the recipe has no `bootstrap`, or mmdebstrap failed.
 
     """
     key = _key(recipe)
@@ -121,7 +132,7 @@ def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
 
 
 def _bootstrapped(recipe: Base, tag: str, engine: Engine, say: Callable[[str], None]) -> str:
-    """Make a base image with mmdebstrap and return where it came from."""
+    """Make a base image with mmdebstrap(1) and return its origin, as `mmdebstrap trixie`."""
     bootstrap = recipe.bootstrap
     if bootstrap is None:
         raise InfrastructureError(f"no registry gave {recipe.pull}", "Its recipe has no `bootstrap` to fall back on.")
@@ -136,6 +147,7 @@ def _bootstrapped(recipe: Base, tag: str, engine: Engine, say: Callable[[str], N
 
 
 def _mmdebstrap(bootstrap: Bootstrap, archive: Path) -> None:
+    # For instance that Release files past their date are taken: those of testing and unstable mirrors often are.
     options = [f"--aptopt={option}" for option in bootstrap.apt_options]
     components = f"--components={','.join(bootstrap.components)}"
     argv = ["mmdebstrap", "--quiet", "--format=tar", f"--variant={bootstrap.variant}", components, *options]

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
 
 START_S = 60
+"""The seconds that a daemon may take to answer; the first start on a slow disk makes its data folder."""
+
 STOP_S = 30
+"""The seconds that a daemon may take to stop: it gives its containers 15 s to end (dockerd's --shutdown-timeout)."""
+
 POLL_S = 0.1
 STDERR = 2
+"""The greatest file descriptor that the daemon inherits."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,10 @@ def _pid_file() -> Path:
 
 
 def _running_pid() -> int | None:
-    """Return the process of the private engine; the pid file alone may be of one that has ended."""
+    """Return the process id of the private engine, or nothing.
+
+    The pid file alone proves nothing: its daemon may have been killed, and its number given to another process.
+    """
     try:
         pid = int(_pid_file().read_text())
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
@@ -67,6 +75,7 @@ def ensure(host: str | None, session: str, say: Callable[[str], None]) -> Engine
     try:
         return backends.connect(host, session)
     except InfrastructureError:
+        # An engine that the user named is never replaced by another: its images and volumes are elsewhere.
         if host or os.environ.get("DOCKER_HOST"):
             raise
     up(say)
@@ -95,13 +104,16 @@ def up(say: Callable[[str], None]) -> Status:
 
 def _start(now: Status) -> Status:
     # posix_spawn, as the daemon outlives this process: a Popen object would warn of that when it is collected.
+    # https://github.com/python/cpython/issues/83071
     now.data.mkdir(parents=True, exist_ok=True)
     now.socket.unlink(missing_ok=True)
     _pid_file().unlink(missing_ok=True)
+    # env changes the folder, which posix_spawn cannot: the daemon would keep this one's file system busy.
     argv = [
         "/usr/bin/env", "--chdir=/", "dockerd", "--host", f"unix://{now.socket}", "--data-root", str(now.data),
         "--exec-root", str(paths.runtime() / "exec"), "--pidfile", str(_pid_file()),
     ]  # fmt: skip
+    # setsid, as a terminal's Ctrl-C reaches every process of its session, and the daemon is to outlive this run.
     with now.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
         pid = os.posix_spawn(argv[0], argv, _environment(), setsid=True, file_actions=_streams(nothing, log))
     if not _answers_in_time(pid, f"unix://{now.socket}"):
@@ -122,6 +134,7 @@ def _answers_in_time(pid: int, address: str) -> bool:
         if _answers(address):
             return True
         time.sleep(POLL_S)
+        # The daemon is our child: without a wait it would stay a zombie, whose pid still looks alive.
         ended, _ = os.waitpid(pid, os.WNOHANG)
         if ended:
             return False
@@ -138,7 +151,10 @@ def _answers(address: str) -> bool:
 
 
 def _streams(nothing: IO[bytes], log: IO[bytes]) -> list[tuple[int, ...]]:
-    """Return how the daemon's files are set up: the standard three, and none of those that this process inherited."""
+    """Return posix_spawn's file actions: the daemon has the standard three files, and none that this process inherited.
+
+    A file that stays open in the daemon could be the lock of a run or the pipe of whoever waits for this command's end.
+    """
     inherited = [int(path.name) for path in Path("/proc/self/fd").iterdir() if int(path.name) > STDERR]
     given = [(os.POSIX_SPAWN_DUP2, file.fileno(), number) for number, file in enumerate((nothing, log, log))]
     return [*given, *((os.POSIX_SPAWN_CLOSE, fd) for fd in inherited if _inheritable(fd))]

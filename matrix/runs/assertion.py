@@ -1,4 +1,4 @@
-"""The outcome of a pytest item: what a check's verdict on a cell is to pytest."""
+"""The outcome of a pytest item by a check's verdict on a cell: passed, skipped, xfailed or failed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def assert_check(result: CellResult, name: str) -> None:
-    """Pass, skip, xfail or fail as a check of a cell did; an ERROR is named as the infrastructure's."""
+    """End a pytest item by the verdict of the check `name`: return on PASS, else raise pytest's skip, xfail or fail."""
     check = next((check for check in result.checks if check.check == name), None)
     if check is None:
         _end_without_check(result)
@@ -27,11 +27,12 @@ def assert_check(result: CellResult, name: str) -> None:
         case Verdict.XFAIL:
             pytest.xfail(untrusted.plain("; ".join(sorted({finding.known for finding in check.findings}))))
         case _:
+            # No traceback: it would show this function, and the findings are in the message.
             pytest.fail(_message(result, check), pytrace=False)
 
 
 def _end_without_check(result: CellResult) -> None:
-    """Skip what the whole cell skips; a cell that was not judged is an ERROR."""
+    """Skip an item whose cell was skipped as a whole; fail one whose cell was not judged, as an ERROR."""
     reason = untrusted.plain(result.reason)
     if result.verdict == Verdict.SKIP:
         pytest.skip(reason)

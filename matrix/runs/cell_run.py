@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from matrix.trees.volumes import PreparedTree
 
 BTF_BYTES = 64 << 20
+"""The most that is read of the kernel's type information; a distribution's kernel has 5 to 10 MB."""
+
 TRACEBACK = "internal-error.log"
 """The log of a cell that has the traceback of an internal error."""
 
@@ -94,7 +96,7 @@ class _Recorded:
 
 
 class _MissedError(Exception):
-    """A build that continued from a kept build did less than it should, so it shows nothing of one from scratch."""
+    """A build that continued from a kept build missed work, so that its facts say nothing on a build from scratch."""
 
 
 def run(cell: Cell, context: Context) -> CellResult:
@@ -103,6 +105,7 @@ def run(cell: Cell, context: Context) -> CellResult:
     An internal error is an ERROR too: a cell without a result would be built again for each of its checks.
     """
     began = time.time()
+    # Stored before anything can fail: a killed process then leaves an ERROR, and the run counts as begun.
     result = _begun(cell, context, began)
     context.run.save(result)
     try:
@@ -177,9 +180,9 @@ def _refuse_missing_touch_files(cell: Cell, tree: PreparedTree) -> None:
 
 
 def _recorded(prepared: _Prepared, context: Context) -> _Recorded:
-    """Run the steps, continued from the predecessor's kept build; where that did not do, once more from scratch.
+    """Return the record of the steps: on the predecessor's kept build or, if that fails or misses work, from scratch.
 
-    A planted fault is never built from scratch instead: its build is to miss something.
+    A planted fault is never built from scratch instead: its build is meant to miss work.
     """
     if context.predecessor is None:
         return _from_scratch(prepared, context)
@@ -198,10 +201,10 @@ def _from_scratch(prepared: _Prepared, context: Context) -> _Recorded:
 
 
 def _continued(prepared: _Prepared, context: Context, predecessor: Tree) -> _Recorded:
-    """Run the steps, the build continued from the kept build of the tree `predecessor`.
+    """Return the record of the steps, the build continued from the kept build of the tree `predecessor`.
 
-    A patch that may continue changes C sources alone, but idle files can differ from the predecessor's besides: those
-    are not touched.
+    The changed files are touched, so that make sees them as newer than what was made of them. A patch that may continue
+    changes C sources alone, but idle files can differ from the predecessor's besides: those are not touched.
     """
     cell = prepared.cell
     context.chapter(cell, f"prepare the tree {predecessor.name}")
@@ -216,6 +219,7 @@ def _continued(prepared: _Prepared, context: Context, predecessor: Tree) -> _Rec
 
 
 def _execution(prepared: _Prepared, context: Context, kept: KeptBuild | None = None) -> Execution:
+    # Without a build no other step can run, so it is one whatever the checks need.
     only = checks.steps(context.checks) | {"build"} if context.checks else None
     touched = kept.touched if kept else ()
     scenario = plan.scenario(prepared.cell, context.jobs, context.limits, only, touched)
@@ -231,6 +235,7 @@ def _steps_done(cell_run: Execution, context: Context) -> _Recorded:
         btf = _kernel_types(cell_run)
         try:
             for facts in execution.execute(cell_run):
+                # Right after the build: the next step writes into the container that is to be kept.
                 if facts.step.name == "build" and not facts.failure:
                     _after_build(cell_run, facts, context)
         finally:
@@ -253,10 +258,10 @@ def _kernel_types(cell_run: Execution) -> bytes | None:
 
 
 def _after_build(cell_run: Execution, build: StepFacts, context: Context) -> None:
-    """Keep a build from scratch that others wait for; check that one that continued did all that it should.
+    """Keep a build from scratch that other cells wait for; check that one that continued missed no work.
 
     Raises:
-        _MissedError: it did not. The build of a planted fault is not checked: it is to miss something.
+        _MissedError: work was missed. The build of a planted fault is not checked: it is meant to miss some.
 
     """
     cell, kept = cell_run.scenario.cell, cell_run.built

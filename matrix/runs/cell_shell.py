@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Circumstances:
     """A run's circumstances: make's jobs, the limits, and the folder that notes the content of the run's trees."""
 
-    jobs: int = 2
+    jobs: int = 2  # as `perf-matrix plan` prints
     limits: Limits | None = None
     pins: Path | None = None
 
@@ -48,6 +48,7 @@ def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circu
         engine = private_engine.ensure(host, ownership.label(), console.print)
         image = images.prepare(cell.image, engine, console.print)
         tree = volumes.prepare(cell.tree, engine, console.print, how.pins)
+    # A folder of its own, as a shell is no run: its logs are for the person at it, and go with it.
     with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
         cell_run = execution.Execution(
             engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine)
@@ -61,6 +62,7 @@ def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
     last = next((step for step in scenario.steps if step.name == after), None)
     with execution.closing(cell_run):
         if last:
+            # Held for the steps alone: a shell may stay open for hours, and measurements are refused meanwhile.
             with locks.busy():
                 _run_up_to(last, cell_run, console)
         logs = cell_run.run.cell(cell.id)
@@ -73,6 +75,7 @@ def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
 def _run_up_to(last: Step, cell_run: execution.Execution, console: Console) -> None:
     """Run the build and the steps in the container of the step `last`, up to that one."""
     for step in cell_run.scenario.steps:
+        # The steps of the other container change nothing here, but later steps need the build's facts.
         if step.place == last.place or step.name == "build":
             with console.status(f"{step.name}: {step.summary}"):
                 facts = cell_run.take(step)

@@ -45,7 +45,7 @@ def removable(engine: Engine, *, caches: bool) -> list[Resource]:
 
 
 def remove(found: Iterable[Resource], engine: Engine) -> None:
-    """Remove resources, in order."""
+    """Remove resources of the engine, and files of the caches, in the order in which `removable` has them."""
     for item in found:
         if item.kind == FILE:
             Path(item.name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Completes a run: runs the cells that it lacks, and once more those that the infrastructure failed at."""
+"""Completes a run: runs the cells that it lacks, and once more the cells whose result is an ERROR."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matrix.runs.store import Run, RunSettings
 
 ATTEMPTS = 2
+"""A second attempt, as many ERRORs pass: a registry that did not answer, a disk that was full, a killed process."""
 
 
 def complete(

@@ -1,4 +1,4 @@
-"""The engine as a command reaches it."""
+"""A command's access to an engine: the socket that it was told, and the console for progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EngineAccess:
     console: Console
 
     def say(self, line: str) -> None:
-        """Print a line of progress."""
+        """Print a line of progress, whole and as it is: rich would take words in brackets for its markup."""
         self.console.print(line, soft_wrap=True, markup=False)
 
     def connect(self) -> Engine:

@@ -29,15 +29,21 @@ if TYPE_CHECKING:
     from matrix.trees.volumes import PreparedTree
 
 MAX_READ_BYTES = 512 << 20
+"""The most that is read of a file of a cell, whose size is not to be trusted."""
+
 SCAN_S = 300
+"""The seconds after a step's commands in which the agent hashes what they wrote."""
+
 TAIL_BYTES = 1 << 20
+"""The end of a failed step's log in which the lines with the reason are looked for."""
 
 
 @dataclass(frozen=True)
 class KeptBuild:
-    """A finished build and its container, of whose `state` other builds begin as copies.
+    """A finished build that other builds continue from, in copies of its container's `state`.
 
-    `touched` are the files in which the tree of the build that continues differs.
+    `record` is that of its step `build`, `touched` are the files of the tree in which the continuing build's tree
+    differs.
     """
 
     state: tuple[str, str]
@@ -49,8 +55,8 @@ class KeptBuild:
 class Execution:
     """A cell that is being run: its containers by place, and the parts of its transcript that there are.
 
-    Where it has a `built`, a kept build, it begins as a copy of that and not with the bare tree. `cpus` are the
-    processors that it is pinned to, as `0-3`.
+    Where `built`, a kept build, is set, the first container begins as a copy of that and not with the bare tree. `cpus`
+    are the processors that the containers are pinned to, as `0-3`.
     """
 
     engine: Engine
@@ -83,7 +89,7 @@ class Execution:
         return self.containers[place]
 
     def copy(self) -> Container:
-        """Return another container that begins as the first one is now; who asked for it removes it."""
+        """Return another container that begins as the first one is now; the caller removes it."""
         return self._start("first", self.container("first").state)
 
     def _start(self, place: str, state: tuple[str, ...]) -> Container:
@@ -103,11 +109,16 @@ class Execution:
         return self.built.state if self.built and (place == "first" or self.built.touched) else ()
 
     def close(self) -> None:
-        """Remove the containers."""
+        """Remove the containers.
+
+        Raises:
+            InfrastructureError: the engine could not remove all of them; the others are gone.
+
+        """
         containers, self.containers = list(self.containers.values()), {}
         with contextlib.ExitStack() as stack:
             for container in containers:
-                stack.callback(container.remove)
+                stack.callback(container.remove)  # runs them all, whichever of them fails
 
     def log(self, step: str) -> Path:
         """Return where a step's log is kept."""
@@ -119,6 +130,7 @@ class Execution:
         path = self.log(step.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
+            # A log alone, as in a bundle, says which commands it is of.
             file.write(f"# {step.name}: {step.text}\n".encode())
             found, error = self._execute(step, file)
         missing = tuple(gone(found, self.children))
@@ -147,7 +159,7 @@ class Execution:
                 raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")
 
     def _note_databases(self, log: Path) -> str:
-        """Keep the rules that a step's log holds, in place of the log (24 MB for perf); return what is wrong."""
+        """Record the rules in a step's log, and empty the log (24 MB for perf); return the error in it, or nothing."""
         with log.open(encoding="utf-8", errors="replace") as file:
             head = file.readline()
             try:
@@ -163,10 +175,12 @@ class Execution:
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
         container = self.container(step.place)
         text = json.dumps(spec(step, self._commands(step)))
+        # The agent ends a command that overruns timeout_s; this is for an agent that does not.
         deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
         argv = [*AGENT, text]
         status, output = container.run(argv, lambda block: _write(log, block), deadline_s)
         found, error = records(output)
+        # The agent's last record is `end`: without it, facts are lacking, and lacking facts look like a clean build.
         if not error and (not found or found[-1][0] != "end"):
             error = f"the step's facts end early (its container or the agent ended, status {status})"
         if self.built and step.name == "build" and not error:
@@ -206,7 +220,7 @@ class Execution:
         return self.container("first").read(path, MAX_READ_BYTES) or b""
 
     def explain(self) -> None:
-        """Where the second build differs, keep what diffoscope says of the first file that does."""
+        """Store diffoscope's text on the first file that differs between the builds; the transcript has its begin."""
         path = reproducible.first_difference(self.transcript.observations(self.facts))
         if path is None:
             return
@@ -220,10 +234,14 @@ class Execution:
 def spec(
     step: Step, commands: list[tuple[Command, dict[str, str], str]], roots: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return what the agent is told of a step; `roots` are the folders that it looks through, without it the usual."""
+    """Return a step's specification, which the agent reads as JSON (its keys: the docstring of matrix/agent.py).
+
+    `commands` are triples of a command, its environment and the folder that it writes to, if it needs one made. `roots`
+    maps the names of the folders that the agent scans to their paths; None for the usual ones.
+    """
     if roots is None:
         roots = {"generated": plan.GENERATED} if step.replays else {"source": "/layer/upper", "output": perf.OUTPUT}
-    mounted = {perf.OUTPUT, "/layer/upper"}
+    mounted = {perf.OUTPUT, "/layer/upper"}  # by the engine, so the agent need not make them, and could not
     homes = {environment["HOME"] for _, environment, _ in commands}
     return {
         "folders": sorted(homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - mounted),
@@ -249,7 +267,7 @@ def spec(
 
 
 def _tail(log: Path) -> str:
-    """Return a log's end, which is all that is looked at of a long one."""
+    """Return the last TAIL_BYTES of a log."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         return file.read().decode(errors="replace")
@@ -257,7 +275,7 @@ def _tail(log: Path) -> str:
 
 def _write(file: IO[bytes], block: bytes) -> None:
     file.write(block)
-    file.flush()
+    file.flush()  # for whoever follows the log while the step runs
 
 
 def execute(cell: Execution) -> Iterator[StepFacts]:
@@ -271,7 +289,7 @@ def execute(cell: Execution) -> Iterator[StepFacts]:
 
 
 def _look_into_containers(cell: Execution, facts: StepFacts) -> None:
-    """Record what later steps would change: the program's ELF facts, and why the second build differs."""
+    """Record the facts that later steps would destroy: the program's ELF facts, and why the second build differs."""
     cell_id = cell.scenario.cell.id
     if facts.step.name == "self-test":
         cell.run.progress(cell_id, "read the ELF files")
@@ -280,6 +298,7 @@ def _look_into_containers(cell: Execution, facts: StepFacts) -> None:
         if not cell.built:
             cell.run.progress(cell_id, "explain the first difference")
             cell.explain()
+        # No later step needs the second container, and its volumes are in memory.
         cell.containers.pop(facts.step.place).remove()
 
 

@@ -18,7 +18,9 @@ def interruptible() -> Iterator[None]:
     After the first signal SIGINT and SIGHUP are ignored, so that the end is not interrupted in its turn: a terminal's
     Ctrl-C reaches a command below tox twice, from the terminal and from tox. SIGTERM still cuts the end short.
     """
-    numbers = [signal.SIGINT, signal.SIGTERM]  # a script's background job ignores SIGINT, and would never end
+    # SIGINT even where it is ignored, as in a script's background job, which could never be interrupted otherwise:
+    # https://www.gnu.org/software/bash/manual/html_node/Signals.html
+    numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
         numbers.append(signal.SIGHUP)
 

@@ -1,4 +1,4 @@
-"""Judges what a cell's containers recorded, now or from a run directory: a transcript and a result, to a result."""
+"""Judges a cell's transcript, fresh or from a run directory, and returns the result with its checks and verdict."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def judged(
 ) -> CellResult:
     """Return a result with the steps, checks and verdict of its transcript.
 
-    `base` are the observations of the same cell on the base tree. A transcript that breaks off before a step that
-    could have been run, or that has no build, is no ground for a verdict of perf's: the result is an ERROR.
+    `base` are the observations of the same cell on the base tree. The result is an ERROR where the transcript breaks
+    off before a step that could have been run, or has no build: neither is perf's fault.
     """
     observations = transcript.observations(base=base)
     reason = _incompleteness(observations)
@@ -114,7 +114,7 @@ def check_again(run: Run, loaded: Config) -> None:
     base = BaseCells(run, settings.base)
     for result in run.results():
         cell = today.get(result.id)
-        transcript = run.transcript(result.id) if result.checks else None
+        transcript = run.transcript(result.id) if result.checks else None  # without checks it was never judged
         if cell and transcript:
             run.save(_judged_again(result, transcript.with_cell(cell), loaded.known, base))
 

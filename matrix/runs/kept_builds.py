@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from matrix.trees.volumes import PreparedTree
 
 FOLDER = "kept-builds"
-"""The folder of a run that has the logs of builds which are made only for others to continue from."""
+"""The folder of a run with the logs of builds that are made only for others to continue from.
+
+It has the form of a run's folder, so that a build there has a log and progress as any other.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class _Kept:
 
 
 class KeptBuilds:
-    """The kept build of a process, one at a time: cells that continue from the same one come one after the other."""
+    """The kept build of a process, one at a time: cells that continue from the same one come one after the other.
+
+    One, because its volumes are in memory.
+    """
 
     def __init__(self, engine: Engine, run: Run, jobs: int, limits: Limits) -> None:
         self.engine = engine
@@ -45,7 +51,7 @@ class KeptBuilds:
         self.failures: dict[CellId, str] = {}
 
     def keep(self, finished: Execution) -> None:
-        """Keep a copy of a cell's build as it is now; the cell's own containers are used further."""
+        """Keep a copy of a cell's build as it is now; the cell's later steps change the container that was built in."""
         self.close()
         with contextlib.suppress(InfrastructureError):  # without it the build is made again
             copy = finished.copy()
@@ -61,7 +67,7 @@ class KeptBuilds:
         """
         if self.kept and self.kept.cell_id == cell.id:
             return self.kept.build
-        if cell.id in self.failures:
+        if cell.id in self.failures:  # a build that failed fails again, and takes its minutes again
             raise InfrastructureError(self.failures[cell.id])
         self.close()
         self.kept = self._built(cell, image, tree)
@@ -78,7 +84,7 @@ class KeptBuilds:
                 self.failures[cell.id] = f"the kept build of {cell.id} failed: {facts.failure}"
                 raise InfrastructureError(self.failures[cell.id], f"Its log is {cell_run.log('build')}.")
             build = KeptBuild(cell_run.container("first").state, cell_run.transcript.steps[0])
-            undo.pop_all()
+            undo.pop_all()  # its container stays, until `close`
         return _Kept(cell.id, build, cell_run.close)
 
     def close(self) -> None:

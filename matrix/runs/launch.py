@@ -42,7 +42,7 @@ PYTEST_LOG = "pytest.log"
 """The file in a run's folder with the output of the pytest that runs its cells."""
 
 FULL_BYTES = 16 << 10
-"""Free space below which a disk counts as full: a result no longer fits."""
+"""The free space of a disk, in bytes, below which it counts as full: a result no longer fits."""
 
 NOTHING_KEPT = "no cell had begun, so nothing is kept: begin anew"
 
@@ -59,8 +59,8 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
     Args:
         run: the run; its lock is held meanwhile.
         wanted: its cells, those that have a result included.
-        number: how many to run at once.
-        access: how the engine is reached, and where progress is shown.
+        number: the number of cells to run at once.
+        access: the command's access to an engine, and its console for progress.
         config: the run's configuration, where the caller has loaded it.
 
     Raises:
@@ -92,7 +92,7 @@ def resume_command(run: Run) -> str:
 
 @contextlib.contextmanager
 def discarding(run: Run) -> Iterator[None]:
-    """Leave no run behind that ended before its first cell was begun: it would be the newest, and say nothing."""
+    """Remove the folder of a run that ends before its first cell was begun: the newest run would then report nothing."""
     try:
         yield
     except (MatrixError, KeyboardInterrupt):
@@ -160,12 +160,20 @@ def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: Engin
             raise
     if shutil.disk_usage(run.folder).free < FULL_BYTES:
         raise InfrastructureError(f"No space left on device: {run.folder}", "Free some, then go on with the run.")
+    # 1 is pytest's status where items failed (pytest.ExitCode), which the cells' results say better.
     if process.returncode not in (0, 1):
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
         raise InfrastructureError(f"pytest ended with status {process.returncode}", f"Its log, {log}, ends:\n  {tail}")
 
 
 def _pytest_words(number: int) -> list[str]:
+    """Return the command line of the run's pytest, which nothing outside of the cell tests' folder can change.
+
+    The options from `-o` on take away the addopts, warning filters, root folder and configuration file that pytest
+    would find from the current folder up; importlib mode leaves sys.path as it is; `no:cacheprovider` writes nothing
+    into an installed package. Meaning of each: `pytest --help`, and https://pytest-xdist.readthedocs.io for `-n` and
+    `--dist`.
+    """
     folder = str(load.cell_tests())
     return [
         sys.executable, "-m", "pytest", "-p", "matrix.runs.plugin", "-p", "no:cacheprovider", "-q", "--tb=short",
@@ -175,7 +183,7 @@ def _pytest_words(number: int) -> list[str]:
 
 
 def _environment(run: Run, host: str | None) -> dict[str, str]:
-    """Return the environment of the run's pytest, without what would have it collect, load or assert otherwise."""
+    """Return the environment of the run's pytest, without the variables that change what pytest collects or asserts."""
     inherited = {name: value for name, value in os.environ.items() if not _changes_pytest(name)}
     ours = {RUN_VARIABLE: str(run.folder), COMMAND_PID_VARIABLE: str(os.getpid())}
     if host:

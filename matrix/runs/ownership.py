@@ -1,6 +1,6 @@
-"""Owners of what is in an engine: each of our containers and volumes carries a label that names its run or process.
+"""Owners of resources in an engine: each container and volume carries a label that names its run or process.
 
-What a run or process left behind that has ended is swept: by the next run, and by `perf-matrix clean`.
+The leftovers of a run or process that has ended are swept: by the next run, and by `perf-matrix clean`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ def owner() -> str:
 
 
 def label(run: str = "") -> str:
-    """Return the label of what belongs to a run, `OWNER.RUN`, or else to this process, `OWNER.pid-NUMBER`."""
+    """Return the label of a run's resources, `OWNER.RUN`, or else of this process's, `OWNER.pid-NUMBER`."""
     return f"{owner()}.{run or f'pid-{os.getpid()}'}"
 
 
 def gone(label: str) -> bool:
     """Return whether a label is one of this state folder's, and the run or process that it names has ended."""
+    # Another state folder's runs may be live, and its locks are not seen from here: its resources are its own affair.
     its_owner, _, name = label.partition(".")
     if not name or its_owner != owner():
         return False
@@ -56,7 +57,7 @@ def gone(label: str) -> bool:
 
 
 def refuse_outside_of_the_state_folder(run: Run) -> None:
-    """Refuse to do a run that `gone` would not find by its name: a sweep would remove what the live run has.
+    """Refuse to do a run that `gone` would not find by its name: a sweep would remove the live run's resources.
 
     Raises:
         UsageError: the run's folder is not directly in the state folder's `runs`.
@@ -71,12 +72,12 @@ def refuse_outside_of_the_state_folder(run: Run) -> None:
 
 
 def left_over(engine: Engine) -> list[Resource]:
-    """Return what runs and processes that have ended left in the engine."""
+    """Return the resources in the engine of runs and processes that have ended."""
     return [resource for resource in _not_cached(engine) if gone(resource.run)]
 
 
 def of_run(engine: Engine, run: str) -> list[Resource]:
-    """Return what a run has in the engine, whether it has ended or not."""
+    """Return the resources in the engine of the run of this name, whether it has ended or not."""
     wanted = label(run)
     return [resource for resource in _not_cached(engine) if resource.run == wanted]
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def begin(faults: Sequence[Edit], asked: Selection, config: Config, number: int, jobs: int) -> Run:
-    """Begin a run that plants faults in the tree of a selection; 0 cells at once or jobs of make is what suits.
+    """Begin a run that plants faults in the tree of a selection.
+
+    `number` cells run at once, make with `jobs` jobs in each; 0 for what suits this machine.
 
     Raises:
         UsageError: there is no such tree.
@@ -48,6 +50,6 @@ def faults_of(run: Run, config: Config) -> tuple[Edit, ...]:
 
 
 def result(run: Run, faults: Sequence[Edit]) -> MutantsResult:
-    """Return what became of the faults of a run."""
+    """Return the outcome of each fault of a run, and the score."""
     tree = run.settings().trees[0]
     return mutants.mutants_result(run.name, tree, faults, {result.id: result for result in run.results()})

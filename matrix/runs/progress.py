@@ -1,6 +1,7 @@
 """The progress of a run: a line for each running cell on a terminal, a line for each event elsewhere.
 
-Whoever looks costs the cells time: a state file is read when it has changed, and the terminal redrawn once a second.
+Each look takes CPU time from the cells, so a state file is read only when it has changed, and the terminal is redrawn
+once a second.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 HEARTBEAT_S = 60
+"""The seconds after which a log gets the whole table, too: a step may take minutes, in which no event comes."""
+
 ENDED = "ended"
 
 
@@ -40,7 +43,7 @@ class Progress:
         self.console = console
         self.began = time.time()
         self._compares = run.settings().kind.reports_comparisons
-        self._versions: dict[CellId, tuple[int, int]] = {}
+        self._versions: dict[CellId, tuple[int, int]] = {}  # of each state file at the last look: mtime and inode
         self._steps: dict[CellId, tuple[str, float]] = {}
         self._printed: dict[CellId, str] = {}
 
@@ -66,7 +69,7 @@ class Progress:
         if at is None:
             return
         title, since = at
-        self._steps[cell_id] = untrusted.one_line(title), since
+        self._steps[cell_id] = untrusted.one_line(title), since  # a title may hold the name of a cell's file
         step = self._steps[cell_id][0] or ENDED
         if self._printed.get(cell_id) == step:
             return
@@ -113,7 +116,11 @@ def show(progress: Progress, process: subprocess.Popen[bytes], console: Console)
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> threading.Event:
-    """Return what is set when a process ends: a wait with a time limit of Popen's own would poll 20 times a second."""
+    """Return an event that is set when a process ends.
+
+    Popen.wait with a timeout would poll for the end, up to 20 times a second, all run long:
+    https://docs.python.org/3/library/subprocess.html#subprocess.Popen.wait.
+    """
     ended = threading.Event()
 
     def wait() -> None:

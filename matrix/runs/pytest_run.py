@@ -145,7 +145,7 @@ class PytestRun:
             self._kept_builds.close()
 
     def sweep(self) -> None:
-        """Remove what the run still has in the engine, after an interrupt say, as far as the engine answers."""
+        """Remove the resources that the run still has in the engine, as after an interrupt, if the engine answers."""
         with contextlib.suppress(MatrixError):
             ownership.sweep_run(backends.connect(), self.run.name)
 

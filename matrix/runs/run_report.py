@@ -25,7 +25,7 @@ def of_run(run: Run) -> Report:
     """Return the report of a run as it stands; a cell that runs now is missing in it."""
     is_going_on = locks.is_being_done_elsewhere(run)
     settings = run.settings()
-    kept = list(run.results())
+    kept = list(run.results())  # read once: a live run writes them
     running = tuple(result.id for result in kept if is_going_on and schedule.is_begun(result))
     results = [result for result in kept if result.id not in running]
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)

@@ -25,7 +25,7 @@ def workers(asked: int, cells: int, processors: int = 0) -> int:
     """Return how many cells to run at once: `asked`, or one for each two processors, never more than cells.
 
     Two processors run two cells, as the serial parts of one cell's build leave room for the other's. `processors` is
-    the number of this machine's where it is 0.
+    the number of processors, 0 for this machine's.
     """
     available = processors or os.cpu_count() or 1
     usual = max(min(2, available), available // 2)
@@ -45,7 +45,7 @@ def at_once(settings: RunSettings, todo: Collection[CellId], asked: int, process
 
 
 def group(settings: RunSettings, cell_id: CellId) -> str:
-    """Return the name of what one worker runs: a cell, or all of a place where they are compared with a base."""
+    """Return the name of a group of cells that one worker runs: a cell or, in a run with a base, all of one place."""
     return cell_id.place if settings.base else f"{cell_id.place} {cell_id.tree}"
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMEOUT_S = 600
+"""The seconds for which the engine may be silent: the import of an image of 1.5 GB, say, answers only at its end."""
 
 
 class _Docker:
@@ -37,7 +38,9 @@ class _Docker:
         """Return the engine at an address, if one answers (see Backend.connect)."""
         if not _listens(host):
             return None
+        # A socket that something else than an engine answers on is no engine, so its errors are no reason to stop.
         with contextlib.suppress(DockerException, RequestException, OSError):
+            # "auto" speaks the version of the API that the engine has: docker 20.10's and Podman's are old ones.
             client = docker.DockerClient(base_url=host, version="auto", timeout=TIMEOUT_S, tls=_tls(host))
             client.ping()
             return DockerEngine(client, host, session)
@@ -73,5 +76,5 @@ def _listens(url: str) -> bool:
 
 
 def _tls(url: str) -> Any:
-    """Return the TLS settings that DOCKER_TLS_VERIFY and DOCKER_CERT_PATH ask for, for a host that they can mean."""
+    """Return the TLS settings by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, which apply to addresses of TCP alone."""
     return docker.utils.kwargs_from_env().get("tls", False) if url.startswith("tcp://") else False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def failing_as(what: str) -> Iterator[None]:
-    """Turn what docker, requests and sockets raise into an InfrastructureError that says what could not be done."""
+    """Turn the errors of docker, requests and sockets into InfrastructureErrors; `what` completes `could not …`."""
     try:
         yield
     except (DockerException, RequestException, OSError) as error:
@@ -29,12 +29,16 @@ def failing_as(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stream(api: Any, execution: str) -> Iterator[Iterator[tuple[int, bytes]]]:
-    """Start a program and give its output as (stream, block); docker's own reader leaves the connection open."""
+    """Start a program and yield its output as pairs of a stream, STDOUT or STDERR, and a block of bytes.
+
+    The connection is closed at the end. The docker package's own reader leaves it open, so that a long run ends out of
+    file descriptors: https://github.com/docker/docker-py/issues/1755.
+    """
     connection = api.exec_start(execution, socket=True)
     try:
         yield frames_iter(connection, tty=False)
     finally:
-        connection._response.close()  # noqa: SLF001 - where docker keeps what closes the connection
+        connection._response.close()  # noqa: SLF001 - the socket alone has no reference to its connection
 
 
 class Reader(io.RawIOBase):

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from matrix.engine.backends.docker.engine import DockerEngine
 
 FILL_S = 120
-OVERLAY = "metacopy=off,redirect_dir=off,index=off"  # so that the upper layer is the whole truth
+"""The seconds that the copy of a kept build may take, from memory to memory."""
+
+# Each path that a build changed must lie whole in the upper layer, which is scanned: not as metadata alone (metacopy)
+# nor as a reference to its old name (redirect_dir); index ties an upper layer to the lower ones that it was made with.
+# https://docs.kernel.org/filesystems/overlayfs.html
+OVERLAY = "metacopy=off,redirect_dir=off,index=off"
 
 
 class DockerContainer:
@@ -35,13 +40,14 @@ class DockerContainer:
         self.engine = engine
         self.container = container
         self.volumes = volumes
-        self.overdue = False
+        self.overdue = False  # whether we killed it at a deadline
         self.id: str = container.id
         self.state: tuple[str, str] = (volumes[1], volumes[2])
 
     def run(self, argv: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
         """Run a program (see Container.run)."""
         api = self.engine.client.api
+        # The API cannot kill a program that exec started, so the deadline kills its container.
         timer = threading.Timer(deadline_s, self._kill)
         self.overdue = False
         with failing_as("run a step"):
@@ -59,10 +65,16 @@ class DockerContainer:
             finally:
                 timer.cancel()
             self._check_alive()
+        # The engine knows no status where the container ended first: as a shell has it, 128 and SIGKILL's 9.
         return (137 if status is None else status), bytes(facts)
 
     def _check_alive(self) -> None:
-        """Tell a container that was ended from outside from one that hit its own limits: only that is its fault."""
+        """Refuse a container that somebody else ended; one that hit its own limits failed by its own fault.
+
+        Raises:
+            InfrastructureError: the container was ended by neither its limit on memory nor our deadline.
+
+        """
         state = self.engine.client.api.inspect_container(self.id)["State"]
         if not (state["Running"] or state["OOMKilled"] or self.overdue):
             raise InfrastructureError(
@@ -81,7 +93,10 @@ class DockerContainer:
         return content if status == 0 else None
 
     def interactive(self, env: Mapping[str, str], cwd: str) -> int:
-        """Give the terminal to a shell (see Container.interactive), through the docker command line."""
+        """Give the terminal to a shell (see Container.interactive).
+
+        The docker command does it, as it sets the terminal to raw mode and passes changes of its size on.
+        """
         options = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
         argv = [
             "docker",
@@ -102,20 +117,27 @@ class DockerContainer:
 
     def remove(self) -> None:
         """Remove the container, then its volumes."""
+        # The container first, then the overlay before its layers: a volume that is in use cannot be removed.
         self.engine.remove(Resource("container", self.id, "", ""))
         for volume in self.volumes:
             self.engine.remove(Resource("volume", volume, "", ""))
 
 
 def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
-    """Start a cell: volumes in memory for the upper layer and for `O=`, and an overlay of the upper layer and the tree.
+    """Start a cell's container on new volumes, and return it.
 
-    Where `spec.state` names the volumes of another cell, both begin as copies of those.
+    The upper layer and the folder of `O=` are volumes in memory; where `spec.state` names those of another container,
+    they begin as copies of them. The source tree is an overlay of the upper layer on the tree's volumes.
+
+    Raises:
+        InfrastructureError: the engine could not make one of them.
+
     """
     name = f"pbm-{uuid.uuid4().hex[:12]}"
     layer, out, source = f"{name}-layer", f"{name}-out", f"{name}-src"
     labels = engine.labels("cell")
     with failing_as("start a cell"), contextlib.ExitStack() as undo:
+        # The root of a tmpfs belongs to root unless its options say otherwise, and a cell is not root.
         size = f"size={spec.limits.disk_bytes},uid={UID},gid={UID},mode=0755"
         for volume in (layer, out):
             _volume(engine, volume, labels, {"type": "tmpfs", "device": "tmpfs", "o": size}, undo)
@@ -124,6 +146,7 @@ def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
         lower = ":".join(f"{_mountpoint(engine, volume)}/tree" for volume in spec.tree_volumes)
         options = f"lowerdir={lower},upperdir={upper}/upper,workdir={upper}/work,{OVERLAY}"
         _volume(engine, source, labels, {"type": "overlay", "device": "overlay", "o": options}, undo)
+        # The cell sees its upper layer read-only: a write below an overlay's own has undefined results.
         mounts = {"/src": (source, False), "/out": (out, False), "/layer": (layer, True)}
         container = _create(engine, spec, name, mounts)
         undo.callback(engine.remove, Resource("container", container.id, "", ""))
@@ -134,6 +157,7 @@ def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
 
 
 def _mountpoint(engine: DockerEngine, volume: str) -> str:
+    """Return the folder on the engine's machine where a volume is mounted, for the options of an overlay."""
     point = str(engine.client.volumes.get(volume).attrs["Mountpoint"])
     if set(point) & set(":,\\"):
         raise InfrastructureError(f"the engine keeps volumes at {point}", "Overlay mounts take no `:`, `,`, `\\`.")
@@ -148,7 +172,16 @@ def _volume(
 
 
 def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: contextlib.ExitStack) -> Any:
-    """Start a container that fills the volumes and keeps them mounted until the cell has started."""
+    """Start a container that fills the volumes and keeps them mounted until the cell has started, and return it.
+
+    The local driver unmounts a volume with its last container, and a tmpfs is empty when it is mounted again: Unmount
+    in https://github.com/moby/moby/blob/master/daemon/volume/local/local.go.
+
+    Raises:
+        InfrastructureError: the volumes were not filled within FILL_S seconds.
+
+    """
+    # Without no_copy the engine fills an empty volume with what the image has at the path of the mount.
     mounts = [Mount("/layer", layer, no_copy=True), Mount("/out", out, no_copy=True)]
     script = "mkdir /layer/upper /layer/work"
     if spec.state:
@@ -157,6 +190,7 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
             for place, volume in zip(("layer", "out"), spec.state, strict=True)
         ]
         script += " && cp -a /state/layer/upper/. /layer/upper/ && cp -a /state/out/. /out/"
+    # The sleep has an end, so that a keeper that is forgotten has one. Signals reach it through an init process.
     keeper = engine.client.containers.create(
         spec.image, ["sh", "-c", f"{script} && touch /layer/ready && exec sleep 600"],
         user=f"{UID}:{UID}", network_mode="none", cap_drop=["ALL"], labels=engine.labels("cell"), init=True,
@@ -176,6 +210,8 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
 
 
 def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, tuple[str, bool]]) -> Any:
+    # The engine mounts a tmpfs noexec unless told otherwise, and perf's tests run what they compile in /tmp.
+    # https://github.com/docker/docs/issues/8138
     tmpfs = f"exec,nosuid,nodev,size={spec.limits.disk_bytes},mode=1777"
     return engine.client.containers.create(
         spec.image,
@@ -189,10 +225,14 @@ def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, t
         security_opt=["no-new-privileges"],
         read_only=True,
         mem_limit=spec.limits.memory_bytes,
+        # Memory and swap together: the same number allows no swap, which would make a cell slow instead of failing it.
+        # https://docs.docker.com/engine/containers/resource_constraints/#prevent-a-container-from-using-swap
         memswap_limit=spec.limits.memory_bytes,
         pids_limit=spec.limits.pids,
         cpuset_cpus=spec.cpus or None,
+        # A core file of a test that crashes would be a file that the build made.
         ulimits=[Ulimit(name="core", soft=0, hard=0)],
+        # The output of steps comes through exec; the engine keeps no second copy of it.
         log_config=LogConfig(type="none"),
         tmpfs={"/tmp": tmpfs},  # noqa: S108 - the cell's
         mounts=[

@@ -1,4 +1,4 @@
-"""The engine: images, volumes, scripts, and what there is of ours."""
+"""The Docker engine: images, volumes, scripts in containers of their own, and the resources that carry our label."""
 
 from __future__ import annotations
 
@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from matrix.engine.backends.docker.cell import DockerContainer
 
 EMPTY = "perf-build-matrix/empty:1"
+"""The image of the containers through which volumes are filled: nothing in them runs, so it holds one empty file."""
+
 COMPLETE = "complete"
-REMOVE_TRIES = 20
+"""The file that is written last into a volume, and shows that all of it is there."""
+
+REMOVE_TRIES, REMOVE_PAUSE_S = 20, 0.25
+"""Together 5 s: the time that an engine under load takes to let go of a volume whose container is gone."""
+
 BLOCK_BYTES = 1 << 20
-REMOVE_PAUSE_S = 0.25
 SANDBOX: dict[str, Any] = {
     "user": f"{UID}:{UID}", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_only": True,
     "mem_limit": 2 << 30, "pids_limit": 256, "tmpfs": {"/tmp": "size=1g,mode=1777"},  # noqa: S108 - the container's
@@ -47,11 +52,11 @@ class DockerEngine:
         self.session = session
 
     def labels(self, purpose: str) -> dict[str, str]:
-        """Return the labels of something of this session's."""
+        """Return the labels of a container or volume of this session; `purpose` says what the resource is for."""
         return {LABEL: purpose, RUN_LABEL: self.session}
 
     def describe(self) -> dict[str, str]:
-        """Describe the engine."""
+        """Describe the engine (see Engine.describe), by GET /info and GET /version of the Docker Engine API."""
         with failing_as("describe itself"):
             info = self.client.info()
             version = self.client.version()
@@ -68,7 +73,7 @@ class DockerEngine:
         }
 
     def image(self, tag: str) -> str | None:
-        """Return an image's digest."""
+        """Return an image's digest (see Engine.image)."""
         with failing_as(f"look up image {tag}"):
             try:
                 image = self.client.images.get(tag)
@@ -77,28 +82,30 @@ class DockerEngine:
         return str(image.id)
 
     def pull(self, reference: str, tag: str) -> str | None:
-        """Pull an image."""
+        """Pull an image (see Engine.pull)."""
         try:
             image = self.client.images.pull(reference)
-        except (APIError, RequestException):
+        except (APIError, RequestException):  # whether it is not there or nobody answers: the base is bootstrapped then
             return None
         repository, _, version = tag.partition(":")
         image.tag(repository, version)
-        digests = image.attrs.get("RepoDigests") or [image.id]
+        digests = image.attrs.get("RepoDigests") or [image.id]  # a mirror may give none
         return str(digests[0])
 
     def import_image(self, archive: Path, tag: str) -> None:
-        """Import an image."""
+        """Import an image (see Engine.import_image)."""
         repository, _, version = tag.partition(":")
         with failing_as(f"import {tag}"):
             changes = [f"LABEL {LABEL}=base"]
             self.client.api.import_image_from_file(str(archive), repository, version, changes=changes)
 
     def build(self, dockerfile: str, tag: str, on_log: Callable[[str], None]) -> None:
-        """Build an image; the build's own output goes to `on_log`."""
+        """Build an image (see Engine.build); the build's own output goes to `on_log`."""
         context = io.BytesIO(tar_of({"Dockerfile": dockerfile.encode()}))
         last: list[str] = []
         with failing_as(f"build {tag}"):
+            # The host's network: apt-get works there wherever it works on this machine, as with a proxy at localhost.
+            # rm and forcerm remove the containers of its steps, which carry no label by which they could be swept.
             for message in self.client.api.build(
                 fileobj=context, custom_context=True, tag=tag, network_mode="host", rm=True, forcerm=True,
                 labels={LABEL: "image"}, decode=True,
@@ -110,13 +117,14 @@ class DockerEngine:
                     raise InfrastructureError(f"{tag} could not be built: {message['error']}", "\n  ".join(last))
 
     def script(self, image: str, text: str, *, network: bool, volume: str = "") -> tuple[int, bytes]:
-        """Run a script in a container that is gone afterwards."""
+        """Run a script in a container that is removed afterwards (see Engine.script)."""
         with failing_as("run a script"), self._scripted(image, text, network=network, volume=volume) as container:
             status = container.wait()["StatusCode"]
+            # Warnings of a script that succeeded would be taken for its answer.
             return status, container.logs(stdout=True, stderr=status != 0)
 
     def fetch(self, image: str, text: str, path: str, target: Path) -> None:
-        """Copy a file out of a script's container."""
+        """Copy a file out of a script's container (see Engine.fetch)."""
         with failing_as(f"fetch {path}"), self._scripted(image, text, network=True, volume="") as container:
             if container.wait()["StatusCode"]:
                 tail = container.logs()[-2000:].decode(errors="replace")
@@ -138,11 +146,12 @@ class DockerEngine:
             self.remove(Resource("container", container.id, "", ""))
 
     def provide(self, volume: str, purpose: str, archive: Callable[[], Iterator[bytes]]) -> None:
-        """Fill a volume; a file written last says that it is whole."""
+        """Fill a volume (see Engine.provide); the file COMPLETE, written last, shows that the volume is whole."""
         with failing_as(f"fill volume {volume}"):
             if self.image(EMPTY) is None:
                 self._make_empty_image()
             self.client.volumes.create(volume, labels=self.labels(purpose))
+            # The API writes into a volume through a container alone; it need not be started.
             holder = self.client.containers.create(
                 EMPTY, ["none"], labels=self.labels("script"), network_mode="none",
                 mounts=[Mount("/volume", volume, no_copy=True)],
@@ -166,11 +175,11 @@ class DockerEngine:
         return cell.start(self, spec)
 
     def resources(self) -> list[Resource]:
-        """List containers first, so that removing in order works."""
+        """List the resources (see Engine.resources)."""
         wanted = {"label": LABEL}
         with failing_as("list what is ours"):
             containers = self.client.api.containers(all=True, filters=wanted)
-            volumes = self.client.api.volumes(filters=wanted)["Volumes"] or []
+            volumes = self.client.api.volumes(filters=wanted)["Volumes"] or []  # null where there is none
             images = self.client.api.images(filters=wanted)
         return [
             *(_resource("container", item["Id"], item) for item in containers),
@@ -179,7 +188,7 @@ class DockerEngine:
         ]
 
     def remove(self, resource: Resource) -> None:
-        """Remove a container, volume or image of ours; what is being removed already is waited for."""
+        """Remove a resource (see Engine.remove), after waiting for others that use or remove it."""
         with failing_as(f"remove {resource.kind} {resource.name}"):
             for attempt in range(1, REMOVE_TRIES + 1):
                 if self._is_removed(resource, is_last_try=attempt == REMOVE_TRIES):
@@ -187,7 +196,11 @@ class DockerEngine:
                 time.sleep(REMOVE_PAUSE_S)
 
     def _is_removed(self, resource: Resource, *, is_last_try: bool) -> bool:
-        """Remove something, and return whether it is gone, or is still being used or removed by somebody."""
+        """Try to remove a resource; return whether it is gone.
+
+        The engine answers 409 while a volume is in use or the removal of a container is going on, by the daemon itself
+        or by another process, as two sweeps that meet. That passes, so it is tried again.
+        """
         try:
             self._remove(resource)
         except NotFound:
@@ -201,6 +214,7 @@ class DockerEngine:
     def _remove(self, resource: Resource) -> None:
         api = self.client.api
         if resource.kind == "container":
+            # force kills it first; v takes the anonymous volumes that its image may declare, which have no label.
             api.remove_container(resource.name, force=True, v=True)
         elif resource.kind == "volume":
             api.remove_volume(resource.name)
