@@ -1,1 +1,1 @@
-"""A result of another machine: its bundle, its consistency, and the same cell run here."""
+"""Results of another machine: their bundles, their consistency, and the same cell run on this machine."""

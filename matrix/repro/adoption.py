@@ -1,7 +1,7 @@
-"""From a result that somebody else made to a cell of this machine; no command outside one is theirs. Pure.
+"""The cell of this machine for a stranger's result, which decides no command outside of a cell. Pure.
 
-An image's recipe runs as root with the network, an edit and a source name files: those are taken from here, by their
-names. A build's variables, environment and goals are taken as they are, as they are words of a command in the cell.
+An image's recipe runs as root with the network, and an edit and a source name files: they are this machine's own of the
+same names. A build's variables, environment and goals are the result's, as they are only words of a command in a cell.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from matrix.model.tree import Tree
 
 DEBIAN = re.compile(r"deb:linux-source-[0-9][0-9.]*@[a-z]+(?:-[a-z]+)*", re.A)
-"""Kernel sources that apt fetches and checks the signature of: the one source that a stranger may name."""
+"""The only sources that a stranger may name: kernel packages of Debian, whose signatures apt checks."""
 
 
 def adopted(result: CellResult, then: Cell, config: Config, spec: str, *, has_patch: bool) -> Cell:
-    """Return the cell to run for a result of a stranger's, whose definition is `then`; `spec` is --tree.
+    """Return the cell to run for a stranger's result; `then` is the result's definition, `spec` the word of --tree.
 
-    Where its bundle `has_patch`, that is still to be applied to the cell's tree.
+    A patch of the result's bundle (`has_patch`) is still to be applied to the cell's tree.
 
     Raises:
-        UsageError: something that must be here is not; it says what to give.
+        UsageError: the image, its toolchain, the tree or an edit is missing here; the hint says what to give.
 
     """
     image = _image(then, config)
@@ -41,10 +41,12 @@ def adopted(result: CellResult, then: Cell, config: Config, spec: str, *, has_pa
             f"the result of {then.id} has a patch, which only its bundle holds",
             "Ask whoever sent it for `perf-matrix bundle`'s file.",
         )
+    # The definition has the keys of the extended build already, and a build of that name here may have others.
     return Cell(image=image, toolchain=then.toolchain, build=then.build.model_copy(update={"extends": ""}), tree=tree)
 
 
 def _image(then: Cell, config: Config) -> Image:
+    """Return this machine's image of the same name, with the cell's toolchain and all that its build requires."""
     name = then.image.name
     if name not in config.images:
         raise UsageError(
@@ -68,12 +70,12 @@ def _image(then: Cell, config: Config) -> Image:
 
 
 def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tree:
-    """Return the tree to use: the one that `spec` names, else one that both know by the same name and source.
+    """Return the tree to use: the one that `spec` names, else one that both machines know by name and source.
 
-    The tree keeps its name in the result and, unless it is a configured one, its description there.
+    The tree has its name in the result, so that the ids of both cells are equal.
 
     Raises:
-        UsageError: the result's source is one that only its machine has, or the edits are not here.
+        UsageError: only the result's machine has the source, or an edit is missing on this machine.
 
     """
     bare = then.unedited
@@ -86,9 +88,9 @@ def chosen_tree(result: CellResult, then: Tree, config: Config, spec: str) -> Tr
 
 
 def tree_known_here(then: Tree, config: Config) -> Tree | None:
-    """Return the tree that is used where --tree names none: ours of the same name and source, or Debian's.
+    """Return the tree to use without --tree: the configured one of the same name and source, or one of Debian's.
 
-    `then` is the result's tree without edits. A tree of any other source must be given: None.
+    `then` is the result's tree without edits. None means that the tree must be given.
     """
     configured = config.trees.get(then.name)
     if configured and configured.source == then.source:
@@ -97,7 +99,7 @@ def tree_known_here(then: Tree, config: Config) -> Tree | None:
 
 
 def _given_tree(bare: Tree, config: Config, spec: str) -> Tree:
-    """Return the tree that `spec` names: a configured one, or the result's `bare` one with this source."""
+    """Return the tree that `spec` names: a configured one, or the result's tree `bare` with the source `spec`."""
     found = selection.tree(config, spec)
     if found.edits:
         raise UsageError(f"--tree {spec} has edits", "Give the tree without: the result's own are applied to it.")
@@ -115,6 +117,7 @@ def _edit(then: Edit, config: Config) -> Edit:
 
 
 def _wanted(result: CellResult, then: Tree, configured: Tree | None) -> UsageError:
+    """Return the error for a tree that must be given, with the facts by which its reader can find the same one."""
     facts = [f"its source there was {short(then.source)}"]
     if result.tree:
         facts.append(f"its version {short(result.tree.version)}")
@@ -130,6 +133,6 @@ def _wanted(result: CellResult, then: Tree, configured: Tree | None) -> UsageErr
 
 
 def bounded(limits: Limits) -> Limits:
-    """Return limits of a stranger's, none of them beyond the usual."""
+    """Return a stranger's limits, each lowered to the default one where it is higher: they use up this machine."""
     usual = Limits().model_dump()
     return Limits(**{name: min(value, usual[name]) for name, value in limits.model_dump().items()})

@@ -1,7 +1,7 @@
-"""One file to attach to a mail: a result, its logs, recipe and patch; a stranger's is refused early. Pure.
+"""A bundle: a .tar.gz to attach to a mail, with a result, its logs, its recipe and its patch. Pure.
 
-Nothing is ever unpacked to a disk: members are read into memory, by names of our own, below bounds that are checked
-before a byte of them is read.
+A stranger's bundle is read into memory and never unpacked to a disk. Only members with the names of `pack` are taken,
+and the bound on a member's size is checked before its content is read.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ T = TypeVar("T", bound=Frozen)
 
 MANIFEST, RESULT, RECIPE, PATCH = "bundle.json", "result.json", "recipe.json", "patches/0001.patch"
 LOG = re.compile(r"logs/[a-z0-9][a-z0-9._-]{0,63}", re.A)
+# Bounds on a member of each kind, on all members together and on the packed file: far above
+# those of a real bundle, and small enough for any machine's memory.
 JSON_BYTES = 16 << 20
 LOG_BYTES = 8 << 20
 PATCH_BYTES = 16 << 20
@@ -41,8 +43,9 @@ TOTAL_BYTES = 128 << 20
 FILE_BYTES = 64 << 20
 MEMBERS = 64
 VALUES = 250_000
-"""In a JSON member: each that is not ours would be told of, in a kilobyte or two of memory."""
+"""The most values of a JSON member: pydantic keeps a kilobyte or two of memory for each one that it refuses."""
 
+# A tar archive is a sequence of blocks, padded to a record of 20 blocks by default (tar(5)).
 BLOCK = 512
 RECORD = 20 * BLOCK
 _KINDS = {
@@ -54,7 +57,7 @@ _KINDS = {
 
 
 class Manifest(Frozen):
-    """The first member of a bundle: the sha256 of each of the others by its name."""
+    """The first member of a bundle: the SHA-256 of each other member by its name."""
 
     schema_version: Literal[1] = 1
     tool_version: str
@@ -63,7 +66,7 @@ class Manifest(Frozen):
 
 @dataclass(frozen=True)
 class Bundle:
-    """The contents of a bundle; its logs by their names."""
+    """The contents of a bundle; `logs` maps a log's name to its content, `patch` is git's patch on the tree or None."""
 
     result: CellResult
     logs: dict[str, bytes]
@@ -71,12 +74,12 @@ class Bundle:
 
 
 def pack(result: CellResult, logs: Mapping[str, bytes], patch: bytes | None, places: Iterable[str] = ()) -> bytes:
-    """Return the bundle of a result, from which `places` and the private folders that the result names are taken out.
+    """Return the bundle of a result, without the names of `places` and of the private folders that the result names.
 
     The same result gives the same bytes. A log that is too long loses its middle.
 
     Raises:
-        UsageError: the result does not say what was to be done, or something is too large.
+        UsageError: the result has no definition, or a member is too large.
 
     """
     hidden = (*places, *redaction.private(result))
@@ -90,10 +93,10 @@ def pack(result: CellResult, logs: Mapping[str, bytes], patch: bytes | None, pla
     }
     digests = {name: _digest(members[name]) for name in sorted(members)}
     members[MANIFEST] = Manifest(tool_version=__version__, members=digests).model_dump_json(indent=1).encode()
-    packed = gzip.compress(_archive(members), mtime=0)
+    packed = gzip.compress(_archive(members), mtime=0)  # 0 is no time stamp (RFC 1952, 2.3.1): equal bytes each time
     try:
         unpack(packed)
-    except UsageError as error:  # what we would refuse is not to be sent
+    except UsageError as error:  # the receiver would refuse it in the same way, after the mail was sent
         reason = str(error).partition("\n")[0]
         raise UsageError(f"{short(result.id)} cannot be bundled: {reason}", "Run the cell again.") from error
     return packed
@@ -104,6 +107,7 @@ def cut(log: bytes) -> bytes:
     if len(log) <= LOG_BYTES:
         return log
     note = b"\n[perf-matrix: the middle was left out of the bundle]\n"
+    # make stops soon after the first error, so the end of a log tells more than its beginning.
     head = LOG_BYTES // 4
     return log[:head] + note + log[-(LOG_BYTES - head - len(note)) :]
 
@@ -119,11 +123,11 @@ def _archive(members: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> Bundle:
-    """Return the contents of a bundle, after checking that everything about it is as `pack` makes it.
+    """Return the contents of a bundle, after checking that `pack` could have made it.
 
     Raises:
-        UsageError: it is no bundle, or one that no `pack` makes: too large, other members, other digests, a result that
-            its own definition does not give.
+        UsageError: the bytes are no bundle, or the bundle is too large, has other members or digests, or a result that
+            is inconsistent with its own definition.
 
     """
     if len(data) > FILE_BYTES:
@@ -141,7 +145,16 @@ def unpack(data: bytes) -> Bundle:
 
 
 def _members(stream: gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
-    """Yield the members of an archive: a header that we would not write ends it before its content is read."""
+    """Yield the names and contents of an archive's members.
+
+    tarfile's own reader is not used: it follows extended headers and holes, and ends without an error at a damaged
+    header (https://github.com/python/cpython/issues/120740). Each header is checked before its content is read.
+
+    Raises:
+        UsageError: a header is not one that `pack` writes, or the members exceed the bounds.
+        EOFError: the archive ends early.
+
+    """
     total = count = 0
     while any(block := _exactly(stream, BLOCK)):
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
@@ -155,14 +168,19 @@ def _members(stream: gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
 
 
 def _check_end(stream: gzip.GzipFile) -> None:
-    """Refuse anything after the members but zeros, which fill the last record."""
+    """Refuse an archive with anything after its members but the zeros that fill the last record."""
     rest = stream.read(RECORD + 1)
     if len(rest) > RECORD or any(rest):
         raise refused("something comes after its end")
 
 
 def _allowed(header: tarfile.TarInfo) -> int:
-    """Return the size of a member that a bundle may have."""
+    """Return the size of a member in bytes, after checking that a bundle may have it.
+
+    Raises:
+        UsageError: the member is no plain file, has a name that no bundle has, or is too large.
+
+    """
     name = short(repr(header.name))
     if header.type != tarfile.REGTYPE:
         raise refused(f"it holds {_KINDS.get(header.type, 'no plain file')}, {name}; a bundle has plain files only")
@@ -177,7 +195,7 @@ def _allowed(header: tarfile.TarInfo) -> int:
 
 
 def _limit_bytes(name: str) -> int | None:
-    """Return the largest size that a member of this name may have; None where no bundle has such a member."""
+    """Return the most bytes that a member of this name may have; None for a name that no bundle has."""
     if LOG.fullmatch(name):
         return LOG_BYTES
     limits = {MANIFEST: JSON_BYTES, RESULT: JSON_BYTES, RECIPE: JSON_BYTES, PATCH: PATCH_BYTES}
@@ -224,7 +242,7 @@ def parse_result(content: bytes) -> CellResult:
     """Return the result in a file that a stranger may have written, after checking that it is consistent.
 
     Raises:
-        UsageError: it is none, or not that.
+        UsageError: the content is no result, is too large, or is inconsistent.
 
     """
     if len(content) > JSON_BYTES:
@@ -244,14 +262,15 @@ def _parsed(model: type[T], content: bytes, name: str) -> T:
 
 
 def _first_mistake(error: ValidationError) -> str:
-    """Return where the first mistake of a JSON text is, and what is wrong there."""
+    """Return the place of the first mistake in a JSON text, and pydantic's message on it."""
+    # Neither the URL nor the input: the input is a stranger's text, and may be long.
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"])) or "the whole"
     return f"{short(where)}: {short(first['msg'])}"
 
 
 def _count_values(content: bytes) -> int:
-    """Return at least how many values a JSON text has, without parsing it."""
+    """Return an upper bound on the number of values in a JSON text, without parsing it."""
     return sum(content.count(mark) for mark in (b"{", b"[", b","))
 
 
@@ -260,5 +279,5 @@ def _digest(content: bytes) -> str:
 
 
 def refused(why: str) -> UsageError:
-    """Return the error that a bundle is answered with."""
+    """Return the error by which a bundle is refused, with the reason `why`."""
     return UsageError(f"the bundle is refused: {why}", "Ask whoever sent it for one that `perf-matrix bundle` made.")

@@ -1,4 +1,4 @@
-"""Checks that a result written on another machine is consistent with its own cell definition. Pure."""
+"""The check that a result written on another machine is consistent with its own cell definition. Pure."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ if TYPE_CHECKING:
     from matrix.model.result import CellResult
 
 LONGEST_ID = 200
-"""Ids are names of folders, which most file systems bound at 255 bytes."""
+"""The most characters of an id: its parts are names of folders, which most file systems bound at 255 bytes."""
 
 MOST_JOBS = 1024
+"""The most jobs of a result: a reproduction runs make with as many."""
 LEAST = Limits(memory_bytes=64 << 20, disk_bytes=16 << 20, pids=16, step_s=1)
 """The least limits that `perf-matrix run` takes."""
 
 
 def definition(result: CellResult) -> Cell:
-    """Return the definition of the cell that a result is of.
+    """Return the definition of a result's cell.
 
     Raises:
-        UsageError: the result was kept by a version that did not note it.
+        UsageError: the result has none, as an older version wrote it.
 
     """
     if result.definition is None or not result.jobs:
         raise UsageError(
-            f"the result of {short(result.id)} does not say what was to be done: it is of version "
-            f"{short(result.tool_version)}, or an older one",
+            f"the result of {short(result.id)} has no definition of its cell: version "
+            f"{short(result.tool_version)}, or an older one, wrote it",
             "Run the cell again with this version, and take that result.",
         )
     return result.definition
 
 
 def commands(cell: Cell, result: CellResult) -> dict[str, str]:
-    """Return the text of each step's command by the step's name, for a build that may continue another."""
+    """Map the steps of a cell to the text of their commands, as the plan gives them."""
+    # A build that continues a kept build touches the files in which the two trees differ.
     touched = result.gone_on.touched if result.gone_on else ()
     return {step.name: step.text for step in plan.scenario(cell, result.jobs, planted=touched).steps}
 
@@ -52,10 +54,11 @@ def check(result: CellResult) -> Cell:
     Its id, make variables, environment and the command of every step must be those that its definition yields.
 
     Raises:
-        UsageError: it is something else, or beyond what a result can be.
+        UsageError: the result is inconsistent, or has values that no result has.
 
     """
     cell = definition(result)
+    # Values and sizes first: the later checks make messages, plans and paths of them.
     _check_values(result)
     _check_sizes(result, cell)
     if cell.toolchain not in cell.image.toolchains:
@@ -72,7 +75,7 @@ def _check_values(result: CellResult) -> None:
 
 
 def _is_impossible(value: Any) -> bool:
-    """Return whether a value is one that neither a file's name, a command nor a measured time has."""
+    """Return whether a value has a NUL byte, as no path or command has, or is no finite number, as no time is."""
     if isinstance(value, str):
         return "\0" in value
     return isinstance(value, float) and not math.isfinite(value)
@@ -92,6 +95,7 @@ def _check_limits(given: Limits) -> None:
 
 
 def _check_names(result: CellResult, cell: Cell) -> None:
+    """Refuse a result whose own facts differ from those of its definition, which alone are used to run the cell."""
     said = {
         "id": (result.id, cell.id),
         "image": (result.image.name if result.image else cell.image.name, cell.image.name),
@@ -118,6 +122,7 @@ def _check_commands(result: CellResult, cell: Cell) -> None:
 
 
 def _values(value: Any) -> Iterator[Any]:
+    """Yield every plain value in mappings and sequences, keys included."""
     if isinstance(value, dict):
         for key, one in value.items():
             yield key

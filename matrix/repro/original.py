@@ -1,4 +1,4 @@
-"""The result to reproduce or to bundle: of a run of this machine's, of a file, or of a bundle."""
+"""The original: the result to reproduce or to bundle, from a run of this machine, from a file or from a bundle."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from matrix.runs.store import Run
 
 NEWEST = 5
-"""How many runs are looked through for a cell that was meant."""
+"""The number of runs from whose cells a mistyped cell's name is guessed; more would only make the error slow."""
 
 
 @dataclass(frozen=True)
 class Original:
     """The result that a reproduction or a bundle begins with.
 
-    `own` is the run of this machine that the result is of: only such a result is trusted. `logs` is the folder of its
-    logs, `patch` the patch on its tree that a bundle holds.
+    `own` is the result's run, if that is one of this machine: only such a result is trusted. `logs` is the folder of
+    the result's logs, `patch` the patch of its bundle on its tree.
     """
 
     result: CellResult
@@ -39,12 +39,13 @@ class Original:
 
 
 def find(result: str, bundle_place: str, run_name: str) -> Original:
-    """Return the original that the words of `repro` name: a result's file or a cell that was run here, or a bundle.
+    """Return the original that the words of `repro` name: a bundle, a result's file, or a cell that was run here.
 
-    `bundle_place` is the bundle's file or address. A cell's result is that of the run `run_name`, or else the newest.
+    `result` is a result's file or a cell's glob, `bundle_place` a bundle's file or address. A cell's result is that of
+    the run `run_name`, or else the newest.
 
     Raises:
-        UsageError: the words do not go together, or name nothing that there is.
+        UsageError: the words exclude each other, or what they name does not exist.
         InfrastructureError: a bundle could not be fetched.
 
     """
@@ -70,10 +71,10 @@ def _refuse_none_or_both(result: str, bundle_place: str) -> None:
 
 
 def of_cell(glob: str, run_name: str) -> Original:
-    """Return the result of the one cell that a glob selects, in the newest run that has it, or in that run.
+    """Return the result of the only cell that a glob selects, in the run `run_name` or the newest run that has one.
 
     Raises:
-        UsageError: no run has it, or the glob selects several.
+        UsageError: no run has such a result, or the glob selects several in one run.
 
     """
     runs = _runs_to_search(run_name)
@@ -89,7 +90,7 @@ def of_cell(glob: str, run_name: str) -> Original:
 
 
 def _runs_to_search(run_name: str) -> list[Run]:
-    """Return the run of this name or, without a name, all that can be read, the newest first."""
+    """Return the run of this name or, without a name, all readable runs, the newest first."""
     if run_name:
         return [store.find(run_name)]
     return [run for run in store.runs() if run.readable]
@@ -100,7 +101,7 @@ def _cells_of(runs: Iterable[Run]) -> set[CellId]:
 
 
 def _with_result(run: Run, glob: str) -> list[CellId]:
-    """Return the cells of a run that a glob selects and that have a result."""
+    """Return the ids of a run's cells that a glob selects and that have a result."""
     return [cell_id for cell_id in run.settings().cells if matches(cell_id, glob) and run.result(cell_id)]
 
 
@@ -108,7 +109,7 @@ def to_bundle(of: str, cell: str) -> Original:
     """Return the original that the words of `bundle` name: a run and the glob of one of its cells, or a result's file.
 
     Raises:
-        UsageError: there is no such run or result, or there are several.
+        UsageError: the run or the result does not exist, or the glob selects several cells.
 
     """
     if not Path(of).is_file():
@@ -119,10 +120,10 @@ def to_bundle(of: str, cell: str) -> Original:
 
 
 def of_run(name: str, glob: str) -> Original:
-    """Return the result of a run that a glob selects: without one, of its only cell, or of the only one that failed.
+    """Return the result of the cell of a run that a glob selects; without a glob, of the only failed or only cell.
 
     Raises:
-        UsageError: there is no such run or result, or there are several.
+        UsageError: the run or the result does not exist, or several cells are meant.
 
     """
     run = store.find(name)
@@ -134,7 +135,7 @@ def of_run(name: str, glob: str) -> Original:
 
 
 def _failed_or_only(run: Run) -> list[CellId]:
-    """Return the cells of a run that failed or, where none did, the only cell that has a result.
+    """Return the ids of the failed cells of a run or, where no cell failed, of the only cell with a result.
 
     Raises:
         UsageError: no cell failed, and several have a result.
@@ -148,10 +149,10 @@ def _failed_or_only(run: Run) -> list[CellId]:
 
 
 def picked(run: Run, found: list[CellId]) -> CellId:
-    """Return the only one of the cells that were found.
+    """Return the only one of the cells that were found in a run.
 
     Raises:
-        UsageError: there are several.
+        UsageError: several cells were found.
 
     """
     if len(found) > 1:
@@ -171,6 +172,7 @@ def _of_run(run: Run, cell_id: CellId) -> Original:
     folder = run.cell(cell_id)
     if _is_own(run):
         return Original(result, own=run, logs=folder / "logs")
+    # A run by its path, outside of the state folder, may have been copied from anywhere.
     return of_file(folder / "result.json")
 
 
@@ -179,10 +181,10 @@ def _is_own(run: Run) -> bool:
 
 
 def of_file(path: Path) -> Original:
-    """Return the result in a file: one of a run of this machine's is believed, any other is seen through first.
+    """Return the result in a file; unless the file is in a run of this machine, its consistency is checked first.
 
     Raises:
-        UsageError: it holds none, or one that its own definition does not give.
+        UsageError: the file has no result, or an inconsistent one.
 
     """
     own = _in_own_run(path.resolve())
@@ -193,7 +195,7 @@ def of_file(path: Path) -> Original:
 
 
 def _in_own_run(file: Path) -> Original | None:
-    """Return the result of a file (resolved) in the cell's folder of a run of this machine; None for any other."""
+    """Return the result in `file`, a resolved path, if that is the result of a cell of a run of this machine."""
     if file.name != "result.json":
         return None
     originals = (_kept_in(store.Run(folder), file) for folder in file.parents)
@@ -201,7 +203,7 @@ def _in_own_run(file: Path) -> Original | None:
 
 
 def _kept_in(run: Run, file: Path) -> Original | None:
-    """Return the result in a file of a cell's folder, if the run is one of this machine's and the cell is in it."""
+    """Return the result in the file of a cell's folder, if the run is one of this machine and has the cell."""
     cells = run.folder / "cells"
     if not _is_own(run) or cells not in file.parents:
         return None
@@ -210,11 +212,11 @@ def _kept_in(run: Run, file: Path) -> Original | None:
 
 
 def of_bundle(place: str) -> Original:
-    """Return the result in a bundle, a file or at an address.
+    """Return the result and the patch in a bundle; `place` is its file or address.
 
     Raises:
-        UsageError: there is no such file, or it is no bundle.
-        InfrastructureError: it could not be fetched.
+        UsageError: the file does not exist, or is no bundle.
+        InfrastructureError: the bundle could not be fetched.
 
     """
     found = bundle.unpack(fetch.fetched(place, bundle.FILE_BYTES))

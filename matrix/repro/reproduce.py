@@ -1,4 +1,4 @@
-"""Reproduces a result: begins a run of its cell, runs it, and compares the two results."""
+"""The reproduction of a result: a run of its cell on this machine, and the comparison of the two results."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from matrix.verdicts.reproduction import Reproduction
 
 WHOLE_BUILD = "build"
-"""The step to look into where no step failed."""
+"""The step after which a shell is opened where no step failed."""
 
 
 @dataclass(frozen=True)
 class ReproRequest:
-    """A reproduction as it was asked for.
+    """A request for a reproduction.
 
-    `tree` is a word for the tree, where the original's is its sender's alone; `configs` are the user's own folders of
-    configuration; `jobs` are make's parallel jobs, 0 as many as then.
+    `tree` is a word for the tree, needed where only the sender has the original's; `configs` are the user's own folders
+    of configuration; `jobs` are make's parallel jobs, 0 for as many as the original had.
     """
 
     original: Original
@@ -49,7 +49,7 @@ class ReproRequest:
 
 @dataclass(frozen=True)
 class ReproResult:
-    """The outcome of a reproduction: the run, its cell's result, and the comparison of that with the original."""
+    """The result of a reproduction: its run, its cell's result `now`, and the comparison of that with the original."""
 
     run: Run
     now: CellResult
@@ -62,7 +62,7 @@ def reproduce(request: ReproRequest, access: EngineAccess) -> ReproResult:
 
     Raises:
         UsageError: the tree, the image or an edit must be given, or a bundle's patch does not apply.
-        InfrastructureError: there is no engine, or the cell got no result.
+        InfrastructureError: no engine answers, or the cell got no result.
 
     """
     original = request.original
@@ -81,16 +81,17 @@ def reproduce(request: ReproRequest, access: EngineAccess) -> ReproResult:
 
 
 def _own_folders(original: Original) -> list[str]:
-    """Return the folders of configuration of a run of this machine's, as far as they are still there."""
+    """Return the folders of configuration of the original's own run that still exist; none for a stranger's result."""
     if original.own is None:
         return []
     return [folder for folder in original.own.settings().configs if Path(folder).is_dir()]
 
 
 def _cell_to_run(original: Original, tree: str, folders: Sequence[str]) -> tuple[Cell, Limits]:
-    """Return the cell and its limits: our own result's as they were, or for a stranger's our own of the same names.
+    """Return the cell to run and its limits; `tree` is the word of --tree, if any.
 
-    `tree` is the word that --tree gave, if any.
+    For a result of this machine both are the result's own. For a stranger's, image, tree and edits are this machine's
+    of the same names (see adoption).
     """
     result = original.result
     then = consistency.definition(result)
@@ -123,7 +124,7 @@ def _patched(tree: Tree, diff: bytes, access: EngineAccess) -> Tree:
 
 
 def shell_after_failure(found: ReproResult, access: EngineAccess) -> None:
-    """Open a shell in the cell as it was after the step that failed, or after the build where none did."""
+    """Open a shell in the cell in its state after the failed step, or after the build where no step failed."""
     step = failing_step(found.now) or WHOLE_BUILD
     access.say(f"a shell after step {step}")
     cell = consistency.definition(found.now)

@@ -1,4 +1,4 @@
-"""Begins a run of one cell that is defined, whole, in the run's own folder, whatever the configuration says today."""
+"""A run of one cell that is defined in the run's own folder: later changes of the configuration do not change it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ FOLDER = "configs"
 
 
 def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tuple[Run, Config]:
-    """Return a new run of a cell and its configuration, of which the cell's image, build and tree are a folder.
+    """Return a new run of a cell, and the configuration with the cell's image, build and tree as the last folder.
 
-    `folders` are the user's own.
+    `folders` are the user's own folders of configuration.
 
     Raises:
-        UsageError: what was written is not read as the same cell, which is then not run.
+        UsageError: the written configuration is not read as the same cell, so that no run is begun.
 
     """
     cell = cell.model_copy(update={"build": cell.build.model_copy(update={"extends": ""})})
+    # The run exists before its configuration, which lies in the run's folder; a failure removes both.
     run = store.begin([cell], [cell.tree.name], folders, jobs, limits)
     try:
         own = run.folder / FOLDER
@@ -44,7 +45,8 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
         read = selection.every(loaded, [selection.tree(loaded, cell.tree.name)])
         if cell not in read:
             raise UsageError(
-                f"{cell.id} cannot be written as configuration and read again", "A value in it is not what it seems."
+                f"{cell.id} cannot be written as configuration and read again",
+                "A value of it changes on the way through YAML.",
             )
     except MatrixError:
         shutil.rmtree(run.folder, ignore_errors=True)
@@ -53,7 +55,7 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
 
 
 def write(folder: Path, cell: Cell) -> None:
-    """Write a cell's image, build and tree as a folder of configuration."""
+    """Write a cell's image, build and tree into a folder of configuration, a file each."""
     parts: dict[str, Frozen] = {
         f"containers/{cell.image.name}": cell.image,
         f"{FOLDER}/builds/{cell.build.name}": cell.build,

@@ -56,7 +56,7 @@ def test_an_older_result_is_said_to_be_one(replay: Replay) -> None:
     for words in (("bundle", replay.name, CELL), ("repro", CELL)):
         done = replay(*words)
         assert done.status == 2
-        assert f"the result of {CELL} does not say what was to be done: it is of version 0.1.0" in done.err
+        assert f"the result of {CELL} has no definition of its cell: version 0.1.0" in done.err
 
 
 def test_a_tree_that_only_its_sender_has_must_be_given(defined: Replay) -> None:

@@ -115,7 +115,7 @@ def test_what_would_be_refused_is_not_packed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_older_result_cannot_be_packed() -> None:
-    with pytest.raises(UsageError, match="does not say what was to be done: it is of version 0"):
+    with pytest.raises(UsageError, match="has no definition of its cell: version 0"):
         bundle.pack(make.result(), {}, None)
 
 
@@ -260,7 +260,7 @@ def build(**more: Any) -> Callable[[dict[str, Any]], object]:
         (lambda data: data.update(jobs=100000), "100000 jobs is beyond"),
         (lambda data: data["limits"].update(step_s=0), "its limit step_s is 0, and 1 is the least"),
         (lambda data: data["definition"].update(toolchain="clang"), "its image has no toolchain clang"),
-        (lambda data: data.update(definition=None), "does not say what was to be done"),
+        (lambda data: data.update(definition=None), "has no definition of its cell"),
         (lambda data: data["definition"]["tree"].update(edits=[
             {"name": "e", "summary": "", "trees": ["*"], "changes": [{"file": "a", "remove": True}]}]),
          "its edits and its definition do not agree"),

@@ -195,7 +195,7 @@ def test_the_patch_is_what_git_says_the_commits_differ_by(run: Run, tmp_path: Pa
     with pytest.raises(UsageError, match="has a patch, which is in a repository of its sender's"):
         packing.patch(original.Original(given))
     for bad in (delta.model_copy(update={"commit": "--output=/tmp/x"}), delta.model_copy(update={"repository": "/no"})):
-        with pytest.raises(UsageError, match="is not to be had"):
+        with pytest.raises(UsageError, match="cannot be made"):
             packing.patch(original.Original(done(make.cell(on=make.tree(delta=bad))), own=run))
 
 
