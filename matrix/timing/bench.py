@@ -1,4 +1,8 @@
-"""Measures two trees in turn: one command at a time, never traced, the machine to itself."""
+"""The bench, which measures two trees in turn: one command at a time, never traced, with no other cell on the machine.
+
+Pairs are interleaved, as blocks of A and then B give 49 % false alarms at 10 pairs where interleaved ones give 11 %
+(see matrix/verdicts/paired_ratios.py).
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 class Asked:
     """A comparison to make: the same cell on two trees, `pairs` rounds of each measure, in an order drawn by `seed`.
 
-    `pins` is the folder of a run that notes the content of each tree.
+    `required` are the texts of requirements on times, `pins` the folder in which a run notes the content of its trees.
     """
 
     base: Cell
@@ -61,7 +65,10 @@ class Asked:
 
 @dataclass
 class _Tree:
-    """A tree that was built once, traced, and whose container is kept; `steps` are the steps to measure in it."""
+    """A tree that was built once, traced, in a container that is kept.
+
+    `counted` maps measures to the counts of the traced steps, `steps` measures to the steps to time.
+    """
 
     cell: Cell
     prepared: PreparedTree
@@ -72,7 +79,11 @@ class _Tree:
 
 @dataclass
 class Bench:
-    """The bench that all measurements share: the comparison, the engine, the image, the agent and the CPUs."""
+    """The parts that all measurements share.
+
+    `agent` is the name of the agent's volume, `cpus` the CPUs to which containers are pinned (`0-3`), empty for all of
+    them; `stack` removes the containers at the end.
+    """
 
     asked: Asked
     engine: Engine
@@ -83,7 +94,7 @@ class Bench:
     stack: contextlib.ExitStack
 
     def container(self, prepared: PreparedTree, state: tuple[str, ...] = ()) -> Container:
-        """Return a container on a tree, as a copy of `state` if there is one; it is removed at the end."""
+        """Return a new container on a tree, as a copy of the kept build `state` if there is one."""
         limits = self.asked.limits
         spec = CellSpec(self.image.tag, prepared.volumes, self.agent, "matrix", limits, state, self.cpus)
         made = self.engine.cell(spec)
@@ -94,7 +105,7 @@ class Bench:
         """Build a tree once, traced, and return it with the steps to measure.
 
         Raises:
-            UsageError: it cannot be built, so there is nothing to measure.
+            UsageError: a step of the tree fails, so that there is nothing to measure.
 
         """
         scenario = plan.scenario(cell, self.asked.jobs, self.asked.limits, only=("build", "rebuild", "touch-source"))
@@ -121,10 +132,11 @@ class Bench:
         """Run a measure once and return its times.
 
         Raises:
-            UsageError: it failed.
+            UsageError: the command failed.
 
         """
-        load = os.getloadavg()[0]
+        load = os.getloadavg()[0]  # before the command, as it is a load itself
+        # No roots to scan: hashing a tree's files after each run would take longer than most measures.
         argv = [*AGENT, json.dumps(execution.spec(step, [(one, step.environment, "") for one in step.commands], {}))]
         log = bytearray()
         status, output = container.run(argv, log.extend, step.timeout_s + execution.SCAN_S)
@@ -152,6 +164,7 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
     with _alone(), contextlib.ExitStack() as stack:
         image = images.prepare(asked.base.image, engine, say)
         host = engine.describe()
+        # Pinned where make has fewer jobs than there are CPUs, so that it does not move between them.
         cpus = f"0-{asked.jobs - 1}" if int(host["cpus"]) > asked.jobs else ""
         bench = Bench(asked, engine, image, agent_volume.provide(engine), cpus, say, stack)
         sides = _sides(bench)
@@ -167,15 +180,15 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
             samples = tuple(_measured(bench, sides, measure, order))
             found = found.model_copy(update={"samples": (*found.samples, *samples)})
             found = found.model_copy(update={"measured": (*found.measured, _measure_result(found, measure))})
-            store.save_comparison(found)
+            store.save_comparison(found)  # after each measure, so that an interrupt loses only the one in hand
         found = found.model_copy(update={"required": _required(found, asked.required)})
         return found, store.save_comparison(found)
 
 
 def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Callable[[str], None]) -> dict[int, float]:
-    """Return the median wall time, in seconds, of a build from scratch with each number of jobs, in turn, untraced.
+    """Return the median wall time, in seconds, of `times` builds from scratch, untraced, for each number of jobs.
 
-    Each is pinned to as many processors.
+    A build with N jobs is pinned to N processors.
 
     Raises:
         UsageError: a build failed, or other cells are being run.
@@ -188,6 +201,7 @@ def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Cal
         agent = agent_volume.provide(engine)
         tree = volumes.prepare(cell.tree, engine, say)
         for turn in range(times):
+            # There and back again, so that a machine that warms up favours no number.
             for number in jobs if turn % 2 == 0 else tuple(reversed(jobs)):
                 say(f"{cell.id} -j{number}: build {turn + 1} of {times}")
                 [build] = plan.scenario(cell, number, asked.limits, only=("build",)).steps
@@ -203,7 +217,7 @@ def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Cal
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Have the machine for this, as far as the matrix goes.
+    """Hold the lock on measuring while the body of a `with` runs; programs other than perf-matrix are not looked for.
 
     Raises:
         UsageError: cells are being run, or another comparison is being measured.
@@ -211,7 +225,7 @@ def _alone() -> Iterator[None]:
     """
     hint = "Timing needs the machine for itself: wait until it has ended."
     try:
-        lock = locks.measuring().acquire(timeout=1)
+        lock = locks.measuring().acquire(timeout=1)  # not 0: a run that only looks at the lock holds it for a moment
     except Timeout as error:
         raise UsageError("another comparison is going on", hint) from error
     with lock:
@@ -224,7 +238,10 @@ def _alone() -> Iterator[None]:
 
 
 def _sides(bench: Bench) -> dict[Arm, _Tree]:
-    """Return the tree of each arm; `again` is the base's tree in a container of its own, as the head has one."""
+    """Return the tree of each arm: the base, the head, and `again`, the base in a container of its own.
+
+    The ratio of base and again (an A/A pair) shows how far the machine is from measuring equal things as equal.
+    """
     folder = Path(bench.stack.enter_context(tempfile.TemporaryDirectory(prefix="perf-matrix-compare-")))
     base, head = (
         bench.tree(cell, volumes.prepare(cell.tree, bench.engine, bench.say, bench.asked.pins), folder / name)
@@ -240,7 +257,7 @@ def _side(tree: _Tree) -> Side:
 
 
 def _left_out(measures: Sequence[str], sides: Mapping[Arm, _Tree]) -> dict[str, str]:
-    """Return for each measure that one of the trees does not have the reason why it is left out."""
+    """Map each measure that one of the trees does not have to the reason why it is left out."""
     left_out = {}
     for measure in measures:
         trees = [side.cell.tree.name for side in (sides["base"], sides["head"]) if measure not in side.steps]
@@ -252,7 +269,8 @@ def _left_out(measures: Sequence[str], sides: Mapping[Arm, _Tree]) -> dict[str, 
 def _measured(
     bench: Bench, sides: Mapping[Arm, _Tree], measure: str, order: Sequence[tuple[Arm, ...]]
 ) -> Iterator[Sample]:
-    """Yield each run's sample; before the first one counts, each arm has run once where it is run in place."""
+    """Yield the sample of each run of a measure, in the order of the schedule."""
+    # The first run in a container reads its files from the disk; a build from scratch has a new container each time.
     if measure != "build":
         bench.say(f"{measure}: once in each container before it counts")
         for arm, side in sides.items():
@@ -268,6 +286,7 @@ def _measured(
 
 
 def _one(bench: Bench, side: _Tree, measure: str, number: int, arm: Arm) -> Sample:
+    """Return the sample of one run: in the kept container, or of a build from scratch in a new one."""
     if measure != "build":
         return bench.sample(side.steps[measure], side.container, measure, number, arm)
     container = bench.container(side.prepared)
@@ -289,7 +308,7 @@ def _measure_result(found: ComparisonRun, measure: str) -> MeasureResult:
 
 
 def _required(found: ComparisonRun, wanted: Sequence[str]) -> dict[str, RequirementVerdict]:
-    """Return the verdict on each requirement, by its text; one that was not measured is undecided."""
+    """Map the text of each requirement to the verdict on it; a requirement that was not measured is INCONCLUSIVE."""
     return {text: _verdict_on(requirement.parse(text), found) for text in wanted}
 
 

@@ -1,4 +1,4 @@
-"""Predicts a recorded build on other numbers of cores, and measures a few of them to see how far that is off."""
+"""The prediction of a recorded build's time on other numbers of cores, and measured times of some to compare."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from matrix.trace.simulation import Prediction
 
 MOST_CORES = 4096
+"""The most cores of a prediction; no build of perf has so many jobs at once."""
 REPLAYED = ("build", "rebuild")
-"""Steps whose makes are to make what the recorded rules say; those of the others are told otherwise."""
+"""The steps that can be replayed: their makes have the default goal, for which the rules are recorded."""
 
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """A prediction as it was asked for, for these numbers of jobs; `measured` are built with, too, `times` each.
+    """A request for a prediction for the numbers `jobs`; builds with the numbers `measured` are timed, `times` each.
 
-    Without a recording in the run `run` the step is recorded anew.
+    `run` is the name of the run that recorded the step; without it, the step is recorded anew.
     """
 
     cell: Cell
@@ -42,9 +43,10 @@ class PredictionRequest:
 
 @dataclass(frozen=True)
 class PredictionResult:
-    """Predictions and measured wall times, in seconds, by the number of jobs; `span` is that on any number of cores.
+    """Predictions and measured wall times, in seconds, by the number of jobs.
 
-    `undeclared` says of how many makes the rules are not known, and how many makes there are.
+    `span` is the prediction for MOST_CORES cores. `undeclared` is the number of makes with unknown rules, and the
+    number of all makes with jobs.
     """
 
     cell: str
@@ -56,10 +58,10 @@ class PredictionResult:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Return the numbers of jobs or cores in a list, as `1,2,4,8`.
+    """Return the numbers of jobs or cores in a list `1,2,4,8`.
 
     Raises:
-        UsageError: the text is no such list, or a number is out of bounds.
+        UsageError: the text is no such list, or a number is not from 1 to MOST_CORES.
 
     """
     words = [word.strip() for word in text.split(",")]
@@ -69,10 +71,10 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def refuse_impossible(step: str, measured: Sequence[int]) -> None:
-    """Refuse a step that cannot be replayed, and numbers of jobs that cannot be measured here.
+    """Refuse a step that cannot be replayed, and numbers of jobs that cannot be measured on this machine.
 
     Raises:
-        UsageError: the step or a number is one of them.
+        UsageError: the step or a number of jobs is such a one.
 
     """
     processors = os.cpu_count() or 1
@@ -89,11 +91,11 @@ def refuse_impossible(step: str, measured: Sequence[int]) -> None:
 
 
 def predict(request: PredictionRequest, access: EngineAccess) -> PredictionResult:
-    """Replay a step on each number of jobs and cores, and measure some of them.
+    """Return the predictions of a step's time and the measured times that a request asks for.
 
     Raises:
         UsageError: the step was not recorded in the run, or fails.
-        InfrastructureError: there is no engine, or ptrace is forbidden here.
+        InfrastructureError: no engine answers, or it forbids ptrace.
 
     """
     recorded = recording.recorded(request.cell, request.step, request.run, 0, access)
@@ -113,7 +115,7 @@ def graph_of(recorded: Recorded) -> Make:
     """Return the graph of the jobs of a recorded step.
 
     Raises:
-        UsageError: the recording does not give one.
+        UsageError: the recording has no make, or makes that are nested too deep.
 
     """
     try:

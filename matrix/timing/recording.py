@@ -1,4 +1,4 @@
-"""Records a step of a cell for its own sake: traced, with the rules that its makes know."""
+"""The recording of a single step of a cell: its trace, and the rules that its makes declare."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import StepFacts
 
 DATABASE = "database"
+"""The step in which makes print their data bases; it comes after the build, and is not part of its trace."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A traced step, and the rules that its makes declare."""
+    """A traced step, the id of its cell, and the data bases of its makes."""
 
     cell: str
     facts: StepFacts
@@ -37,11 +38,13 @@ class Recorded:
 
 
 def recorded(cell: Cell, step: str, run: str, jobs: int, access: EngineAccess) -> Recorded:
-    """Return a step of a cell as the run of this name recorded it, or without a name recorded now.
+    """Return the recording of a cell's step from the run of this name or, without a name, one made now.
+
+    0 `jobs` of make means as many as there are processors.
 
     Raises:
         UsageError: the cell has no such traced step, or the run did not record it.
-        InfrastructureError: there is no engine, or ptrace is forbidden here.
+        InfrastructureError: no engine answers, or it forbids ptrace.
 
     """
     names = [planned.name for planned in plan.scenario(cell).steps if _is_traced(planned)]
@@ -58,11 +61,11 @@ def _is_traced(planned: Step) -> bool:
 
 
 def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str], None]) -> Recorded:
-    """Run a cell up to a step, which is traced, and return it.
+    """Run the build of a cell, a step and the printing of rules, and return the recording of the step.
 
     Raises:
         UsageError: a step failed.
-        InfrastructureError: ptrace is forbidden here.
+        InfrastructureError: the engine forbids ptrace.
 
     """
     image = images.prepare(cell.image, engine, say)
@@ -83,10 +86,10 @@ def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str]
 
 
 def of_run(run: Run, cell_id: str, step: str) -> Recorded:
-    """Return a step that a run recorded.
+    """Return the recording of a step from a run.
 
     Raises:
-        UsageError: the run did not record it, or an older version did.
+        UsageError: the run did not record the step, an older version recorded it, or it continued a kept build.
 
     """
     transcript = run.transcript(cell_id)
@@ -97,11 +100,19 @@ def of_run(run: Run, cell_id: str, step: str) -> Recorded:
         raise UsageError(f"{cell_id} has no finished step {step} in {run.name}")
     continued_another_build = facts.step.touch and step == "build"
     if continued_another_build:
-        raise UsageError(f"{cell_id} in {run.name} was planted on what another build left", "Trace it by itself.")
+        raise UsageError(f"{cell_id} in {run.name} continued a kept build", "Trace it without --run.")
     return _checked(Recorded(cell_id, facts, transcript.databases))
 
 
 def _checked(found: Recorded) -> Recorded:
+    """Return a recording that has all that a graph of jobs needs.
+
+    Raises:
+        UsageError: the recording is of an older version, without the processes' standard outputs.
+        InfrastructureError: the engine forbade ptrace.
+
+    """
+    # Yama's ptrace_scope: https://docs.kernel.org/admin-guide/LSM/Yama.html
     if not found.facts.traced:
         raise InfrastructureError("ptrace is forbidden here, so there is no trace", "Allow it: seccomp, Yama's scope.")
     if not any(process.stdouts for process in found.facts.processes):

@@ -1,4 +1,4 @@
-"""A comparison as the command line asks for it, resolved to the cells and measures of the bench."""
+"""The request for a comparison, in words of the command line, and its resolution to cells and measures."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """A comparison as it was asked for.
+    """A request for a comparison of two trees in one place.
 
-    `base` and `head` are words for trees. Without `measures` all are measured; `require` and the profile's requirements
-    add those that they are about. `pairs` are the rounds, `seed` that of the random order; 0 `jobs` is what suits.
+    `base` and `head` are words for trees. Without `measures` all are measured; the requirements of `require` and of the
+    profile add the measures that they are about. `pairs` is the number of rounds, `seed` the seed of their random
+    order; 0 `jobs` means as many as there are processors.
     """
 
     place: Place
@@ -37,10 +38,10 @@ class ComparisonRequest:
     jobs: int = 0
 
     def resolved(self, config: Config) -> Asked:
-        """Return the comparison for the bench to make.
+        """Return the comparison that the bench is to make.
 
         Raises:
-            UsageError: there is no such measure, requirement, profile, tree or place, or the profile requires nothing.
+            UsageError: a measure, requirement, profile, tree or place does not exist, or the profile requires nothing.
 
         """
         for name in self.measures:
@@ -68,7 +69,7 @@ def _required_by_profile(config: Config, name: str) -> tuple[str, ...]:
         return ()
     required = selection.profile(config, name).require
     if not required:
-        raise UsageError(f"profile {name} requires nothing", "`require` in its file says what it must come to.")
+        raise UsageError(f"profile {name} requires nothing", "`require` in its file lists its requirements on times.")
     return required
 
 

@@ -1,4 +1,4 @@
-"""The trace of a recorded step: where its time goes, in every view that there is."""
+"""The trace of a recorded step: its cost, and its text in every view."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """A step's cost, and its views, texts by their names."""
+    """The account of a step, and the texts of its views by the views' names."""
 
     cell: str
     step: str
@@ -30,7 +30,7 @@ def of_recording(recorded: Recorded) -> Trace:
     """Return the trace of a recorded step.
 
     Raises:
-        UsageError: the recording does not give a graph of its jobs.
+        UsageError: the recording has no make, or makes that are nested too deep.
 
     """
     step = recorded.facts.step.name
@@ -43,7 +43,7 @@ def of_recording(recorded: Recorded) -> Trace:
 
 
 def write_views(found: Trace, folder: Path | None) -> Path:
-    """Write each view into a folder, or else into one of the step's own, and return the folder."""
+    """Write each view into a file of `folder`, or else of the step's folder in the state folder; return the folder."""
     target = folder or paths.state() / "traces" / found.cell / found.step
     for name, view in views.registry().items():
         files.write(target / f"{found.step}{view.suffix}", found.views[name])
