@@ -234,7 +234,7 @@ class Execution:
 def spec(
     step: Step, commands: list[tuple[Command, dict[str, str], str]], roots: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return a step's specification, which the agent reads as JSON (its keys: the docstring of matrix/agent.py).
+    """Return a step's specification, which matrix/agent.py reads as JSON.
 
     `commands` are triples of a command, its environment and the folder that it writes to, if it needs one made. `roots`
     maps the names of the folders that the agent scans to their paths; None for the usual ones.

@@ -92,7 +92,7 @@ def resume_command(run: Run) -> str:
 
 @contextlib.contextmanager
 def discarding(run: Run) -> Iterator[None]:
-    """Remove the folder of a run that ends before its first cell was begun: the newest run would then report nothing."""
+    """Remove the folder of a run that ends before a cell was begun: the newest run would have nothing to report."""
     try:
         yield
     except (MatrixError, KeyboardInterrupt):

@@ -1,4 +1,8 @@
-"""Facts of an ELF file: what links it, and where its relocations fall. Pure; the bytes are untrusted."""
+"""Facts of an ELF file: whether a dynamic linker loads it, and the sections and symbols that it relocates. Pure.
+
+The bytes are untrusted. Format: System V ABI, chapter 4 (sections, symbol table, relocation) and chapter 5 (program
+header, dynamic linking); elf(5) has the same structures. The words in capitals are theirs.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,10 @@ class Symbol(Frozen):
 class ElfFacts(Frozen):
     """The facts that are kept of one ELF file.
 
-    `relocations` counts by the section they apply to; `symbols` holds the event tables and the big string, and
-    every other data symbol that has a relocation.
+    `error` is the reason why it cannot be read. `kind` is its e_type, as `ET_DYN`; `interpreter` and `dynamic` say
+    whether it has such segments (PT_INTERP, PT_DYNAMIC). `relocations` maps the sections that relocations apply to, `?`
+    for none, to their numbers. `symbols` are the event tables, the big string, and every other data symbol with a
+    relocation in its range.
     """
 
     path: str
@@ -51,10 +57,7 @@ class ElfFacts(Frozen):
 
 
 def facts(path: str, content: bytes) -> ElfFacts:
-    """Return the facts of an ELF file's content; where it cannot be read, with `error` saying why.
-
-    Format: System V ABI, chapters 4 and 5 (sections, symbols, relocations).
-    """
+    """Return the facts of an ELF file's content; of a file that cannot be read, with its `error`."""
     try:
         return _facts(path, content)
     except Exception as error:  # noqa: BLE001 - what pyelftools raises on hostile bytes is anything
@@ -77,7 +80,10 @@ def _facts(path: str, content: bytes) -> ElfFacts:
 
 
 def _relocated_offsets(sections: list[Any], *, relocatable: bool) -> dict[int, list[int]]:
-    """Map the index of each section to the sorted offsets of its relocations; -1 is for those that fall into none."""
+    """Return the sorted offsets of relocations by the index of their section, -1 for relocations in no section.
+
+    An r_offset is relative to its section in an object (ET_REL), and an address in a program or library.
+    """
     found: dict[int, list[int]] = defaultdict(list)
     place = _in_named_section if relocatable else _InMemory(sections).place
     for section in filter(_holds_relocations, sections):
@@ -89,11 +95,15 @@ def _relocated_offsets(sections: list[Any], *, relocatable: bool) -> dict[int, l
 
 
 def _holds_relocations(section: Any) -> bool:
+    # A newer linker may pack most of a program's relocations into RELR (ld(1), -z pack-relative-relocs).
     return isinstance(section, RelocationSection | RelrRelocationSection)
 
 
 def _is_loaded(sections: list[Any], section: Any, *, relocatable: bool) -> bool:
-    """Return whether a section's relocations are for what is loaded: those of debug information are the linker's."""
+    """Return whether a section's relocations apply to loaded sections: those of debug information cost a start nothing.
+
+    Of an object the section that `sh_info` names is asked, of a program the table itself, which ld.so must read.
+    """
     target = sections[section["sh_info"]] if relocatable else section
     return bool(target["sh_flags"] & SH_FLAGS.SHF_ALLOC)
 
@@ -114,7 +124,11 @@ class _InMemory:
 
     @staticmethod
     def _has_address(section: Any) -> bool:
-        """Return whether a section occupies memory: `.tbss` has an address there and takes no room."""
+        """Return whether a section occupies memory at its address.
+
+        `.tbss` (SHF_TLS, SHT_NOBITS) does not: it is made anew for each thread, and its range overlaps the next
+        section's.
+        """
         is_tbss = section["sh_flags"] & SH_FLAGS.SHF_TLS and section["sh_type"] == "SHT_NOBITS"
         return bool(section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_addr"] and not is_tbss)
 
@@ -153,14 +167,17 @@ def _symbols(sections: list[Any], offsets: dict[int, list[int]]) -> list[Symbol]
 
 
 def _data_symbols(sections: list[Any]) -> Iterator[Any]:
-    """Yield the symbols of data that lie in a section."""
+    """Yield the data symbols that lie in a section.
+
+    `.symtab` has them all; `.dynsym`, if there is one, repeats those that are exported.
+    """
     for table in sections:
         if isinstance(table, SymbolTableSection) and table.name == ".symtab":
             yield from filter(_is_data, table.iter_symbols())
 
 
 def _is_data(symbol: Any) -> bool:
-    is_absolute = not isinstance(symbol["st_shndx"], int)
+    is_absolute = not isinstance(symbol["st_shndx"], int)  # pyelftools gives SHN_ABS and SHN_UNDEF as words
     return symbol["st_info"]["type"] == "STT_OBJECT" and not is_absolute
 
 

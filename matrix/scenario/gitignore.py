@@ -1,4 +1,8 @@
-"""Whether a tree's .gitignore files cover a path. Pure; the patterns are pathspec's, as gitignore(5) has them."""
+"""The coverage of paths by a tree's .gitignore files, by the rules of gitignore(5). Pure.
+
+pathspec matches single patterns; the precedence of patterns and files is decided here, as pathspec has no notion of
+several files.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from pathspec.pattern import Pattern
 
 
+# One line of one file each time, for each of some thousand paths: the same few hundred lines again and again.
 @lru_cache(maxsize=4096)
 def _spec(text: str) -> GitIgnoreSpec:
     return GitIgnoreSpec.from_lines(text.split("\n"))
@@ -32,8 +37,7 @@ def _own(text: str) -> str:
 def covered(path: str, ignore: Mapping[str, str]) -> bool:
     """Return whether git would ignore `path`; `ignore` maps each folder to its .gitignore's text.
 
-    The nearest file with a matching pattern decides. Once a folder above is ignored, nothing below it can be taken
-    back.
+    The nearest file with a matching pattern decides. Below an ignored folder no pattern can include a file again.
     """
     folders = [str(folder) for folder in PurePosixPath(path).parents if folder.name]
     return _is_ignored(path, ignore, folder=False) or any(_is_ignored(one, ignore, folder=True) for one in folders)
@@ -45,6 +49,7 @@ def _is_ignored(path: str, ignore: Mapping[str, str], *, folder: bool) -> bool:
         place = str(above) if above.name else ""
         text = ignore.get(place, "")
         relative = path[len(place) :].lstrip("/")
+        # As the top's file is a packager's in part, its packaging lines are left out.
         decision = _decision(text if place else _own(text), relative, folder=folder)
         if decision is not None:
             return decision

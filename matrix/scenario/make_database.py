@@ -1,4 +1,8 @@
-"""The rules that makefiles declare, in the data bases that `make -pn` prints, one of each make. Pure."""
+"""The rules that makefiles declare, read from the data bases that `make -pn` prints, one for each make. Pure.
+
+Format: the functions print_data_base (src/main.c), print_file (src/file.c) and print_variable (src/variable.c) of GNU
+make 4.2 to 4.4. Older makes have other words, as 3.81's "commands to execute".
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,19 @@ _FILES = "# Files"
 _NO_TARGET = "# Not a target:"
 _PHONY = "#  Phony target"
 _RECIPE = "#  recipe to execute"
-_VARIABLE = re.compile(r"^(CURDIR|MAKECMDGOALS|dir|obj) :?:?= ?(.*)$")
+_VARIABLE = re.compile(r"^(CURDIR|MAKECMDGOALS|dir|obj) :?:?= ?(.*)$")  # set by =, := or ::=
 MOST_RULES, MOST_LINES = 100_000, 2_000_000
-"""More than ten times as many as perf has: what a tree prints must not fill this machine's memory."""
+"""The most rules and lines of data bases, ten times perf's: a hostile tree must not fill this machine's memory."""
+# A target has no blank, `#` or `=` at its begin, so that no comment, recipe or variable is taken for a rule.
 _RULE = re.compile(r"^([^\s#:=][^:=]*?):(?::)?(?:\s+(.*))?$")
 
 
 class Rule(Frozen):
-    """The rules of a makefile for one target; `order_only` prerequisites come first and never make it out of date."""
+    """The rule for one target, of all makefiles of a make together.
+
+    `needs` and `order_only` are its prerequisites that are targets; order-only ones are made before it and never make
+    it out of date. `recipe` says whether it has a recipe, `phony` whether it is declared as no file.
+    """
 
     needs: tuple[str, ...] = ()
     order_only: tuple[str, ...] = ()
@@ -39,7 +48,7 @@ class Database(Frozen):
 
     @property
     def folder(self) -> str:
-        """Where the make ran."""
+        """The folder in which the make ran; empty where it did not say."""
         return self.variables.get("CURDIR", "")
 
     def below(self, target: str) -> frozenset[str]:
@@ -57,8 +66,7 @@ class Database(Frozen):
 def parse(lines: Iterable[str]) -> tuple[Database, ...]:
     """Return the data bases in what `make -pn` printed, a make's after its children's.
 
-    The format is that of print_data_base and its like in GNU make's own source (4.2 to 4.4). What is no target, and
-    what is no target among prerequisites, is left out: nothing waits for a source.
+    Files that are no targets are left out, among the prerequisites too: nothing waits for a source.
 
     Raises:
         ValueError: there are more than MOST_RULES, or more than MOST_LINES of them.
@@ -81,7 +89,7 @@ class _DatabaseReader:
         self.kept = 0
 
     def take(self, line: str) -> None:
-        """Go on by one line."""
+        """Read one line: the begin or end of a data base, or a line of it."""
         if line.startswith(_BEGIN):
             self.block, self.in_files = [], False
         elif self.block is None:
@@ -112,7 +120,7 @@ def _database(lines: list[str]) -> Database:
     files = lines.index(_FILES) if _FILES in lines else len(lines)
     settings = filter(None, map(_VARIABLE.match, lines[:files]))
     rules = dict(_rules(lines[files + 1 :]))
-    rules.pop("", None)  # the place of what is no target
+    rules.pop("", None)  # the key of the rules of files that are no targets
     return Database(
         variables={setting[1]: setting[2] for setting in settings},
         rules={name: _without_files(rule, rules) for name, rule in rules.items()},

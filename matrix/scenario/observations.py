@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Observations:
-    """All that is known of one cell. `lower` maps each of the tree's paths that a step wrote to [mode, digest].
+    """The facts of one cell, which checks examine.
 
-    `base` is what is known of the same cell on the tree that this one is held against, if there is one.
+    `steps` are the facts of the steps that were run, in order. `lower` maps each path that a step wrote to and that the
+    tree has to its mode and digest there. `ignore` maps folders of the tree to the texts of their .gitignore files.
+    `elf` has the ELF facts by path inside the cell. `compact_tables` are the names of the compact event tables in the
+    generated source. `differences` are the first lines of diffoscope's text. `databases` are those of the step
+    `database`. `base` are the observations of the same cell on the base tree, if there is one.
     """
 
     scenario: Scenario
@@ -37,24 +41,24 @@ class Observations:
 
     @property
     def output(self) -> str:
-        """Where the build leaves perf."""
+        """The folder inside the cell in which the build leaves perf."""
         return output_folder(self.scenario.cell)
 
     @property
     def lacking(self) -> Step | None:
-        """The first step that was not run although nothing before it stood in its way; nothing where all was done."""
+        """The first step that was not run although no earlier step stood in its way; None where all were run."""
         return next((step for step in self.scenario.steps if self._is_lacking(step)), None)
 
     def _is_lacking(self, step: Step) -> bool:
         return step.name not in self.steps and not obstacle(step, self.steps.values())
 
     def done(self, name: str) -> StepFacts | None:
-        """Return a step that ran and did what it was to do."""
+        """Return the facts of a step that was run and did not fail, or None."""
         step = self.steps.get(name)
         return step if step and not step.failure else None
 
     def made(self, name: str) -> dict[str, File]:
-        """Return the files that are there after a step and not in the tree as it was: new, or with other bytes."""
+        """Return the files, by path, that are there after a step and not in the tree, or there with other bytes."""
         files = self.steps[name].files
         return {path: file for path, file in files.items() if not self._is_as_in_tree(path, file)}
 
@@ -79,7 +83,7 @@ class Observations:
 
     def changed(self, name: str) -> dict[str, str]:
         """Return how each file (no folder) differs after a step from before it, as `created` or `content changed`."""
-        touched = self.steps[name].step.touch
+        touched = self.steps[name].step.touch  # by the scenario, not by make
         ways = _ways(self.steps[self.previous[name]].files, self.steps[name].files)
         return {path: way for path, way in ways if way and path not in touched}
 
@@ -120,7 +124,8 @@ def _is_removed(old: File | None, new: File) -> bool:
 
 
 def _difference(old: File, new: File) -> str:
-    """Return in which respect a file differs, the content first."""
+    """Return in which respect a file differs."""
+    # The strongest first: other content mostly has another inode and time, too, and one word must say the most.
     ways = (
         ((old.type, old.content) != (new.type, new.content), "content changed"),
         (old.ino != new.ino, "replaced by an equal file"),

@@ -1,4 +1,4 @@
-"""All that is known of the layout of tools/perf and tools/build: folders, files, generators, tables, symbols. Pure.
+"""The layout of tools/perf and tools/build, whole: folders, files, generators, tables, symbols. Pure.
 
 Paths are of three kinds: in a kernel tree (`tools/perf/…`), inside a cell (`/src/…`, `/out/…`), and in the output
 folder, in which a build leaves perf (`perf`, `pmu-events/…`).
@@ -36,7 +36,7 @@ READ_BY_OTHERS = ("*.bpf.c", "*/bpf_skel/*", "tools/perf/pmu-events/*", "tools/p
 # Files in the output folder.
 PROGRAM = "perf"
 FEATURE_DUMP = "FEATURE-DUMP"
-"""The result of the feature detection: a line `feature-NAME=0` or `=1` each."""
+"""The result of the feature detection, from tools/build/Makefile.feature: a line `feature-NAME=0` or `=1` each."""
 TABLES_FOLDER = "pmu-events"
 TABLES_SOURCE = f"{TABLES_FOLDER}/pmu-events.c"
 TABLES_OBJECT = f"{TABLES_FOLDER}/pmu-events.o"
@@ -50,10 +50,11 @@ ELF_FILES = (PROGRAM, *TABLE_OBJECTS)
 TABLE_SYMBOLS = ("pmu_events__", "pmu_metrics__")
 """How the names of the event tables' symbols begin."""
 STRING_SYMBOL = "big_c_string"
+# As jevents.py's print_pending_events and print_pending_metrics write them.
 _COMPACT_TABLE = re.compile(rb"^(?:static )?const struct compact_pmu_event (pmu_(?:events|metrics)__\w+)\[\]", re.M)
 
 _POOL = b"ProcessPoolExecutor"
-_EMPTY_TABLES = "test-empty"
+_EMPTY_TABLES = "test-empty"  # test-empty-pmu-events.c, which pmu-events/Build compares with empty-pmu-events.c
 
 # Feature tests, of tools/build.
 _FEATURE_FILE = re.compile(r"/feature/(test-[\w.-]+?)\.(?:c|cpp|d|bin|make\.output)$")

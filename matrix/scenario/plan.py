@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
 START_METHODS = ("serial", "fork", "forkserver", "spawn")
+"""Python's multiprocessing start methods, and `serial`: the generator without a pool."""
+
 GENERATED = "/tmp/generated"  # noqa: S108 - a folder inside the cell
-LOG_BYTES = 32 << 20
-DATABASE_BYTES = 64 << 20
+LOG_BYTES, DATABASE_BYTES = 32 << 20, 64 << 20
+"""The most that is kept of a step's log, and of make's data bases (24 MB for perf); a cell may print any number."""
+
 HOSTNAMES = {"first": "matrix", "second": "elsewhere"}
-"""The host names of a cell's two containers."""
+"""The host names of a cell's two containers: the second build must not depend on the name of its machine."""
+# Fixed, so that it is the same in every image: some set another in their own environment.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -33,15 +37,16 @@ class Command(Frozen):
 
 
 CLOCK = Command(label="clock", argv=("date", "+%s"), captured=True)
-"""Shows that the second build really had another time."""
+"""The command whose output shows that the second build really had another time."""
 
 
 class Step(Frozen):
     """One step of a scenario. `place` says in which of the cell's two containers it runs.
 
     `replays` names a generator whose own command line, as seen in the step `build`, is run again under each
-    start method, into a folder per method below GENERATED. What a step prints that `declares` is make's data bases,
-    which are kept in place of it.
+    start method, into a folder per method below GENERATED. A step that `declares` prints make's data bases, which are
+    kept in place of its log. `touch` are files inside the cell that are touched before the commands. A step that is
+    to `keep_going` runs all its commands, whatever their exit statuses. `timeout_s` is the limit on each command.
     """
 
     name: str
@@ -79,7 +84,10 @@ def output_folder(cell: Cell) -> str:
 
 
 def make_argv(cell: Cell, jobs: int, *goals: str) -> tuple[str, ...]:
-    """Return the make command line: plain make as a developer runs it, with the cell's variables."""
+    """Return the make command line: plain make as a developer runs it, with the cell's variables.
+
+    JOBS and no -j: tools/perf/Makefile runs Makefile.perf with `-j$(JOBS)`, by default as many as there are processors.
+    """
     variables = [f"{name}={value}" for name, value in cell.make.items()]
     output = [f"O={perf.OUTPUT}"] if cell.build.out_of_tree else []
     return ("make", "-C", perf.FOLDER, f"JOBS={jobs}", *variables, *output, *goals)
@@ -95,13 +103,16 @@ def database_argv(cell: Cell) -> tuple[str, ...]:
 
 
 def environments(cell: Cell) -> dict[str, dict[str, str]]:
-    """Return the environment of the first build and that of the second, which differs in all it may."""
+    """Return the environment of the first build and that of the second, which differs in every circumstance it may.
+
+    Keys are `first` and `second`. A build is reproducible where its bytes depend on none of these values.
+    """
     first = {
         "PATH": PATH,
         "HOME": "/tmp/home",  # noqa: S108 - inside the cell
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
-        "PYTHONHASHSEED": "0",
+        "PYTHONHASHSEED": "0",  # fixed: by default each process has another, and orders of sets differ by chance
     }
     if cell.build.start_method:
         first |= {"PYTHONPATH": "/agent/start-method", "PERF_MATRIX_START_METHOD": cell.build.start_method}
@@ -109,10 +120,14 @@ def environments(cell: Cell) -> dict[str, dict[str, str]]:
         **first,
         "HOME": "/tmp/elsewhere",  # noqa: S108 - inside the cell
         "LC_ALL": "fr_FR.UTF-8",
-        "TZ": "XST-13:45",
+        "TZ": "XST-13:45",  # hours and minutes, and mostly another day
         "PYTHONHASHSEED": "4711",
     }
     if "faketime" in cell.image.packages:
+        # $LIB is for ld.so(8): the folder of the library differs from distribution to distribution. 400 days are
+        # another year, too. Make and Python wait by the monotonic clock and hang with a false one
+        # (https://github.com/wolfcw/libfaketime/issues/390); the second name is that of older releases
+        # (https://github.com/wolfcw/libfaketime/pull/49).
         second |= {
             "LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1",
             "FAKETIME": "+400d",
@@ -192,7 +207,7 @@ def _generate(planner: _Planner) -> Step | None:
 
 
 def _build_again(planner: _Planner) -> Step:
-    """Plan the second build right after the first, so that both can still be compared byte by byte."""
+    """Plan the second build: another container, time, locale, umask and number of jobs; the same path."""
     summary = "build from scratch under other circumstances"
     step = planner.step("build-again", summary, planner.make(more_jobs=1), CLOCK)
     circumstances = {
@@ -228,6 +243,8 @@ def _clean(planner: _Planner) -> Step:
     return planner.step("clean", "make clean", planner.make("clean"))
 
 
+# The second build comes before any step that changes the first one's output, so that both can be compared byte by byte;
+# `rebuild` before the touches, which leave work to do if make misses some; `clean` last, as it leaves nothing.
 STEPS = (
     _build,
     _self_test,
@@ -243,7 +260,10 @@ STEPS = (
 
 
 def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, str], str]]:
-    """Return the generator's command for each start method, with its environment and the folder it writes to."""
+    """Return the generator's command for each start method, with its environment and the folder that it writes to.
+
+    `argv` is the generator's command line in the build.
+    """
     planned = []
     for method in START_METHODS:
         folder = f"{GENERATED}/{method}"
@@ -253,5 +273,5 @@ def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, 
 
 
 def into(folder: str, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a generator's command line with what it writes, the words that end in `.c`, in another folder."""
+    """Return a generator's command line with its outputs, the words that end in `.c`, in another folder."""
     return tuple(f"{folder}/{word.rpartition('/')[2]}" if word.endswith(".c") else word for word in argv)

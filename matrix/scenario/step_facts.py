@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 ROOTS = {"source": perf.SOURCE, "output": perf.OUTPUT, "generated": GENERATED}
 FREE_FLOOR_BYTES = 4 << 20
+"""The free space at a command's end below which the disk counts as full: a compiler removes what did not fit."""
+
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class _Record:
-    """Something that the agent writes, which is untrusted: no other keys than these."""
+    """A record that the agent writes, which is untrusted: keys other than its own are refused."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -33,7 +35,10 @@ class _End(_Record):
 
 @dataclass(frozen=True)
 class File(_Record):
-    """One directory entry; `content` is a sha256 or a link's target."""
+    """One directory entry: `type` is a word as `file`, `mode` the permission bits, `size` in bytes, `ino` its inode.
+
+    `content` is the sha256 of a file or the target of a link.
+    """
 
     type: str
     mode: int
@@ -84,7 +89,11 @@ class Process(_Record):
 
 @dataclass(frozen=True)
 class Ran(_Record):
-    """One command of a step as it went; see the agent's `command` record."""
+    """One command of a step as it was run: the agent's record `command`, with its processes where it was traced.
+
+    `began` is in seconds since the epoch, `free_bytes` the free space of the disk at its end, `left_running` are the
+    command lines of processes that outlived it, `output` its standard output where that was captured.
+    """
 
     label: str
     argv: Words
@@ -105,7 +114,12 @@ class Ran(_Record):
 
 @dataclass(frozen=True)
 class StepFacts:
-    """One step as it went. `files` maps paths inside the cell; `missing` are the tree's paths that have gone."""
+    """The facts of one step as it was run.
+
+    `files` maps paths inside the cell, `missing` are the tree's paths that have gone. `mentions` maps the command files
+    of objects (`.cmd`) to the files that they name. `evidence` are the lines of the log that most likely say why it
+    failed. `ended` says whether the agent's last record was there.
+    """
 
     step: Step
     log: str
@@ -132,7 +146,7 @@ class StepFacts:
 
     @property
     def failure(self) -> str:
-        """Why the step did not do what it was to do, or nothing; the limits come first, as they explain the rest."""
+        """The reason why the step failed, or nothing; limits come before exit statuses, which they explain."""
         return next((sentence for failed, sentence in self._failures() if failed), "")
 
     def _failures(self) -> tuple[tuple[object, str], ...]:
@@ -172,7 +186,7 @@ def absolute(root: str, path: str) -> str:
 
 
 def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing: Iterable[str]) -> StepFacts:
-    """Return one step's facts from the agent's records, which are untrusted: what is no record of ours is an error.
+    """Return one step's facts from the agent's records, which are untrusted: a record of another form is refused.
 
     Raises:
         ValueError: a record is not as the agent writes it.
@@ -190,7 +204,7 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
                 processes.append(_process(rest[0], rest[1]))
             elif kind == "command":
                 commands.append(_RAN.validate_python({**rest[0], "processes": processes}))
-                processes = []
+                processes = []  # a command's processes come before it
             elif kind == "file":
                 files[absolute(rest[0], rest[1])] = _FILE.validate_python(rest[2])
             elif kind == "mention":
@@ -225,6 +239,7 @@ def _process(index: Any, facts: Any) -> Process:
     return process
 
 
+# Made once, and not for each of some ten thousand records.
 _FILE = TypeAdapter(File)
 _PROCESS = TypeAdapter(Process)
 _RAN = TypeAdapter(Ran)
@@ -259,7 +274,7 @@ def children(paths: Iterable[str]) -> dict[str, set[str]]:
         while child:
             folder, _, name = child.rpartition("/")
             names = found.setdefault(folder, set())
-            if name in names:
+            if name in names:  # and so the folders above it are, too
                 break
             names.add(name)
             child = folder

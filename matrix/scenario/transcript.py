@@ -1,4 +1,4 @@
-"""A cell's transcript: what its containers said, as saved, and the observations it stands for. Pure."""
+"""A cell's transcript: the agent's records of each step, as saved, and the observations that follow from them. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class StepRecord(Frozen):
-    """One step: what was planned, and what the agent wrote (see agent.py for the records)."""
+    """One step as planned and as recorded: `records` are the agent's (their forms: matrix/agent.py).
+
+    `missing` are the tree's paths that have gone, `evidence` the lines of its log that most likely say why it failed.
+    """
 
     step: Step
     log: str
@@ -34,7 +37,7 @@ class StepRecord(Frozen):
     evidence: tuple[str, ...] = ()
 
     def facts(self) -> StepFacts:
-        """Return the step's facts; records that are not as the agent writes them are the step's error."""
+        """Return the step's facts; records of another form than the agent's make the step fail."""
         try:
             facts = step_facts(self.step, self.log, self.records, self.error, self.missing)
         except ValueError as error:
@@ -43,7 +46,7 @@ class StepRecord(Frozen):
 
 
 class Transcript(Frozen):
-    """All that is kept of a cell for checks made later."""
+    """The facts of a cell that are stored, so that checks can examine them later (their meaning: Observations)."""
 
     version: Literal[1] = 1
     scenario: Scenario
@@ -64,9 +67,10 @@ class Transcript(Frozen):
     def observations(
         self, parsed: Mapping[str, StepFacts] | None = None, base: Observations | None = None
     ) -> Observations:
-        """Return what the transcript stands for; `parsed` holds steps whose facts are at hand already.
+        """Return the observations that follow from the transcript.
 
-        `base` is the same cell on the tree that this one is held against.
+        `parsed` has the facts of steps that the caller has parsed before, as a cell's records are some 30 MB. `base`
+        are the observations of the same cell on the base tree.
         """
         steps = {record.step.name: (parsed or {}).get(record.step.name) or record.facts() for record in self.steps}
         return Observations(
@@ -85,9 +89,10 @@ class Transcript(Frozen):
 
 
 def stacked(below: list[list[Any]], above: list[list[Any]]) -> list[list[Any]]:
-    """Return the records of a build that was gone on with: `above`'s, with the processes of both, `below`'s first.
+    """Return the records of a build that continued from a kept build: `below`'s processes, then all records of `above`.
 
-    Where `below` has more than one traced command only the first one's processes are taken, as its step's are.
+    Of `below` only the processes of its first traced command are taken: StepFacts.processes has no others. `above`'s
+    processes are numbered after them.
 
     Raises:
         ValueError: a process's record is not as the agent writes it.
@@ -118,11 +123,11 @@ def _shifted(record: list[Any], by: int) -> list[Any]:
 _TROUBLE = re.compile(
     r"\b\w*error\b|\*\*\*|undefined reference|No such file|not found|No space left|Cannot|Killed", re.I
 )
-EVIDENCE_LINES = 5
+EVIDENCE_LINES = 5  # the first errors, and as many last lines: of a parallel make the first error is rarely the last
 
 
 def trouble(log: str) -> tuple[str, ...]:
-    """Return the lines of a log that most likely say what went wrong, in its order: first errors, last lines."""
+    """Return the lines of a log that most likely say why a step failed, in its order: first errors, last lines."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     errors = [number for number, line in enumerate(lines) if _TROUBLE.search(line)]
     last = range(len(lines))[-EVIDENCE_LINES:]
@@ -131,7 +136,10 @@ def trouble(log: str) -> tuple[str, ...]:
 
 
 def _tame(value: Any) -> Any:
-    r"""Return a value whose strings can be written as UTF-8: a name's other bytes become `\x` and their digits."""
+    r"""Return a value whose strings can be written as UTF-8: a name's other bytes become `\x` and their digits.
+
+    The agent writes such bytes as lone surrogates, as os.fsdecode does (PEP 383), which UTF-8 cannot encode.
+    """
     if isinstance(value, str):
         return re.sub("[\ud800-\udfff]", lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", value)
     if isinstance(value, list):
@@ -142,7 +150,7 @@ def _tame(value: Any) -> Any:
 
 
 def records(output: bytes) -> tuple[list[list[Any]], str]:
-    """Return the agent's records and, where a line is none, why; the lines after it are left out."""
+    """Return the agent's records and an error, or an empty one; the lines after one that is no record are left out."""
     found: list[list[Any]] = []
     for number, line in enumerate(output.splitlines(), 1):
         try:
@@ -156,6 +164,7 @@ def records(output: bytes) -> tuple[list[list[Any]], str]:
 
 
 def _parsed(line: bytes) -> Any:
+    # Few lines have a surrogate, and _tame walks through every value in Python.
     value = json.loads(line.decode("utf-8"))
     has_surrogate = b"\\ud" in line.lower()
     return _tame(value) if has_surrogate else value
