@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 Figures = dict[str, int | float | str]
-"""Counts, sizes and words that are worth reporting whatever the verdict, by a name for people."""
+"""Counts, sizes and words that are reported whatever the verdict is, each by a name for people."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def registry() -> dict[str, Check]:
 
 
 def steps(names: Iterable[str]) -> frozenset[str]:
-    """Return the steps that checks of these names need, with those that they own."""
+    """Return the names of the steps that the checks of these names own or need."""
     wanted = set(names)
     found: set[str] = set()
     for name, check in registry().items():

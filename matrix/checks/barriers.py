@@ -1,7 +1,7 @@
-"""barriers: what a target that many others wait for waits for itself.
+"""barriers: the targets that a target which many others wait for waits for itself.
 
-A target that many others wait for (`prepare`, `bpf-skel-prepare`) must not itself wait for targets that the tree's file
-forbids, nor for any that it did not wait for in the base tree; the build's span must not be longer than the base's.
+Such a target (`prepare`, `bpf-skel-prepare`) must not wait for targets that the tree's file forbids, nor for any that
+it did not wait for in the base tree; the build's span must not be longer than the base's.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 STEP = "database"
 POOL = 64
-"""Into how many pieces a process pool is split for the span."""
+"""The number of pieces that a process pool's work is split into for the span, which is that on any number of cores."""
+
 SHARE, FLOOR_S = 0.02, 0.5
-"""How much longer than the base's a build's span may be, as a part of its work and in seconds: less is noise."""
+"""The excess of a build's span over its base's that is noise: a part of its work, but no less than some seconds.
+
+Two per cent of a tiny tree's work is less than the time of a single process varies by.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,9 @@ class Parallelism:
 
 
 def below(observations: Observations, barrier: str) -> frozenset[str] | None:
-    """Return the targets that are made before `barrier`, by paths inside the output folder.
+    """Return the targets that are made before the target `barrier`, by paths inside the output folder.
 
-    Nothing is returned where no makefile has the target.
+    None is returned where no makefile of tools/perf has that target.
     """
     databases = [one for one in observations.databases if one.folder == perf.FOLDER and barrier in one.rules]
     targets: set[str] = set().union(*(one.below(barrier) for one in databases))
@@ -63,14 +67,14 @@ def _relative(target: str, output: str) -> str:
 
 
 def serial(observations: Observations) -> Parallelism | None:
-    """Return how little of the build runs at once, or nothing where the build's processes are not all known."""
+    """Return the serial parts of a cell's build, or nothing where the build's processes are not all known."""
     build = observations.done("build")
     if build is None or not _is_whole(build):
         return None
     line = timeline.of_step(build)
     try:
         graph = jobgraph.graph(line, observations.databases)
-    except ValueError:
+    except ValueError:  # no make was traced, or makes are nested without end, as a hostile tree can have it
         return None
     work_s = jobgraph.work_s(graph)
     span = simulation.span(graph, POOL).wall_s / work_s if work_s else 0.0
@@ -128,7 +132,7 @@ def _figures(prefix: str, found: Parallelism) -> Figures:
 
 
 def _span(observations: Observations) -> tuple[list[Finding], Figures]:
-    """Return whether the build's span is longer than the base's, and both as figures."""
+    """Return the finding, if any, that the build's span is longer than the base's, and both spans as figures."""
     now = serial(observations)
     if now is None:
         return [], {}
@@ -157,7 +161,7 @@ def _examine(observations: Observations) -> Examined:
 
 CHECK = Check(
     name="barriers",
-    summary="what much waits for waits for nothing it need not, and the build's span is no longer than the base's",
+    summary="targets that many wait for wait for nothing unneeded, and the build's span is no longer than the base's",
     owns=(STEP,),
     needs=("build",),
     examine=_examine,

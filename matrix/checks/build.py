@@ -1,4 +1,4 @@
-"""build: it works, it is what its file expects, the program runs, and perf's own unprivileged tests pass."""
+"""build: it succeeds with the options, features and linkage of its file, and perf's own unprivileged tests pass."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from matrix.scenario.observations import Observations
     from matrix.scenario.step_facts import Ran, StepFacts
 
+# `perf version --build-options`, as status_print in tools/perf/builtin-version.c or, later, builtin-check.c prints it.
 _OPTION = re.compile(r"^\s*([\w.+-]+): \[ (on|OFF)\s*\]", re.M)
+# The lines of FEATURE-DUMP.
 _FEATURE = re.compile(r"^feature-([\w.+-]+)=([01])$", re.M)
+# `perf test`, as tools/perf/tests/builtin-test.c prints it: ` 7.2: Parsing of a name  : Ok`.
 _TEST = re.compile(r"^\s*(\d+(?:\.\d+)*): (.*?)\s*:(?:\s*(Ok|Skip|FAILED!)[^\n]*)?\s*$", re.M)
+# A line up to a carriage return, which a terminal overwrites, or a colour (ECMA-48's control sequences).
 _TERMINAL = re.compile(r"[^\n]*\r(?!\n)|\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -27,13 +31,13 @@ def _command(step: StepFacts, label: str) -> Ran | None:
 
 
 def _wanted(expected: dict[str, str], observations: Observations) -> dict[str, str]:
-    """Return what is expected without what this image or this tree is known to lack."""
+    """Return the expected values but for those options and features that this image or tree is known to lack."""
     lacking = _lacks(observations)
     return {name: value for name, value in expected.items() if name not in lacking}
 
 
 def _lacks(observations: Observations) -> dict[str, str]:
-    """Return the options and features that this image or this tree cannot have, and why."""
+    """Return the reasons why this image or tree cannot have certain options and features, by their names."""
     cell = observations.scenario.cell
     return cell.image.lacks | cell.tree.lacks
 
@@ -46,7 +50,7 @@ def _compare(what: str, expected: dict[str, str], found: dict[str, str], log: st
 
 
 def _stale_lacks(observations: Observations, found: dict[str, str], log: str) -> Iterator[Finding]:
-    """Yield what is said to be lacking and is there all the same."""
+    """Yield the options and features that the image's or tree's file says are lacking, and that are there."""
     expect = observations.scenario.cell.build.expect
     expected: dict[str, str] = {**expect.features, **expect.options}
     there = {(name, value) for name, value in found.items() if value in ("on", "1")} & expected.items()
@@ -57,7 +61,7 @@ def _stale_lacks(observations: Observations, found: dict[str, str], log: str) ->
 
 
 def last_lines(output: str) -> str:
-    """Return a terminal's output as it looked in the end: what was overwritten or only coloured is gone."""
+    """Return a terminal's output as it looked in the end, without overwritten text and colours."""
     return _TERMINAL.sub("", output)
 
 
@@ -73,6 +77,7 @@ def _suite(number: str) -> str:
 
 def _test_findings(wanted: tuple[str, ...], ran: Ran, log: str) -> Iterator[Finding]:
     """Yield the tests that failed, and each of `wanted`, a fragment of a name, of which none passed."""
+    # A positive status only says that some test failed, which each failed test says better.
     if ran.exit_status < 0:
         actual = f"it was ended by signal {-ran.exit_status}"
         yield Finding(kind="runs", subject="tests", expected="perf test runs to its end", actual=actual, where=log)
@@ -97,7 +102,7 @@ def _suites(lines: list[tuple[str, str, str]], fragment: str) -> set[str]:
 
 
 def _linkage(observations: Observations) -> Iterator[Finding]:
-    """Yield that the program is not linked as the build's file says."""
+    """Yield the finding that the program is not linked as the build's file says."""
     linkage = observations.scenario.cell.build.expect.linkage
     facts = observations.elf.get(f"{observations.output}/{perf.PROGRAM}")
     if facts is None:
@@ -121,13 +126,13 @@ def _not_static(facts: ElfFacts) -> Iterator[Finding]:
 
 
 def _dynamic_parts(facts: ElfFacts) -> str:
-    """Return what of a program only a dynamic linker reads."""
+    """Return the parts of a program that only a dynamic linker reads, as words."""
     there = {"an interpreter": facts.interpreter, "a dynamic section": facts.dynamic}
     return " and ".join(name for name, has in there.items() if has)
 
 
 def _skeletons(observations: Observations) -> Iterator[Finding]:
-    """Yield that BPF skeletons were made where none is expected, or none where they are."""
+    """Yield the finding that BPF skeletons were made where none is expected, or none where some are."""
     found = sorted(filter(perf.is_skeleton, observations.made("build")))
     if observations.scenario.cell.build.expect.bpf_skeletons:
         expected, actual = "BPF skeletons", "" if found else "none was made"
@@ -138,7 +143,7 @@ def _skeletons(observations: Observations) -> Iterator[Finding]:
 
 
 def _listed(observations: Observations, label: str) -> tuple[dict[str, str], list[Finding]]:
-    """Return the values that one of the commands `options` and `features` printed, and what of them is not expected."""
+    """Return the values that the command `options` or `features` printed, and the findings on them."""
     step = observations.steps["self-test"]
     ran = _command(step, label)
     if ran is None or ran.exit_status:
@@ -175,7 +180,7 @@ def _examine(observations: Observations) -> Examined:
 
 
 def _left_running(observations: Observations) -> Iterator[Finding]:
-    """Yield the processes that were still there when make had ended."""
+    """Yield the processes that were still running when make had ended: they may write into the output later."""
     step = observations.steps["build"]
     for ran in step.commands:
         for argv in ran.left_running:

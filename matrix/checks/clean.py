@@ -1,4 +1,4 @@
-"""clean: after `make clean` nothing that the build made is left, and nothing that the tree had is gone."""
+"""clean: `make clean` removes every file that the build made, and none of the tree's."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def _left(observations: Observations) -> Iterator[Finding]:
-    """Yield what is left after clean and was not in the tree, or is in it with other content."""
+    """Yield the paths that are left after clean and are not in the tree, or in it with other content."""
     left = observations.made("clean")
     # Of a folder that is left with its files the files are the findings.
     for path in sorted(left.keys() - parents(left)):
-        if left[path].type != "whiteout":
+        if left[path].type != "whiteout":  # a file of the tree that is gone, which `_gone` yields
             yield _leftover(observations, path, left[path])
 
 
@@ -43,6 +43,7 @@ def _leftover(observations: Observations, path: str, file: File) -> Finding:
 
 def _evidence(observations: Observations, path: str) -> str:
     """Return the last step that wrote a file, and the command line that did, or nothing where it cannot be told."""
+    # The latest first: a file that clean itself made is found so, and a rebuilt one by its last maker.
     for name in ("clean", "touch-header", "touch-source", "rebuild", "build"):
         step = observations.steps.get(name)
         made = made_by(step, path) if step else ""
@@ -52,7 +53,7 @@ def _evidence(observations: Observations, path: str) -> str:
 
 
 def _modes(observations: Observations) -> Iterator[Finding]:
-    """Yield what has another mode than in the tree, where its content is the tree's."""
+    """Yield the paths with another mode than in the tree, where the content is the tree's."""
     step = observations.steps["clean"]
     altered = observations.made("clean")
     unaltered = sorted(step.files.keys() & observations.lower.keys() - altered.keys())
@@ -69,7 +70,7 @@ def _modes(observations: Observations) -> Iterator[Finding]:
 
 
 def _gone(observations: Observations) -> Iterator[Finding]:
-    """Yield what was in the tree and is there no longer."""
+    """Yield the tree's paths that are gone."""
     step = observations.steps["clean"]
     for path in step.missing:
         yield Finding(
@@ -82,7 +83,10 @@ def _gone(observations: Observations) -> Iterator[Finding]:
 
 
 def _unignored(observations: Observations) -> Iterator[Finding]:
-    """Yield what the build made in the source tree and no .gitignore covers, folders whose files say so left out."""
+    """Yield the files that the build made in the source tree and that no .gitignore covers.
+
+    Folders are left out: git knows files alone, and the files in them are found.
+    """
     made = observations.made("build")
     new = [path for path in sorted(made.keys() - observations.lower.keys()) if path.startswith(perf.in_cell(""))]
     for path in new:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import Process, StepFacts
 
 LISTED = 12
+"""The programs that a figure names, the most frequent first."""
 
 
 def _absent_feature(path: str, step: StepFacts) -> str:
-    """Return the feature test that a path belongs to, if the test failed again, as for what is not installed.
+    """Return the feature test that a path belongs to, if the test failed again: its library is not installed.
 
-    tools/build can only cache a detection as a target that is there, so it tries the others again at each make. One
-    that succeeds and leaves no target is another matter: the status of the recipe that made the attempt tells.
+    tools/build keeps a detection as the target `test-NAME.bin`, so that a test which fails is tried again at each make
+    (tools/build/feature/Makefile). A test that succeeds and leaves no target is a fault of the build: the status of the
+    recipe tells the two apart.
     """
     test = perf.feature_test(path)
     if not test or _has_target(test, step) or _succeeded(test, step):
@@ -44,9 +46,9 @@ def _succeeded(test: str, step: StepFacts) -> bool:
 
 
 def _tries(process: Process, test: str) -> bool:
-    """Return whether a process is one of a feature test's: its recipe's shell, or what that runs.
+    """Return whether a process is the shell of a feature test's recipe, or a process that the shell runs.
 
-    The makes that are told to make the test name its target alone.
+    Both name the test's source or log. A make that is told to make the test names its target, and is none of them.
     """
     named = perf.feature_inputs(test)
     return any(named.search(word) for word in process.argv)
@@ -79,7 +81,7 @@ def _changes(observations: Observations) -> Iterator[Finding]:
 
 
 def _target(process: Process, target: str) -> str:
-    """Return the target of a process's work: for a feature test its `.bin`, as one source is tested in several ways."""
+    """Return the target of a process's work: for a feature test its `.bin`, as several tests share one source."""
     if "/feature/" not in target:
         return target
     tests = filter(None, map(perf.feature_target, process.argv))

@@ -24,7 +24,10 @@ STEP = "rebuild"
 
 
 def counts(step: StepFacts) -> Counter[str]:
-    """Return how many processes of each program a step ran, in all, below `$(shell)`, and makes for a feature test."""
+    """Return the number of a step's processes by program, and by COUNTED: in all, below `$(shell)`, in feature tests.
+
+    Of a feature test only its make is counted: what that runs depends on what is installed.
+    """
     timeline = of_step(step)
     found = Counter(process.program or "(fork)" for process in step.processes)
     found[PARSE] = len(_below_shell(timeline))
@@ -54,7 +57,7 @@ def _over(ceilings: Mapping[str, int], found: Mapping[str, int], step: StepFacts
 
 
 def _never(observations: Observations, ceilings: Mapping[str, int]) -> Iterator[Finding]:
-    """Yield the programs that have a ceiling and are run in neither make: their ceilings say nothing."""
+    """Yield the programs that have a ceiling and are run in neither make: such a ceiling holds whatever happens."""
     processes = (*observations.steps["build"].processes, *observations.steps[STEP].processes)
     ran = {*COUNTED, *(process.program for process in processes)}
     for program in ceilings:
@@ -68,7 +71,10 @@ def _never(observations: Observations, ceilings: Mapping[str, int]) -> Iterator[
 
 
 def _more(before: Mapping[str, int], found: Mapping[str, int], step: StepFacts) -> Iterator[Finding]:
-    """Yield what ran more often than in the base tree: the counts of a second make do not vary from run to run."""
+    """Yield the programs that ran more often than in the base tree.
+
+    One process more is a finding, as the counts of a second make do not vary from run to run.
+    """
     for program in sorted(found):
         if found[program] > before.get(program, 0):
             yield Finding(

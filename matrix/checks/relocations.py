@@ -1,4 +1,7 @@
-"""relocations: the event tables' big string and compact tables need none, in the object and in the program."""
+"""relocations: the big string and the compact event tables need none, in the object and in the program.
+
+Each relocation of a program costs the dynamic linker time at every start, and makes its page one of the process's own.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ PROGRAM, TABLES, UNIT = perf.PROGRAM, posixpath.basename(perf.TABLES_OBJECT), po
 
 
 def _unit(facts: ElfFacts, names: frozenset[str]) -> Iterator[Finding]:
-    """Yield every section of the string's own unit that has a relocation, and that no file has the string's symbol."""
+    """Yield the sections of the string's own unit that have relocations, and the lack of the string's symbol."""
     for section, count in facts.relocations.items():
         yield Finding(
             kind="relocated-unit",
@@ -27,6 +30,7 @@ def _unit(facts: ElfFacts, names: frozenset[str]) -> Iterator[Finding]:
             expected="no relocation in the unit that holds the big string",
             actual=f"{count} relocations apply to {section}",
         )
+    # Without its symbol the string's range is not known, so that `_symbols` would find nothing whatever is relocated.
     if perf.STRING_SYMBOL not in names:
         expected = "a symbol of this name"
         yield Finding(kind="no-symbol", subject=perf.STRING_SYMBOL, expected=expected, actual="there is none")
@@ -46,7 +50,7 @@ def _symbols(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
 
 
 def _unreadable(name: str, facts: ElfFacts | None) -> Iterator[Finding]:
-    """Yield that a file is not there or no ELF file; only the string's own unit may be lacking."""
+    """Yield the finding that a file is lacking or no ELF file; the string's own unit alone may be lacking."""
     lacking = "" if name == UNIT else "it is not there"
     actual = facts.error if facts else lacking
     if actual:
@@ -54,14 +58,14 @@ def _unreadable(name: str, facts: ElfFacts | None) -> Iterator[Finding]:
 
 
 def _no_unit(observations: Observations) -> Iterator[Finding]:
-    """Yield that the string has no unit of its own though the tree's file says that it has one."""
+    """Yield the finding that the string has no unit of its own, although the tree's file says that it has one."""
     if observations.scenario.cell.tree.string_unit:
         expected = "a unit of its own for the big string, as the tree's file says"
         yield Finding(kind="no-unit", subject=UNIT, expected=expected, actual="there is none")
 
 
 def _lost(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
-    """Yield that compact tables of the generated source have no symbol in a file, so that their ranges are unknown."""
+    """Yield the finding that compact tables of the generated source have no symbol, and so no range, in a file."""
     lost = sorted(compact - facts.names)
     if lost:
         yield Finding(

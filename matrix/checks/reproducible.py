@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from matrix.scenario.observations import Observations
 
 NO_ARTEFACT = re.compile(r"(\.log|\.make\.output|\.d|\.cmd|\.pyc|/" + perf.FEATURE_DUMP + r"[^/]*|/\.fixdep[^/]*)$")
-"""Logs, dependency files and byte code: they hold the commands and dates of their build, and no artefact is made
-of them. They are compared and counted, but a difference in them is no finding."""
+"""The names of logs, dependency files and byte code, in which a difference is no finding.
 
+They hold the commands and dates of their build, and no artefact is made of them. They are compared and counted.
+"""
 
 MOVED_S = 86400
-"""How far apart the clocks of the two builds must at least be, where libfaketime moves the second's."""
+"""The seconds by which the clocks of the two builds must differ, where libfaketime moves the second's.
+
+A day is more than two builds take, so that a clock that was not moved is not taken for one that was.
+"""
 
 
 def differing(observations: Observations) -> list[str]:
@@ -39,7 +43,7 @@ def is_artefact(path: str) -> bool:
 
 
 def first_difference(observations: Observations) -> str | None:
-    """Return the first artefact in build order that differs, or nothing."""
+    """Return the first artefact in build order that differs, or None: later ones may differ because of it alone."""
     return next(filter(is_artefact, differing(observations)), None)
 
 
@@ -59,7 +63,10 @@ def _examine(observations: Observations) -> Examined:
 
 
 def _only_once(first: AbstractSet[str], second: AbstractSet[str]) -> Iterator[Finding]:
-    """Yield the artefacts that one of the builds left and the other did not; byte code comes and goes."""
+    """Yield the artefacts that only one of the builds left.
+
+    Byte code is left out: whether Python writes it depends on more than the build.
+    """
     left_by = dict.fromkeys(first - second, "first") | dict.fromkeys(second - first, "second")
     for path, build in sorted(left_by.items()):
         if is_artefact(path) and "/__pycache__" not in path:
@@ -68,7 +75,7 @@ def _only_once(first: AbstractSet[str], second: AbstractSet[str]) -> Iterator[Fi
 
 
 def _clock(observations: Observations) -> Iterator[Finding]:
-    """Yield that libfaketime did not move the second build's clock, where it was to."""
+    """Yield the finding that libfaketime did not move the second build's clock, although it was loaded."""
     again = observations.steps["build-again"]
     reads_clock = any(command.label == "clock" for command in again.step.commands)
     if "FAKETIME" not in again.step.environment or not reads_clock:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def _written(observations: Observations, step: StepFacts, touched: set[str]) -> Iterator[Finding]:
-    """Yield what a step wrote or removed below the source tree; `touched` is what the scenario itself touched there."""
+    """Yield the paths that a step wrote or removed below the source tree.
+
+    `touched` are the paths that the scenario itself touched there, in this step or before.
+    """
     for path in sorted(step.files.keys() - touched - _bystanders(observations, step)):
         if path.startswith(perf.in_cell("")):
             change = "removed" if step.files[path].type == "whiteout" else "written"
@@ -31,7 +34,10 @@ def _written(observations: Observations, step: StepFacts, touched: set[str]) -> 
 
 
 def _bystanders(observations: Observations, step: StepFacts) -> set[str]:
-    """Return the folders that appear because of a file below them: the tree's own, and those that are not empty."""
+    """Return the folders that appear in the upper layer because of a file below them.
+
+    They are the tree's own, and those that are not empty: overlayfs makes a file's folders in the upper layer.
+    """
     folders = {path for path, file in step.files.items() if file.type == "directory"}
     return folders & (parents(step.files) | observations.lower.keys())
 
@@ -46,7 +52,7 @@ def _examine(observations: Observations) -> Examined:
         touched |= set(step.step.touch)
         examined += sum(path.startswith(f"{perf.OUTPUT}/") for path in step.files)
         for finding in _written(observations, step, touched):
-            findings.setdefault(finding.key, finding)
+            findings.setdefault(finding.key, finding)  # the first step that wrote a path is to blame for it
     return Examined(tuple(findings.values()), examined)
 
 

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 
 def methods_seen(processes: tuple[Process, ...]) -> set[str]:
-    """Return the start methods that the generator's children show.
+    """Return the start methods that the generator's child processes show.
 
     CPython starts a spawned worker as `-c from multiprocessing.spawn import spawn_main`, the fork server as `-c from
-    multiprocessing.forkserver import main`, its workers and those of fork without a new program.
+    multiprocessing.forkserver import main`, its workers and those of fork without a new program
+    (Lib/multiprocessing/spawn.py and forkserver.py, 3.4 and later).
     """
     generators = [process for process in processes if perf.is_generator(process.argv)]
     children = _children(processes, generators)
     seen = set(map(_start_method, children)) - {""}
     servers = [child for child in children if _mentions("multiprocessing.forkserver", child)]
-    if _children(processes, servers):
+    if _children(processes, servers):  # the method took effect where the server started a worker
         seen.add("forkserver")
     return seen
 
@@ -50,7 +51,7 @@ def _mentions(module: str, process: Process) -> bool:
 
 
 def _effect(observations: Observations) -> Iterator[Finding]:
-    """Yield each run of the generator whose children show another start method than the one it was to have."""
+    """Yield each run of the generator whose child processes show another start method than the forced one."""
     method = observations.scenario.cell.build.start_method or ""
     build, generate = observations.steps["build"], observations.steps["generate"]
     seen = methods_seen(build.processes)
@@ -58,7 +59,7 @@ def _effect(observations: Observations) -> Iterator[Finding]:
         yield _no_effect("build", method, seen, build.log)
     for ran in generate.commands:
         seen = methods_seen(ran.processes)
-        if seen != {ran.label} - {"serial"}:
+        if seen != {ran.label} - {"serial"}:  # without a pool there is no child
             yield _no_effect(f"generate {ran.label}", ran.label, seen, generate.log)
 
 

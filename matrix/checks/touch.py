@@ -1,4 +1,4 @@
-"""touch: a touched file rebuilds what depends on it, all of it and nothing else."""
+"""touch: make rebuilds, after a file was touched, all that is made from it and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def _no_dependents(step: StepFacts, touched: str) -> Finding:
 
 
 def _stale(observations: Observations, step: StepFacts, objects: set[str]) -> Iterator[Finding]:
-    """Yield what is made from the touched file, by the programs' own command lines, and was not made again."""
+    """Yield the files that are made from the touched file and were not made again.
+
+    They follow from the programs' command lines alone (`shells=False`): a shell's line may name files that it does not
+    read, and each would be expected anew.
+    """
     build = observations.steps["build"]
     [touched] = step.step.touch
     products = reachable(graph(build, shells=False), objects) & step.files.keys()
@@ -42,7 +46,11 @@ def _stale(observations: Observations, step: StepFacts, objects: set[str]) -> It
 
 
 def _rebuilt(observations: Observations, step: StepFacts, objects: set[str]) -> Iterator[Finding]:
-    """Yield what was made again and is not made from the touched file; files that every make writes are no-op's."""
+    """Yield the files that were made again and are not made from the touched file.
+
+    Files that every make writes are left out, as the check no-op finds them. Here shells' lines count: a file that may
+    be made from the touched one is not to be blamed.
+    """
     [touched] = step.step.touch
     products = reachable(graph(observations.steps["build"]), objects)
     companions: set[str] = set().union(*map(_companions, products))
