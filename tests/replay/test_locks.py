@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,6 +100,28 @@ def wait_until_ended(run: store.Run) -> None:
         time.sleep(0.1)
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes whose parent a process is: proc(5) has its number after the name and the state."""
+    found = []
+    for folder in filter(lambda path: path.name.isdigit(), Path("/proc").iterdir()):
+        with contextlib.suppress(OSError):  # it has just ended
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            found += [int(folder.name)] if int(parent) == pid else []
+    return found
+
+
+@contextlib.contextmanager
+def stopped(processes: list[int]) -> Iterator[None]:
+    """Let processes stand still."""
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+
+
 @pytest.mark.parametrize(
     "begin",
     [
@@ -139,6 +164,22 @@ def test_a_pytest_that_outlives_its_command_holds_the_run_until_it_has_cleaned_u
     assert locks.is_being_done(live.run)
     wait_until_ended(live.run)
     assert live.engine.volumes == {}
+
+
+def test_a_worker_that_outlives_its_killed_pytest_holds_the_run(live: Live) -> None:
+    live.start(*BY_HAND, "-n", "2", *live.cells())
+    assert live.process is not None
+    workers = children(live.process.pid)
+    assert len(workers) == 2
+    with stopped(workers):
+        live.process.kill()
+        live.process.wait()
+        assert locks.is_being_done(live.run)
+        refused = live.ask("run", "--resume", live.run.name)
+    assert refused.status == 2
+    assert f"run {live.run.name} is being done by another process" in refused.err
+    live.process.communicate(timeout=PATIENCE_S)
+    wait_until_ended(live.run)
 
 
 def test_what_a_killed_run_left_is_swept_once_none_of_its_processes_is_there(
