@@ -1,4 +1,4 @@
-"""Applies patches to a base; each patch leads to a tree, whose content a commit in a scratch repository holds."""
+"""The application of patches to a base: each patch leads to a tree, which is a commit in a scratch repository."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PatchBase:
-    """A base that patches are applied to: a tree, and the commit that holds it in a scratch repository.
+    """A base that patches are applied to: a tree, and the commit with its content in a scratch repository.
 
-    `word` is what the base was asked for by, `sha256` the tree's content hash.
+    `word` is the user's word for the base, `sha256` the tree's content hash.
     """
 
     word: str
@@ -41,7 +41,7 @@ class PatchBase:
     sha256: str
 
     def made(self, name: str, summary: str, commit: str) -> Tree:
-        """Return the tree that a commit on top of the base is."""
+        """Return the tree `name` with the content of a commit on top of the base."""
         delta = Delta(repository=str(self.scratch.folder), base=self.commit, commit=commit, sha256=self.sha256)
         return self.tree.model_copy(update={"name": name, "summary": summary, "delta": delta})
 
@@ -51,16 +51,16 @@ class PatchBase:
         return series.manifest_globs(done.stdout.decode(errors="replace")) if done.returncode == 0 else ()
 
     def applies(self, chosen: Sequence[Patch]) -> bool:
-        """Return whether patches apply, one after the other."""
+        """Return whether patches apply to the base, one after the other."""
         return self.scratch.apply(self.commit, chosen)[1] is None
 
     def changes_nothing_built(self, before: str, after: str) -> bool:
-        """Return whether two commits differ in nothing that perf is built from, by the MANIFEST of either."""
+        """Return whether two commits differ only in files that perf is not built from, by the MANIFEST of both."""
         changed = self.scratch.changed(before, after)
         return all(series.is_idle(changed, self.listed(commit)) for commit in (before, after))
 
     def may_continue_build(self, before: str, after: str) -> bool:
-        """Return whether a build of one commit can be continued to one of another: only C sources differ."""
+        """Return whether a build of `before` can be continued to one of `after`: the two differ in C sources alone."""
         changed = self.scratch.changed(before, after)
         return kept_build.may_continue(changed) and all(self._reads_the_same(path, before, after) for path in changed)
 
@@ -70,7 +70,7 @@ class PatchBase:
 
 @dataclass(frozen=True)
 class AppliedPatch:
-    """A patch as it was applied: its place in the series, and the commits before and after it."""
+    """A patch as it was applied: its number, subject and tree, and the commits before and after it."""
 
     tree: PatchTree
     before: str
@@ -78,16 +78,16 @@ class AppliedPatch:
 
 
 def base(word: str, repository: Path | None, config: Config, engine: Engine, say: Callable[[str], None]) -> PatchBase:
-    """Return the base that a word means: a tree, or a revision of `repository` or else of the current folder's.
+    """Return the base that a word means: a tree, or a revision of `repository` (by default the current folder's).
 
     Raises:
-        UsageError: there is no such tree or revision.
-        InfrastructureError: the tree could not be got.
+        UsageError: the tree or the revision does not exist, or the tree has edits.
+        InfrastructureError: the tree could not be fetched.
 
     """
     tree = tree_of_base(word, repository, config)
     if tree.edits:
-        raise UsageError(f"{word} is edited", "Patches are applied to a tree as it is.")
+        raise UsageError(f"{word} has edits", "Patches are applied to a tree without edits: leave out its +NAME.")
     return below(tree.model_copy(update={"summary": word}), word, engine, say)
 
 
@@ -96,9 +96,11 @@ def below(tree: Tree, word: str, engine: Engine, say: Callable[[str], None]) -> 
 
     Raises:
         UsageError: the tree does not exist.
-        InfrastructureError: the tree could not be got.
+        InfrastructureError: the tree could not be fetched.
 
     """
+    # A git source lends its objects, and its revision is fixed: a branch that moves does not change the base. Any other
+    # source is imported from its archive in the cache.
     if tree.source.startswith("git:"):
         location, revision = git_source.location(tree.source.removeprefix("git:"))
         scratch, commit = scratch_repository.of_repository(location.resolve(), revision)
@@ -111,14 +113,14 @@ def below(tree: Tree, word: str, engine: Engine, say: Callable[[str], None]) -> 
 
 
 def got_before(tree: Tree, sha256: str) -> PatchBase:
-    """Return a base that `below` gave before, of a git source; `sha256` is the content hash that it had."""
+    """Return the base of a git source that `below` returned in an earlier process, with the content hash `sha256`."""
     location, commit = git_source.location(tree.source.removeprefix("git:"))
     scratch, _ = scratch_repository.of_repository(location, commit)
     return PatchBase(tree.summary, tree, scratch, commit, sha256)
 
 
 def tree_of_base(word: str, repository: Path | None, config: Config) -> Tree:
-    """Return the tree that a base's word means; a revision of `repository` comes before a tree of the same name.
+    """Return the tree that a base's word means; a revision of `repository` goes before a tree of the same name.
 
     Raises:
         UsageError: the word is neither a tree nor a revision.
@@ -142,13 +144,13 @@ def _is_revision(word: str, repository: Path | None) -> bool:
 def commits(
     on: PatchBase, chosen: Sequence[Patch], others: Sequence[PatchBase] = (), absent: Sequence[int] = ()
 ) -> tuple[str, ...]:
-    """Return the commits that patches make, one after the other.
+    """Return the commits of patches applied one after the other.
 
-    `absent` are the numbers of the patches that were left out or not given.
+    `absent` are the numbers of the patches that were left out or not given, `others` further bases of the user's.
 
     Raises:
-        UsageError: a patch does not apply: which, why, which of the bases `others` the series would apply to, and
-            which of the `absent` patches it may need.
+        UsageError: a patch does not apply; the message has the patch and the reasons, the hint the absent patches that
+            it may need and the other base that the series applies to.
 
     """
     made, refused = on.scratch.apply(on.commit, chosen)
@@ -182,7 +184,7 @@ def _tried(others: Sequence[PatchBase]) -> str:
 
 
 def in_order(on: PatchBase, chosen: Sequence[Patch], made: Sequence[str]) -> tuple[AppliedPatch, ...]:
-    """Return each patch as it was applied after all before it; `made` are the commits that they lead to."""
+    """Return each patch as applied after all before it; `made` are the commits after each of them."""
     digits = _digits(chosen)
     before = (on.commit, *made[:-1])
     return tuple(
@@ -201,12 +203,12 @@ def in_order(on: PatchBase, chosen: Sequence[Patch], made: Sequence[str]) -> tup
 
 
 def _digits(chosen: Sequence[Patch]) -> int:
-    """Return how many digits a patch's number takes in its tree's name, so that the names sort as the patches come."""
+    """Return the number of digits of a patch's number in its tree's name, so that names sort in the series' order."""
     return max(2, *(len(str(patch.number)) for patch in chosen))
 
 
 def by_themselves(on: PatchBase, chosen: Sequence[Patch], found: Sequence[AppliedPatch]) -> tuple[AppliedPatch, ...]:
-    """Return each patch as it is applied to the base alone, or with the few that it does not apply without."""
+    """Return each patch as applied to the base by itself, or with the fewest other patches without which it fails."""
     digits = _digits(chosen)
     by_number = {patch.number: patch for patch in chosen}
 
@@ -224,14 +226,15 @@ def by_themselves(on: PatchBase, chosen: Sequence[Patch], found: Sequence[Applie
 
 
 def with_kept_builds(on: PatchBase, found: Sequence[AppliedPatch]) -> tuple[AppliedPatch, ...]:
-    """Return the patches with the tree whose build each can go on with, where only C sources differ."""
+    """Return the patches, each with the tree whose kept build its own build may continue from, if there is one."""
     continued = {one.tree.number for one in found if on.may_continue_build(one.before, one.after)}
     trees = kept_build.with_predecessors([one.tree for one in found], continued)
     return tuple(replace(one, tree=tree) for one, tree in zip(found, trees, strict=True))
 
 
 def configure(folder: Path, wanted: Sequence[Tree]) -> None:
-    """Write trees as configuration, so that a run knows them by their names."""
+    """Write trees as files of configuration, so that each process of a run finds them by their names."""
     for tree in wanted:
         facts = tree.model_dump(mode="json", exclude={"edits"}, exclude_none=True)
+        # JSON is YAML, and its strings are all quoted: a commit of digits alone stays a string.
         files.write(folder / "trees" / f"{tree.name}.yaml", json.dumps(facts, indent=1))

@@ -1,4 +1,7 @@
-"""Finds the first commit at which a check newly fails, through `git bisect run` in a repository of our own."""
+"""The search for the first commit at which a check newly fails, by `git bisect run` in a repository of our own.
+
+git runs the hidden command `bisect-step` at each commit, which runs the cell on it and answers by its exit status.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class BisectStatus(IntEnum):
-    """The exit statuses by which a command answers `git bisect run` (git-bisect(1)); from 128 on git ends."""
+    """The exit statuses by which a command answers `git bisect run` (git-bisect(1)); at 128 and above git aborts."""
 
     GOOD = 0
     BAD = 1
@@ -41,7 +44,7 @@ class BisectStatus(IntEnum):
 
 @dataclass(frozen=True)
 class BisectRequest:
-    """A bisection as it was asked for: between two revisions of a repository, by a check in the cell of a glob."""
+    """A request for a bisection between two revisions of a repository, by a check in the cell that a glob selects."""
 
     good: str
     bad: str
@@ -53,7 +56,7 @@ class BisectRequest:
 
 @dataclass(frozen=True)
 class Bisection:
-    """A bisection: its run, the good commit that the others are compared with, and the check."""
+    """A bisection: its run, the base (the good commit, with which the others are compared), and the check."""
 
     run: Run
     base: PatchBase
@@ -61,13 +64,13 @@ class Bisection:
 
     @property
     def place(self) -> Place:
-        """The place that commits are run in."""
+        """The place of all cells of the bisection."""
         return self.run.settings().cells[0].place
 
 
 @dataclass(frozen=True)
 class FirstBadCommit:
-    """The first commit at which the check newly fails, in a run's cell."""
+    """The first commit at which the check newly fails in a place."""
 
     run: Run
     place: Place
@@ -81,10 +84,12 @@ def first_bad_commit(
 ) -> FirstBadCommit:
     """Run a bisection and return the commit that it finds.
 
+    `number` cells run at once, make with `jobs` jobs in each, 0 for the default numbers.
+
     Raises:
         UsageError: the check, the cell or a revision does not exist, the good revision fails or the bad one does not,
             or git cannot name one commit.
-        InfrastructureError: there is no engine, or a commit could not be run.
+        InfrastructureError: no engine answers, or the cell could not be run on a commit.
 
     """
     _refuse_unknown_check(request.check)
@@ -112,7 +117,12 @@ def _refuse_unknown_check(check: str) -> None:
 
 
 def _ends(request: BisectRequest) -> tuple[str, str]:
-    """Return the commits of the good and of the bad revision."""
+    """Return the commits of the good and of the bad revision.
+
+    Raises:
+        UsageError: a revision does not exist, or the good one is no ancestor of the bad one.
+
+    """
     good, bad = (git.commit(request.repository, revision) for revision in (request.good, request.bad))
     is_ancestor = git.attempt(request.repository, "merge-base", "--is-ancestor", good, bad).returncode == 0
     if good == bad or not is_ancestor:
@@ -124,6 +134,7 @@ def _ends(request: BisectRequest) -> tuple[str, str]:
 
 
 def _begin(request: BisectRequest, good: str, config: Config, jobs: int, access: EngineAccess) -> Bisection:
+    """Begin the run of a bisection, with its base as a tree of the run's own configuration."""
     with interrupts.interruptible():
         access.say(f"preparing the base: {request.good}")
         base = apply.base(good, request.repository, config, access.connect(), access.say)
@@ -145,21 +156,22 @@ def _cell(glob: str, base: PatchBase, config: Config) -> Cell:
 
 
 def _refuse_wrong_end(bisection: Bisection, commit: str, wanted: BisectStatus, access: EngineAccess) -> None:
-    """Run one end of a bisection, and refuse to search where the good one fails or the bad one does not."""
+    """Run the cell on one end of a bisection, and refuse the search where the end has not the answer `wanted`."""
+    # git believes both ends without a run, and would name a commit even where the check fails everywhere or nowhere.
     hint = f"perf-matrix report {bisection.run.name}"
     found = status_at(bisection, commit, access)
     if found == BisectStatus.STOP:
         raise InfrastructureError(f"{commit[:12]} could not be run", hint)
     if found != wanted:
-        fault = "does not newly fail" if wanted == BisectStatus.BAD else "cannot be come to"
+        fault = "does not newly fail" if wanted == BisectStatus.BAD else "was not examined"
         raise UsageError(f"{bisection.check} {fault} at {commit[:12]} in {bisection.place}", hint)
 
 
 def resume(run: Run) -> Bisection:
-    """Return the bisection of a run, as `git bisect run` asks for another of its commits.
+    """Return the bisection of a run, in a process that `git bisect run` started for one commit.
 
     Raises:
-        InfrastructureError: the run is no bisection's, or has not run the good commit.
+        InfrastructureError: the run is no bisection's, or has no result of the good commit.
 
     """
     settings = run.settings()
@@ -171,7 +183,7 @@ def resume(run: Run) -> Bisection:
 
 
 def _content_of(result: CellResult | None) -> str:
-    """Return the content hash of a result's tree, or nothing."""
+    """Return the content hash of a result's tree, or nothing without a result or a tree."""
     return result.tree.sha256 if result and result.tree else ""
 
 
@@ -188,7 +200,10 @@ def status_at(bisection: Bisection, commit: str, access: EngineAccess) -> Bisect
 
 
 def status(check: str, base: CellResult | None, head: CellResult | None, place: Place, tree: str) -> BisectStatus:
-    """Return the answer to `git bisect run`: a commit is bad where the check newly fails beside the good one."""
+    """Return the answer to `git bisect run` on the tree `tree`, by the results on the good commit and on that tree.
+
+    A commit is bad where the check newly fails beside the good commit, and skipped where the check was not examined.
+    """
     compared = regressions.compare_cell(place, tree, base, head)
     if compared.undecided or head is None:
         return BisectStatus.STOP
@@ -206,11 +221,13 @@ def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
     """Return the first bad commit after the good one, by `git bisect run` of the hidden command bisect-step.
 
     Raises:
-        UsageError: git could not name one, as too many commits could not be built.
+        UsageError: git could not name one commit: the check was not examined at too many, or a step stopped git.
 
     """
     folder = bisection.run.folder / "configs" / "repository.git"
     repository = scratch_repository.bisecting(bisection.base.scratch, folder)
+    # `git bisect start` needs a HEAD. A bare repository has no work tree, so git names each commit by the reference
+    # BISECT_HEAD (--no-checkout).
     git.run(repository, "update-ref", "HEAD", bad)
     git.run(repository, "bisect", "start", "--no-checkout", bad, bisection.base.commit)
     step = [sys.executable, "-m", "matrix", "bisect-step", bisection.run.name, access.host or ""]
@@ -226,5 +243,5 @@ def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
 
 
 def bisected_commit() -> str:
-    """Return the commit that git asks for, in the repository that is the current folder."""
+    """Return the commit that `git bisect run` asks for; the current folder is the bisection's repository."""
     return git.commit(Path(), "BISECT_HEAD")

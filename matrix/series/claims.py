@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClaimsResult:
-    """The claims with their answers, on `tree` and on `base`, as these were asked for."""
+    """The claims with their answers; `tree` and `base` are the user's words for the two trees."""
 
     run: Run
     tree: str
@@ -32,12 +32,13 @@ class ClaimsResult:
 def begin(asked: Selection, config: Config, number: int, jobs: int) -> Run:
     """Begin a run that decides the claims about the tree of a selection, compared with its base.
 
-    0 cells at once or jobs of make is what suits.
+    `number` cells run at once, make with `jobs` jobs in each, 0 for the default numbers.
 
     Raises:
-        UsageError: there is no such tree.
+        UsageError: a tree does not exist.
 
     """
+    # The tree first, the base last: `result` finds both again by these positions.
     words = tuple(dict.fromkeys((*asked.trees, asked.base)))
     names = [selection.tree(config, word).name for word in (*asked.trees, asked.base)]
     known = config.claims.values()

@@ -1,4 +1,4 @@
-"""The gate: a head is compared with its base, cell by cell and, where its profile requires so, in time."""
+"""The gate: a head is compared with its base, cell by cell and, for the requirements of its profile, in time."""
 
 from __future__ import annotations
 
@@ -27,35 +27,36 @@ if TYPE_CHECKING:
     from matrix.timing.bench import Asked
 
 USUAL = Place("debian-trixie/gcc/default")
-"""The place to measure in, where it is one of the gate's."""
+"""The place to measure in, if it is one of the gate's."""
 
 
 def begin(asked: Selection, config: Config, pairs: int, number: int, jobs: int) -> Run:
     """Begin the run of a gate: `asked` has one tree, the head, and a base.
 
-    `number` cells run at once, make with `jobs` jobs in each, 0 for what suits. The requirements of the profile on
-    times are measured, too, in `pairs` rounds; none where that is 0.
+    `number` cells run at once, make with `jobs` jobs in each, 0 for the default numbers. The profile's requirements on
+    times are measured in `pairs` rounds, or not at all where that is 0.
 
     Raises:
-        UsageError: there is no such tree or profile, or no cell is selected.
+        UsageError: a tree or the profile does not exist, or no cell is selected.
 
     """
     found = selection.selected(config, asked)
     [head] = [selection.tree(config, word).name for word in asked.trees]
     require = selection.profile(config, asked.profile).require if pairs else ()
+    # Half of the cells: head and base of one place run one after the other, in one worker.
     sharing = schedule.jobs(jobs, schedule.workers(number, len(found.cells) // 2))
     kind = GateRun(head=head, require=require, pairs=pairs)
     return store.begin(found.cells, found.trees, asked.folders, sharing, base=found.base, kind=kind)
 
 
 def complete(run: Run, number: int, access: EngineAccess, config: Config | None = None) -> None:
-    """Run the cells that a gate lacks, and measure for its requirements on times unless that was done.
+    """Run the cells of a gate that have no result, and measure for its requirements on times unless that was done.
 
-    `config` is the run's configuration, where the caller has loaded it.
+    `config` is the run's configuration, if the caller has loaded it.
 
     Raises:
         UsageError: another process is at work on the run, or a tree does not exist.
-        InfrastructureError: pytest or the engine could not do their work.
+        InfrastructureError: pytest or the engine failed.
 
     """
     with locks.doing(run):
@@ -69,7 +70,7 @@ def complete(run: Run, number: int, access: EngineAccess, config: Config | None 
 def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
     """Measure base and head in one place and keep the verdict on each requirement with the run.
 
-    A tree that was not built there has no times: the requirements then stay open, and the report says so.
+    Where a tree was not built in that place there is no verdict, and the report says so.
     """
     base = run.settings().base
     place = measured_place(run)
@@ -85,20 +86,20 @@ def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
 
 
 def measured_place(run: Run) -> Place:
-    """Return the place to measure in: the usual one, or else the first."""
+    """Return the place to measure in: USUAL if the gate has it, or else the first of its places by name."""
     places = {cell_id.place for cell_id in run.settings().cells}
     return USUAL if USUAL in places else min(places)
 
 
 def was_built(result: CellResult | None) -> bool:
-    """Return whether a cell got through its build."""
+    """Return whether the build step of a cell passed."""
     if result is None or not result.steps:
         return False
     return all(step.verdict == Verdict.PASS for step in result.steps if step.name == "build")
 
 
 def what_to_measure(run: Run, kind: GateRun, place: Place) -> Asked:
-    """Return the comparison of base and head that the gate's requirements need."""
+    """Return the comparison of base and head by which the gate's requirements are decided."""
     settings = run.settings()
     config = load.load([Path(folder) for folder in settings.configs])
     ids = [place.on(name) for name in (settings.base, kind.head)]

@@ -35,16 +35,18 @@ if TYPE_CHECKING:
     from matrix.verdicts.series import PatchResult, PatchTree, SeriesResult
 
 SMOKE = "smoke"
+"""The profile whose first glob selects the cells of every patch, where the request names none."""
 
 
 @dataclass(frozen=True)
 class SeriesRequest:
-    """A series as it was asked for.
+    """A request for the run of a series.
 
-    `patches` is an mbox, a folder of patches or `A..B`, `bases` are words for trees or revisions of `repository`, the
-    first of which the series is run on. `without` are numbers of patches to leave out. `alone` asks of each patch by
-    itself; `exhaustive` runs every patch in every cell, from scratch. The whole series is run in the cells of
-    `selection`, every patch in those of the glob `each`.
+    `patches` is an mbox, a folder of patches or `A..B`. `bases` are words for trees or revisions of `repository`; the
+    series is run on the first, the others are named in a hint where it does not apply. `without` are numbers of patches
+    to leave out. With `alone`, each patch is applied to the base by itself; with `exhaustive`, every patch is run in
+    every cell, from scratch. The whole series is run in the cells of `selection`, every patch in those of the glob
+    `each`.
     """
 
     patches: str
@@ -66,7 +68,7 @@ class AppliedSeries:
 
     @property
     def patches(self) -> tuple[PatchTree, ...]:
-        """The patches, and the names of the trees that they lead to."""
+        """The patches, each with the name of its tree."""
         return tuple(one.tree for one in self.applied)
 
     @property
@@ -77,14 +79,14 @@ class AppliedSeries:
 
     @property
     def folder(self) -> Path:
-        """The folder of configuration for the trees; the same patches on the same base have the same one."""
+        """The folder of configuration for the trees; the same patches on the same base have the same folder."""
         commits = "".join((self.base.commit, *(one.after for one in self.applied)))
         return paths.state() / "series" / hashlib.sha256(commits.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class BegunSeries:
-    """A series that was begun: its run, the word that its base was asked for by, and its configuration."""
+    """A series that was begun: its run, the user's word for its base, and its configuration."""
 
     run: Run
     base: str
@@ -92,11 +94,13 @@ class BegunSeries:
 
 
 def begin(request: SeriesRequest, config: Config, number: int, jobs: int, access: EngineAccess) -> BegunSeries:
-    """Apply a series and begin its run: `number` cells at once, make with `jobs` jobs in each, 0 for what suits.
+    """Apply a series and begin its run.
+
+    `number` cells run at once, make with `jobs` jobs in each, 0 for the default numbers.
 
     Raises:
-        UsageError: a patch does not apply, none is left, or none changes what perf is built from.
-        InfrastructureError: there is no engine, or the base's tree could not be got.
+        UsageError: a patch does not apply, no patch is left, or no patch changes a file that perf is built from.
+        InfrastructureError: no engine answers, or the base's tree could not be fetched.
 
     """
     applied = apply_series(request, config, access)
@@ -112,8 +116,9 @@ def begin(request: SeriesRequest, config: Config, number: int, jobs: int, access
 
 
 def resume(run: Run) -> BegunSeries:
-    """Return a series whose run was begun before."""
+    """Return the series of a run that was begun before."""
     config = run.configuration()
+    # The summary of the base's tree is the word for it (`apply.base`).
     return BegunSeries(run, selection.tree(config, BASE).summary, config)
 
 
@@ -121,8 +126,8 @@ def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -
     """Apply the patches of a series to its base, one after the other or each by itself.
 
     Raises:
-        UsageError: a patch does not apply, or none is left.
-        InfrastructureError: there is no engine, or a base's tree could not be got.
+        UsageError: a patch does not apply, or no patch is left.
+        InfrastructureError: no engine answers, or a base's tree could not be fetched.
 
     """
     found = patches.read(request.patches, request.repository)
@@ -159,13 +164,13 @@ def _chosen(found: Sequence[Patch], without: frozenset[int]) -> list[Patch]:
 
 
 def cells_to_run(request: SeriesRequest, found: Sequence[PatchTree], config: Config) -> tuple[Cell, ...]:
-    """Return the cells that a series is run in at first; the search for a first bad patch adds to them.
+    """Return the cells of a series' run at its begin; the search for a first bad patch adds more.
 
-    Every patch is run in the cells of `each`; in those of the selection the end of the series is, or every patch where
-    the request is exhaustive. Where each patch is looked at alone, there is no end of the series.
+    Every patch is run in the places of `each`. In the places of the selection only the end of the series is run, or
+    every patch if the request is exhaustive. Patches that are applied by themselves have no end of a series.
 
     Raises:
-        UsageError: no patch changes what perf is built from, or a glob selects nothing.
+        UsageError: no patch changes a file that perf is built from, or a glob selects no cell.
 
     """
     at_end = _places_of_end(request.selection, config)
@@ -179,25 +184,30 @@ def cells_to_run(request: SeriesRequest, found: Sequence[PatchTree], config: Con
 
 
 def _places_of_end(asked: Selection, config: Config) -> list[Place]:
-    """Return the places that the whole series is run in."""
+    """Return the places in which the whole series is run."""
     profile = selection.profile(config, asked.profile)
     return [cell.place for cell in selection.of_profile(config, profile, [BASE], asked.select, asked.exclude)]
 
 
 def _places_of_each(request: SeriesRequest, first: Place, config: Config) -> list[Place]:
-    """Return the places that every patch is run in: by the request, the `first` selected, or the smoke profile's."""
+    """Return the places in which every patch is run: the request's, the `first` selected, or the smoke profile's."""
     usual = first if request.selection.select else config.profiles[SMOKE].select[0]
     on_base = selection.every(config, [config.trees[BASE]])
     return [cell.place for cell in selection.select(on_base, [request.each or usual])]
 
 
 def _on_base_and(trees: Sequence[str], places: Iterable[Place]) -> set[CellId]:
-    """Return the ids of the cells of places on the base and on trees."""
+    """Return the ids of the cells of these places, on the base and on these trees."""
     return {place.on(tree) for place, tree in itertools.product(places, (BASE, *trees))}
 
 
 def _built_trees(found: Sequence[PatchTree], *, exhaustive: bool) -> list[str]:
-    """Return the names of the patches' trees that are worth a build: of idle patches, only in an exhaustive series."""
+    """Return the names of the patches' trees to build: those of idle patches only in an exhaustive series.
+
+    Raises:
+        UsageError: all patches are idle.
+
+    """
     built = [patch.tree for patch in found if exhaustive or not patch.idle]
     if not built:
         raise UsageError(
@@ -208,11 +218,11 @@ def _built_trees(found: Sequence[PatchTree], *, exhaustive: bool) -> list[str]:
 
 
 def complete(begun: BegunSeries, number: int, access: EngineAccess) -> None:
-    """Run the cells that a series lacks, and then those that name the first bad patch in each place.
+    """Run the cells of a series that have no result, and then those that name the first bad patch in each place.
 
     Raises:
         UsageError: another process is at work on the run, or a tree does not exist.
-        InfrastructureError: pytest or the engine could not do their work.
+        InfrastructureError: pytest or the engine failed.
 
     """
     run = begun.run
@@ -223,6 +233,7 @@ def complete(begun: BegunSeries, number: int, access: EngineAccess) -> None:
 
 
 def _search(begun: BegunSeries, number: int, access: EngineAccess) -> None:
+    """Search the first bad patch of each place: all places by one cell, then the next ones that the results ask for."""
     while wanted := _next_of_search(begun.run):
         access.say(f"looking for the first patch: {', '.join(wanted)}")
         begun.run.extend(wanted)
@@ -230,7 +241,7 @@ def _search(begun: BegunSeries, number: int, access: EngineAccess) -> None:
 
 
 def _complete_cells(begun: BegunSeries, number: int, access: EngineAccess) -> None:
-    """Run the cells that the run lacks; build those from scratch that came out unlike the build that they continued."""
+    """Run the cells that have no result, and again from scratch those that differ from the build they continued."""
     run = begun.run
     completion.complete(run, number, access, config=begun.config)
     while doubtful := kept_build.to_do_from_scratch({result.id: result for result in run.results()}):
@@ -240,6 +251,7 @@ def _complete_cells(begun: BegunSeries, number: int, access: EngineAccess) -> No
 
 
 def _require_from_scratch(run: Run, cells: Sequence[CellId]) -> None:
+    """Take the results of cells out of a run, and the kept builds from their trees, so that they are built anew."""
     trees = {cell_id.tree for cell_id in cells}
     patches = {patch.tree: patch for patch in _patches(run)}
     for tree in trees & patches.keys():
@@ -251,7 +263,7 @@ def _require_from_scratch(run: Run, cells: Sequence[CellId]) -> None:
 
 
 def _next_of_search(run: Run) -> list[CellId]:
-    """Return the cell to run next in each place where the first patch of a failure at the end is not known yet."""
+    """Return the next cell to run in each place where the end fails and the first bad patch is not known yet."""
     rows = _rows(run)
     places: dict[Place, None] = dict.fromkeys(cell_id.place for cell_id in run.settings().cells)
     following = {place: breaks.next_row(rows, place) for place in places}
@@ -269,5 +281,5 @@ def _rows(run: Run) -> tuple[PatchResult, ...]:
 
 
 def result(begun: BegunSeries) -> SeriesResult:
-    """Return the result of the series, as far as its run has got."""
+    """Return the result of the series, by the results that its run has so far."""
     return breaks.series_result(begun.run.name, begun.base, _rows(begun.run))

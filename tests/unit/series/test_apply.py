@@ -46,7 +46,7 @@ def test_a_base_that_is_neither_is_refused(repository: Repository) -> None:
 
 
 def test_an_edited_tree_is_no_base(repository: Repository, access: FakeAccess) -> None:
-    with pytest.raises(UsageError, match="is edited"):
+    with pytest.raises(UsageError, match="has edits"):
         based(repository, access, f"git:{repository.folder}@HEAD+unrefactored")
 
 
