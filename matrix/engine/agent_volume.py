@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 
 def content() -> dict[str, bytes]:
-    """Return the files of the volume by their paths: the agent, and the agent again as a sitecustomize module.
+    """Return the volume's files by their paths: the agent as a program, and a module that every Python imports.
 
     Python imports a module `sitecustomize` that is on its path at every start (documentation of the module `site`), so
     the agent can force a start method on a generator that knows nothing of it.
     """
-    source = Path(__file__).parents[1].joinpath("agent.py").read_bytes()
-    return {"agent.py": source, "start-method/sitecustomize.py": source}
+    folder = Path(__file__).parents[1] / "agent"
+    modules = {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
+    return {
+        "agent/__main__.py": modules["__main__.py"],
+        "agent/matrix/__init__.py": b"",
+        **{f"agent/matrix/agent/{name}": source for name, source in modules.items()},
+        "start-method/sitecustomize.py": modules["start_method.py"],
+    }
 
 
 def provide(engine: Engine) -> str:
@@ -31,8 +37,9 @@ def provide(engine: Engine) -> str:
 
     """
     files = content()
+    archive = tar_of(files)
     # The name has the content's hash, so that a new version of the agent never runs in cells of an older one.
-    name = f"pbm-agent-{hashlib.sha256(files['agent.py']).hexdigest()[:16]}"
+    name = f"pbm-agent-{hashlib.sha256(archive).hexdigest()[:32]}"
     with cache.lock("agent"):
-        engine.provide(name, "agent", lambda: iter([tar_of(files)]))
+        engine.provide(name, "agent", lambda: iter([archive]))
     return name

@@ -19,14 +19,24 @@ LABEL = "io.perf-build-matrix"
 RUN_LABEL = "io.perf-build-matrix.run"
 """The session (see runs/ownership.py) that a container or volume belongs to, and is removed with."""
 
-AGENT = ("python3", "-I", "-S", "/agent/agent.py")
+AGENT = ("python3", "-I", "-S", "/agent/agent")
 """The command that starts the agent.
 
 `-I` and `-S` keep Python from importing modules that a build left in its home, its folder or site-packages.
 """
 
-UID = 1000
-"""The id of the unprivileged user and group of every cell, who owns every tree."""
+UID = 61000
+"""The user and group of a cell's commands, and the owner of every tree.
+
+No distribution gives 60706 to 61183 to anybody (systemd.io/UIDS-GIDS), so that on the host it is nobody's; and a
+rootless engine, which maps 65536 users, has it.
+"""
+
+AGENT_UID = 61001
+"""The user and group of the agent, which the cell's commands can neither signal, trace nor limit."""
+
+USERS = {"agent": AGENT_UID, "commands": UID}
+"""The users of a step, as the agent is told of them."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class CellSpec:
 
 
 class Container(Protocol):
-    """A running cell: the tree at /src, its upper layer at /layer/upper, /out, /tmp and /agent/agent.py."""
+    """A running cell: the tree at /src, its upper layer at /layer/upper, /out, /tmp and the agent in /agent."""
 
     id: str
     state: tuple[str, str]
@@ -71,10 +81,16 @@ class Container(Protocol):
     This container must not be removed before: its volumes are in memory, and end with it.
     """
 
-    def run(self, argv: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
-        """Run a program; pass on its standard error, return its exit status and standard output.
+    def agent(self, words: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
+        """Run the agent; pass on its standard error, return its exit status and standard output.
 
-        Past `deadline_s` seconds the container is killed, which ends the program.
+        Past `deadline_s` seconds, and past OUTPUT_BYTES of standard output, the container is killed, which ends it.
+
+        Args:
+            words: the agent's command line (see matrix/agent/__main__.py).
+            on_log: is called with each block of standard error.
+            deadline_s: seconds.
+
         """
 
     def read(self, path: str, limit_bytes: int) -> bytes | None:

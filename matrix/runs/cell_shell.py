@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.engine import agent_volume, images, private_engine
+from matrix.engine.api import UID
 from matrix.errors import UsageError, did_you_mean
 from matrix.runs import execution, locks, ownership, store
 from matrix.scenario import perf, plan
@@ -66,7 +67,7 @@ def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
             with locks.busy():
                 _run_up_to(last, cell_run, console)
         logs = cell_run.run.cell(cell.id)
-        console.print(f"{cell.id}, the tree at /src, as uid 1000 without network; its logs are in {logs}")
+        console.print(f"{cell.id}, the tree at /src, as uid {UID} without network; its logs are in {logs}")
         place = last.place if last else "first"
         environment = (last or scenario.steps[0]).environment
         return cell_run.container(place).interactive(environment, perf.FOLDER)

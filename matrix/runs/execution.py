@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from matrix.checks import reproducible
-from matrix.engine.api import AGENT, CellSpec
+from matrix.engine.api import USERS, CellSpec
 from matrix.errors import InfrastructureError
 from matrix.runs import diffoscope
 from matrix.scenario import elf, make_database, perf, plan
@@ -36,6 +36,9 @@ SCAN_S = 300
 
 TAIL_BYTES = 1 << 20
 """The end of a failed step's log in which the lines with the reason are looked for."""
+
+ARGUMENT_BYTES = 64 << 10
+"""The length of each part of the agent's command line; MAX_ARG_STRLEN (linux/binfmts.h) is twice as much."""
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,10 @@ class Execution:
 
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
         container = self.container(step.place)
-        text = json.dumps(spec(step, self._commands(step)))
+        words = agent_words(spec(step, self._commands(step)))
         # The agent ends a command that overruns timeout_s; this is for an agent that does not.
         deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
-        argv = [*AGENT, text]
-        status, output = container.run(argv, lambda block: _write(log, block), deadline_s)
+        status, output = container.agent(words, lambda block: _write(log, block), deadline_s)
         found, error = records(output)
         # The agent's last record is `end`: without it, facts are lacking, and lacking facts look like a clean build.
         if not error and (not found or found[-1][0] != "end"):
@@ -234,7 +236,7 @@ class Execution:
 def spec(
     step: Step, commands: list[tuple[Command, dict[str, str], str]], roots: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return a step's specification, which matrix/agent.py reads as JSON.
+    """Return a step's specification, which matrix/agent/step.py reads as JSON.
 
     `commands` are triples of a command, its environment and the folder that it writes to, if it needs one made. `roots`
     maps the names of the folders that the agent scans to their paths; None for the usual ones.
@@ -244,6 +246,7 @@ def spec(
     mounted = {perf.OUTPUT, "/layer/upper"}  # by the engine, so the agent need not make them, and could not
     homes = {environment["HOME"] for _, environment, _ in commands}
     return {
+        "users": USERS,
         "folders": sorted(homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - mounted),
         "touch": list(step.touch),
         "roots": dict(roots),
@@ -264,6 +267,12 @@ def spec(
             for command, environment, _ in commands
         ],
     }
+
+
+def agent_words(spec: dict[str, Any]) -> list[str]:
+    """Return the agent's command line for a step, in parts, as execve(2) bounds each argument."""
+    text = json.dumps(spec)
+    return ["step", *(text[at : at + ARGUMENT_BYTES] for at in range(0, len(text), ARGUMENT_BYTES))]
 
 
 def _tail(log: Path) -> str:

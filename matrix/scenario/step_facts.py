@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -37,7 +38,8 @@ class _End(_Record):
 class File(_Record):
     """One directory entry: `type` is a word as `file`, `mode` the permission bits, `size` in bytes, `ino` its inode.
 
-    `content` is the sha256 of a file or the target of a link.
+    `content` is the sha256 of a file or the target of a link. `ctime_ns` is the time of the inode's last change, which
+    no program can put back (inode(7)); transcripts of version 0.2.0 and before have none.
     """
 
     type: str
@@ -46,6 +48,7 @@ class File(_Record):
     mtime_ns: int
     ino: int
     content: str
+    ctime_ns: int | None = None
 
     def equals(self, other: File) -> bool:
         """Return whether another entry is of the same type and has the same content."""
@@ -110,6 +113,7 @@ class Ran(_Record):
     log_dropped_bytes: int
     output: str | None
     processes: tuple[Process, ...]
+    untraced: tuple[Words, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ class StepFacts:
             (self.fork_failures, f"hit the limit on processes (forks refused: {self.fork_failures})"),
             (self._disk_is_full, "filled the disk space that a cell may use"),
             (self._failed_command, self._failed_command),
+            (self._untraced, f"ran what cannot be followed: {'; '.join(self._untraced[:3])}"),
             (not self.ended, "the step's facts end early"),
             (self.unreadable, f"left what cannot be read: {'; '.join(self.unreadable[:3])}"),
         )
@@ -165,6 +170,11 @@ class StepFacts:
     @property
     def _timed_out(self) -> bool:
         return any(ran.timed_out for ran in self.commands)
+
+    @property
+    def _untraced(self) -> list[str]:
+        """The command lines of processes that lived at a command's end and had no tracer."""
+        return [" ".join(words) for ran in self.commands for words in ran.untraced]
 
     @property
     def _disk_is_full(self) -> bool:
@@ -232,11 +242,22 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
 
 
 def _process(index: Any, facts: Any) -> Process:
-    """Return a process; the agent numbers them as they start, so a parent comes before what it started."""
-    process: Process = _PROCESS.validate_python({"index": index, **facts})
+    """Return a process; the agent numbers them as they start, so a parent comes before what it started.
+
+    Where the first word of a command line does not lead to the program that was run, the program takes its place: any
+    program may be given any words (execve(2)).
+    """
+    known = dict(facts)
+    programs = known.pop("programs", [])
+    argvs = [_with_program(argv, program) for argv, program in itertools.zip_longest(known["argvs"], programs)]
+    process: Process = _PROCESS.validate_python({"index": index, **known, "argvs": argvs})
     if process.parent is not None and not 0 <= process.parent < process.index:
         raise ValueError("a process started before its parent")
     return process
+
+
+def _with_program(argv: Any, program: Any) -> Any:
+    return (program, *argv[1:]) if program else argv
 
 
 # Made once, and not for each of some ten thousand records.

@@ -7,7 +7,6 @@ Pairs are interleaved, as blocks of A and then B give 49 % false alarms at 10 pa
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import statistics
 import tempfile
@@ -20,7 +19,7 @@ from filelock import Timeout
 
 from matrix import __version__
 from matrix.engine import agent_volume, images
-from matrix.engine.api import AGENT, CellSpec
+from matrix.engine.api import CellSpec
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.result import RequirementVerdict, Verdict
@@ -137,9 +136,10 @@ class Bench:
         """
         load = os.getloadavg()[0]  # before the command, as it is a load itself
         # No roots to scan: hashing a tree's files after each run would take longer than most measures.
-        argv = [*AGENT, json.dumps(execution.spec(step, [(one, step.environment, "") for one in step.commands], {}))]
+        commands = [(one, step.environment, "") for one in step.commands]
+        words = execution.agent_words(execution.spec(step, commands, {}))
         log = bytearray()
-        status, output = container.run(argv, log.extend, step.timeout_s + execution.SCAN_S)
+        status, output = container.agent(words, log.extend, step.timeout_s + execution.SCAN_S)
         found, error = records(output)
         facts = StepRecord(step=step, log="", error=error, records=found).facts()
         if facts.failure or len(facts.commands) != 1:

@@ -36,7 +36,7 @@ class _CachedFacts(Frozen):
     `index` has each file as a text (`644 DIGEST`): 20,000 of them are read in half the time that lists take.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     archive_bytes: int
     sha256: str
     version: str

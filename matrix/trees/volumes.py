@@ -14,6 +14,7 @@ from filelock import FileLock
 from pydantic import Field
 
 from matrix import files
+from matrix.engine.api import UID
 from matrix.errors import UsageError
 from matrix.model.base import Frozen
 from matrix.model.result import TreeIdentity
@@ -64,12 +65,13 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
     key = hashlib.sha256(tree.source.encode()).hexdigest()[:16]
     with FileLock(cache.folder / f"{key}.lock"):
         facts, origin = _content(tree, cache, engine, say, pins)
-        volume = f"pbm-tree-{facts.sha256[:16]}"
+        # The owner is in the name, as it is in the content: another version's volume is another one.
+        volume = f"pbm-tree-{UID}-{facts.sha256[:32]}"
         engine.provide(volume, "tree", lambda: cache.blocks(facts.sha256))
         if not (tree.edits or tree.delta):
             return PreparedTree(_identity(tree, facts, origin), (volume,), facts)
         layer = _layer(tree, cache, facts)
-        top = f"pbm-edit-{layer.key}"
+        top = f"pbm-edit-{UID}-{layer.key}"
         engine.provide(top, "tree", lambda: iter([layer.archive]))
     identity = _identity(tree, layer.facts, f"{origin}{_changes(tree)}")
     return PreparedTree(identity, (top, volume), layer.facts)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from matrix.config import load, selection
 from matrix.engine import agent_volume, images
-from matrix.engine.api import UID, CellSpec
+from matrix.engine.api import AGENT_UID, UID, USERS, CellSpec
 from matrix.model.cell import Limits
+from matrix.runs import execution
 from matrix.trees import volumes
 from tests.engine.conftest import FAKE
 
@@ -39,12 +42,34 @@ def cell(engine: Engine, spec: CellSpec) -> Iterator[Container]:
     container.remove()
 
 
+def records(container: Container, *argv: str, **more: Any) -> list[list[Any]]:
+    """Run a command as a step of a build does, and return the agent's records."""
+    command = {
+        "label": "it",
+        "argv": argv,
+        "cwd": "/src",
+        "env": {"PATH": os.environ["PATH"]},
+        "umask": 0o022,
+        "timeout_s": 60,
+        "trace": more.pop("trace", True),
+        "capture": True,
+        "log_bytes": 1 << 20,
+    }
+    spec = {"users": USERS, "folders": [], "touch": [], "roots": {}, "merged": "", "keep_going": False, **more}
+    log: list[bytes] = []
+    words = execution.agent_words({**spec, "commands": [command]})
+    status, out = container.agent(words, log.append, 120)
+    assert status == 0, b"".join(log).decode()
+    return [json.loads(line) for line in out.splitlines()]
+
+
 def python(container: Container, text: str) -> Any:
     """Run a Python program in a cell and return what it printed as JSON."""
-    log: list[bytes] = []
-    status, out = container.run(["python3", "-c", f"import json, os, socket, stat\n{text}"], log.append, 120)
-    assert status == 0, b"".join(log).decode()
-    return json.loads(out)
+    said = records(container, "python3", "-c", f"import json, os, socket, stat\n{text}")
+    [facts] = [record[1] for record in said if record[0] == "command"]
+    assert facts["exit_status"] == 0, facts["output"]
+    assert facts["traced"]
+    return json.loads(facts["output"])
 
 
 TRY = """
@@ -111,8 +136,8 @@ def test_it_sees_no_socket_of_an_engine_nor_a_disk(cell: Container) -> None:
 def test_it_sees_its_own_processes_alone(cell: Container) -> None:
     text = "print(json.dumps([open(f'/proc/{p}/cmdline').read() for p in os.listdir('/proc') if p.isdigit()]))"
     lines = python(cell, text)
-    assert len(lines) == 2
-    assert any(line.startswith("python3\0-I\0-S\0/agent/agent.py\0hold") for line in lines)
+    assert len(lines) == 3
+    assert sum(line.startswith("python3\0-I\0-S\0/agent/agent\0") for line in lines) == 2
 
 
 def test_it_cannot_become_root(cell: Container) -> None:
@@ -144,3 +169,84 @@ def test_what_it_writes_no_other_cell_of_the_tree_sees(engine: Engine, spec: Cel
         other.remove()
     seen = python(cell, f"print(json.dumps([os.path.exists({mark!r}), os.path.exists({removed!r})]))")
     assert seen == [True, False]
+
+
+AGENTS = """
+import ctypes, resource, signal
+def is_agent(pid):
+    return open(f'/proc/{pid}/cmdline').read().split('\\0')[3:4] == ['/agent/agent']
+agents = [int(name) for name in os.listdir('/proc') if name.isdigit() and is_agent(name)]
+"""
+
+
+def test_it_can_neither_signal_nor_limit_nor_look_into_the_agent(cell: Container) -> None:
+    text = f"""{AGENTS}{TRY}
+found = []
+for agent in agents:
+    found.append([
+        attempt(os.kill, agent, signal.SIGINT),
+        attempt(resource.prlimit, agent, resource.RLIMIT_NOFILE, (3, 3)),
+        attempt(os.listdir, f'/proc/{{agent}}/fd'),
+        attempt(open, f'/proc/{{agent}}/mem', 'rb'),
+        attempt(open, f'/proc/{{agent}}/environ', 'rb'),
+    ])
+print(json.dumps(found))"""
+    denied = ["Operation not permitted", "Operation not permitted", *["Permission denied"] * 3]
+    assert python(cell, text) == [denied, denied]
+
+
+def test_the_agent_is_another_user_without_a_right_to_files(cell: Container) -> None:
+    text = f"""{AGENTS}
+statuses = [dict(line.split(':', 1) for line in open(f'/proc/{{agent}}/status')) for agent in agents]
+print(json.dumps([[status['Uid'].split(), status['Gid'].split(), status['Groups'].split(), status['CapEff']]
+    for status in statuses]))"""
+    capabilities = {"hold": 0, "step": sum(1 << number for number in (5, 6, 7, 8, 19))}  # linux/capability.h
+    holds, steps = python(cell, text)
+    agent, files = str(AGENT_UID), str(UID)
+    assert holds[:3] == [[agent] * 4, [agent] * 4, []]
+    assert steps[:3] == [[agent, agent, agent, files], [agent, agent, agent, files], []]
+    assert [int(holds[3], 16), int(steps[3], 16)] == [capabilities["hold"], capabilities["step"]]
+
+
+@pytest.mark.parametrize("flags", [0x00800000 | 17, 0x00800000 | 0x4000 | 0x100 | 17], ids=["fork", "vfork"])
+def test_it_starts_no_process_that_is_not_traced(cell: Container, flags: int) -> None:
+    numbers = {"x86_64": 56, "aarch64": 220, "ppc64le": 120, "riscv64": 220}
+    text = f"""{AGENTS}
+libc = ctypes.CDLL(None, use_errno=True)
+number = {numbers}[os.uname().machine]
+result = libc.syscall(number, {flags}, None, None, None, None)
+if result == 0:
+    os._exit(0)
+error = os.strerror(ctypes.get_errno())
+new = libc.syscall(435, ctypes.create_string_buffer(88), 88)
+print(json.dumps([result, error, new, os.strerror(ctypes.get_errno())]))"""
+    assert python(cell, text) == [-1, "Operation not permitted", -1, "Function not implemented"]
+
+
+def test_a_file_that_cannot_be_read_is_told_as_such(cell: Container) -> None:
+    script = "echo one > /out/hidden; chmod 0 /out/hidden"
+    said = records(cell, "sh", "-c", script, roots={"output": "/out"})
+    [(_, path, problem)] = [record for record in said if record[0] == "unreadable"]
+    assert path == "/out/hidden"
+    assert "Permission denied" in problem
+    records(cell, "rm", "-f", "/out/hidden")
+
+
+def test_a_file_that_its_owner_alone_may_read_is_read(cell: Container) -> None:
+    said = records(cell, "sh", "-c", "umask 077; echo one > /out/own", roots={"output": "/out"})
+    [facts] = [record[3] for record in said if record[:3] == ["file", "output", "own"]]
+    assert facts["content"] == hashlib.sha256(b"one\n").hexdigest()
+    assert cell.read("/out/own", 100) == b"one\n"
+
+
+def test_nothing_but_a_regular_file_is_read(cell: Container) -> None:
+    records(cell, "sh", "-c", "mkfifo /out/fifo; ln -s fifo /out/link")
+    assert [cell.read(path, 100) for path in ("/out/fifo", "/out/link", "/out", "/out/none")] == [None] * 4
+    records(cell, "rm", "/out/fifo", "/out/link")
+
+
+def test_a_process_that_outlives_a_command_without_tracing_is_told_and_ended(cell: Container) -> None:
+    said = records(cell, "sh", "-c", "setsid sleep 1000 & exit 0", trace=False)
+    [facts] = [record[1] for record in said if record[0] == "command"]
+    assert facts["untraced"] == [["sleep", "1000"]]
+    assert len(python(cell, "print(json.dumps([name for name in os.listdir('/proc') if name.isdigit()]))")) == 3

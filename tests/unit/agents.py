@@ -12,7 +12,8 @@ from typing import Any
 
 from matrix import agent
 
-AGENT = Path(agent.__file__)
+AGENT = Path(agent.__file__).parent
+ARGV = (sys.executable, "-m", "matrix.agent")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,15 @@ def command(*argv: str, **more: Any) -> dict[str, Any]:
 
 def run(*commands: dict[str, Any], **more: Any) -> Said:
     """Run the agent on a step of these commands."""
-    step = {"folders": [], "touch": [], "roots": {}, "merged": "", "keep_going": False, "commands": list(commands)}
-    argv = [sys.executable, str(AGENT), json.dumps({**step, **more})]
+    step: dict[str, Any] = {
+        "users": None,
+        "folders": [],
+        "touch": [],
+        "roots": {},
+        "merged": "",
+        "keep_going": False,
+        "commands": list(commands),
+    }
+    argv = [*ARGV, "step", json.dumps({**step, **more})]
     done = subprocess.run(argv, capture_output=True, check=False)
     return Said([json.loads(line) for line in done.stdout.splitlines()], done.stderr, done.returncode)

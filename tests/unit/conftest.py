@@ -60,10 +60,10 @@ def cell(*, of: Image | None = None, toolchain: str = "gcc", what: Build | None 
 
 
 def file(path: str, content: str = "1", *, kind: str = "file", mode: int = 0o644, ino: int = 1,
-         at: float = EPOCH) -> Record:  # fmt: skip
+         at: float = EPOCH, **more: Any) -> Record:  # fmt: skip
     """Return the agent's record of a file, by its path inside the cell."""
     top = next(top for top in ROOTS if path == top or path.startswith(f"{top}/"))
-    facts = {"mode": mode, "size": len(content), "mtime_ns": int(at * 1e9), "ino": ino, "content": content}
+    facts = {"mode": mode, "size": len(content), "mtime_ns": int(at * 1e9), "ino": ino, "content": content, **more}
     return ["file", ROOTS[top], path.removeprefix(top).strip("/") or ".", {**facts, "type": kind}]
 
 

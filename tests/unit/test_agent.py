@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import signal
 import subprocess
@@ -9,23 +10,37 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.agents import AGENT, command, run
+from tests.unit.agents import AGENT, ARGV, command, run
+
+SPEC = json.dumps(
+    {
+        "users": None,
+        "folders": [],
+        "touch": [],
+        "roots": {"output": "/etc"},
+        "merged": "",
+        "keep_going": False,
+        "commands": [],
+    }
+)
 
 
 def sh(script: str) -> tuple[str, str, str]:
     return "sh", "-c", script
 
 
-def test_its_syntax_is_that_of_python_3_6() -> None:
-    ast.parse(AGENT.read_text(), feature_version=(3, 6))
+@pytest.mark.parametrize("module", sorted(AGENT.glob("*.py")), ids=lambda path: path.name)
+def test_its_syntax_is_that_of_python_3_6(module: Path) -> None:
+    ast.parse(module.read_text(), feature_version=(3, 6))
 
 
-def test_it_needs_the_standard_library_alone() -> None:
-    imports = [
-        node for node in ast.walk(ast.parse(AGENT.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
-    ]
-    found = {name for node in imports for name in _roots(node)}
-    assert found <= sys.stdlib_module_names
+@pytest.mark.parametrize("module", sorted(AGENT.glob("*.py")), ids=lambda path: path.name)
+def test_it_needs_the_standard_library_and_itself_alone(module: Path) -> None:
+    nodes = list(ast.walk(ast.parse(module.read_text())))
+    ours = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) if str(node.module)[:6] == "matrix"}
+    imports = [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert {name for node in imports for name in _roots(node)} <= {*sys.stdlib_module_names, "matrix"}
+    assert all(name.startswith("matrix.agent") for name in ours)
 
 
 def _roots(node: ast.Import | ast.ImportFrom) -> set[str]:
@@ -268,7 +283,7 @@ def test_processes_come_before_the_command_that_they_belong_to() -> None:
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork", "serial"])
 def test_a_start_method_is_forced_on_every_pool(tmp_path: Path, method: str) -> None:
-    (tmp_path / "sitecustomize.py").write_text(AGENT.read_text())
+    (tmp_path / "sitecustomize.py").write_text((AGENT / "start_method.py").read_text())
     script = tmp_path / "pool.py"
     script.write_text(
         "import concurrent.futures as c, multiprocessing as m, os\n"
@@ -285,9 +300,86 @@ def test_a_start_method_is_forced_on_every_pool(tmp_path: Path, method: str) -> 
 
 
 def test_held_it_stays_until_it_is_ended() -> None:
-    with subprocess.Popen([sys.executable, str(AGENT), "hold"]) as process:
+    with subprocess.Popen([*ARGV, "hold"]) as process:
         while b"hold" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
             pass
         assert process.poll() is None
         process.terminate()
         assert process.wait() == -signal.SIGTERM
+
+
+def test_a_program_under_another_name_is_told() -> None:
+    script = "exec -a make cat /dev/null; exit 1"
+    said = run(command("bash", "-c", f"sh -c true; cat /dev/null; ({script})"))
+    told = {
+        argv[0]: program for one in said.processes for argv, program in zip(one["argvs"], one["programs"], strict=True)
+    }
+    assert set(told) == {"bash", "sh", "cat", "make"}
+    assert Path(told.pop("make")).name == "cat"
+    assert set(told.values()) == {""}
+
+
+def test_a_program_that_a_symbolic_link_leads_to_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "cc").symlink_to("/usr/bin/env")
+    (tmp_path / "script").write_text("#!/bin/sh\n")
+    (tmp_path / "script").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = run(command("sh", "-c", "cc -i true; ./cc true; script", cwd=str(tmp_path), env=env))
+    assert [argv[0] for one in said.processes for argv in one["argvs"]] == [
+        "sh",
+        "cc",
+        "true",
+        "./cc",
+        "true",
+        "/bin/sh",
+    ]
+    assert {program for one in said.processes for program in one["programs"]} == {""}
+
+
+UNTRACED = """
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+if libc.syscall(number, 0x00800000 | 17, None, None, None, None) == 0:
+    os._exit(0)
+print(ctypes.get_errno() == errno.EPERM)
+"""
+
+
+@pytest.mark.parametrize("trace", [True, False])
+def test_a_clone_that_would_not_be_traced_is_refused_where_there_is_tracing(*, trace: bool) -> None:
+    said = run(command(sys.executable, "-c", UNTRACED, trace=trace))
+    assert said.commands[0]["output"] == f"{trace}\n"
+
+
+def test_facts_beyond_all_bounds_end_the_step(tmp_path: Path) -> None:
+    program = (
+        f"import matrix.agent.records as r; r.FACTS_BYTES = 2000; from matrix.agent import step; step.main([{SPEC!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, b"the step's facts exceed 2000 bytes\n")
+    assert 0 < len(done.stdout) <= 2000
+    assert done.stdout.endswith(b"}]\n")
+
+
+def test_a_step_may_be_told_in_parts() -> None:
+    text = json.dumps({**json.loads(SPEC), "roots": {}})
+    done = subprocess.run([*ARGV, "step", text[:7], text[7:]], capture_output=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1])[0] == "end"
+
+
+def test_the_beginning_of_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+    done = subprocess.run([*ARGV, "read", "", str(tmp_path / "file"), "70000"], capture_output=True, check=True)
+    assert done.stdout == (tmp_path / "file").read_bytes()[:70000]
+    done = subprocess.run([*ARGV, "read", "", str(tmp_path / "file"), "700000"], capture_output=True, check=True)
+    assert done.stdout == (tmp_path / "file").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["fifo", "folder", "none"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    done = subprocess.run([*ARGV, "read", "", str(tmp_path / name), "10"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert str(tmp_path / name).encode() in done.stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def test_files_links_and_folders_are_told_with_their_facts(tmp_path: Path) -> No
         "mode": 0o4755,
         "size": 7,
         "mtime_ns": 1234567890123456789,
+        "ctime_ns": (tmp_path / "sub/file").stat().st_ctime_ns,
         "ino": (tmp_path / "sub/file").stat().st_ino,
         "content": hashlib.sha256(b"content").hexdigest(),
     }
@@ -142,3 +144,53 @@ def test_the_limits_that_a_step_hit_are_counted_from_its_beginning() -> None:
 def test_free_space_is_told_of_a_command_that_takes_its_time(tmp_path: Path) -> None:
     said = run(command("sleep", "0.6"), roots={"output": str(tmp_path), "source": str(tmp_path / "nowhere")})
     assert said.commands[0]["free_bytes"] > 0
+
+
+def test_command_files_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("")
+    os.mkfifo(tmp_path / ".fifo.cmd")
+    (tmp_path / ".folder.cmd").mkdir()
+    (tmp_path / ".broken.cmd").symlink_to("none")
+    said = run(touch=[str(tmp_path / "a.c")], roots={"output": str(tmp_path)})
+    assert said.status == 0
+    assert said.all("mention") == []
+
+
+def test_a_long_word_of_a_command_file_is_looked_through_once(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("")
+    (tmp_path / ".long.cmd").write_text("a.ca.c" * 150_000 + "x")
+    (tmp_path / ".end.cmd").write_text("x" * 900_000 + "/a.c,y a.c.c")
+    said = run(touch=[str(tmp_path / "a.c")], roots={"output": str(tmp_path)})
+    [[_, path, words]] = said.all("mention")
+    assert (path, [len(word) for word in words], words[0][-5:]) == (".end.cmd", [900_004], "x/a.c")
+
+
+def test_a_sparse_file_that_no_cell_has_space_for_is_unreadable(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(9 << 30)
+    said = run(roots={"output": str(tmp_path)})
+    [[path, problem]] = said.all("unreadable")
+    assert (path, problem) == (str(tmp_path / "sparse"), f"larger than {8 << 30} bytes: {tmp_path / 'sparse'}")
+
+
+def test_folders_as_deep_as_a_path_is_long_are_told(tmp_path: Path) -> None:
+    depth = (4000 - len(str(tmp_path))) // 2
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    said = run(roots={"output": str(tmp_path)})
+    assert said.status == 0, said.log
+    assert len(said.files) == depth
+    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)  # pytest's own removal recurses too deep
+
+
+def test_a_time_that_was_put_back_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    before = run(roots={"output": str(tmp_path)}).files["file"]
+    os.utime(tmp_path / "file", ns=(before["mtime_ns"], before["mtime_ns"]))
+    after = run(roots={"output": str(tmp_path)}).files["file"]
+    assert {key for key in before if before[key] != after[key]} == {"ctime_ns"}

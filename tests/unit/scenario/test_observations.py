@@ -66,6 +66,7 @@ def ways(before: list[Record], after: list[Record]) -> dict[str, str]:
         ([file("/src/a", ino=1)], [file("/src/a", ino=2)], "replaced by an equal file"),
         ([file("/src/a", at=1.0)], [file("/src/a", at=2.0)], "written again with equal content"),
         ([file("/src/a", mode=0o644)], [file("/src/a", mode=0o600)], "mode changed"),
+        ([file("/src/a", ctime_ns=1)], [file("/src/a", ctime_ns=2)], "written again, and its time put back"),
         ([file("/src/a", kind="directory")], [file("/src/a")], "content changed"),
     ],
 )
@@ -77,6 +78,8 @@ def test_a_change_of_a_file_is_told_by_its_way(before: list[Record], after: list
     ("before", "after"),
     [
         ([file("/src/a")], [file("/src/a")]),
+        ([file("/src/a", ctime_ns=1)], [file("/src/a", ctime_ns=1)]),
+        ([file("/src/a")], [file("/src/a", ctime_ns=2)]),
         ([], [file("/src/a", kind="directory")]),
         ([file("/src/a", kind="directory")], []),
         ([file("/src/a", kind="directory", at=1.0)], [file("/src/a", kind="directory", at=2.0)]),

@@ -46,6 +46,18 @@ def test_the_last_program_of_a_process_is_the_one_that_it_is_known_by() -> None:
     assert (one.argv, one.program) == (("/usr/bin/gcc", "-c", "a.c"), "gcc")
 
 
+def test_a_program_that_was_given_another_name_is_known_by_its_own() -> None:
+    record = process(0, "true", "-c", "a.c", programs=["/usr/bin/gcc-14", ""])
+    record[2]["argvs"].append(["cat"])
+    [one] = step("build", record).facts().processes
+    assert one.argvs == (("/usr/bin/gcc-14", "-c", "a.c"), ("cat",))
+
+
+def test_a_process_that_cannot_be_followed_fails_its_step() -> None:
+    facts = step("build", command(untraced=[["sleep", "9"], ["x"]])).facts()
+    assert facts.failure == "ran what cannot be followed: sleep 9; x"
+
+
 def test_without_a_traced_command_no_process_is_known() -> None:
     facts = step("build", command(traced=False)).facts()
     assert not facts.traced

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.engine.api import UID
 from matrix.errors import UsageError
 from matrix.model.edit import Change, Edit
 from matrix.model.tree import Delta, Tree
@@ -58,7 +59,7 @@ def edit(name: str, **change: str | bool) -> Edit:
 def test_a_tree_is_in_one_volume_with_its_facts(folder: Path) -> None:
     engine = FakeEngine()
     found = prepared(Tree(name="t", source=f"dir:{folder}"), engine)
-    assert found.volumes == (f"pbm-tree-{found.identity.sha256[:16]}",)
+    assert found.volumes == (f"pbm-tree-{UID}-{found.identity.sha256[:32]}",)
     assert "tree/Makefile" in engine.volumes[found.volumes[0]]
     assert (found.identity.version, found.identity.origin) == ("7.3.0", str(folder))
     assert found.facts == TreeCache.of_this_machine().facts(found.identity.sha256)

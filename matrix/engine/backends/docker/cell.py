@@ -15,7 +15,7 @@ from docker.types import LogConfig, Mount, Ulimit
 from docker.utils.socket import STDERR
 from requests.exceptions import RequestException
 
-from matrix.engine.api import AGENT, UID, CellSpec, Resource
+from matrix.engine.api import AGENT, AGENT_UID, UID, CellSpec, Resource
 from matrix.engine.backends.docker.api import failing_as, stream
 from matrix.errors import InfrastructureError
 
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 
 FILL_S = 120
 """The seconds that the copy of a kept build may take, from memory to memory."""
+
+READ_S = 300
+"""The seconds that the reading of one file may take."""
+
+OUTPUT_BYTES = 600 << 20
+"""The most that the agent writes in one go: a file that is read, or a step's facts; this process holds it in memory."""
+
+MAX_FILES = 500_000
+"""The number of files that a cell may make in a layer; a build of perf makes some 6,000."""
+
+CAPABILITIES = ["SETGID", "SETUID", "SETPCAP", "KILL", "SYS_PTRACE"]
+"""The agent's capabilities: to be another user than the commands, to take theirs away, to end and to trace them."""
+
+# The keeper runs `mkdir`, `cp` and `sleep`.
+KEEPER_LIMITS: dict[str, Any] = {"mem_limit": 1 << 30, "pids_limit": 64, "security_opt": ["no-new-privileges"]}
 
 # Each path that a build changed must lie whole in the upper layer, which is scanned: not as metadata alone (metacopy)
 # nor as a reference to its old name (redirect_dir); index ties an upper layer to the lower ones that it was made with.
@@ -44,14 +59,14 @@ class DockerContainer:
         self.id: str = container.id
         self.state: tuple[str, str] = (volumes[1], volumes[2])
 
-    def run(self, argv: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
-        """Run a program (see Container.run)."""
+    def agent(self, words: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
+        """Run the agent (see Container.agent)."""
         api = self.engine.client.api
         # The API cannot kill a program that exec started, so the deadline kills its container.
         timer = threading.Timer(deadline_s, self._kill)
         self.overdue = False
         with failing_as("run a step"):
-            execution = api.exec_create(self.id, list(argv))["Id"]
+            execution = api.exec_create(self.id, [*AGENT, *words])["Id"]
             timer.start()
             try:
                 facts = bytearray()
@@ -61,6 +76,9 @@ class DockerContainer:
                             on_log(block)
                         else:
                             facts += block
+                        if len(facts) > OUTPUT_BYTES:
+                            self._kill()
+                            break
                 status = api.exec_inspect(execution)["ExitCode"]
             finally:
                 timer.cancel()
@@ -89,7 +107,8 @@ class DockerContainer:
 
     def read(self, path: str, limit_bytes: int) -> bytes | None:
         """Read a file (see Container.read)."""
-        status, content = self.run(["head", "-c", str(limit_bytes), "--", path], lambda _: None, 300)
+        words = ["read", str(UID), path, str(limit_bytes)]
+        status, content = self.agent(words, lambda _: None, READ_S)
         return content if status == 0 else None
 
     def interactive(self, env: Mapping[str, str], cwd: str) -> int:
@@ -104,6 +123,8 @@ class DockerContainer:
             self.engine.url,
             "exec",
             "-it" if sys.stdin.isatty() else "-i",
+            "--user",
+            f"{UID}:{UID}",
             *options,
             "--workdir",
             cwd,
@@ -138,13 +159,13 @@ def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
     labels = engine.labels("cell")
     with failing_as("start a cell"), contextlib.ExitStack() as undo:
         # The root of a tmpfs belongs to root unless its options say otherwise, and a cell is not root.
-        size = f"size={spec.limits.disk_bytes},uid={UID},gid={UID},mode=0755"
+        size = f"size={spec.limits.disk_bytes},nr_inodes={MAX_FILES},uid={UID},gid={UID},mode=0755,nosuid,nodev"
         for volume in (layer, out):
             _volume(engine, volume, labels, {"type": "tmpfs", "device": "tmpfs", "o": size}, undo)
         keeper = _keeper(engine, spec, layer, out, undo)
         upper = _mountpoint(engine, layer)
         lower = ":".join(f"{_mountpoint(engine, volume)}/tree" for volume in spec.tree_volumes)
-        options = f"lowerdir={lower},upperdir={upper}/upper,workdir={upper}/work,{OVERLAY}"
+        options = f"lowerdir={lower},upperdir={upper}/upper,workdir={upper}/work,{OVERLAY},nosuid,nodev"
         _volume(engine, source, labels, {"type": "overlay", "device": "overlay", "o": options}, undo)
         # The cell sees its upper layer read-only: a write below an overlay's own has undefined results.
         mounts = {"/src": (source, False), "/out": (out, False), "/layer": (layer, True)}
@@ -194,7 +215,7 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
     keeper = engine.client.containers.create(
         spec.image, ["sh", "-c", f"{script} && touch /layer/ready && exec sleep 600"],
         user=f"{UID}:{UID}", network_mode="none", cap_drop=["ALL"], labels=engine.labels("cell"), init=True,
-        mounts=mounts,
+        mounts=mounts, **KEEPER_LIMITS,
     )  # fmt: skip
     undo.callback(engine.remove, Resource("container", keeper.id, "", ""))
     keeper.start()
@@ -212,16 +233,17 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
 def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, tuple[str, bool]]) -> Any:
     # The engine mounts a tmpfs noexec unless told otherwise, and perf's tests run what they compile in /tmp.
     # https://github.com/docker/docs/issues/8138
-    tmpfs = f"exec,nosuid,nodev,size={spec.limits.disk_bytes},mode=1777"
+    tmpfs = f"exec,nosuid,nodev,size={spec.limits.disk_bytes},nr_inodes={MAX_FILES},mode=1777"
     return engine.client.containers.create(
         spec.image,
-        [*AGENT, "hold"],
+        [*AGENT, "hold", str(AGENT_UID)],
         name=name,
         hostname=spec.hostname,
         labels=engine.labels("cell"),
-        user=f"{UID}:{UID}",
+        user="0:0",
         network_mode="none",
         cap_drop=["ALL"],
+        cap_add=CAPABILITIES,
         security_opt=["no-new-privileges"],
         read_only=True,
         mem_limit=spec.limits.memory_bytes,

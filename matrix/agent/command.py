@@ -1,0 +1,268 @@
+"""One command of a step: its process, its time, its output. Standard library only, Python 3.6 syntax."""
+
+import os
+import re
+import signal
+import threading
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+from matrix.agent import confinement, kernel_files
+from matrix.agent.records import Output
+from matrix.agent.tracer import Tracer
+
+WALL = 0x40000000  # __WALL of linux/wait.h: wait for threads, too
+GRACE_S = 2.0
+CAPTURE_BYTES = 1 << 20
+
+Spec = Dict[str, Any]
+
+
+class Watch(threading.Thread):
+    """Ends the command when its time is up, and keeps the least free space seen."""
+
+    def __init__(self, session: int, timeout_s: float, roots: List[str]) -> None:
+        threading.Thread.__init__(self, daemon=True)
+        self.session = session
+        self.deadline = time.monotonic() + timeout_s
+        self.roots = roots
+        self.over = threading.Event()
+        self.timed_out = False
+        self.free_bytes = None  # type: Optional[int]
+
+    def run(self) -> None:
+        """Look four times a second."""
+        while not self.over.wait(0.25):
+            self.look()
+            if time.monotonic() > self.deadline:
+                self.timed_out = True
+                kill_all(self.session)
+                return
+
+    def look(self) -> None:
+        """Take note of the free space."""
+        for root in self.roots:
+            try:
+                facts = os.statvfs(root)
+            except OSError:
+                continue
+            free = facts.f_bavail * facts.f_frsize
+            self.free_bytes = free if self.free_bytes is None else min(free, self.free_bytes)
+
+
+class Pump(threading.Thread):
+    """Copies a command's output to standard error up to a limit, and keeps its beginning where asked."""
+
+    def __init__(self, source: int, limit: int, *, capture: bool) -> None:
+        threading.Thread.__init__(self, daemon=True)
+        self.source = source
+        self.left = limit
+        self.dropped = 0
+        self.capture = capture
+        self.kept = b""
+
+    def run(self) -> None:
+        """Copy until the last writer has closed."""
+        while True:
+            block = os.read(self.source, 1 << 16)
+            if not block:
+                return
+            if self.capture and len(self.kept) < CAPTURE_BYTES:
+                self.kept += block
+            passed = block[: self.left]
+            self.left -= len(passed)
+            self.dropped += len(block) - len(passed)
+            while passed:
+                passed = passed[os.write(2, passed) :]
+
+
+def kill_all(session: int) -> None:
+    """Kill all that runs beside this process in its container; outside of one, only the command's session.
+
+    A process that an engine put into a container has no parent there.
+    """
+    try:
+        if os.getppid() == 0:
+            os.kill(-1, signal.SIGKILL)
+        else:
+            os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def prefer_as_victim() -> None:
+    """Let the kernel kill this process before its container's others when memory runs out."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("500")
+    except OSError:
+        pass
+
+
+def _become(users: Optional[Dict[str, int]]) -> None:
+    """Become the commands' user; until then this child is the agent's user, whom its files in /proc belong to."""
+    if users:
+        confinement.use_files_as(users["agent"])
+        confinement.dumpable(1)
+    prefer_as_victim()
+    if users:
+        confinement.become_command(users["commands"])
+
+
+def start(command: Spec, users: Optional[Dict[str, int]], output: int) -> Tuple[int, int]:
+    """Fork a child that waits for a byte before it becomes the command; return its pid and the gate."""
+    gate, release = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(gate)
+        return pid, release
+    try:
+        os.setsid()
+        os.close(release)
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        _become(users)
+        os.umask(command["umask"])
+        os.chdir(command["cwd"])
+        if command["trace"]:
+            confinement.refuse_untraced_clones()
+        os.read(gate, 1)
+        os.execvpe(command["argv"][0], command["argv"], command["env"])  # noqa: S606 - a shell would be one process more
+    except Exception as error:  # noqa: BLE001 - a child that does not become the command must end
+        os.write(2, os.fsencode("%s: %s\n" % (command["argv"][0], error)))
+    os._exit(127)
+
+
+def follow(pid: int, tracer: Optional[Tracer]) -> Tuple[int, Any, float]:
+    """Wait for the command and, traced, for what it left behind; return its wait status, rusage and end."""
+    if tracer is None:
+        _, status, usage = os.wait4(pid, 0)
+        return status, usage, time.monotonic()
+    result = None  # type: Optional[Tuple[int, Any, float]]
+    deadline = None  # type: Optional[float]
+    while result is None or tracer.live:
+        change = next_change(deadline)
+        if change is None:
+            break
+        got, status, usage = change
+        tracer.handle(got, status)
+        if got == pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+            result = status, usage, time.monotonic()
+            deadline = result[2] + GRACE_S
+    if result is None:
+        raise ChildProcessError("the command vanished")
+    return result
+
+
+def next_change(deadline: Optional[float]) -> Optional[Tuple[int, int, Any]]:
+    """Wait for a process to stop or end; return nothing where none is left, or none did until the deadline."""
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, WALL if deadline is None else WALL | os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if pid:
+            return pid, status, usage
+        if deadline is not None and time.monotonic() > deadline:
+            return None
+        time.sleep(0.005)
+
+
+def left_running(tracer: Optional[Tracer]) -> List[List[str]]:
+    """Return the command lines of processes that outlived the command."""
+    if tracer is None:
+        return []
+    return [(tracer.processes[index].argvs or [["?"]])[-1] for index in tracer.live.values()]
+
+
+def untraced() -> List[List[str]]:
+    """Return the command lines of processes beside this one that nobody traces, once they had time to end.
+
+    Outside of a container they are none of the command's.
+    """
+    if os.getppid() != 0:
+        return []
+    deadline = time.monotonic() + GRACE_S
+    found = _untraced_now()
+    while found and time.monotonic() < deadline:
+        time.sleep(0.01)
+        found = _untraced_now()
+    return found
+
+
+def _untraced_now() -> List[List[str]]:
+    others = [name for name in os.listdir("/proc") if name.isdigit() and int(name) not in (1, os.getpid())]
+    return [_words(name) for name in others if _is_untraced(kernel_files.read("/proc/%s/status" % name))]
+
+
+def _is_untraced(status: bytes) -> bool:
+    """Return whether the content of /proc/PID/status is that of a process that lives and has no tracer."""
+    lives = re.search(rb"^State:\s*[^ZX\s]", status, re.M)
+    return bool(lives and re.search(rb"^TracerPid:\s*0$", status, re.M))
+
+
+def _words(pid: str) -> List[str]:
+    text = kernel_files.read("/proc/%s/cmdline" % pid).decode("utf-8", "surrogateescape")
+    return text.rstrip("\0").split("\0")
+
+
+def reap(tracer: Optional[Tracer]) -> None:
+    """Wait for all that was killed; what is traced stops once more at its exit."""
+    while True:
+        try:
+            pid, status, _ = os.wait4(-1, WALL)
+        except ChildProcessError:
+            return
+        if tracer is not None:
+            tracer.handle(pid, status)
+
+
+def run(command: Spec, spec: Spec, output: Output) -> int:
+    """Run one command, write its records, and return its exit status (negative: the signal)."""
+    reading, writing = os.pipe()
+    began = time.time()
+    confinement.dumpable(1)
+    pid, release = start(command, spec["users"], writing)
+    os.close(writing)
+    tracer = Tracer(command["env"].get("PATH", "")) if command["trace"] else None
+    if tracer is not None and not tracer.seize(pid):
+        tracer = None
+    confinement.dumpable(0)
+    pump = Pump(reading, command["log_bytes"], capture=command["capture"])
+    watch = Watch(pid, command["timeout_s"], sorted(spec["roots"].values()))
+    pump.start()
+    watch.start()
+    clock = time.monotonic()
+    os.write(release, b"g")
+    os.close(release)
+    status, usage, ended = follow(pid, tracer)
+    watch.over.set()
+    watch.join()
+    watch.look()
+    remaining, strangers = left_running(tracer), untraced()
+    kill_all(pid)
+    reap(tracer)
+    pump.join(GRACE_S)
+    exit_status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+    for index, process in enumerate(tracer.processes if tracer else []):
+        output.emit("process", index, vars(process))
+    facts = {
+        "label": command["label"],
+        "argv": command["argv"],
+        "exit_status": exit_status,
+        "began": began,
+        "wall_s": round(ended - clock, 4),
+        "user_s": usage.ru_utime,
+        "system_s": usage.ru_stime,
+        "rss_bytes": usage.ru_maxrss * 1024,
+        "traced": tracer is not None,
+        "timed_out": watch.timed_out,
+        "free_bytes": watch.free_bytes,
+        "left_running": remaining,
+        "untraced": strangers,
+        "log_dropped_bytes": pump.dropped,
+        "output": pump.kept[:CAPTURE_BYTES].decode("utf-8", "replace") if command["capture"] else None,
+    }
+    output.emit("command", facts)
+    return exit_status

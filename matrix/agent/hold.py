@@ -1,0 +1,20 @@
+"""The first process of a cell's container. Standard library only, Python 3.6 syntax."""
+
+import os
+import signal
+from typing import List
+
+from matrix.agent import confinement
+
+
+def main(words: List[str]) -> None:
+    """Stay as the user that the first word names, if any, and reap what other processes left behind."""
+    for user in words:
+        confinement.become_nobody(int(user))
+    confinement.dumpable(0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            signal.sigwait([signal.SIGCHLD])

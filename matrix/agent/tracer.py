@@ -1,0 +1,189 @@
+"""The tracer: follows a command and all its descendants with ptrace(2). Standard library only, Python 3.6 syntax."""
+
+import ctypes
+import os
+import re
+import signal
+import time
+from typing import Dict, List, Optional, Set, Tuple  # noqa: F401 - Set and Tuple are named in comments
+
+from matrix.agent import kernel_files
+
+SEIZE, CONT, GETEVENTMSG, LISTEN = 0x4206, 7, 0x4201, 0x4208
+EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 2, 3, 4, 6, 128
+# PTRACE_O_TRACE{FORK,VFORK,CLONE,EXEC,EXIT} and PTRACE_O_EXITKILL, from linux/ptrace.h.
+OPTIONS = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x100000
+STOP_SIGNALS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+ARGV_BYTES = 1 << 15
+
+
+class TracedProcess:
+    """The facts of one process, from its fork to its exit."""
+
+    def __init__(self, start: float) -> None:
+        self.parent = None  # type: Optional[int]
+        self.start = start
+        self.end = None  # type: Optional[float]
+        self.argvs = []  # type: List[List[str]]
+        self.programs = []  # type: List[str]
+        self.stdouts = []  # type: List[str]
+        self.cwd = ""
+        self.cpu_ns = 0
+        self.rss_kib = 0
+        self.status = None  # type: Optional[int]
+        self.threads = 1
+
+
+class Programs:
+    """The programs that words stand for: the first word of a command line may name any, whatever was run.
+
+    Args:
+        search: the folders of programs, as in PATH.
+
+    """
+
+    def __init__(self, search: str) -> None:
+        self.folders = search.split(os.pathsep)
+        self.found = {}  # type: Dict[Tuple[str, str, str], str]
+
+    def other_than(self, word: str, cwd: str, program: str) -> str:
+        """Return the path of a program that was run, or nothing where the first word of its words leads to it."""
+        if os.path.basename(word) == os.path.basename(program):
+            return ""
+        key = word, cwd if "/" in word else "", program
+        if key not in self.found:
+            self.found[key] = "" if self._leads_to(word, cwd, program) else program
+        return self.found[key]
+
+    def _leads_to(self, word: str, cwd: str, program: str) -> bool:
+        """Return whether a word is a path of the program, or its name in a folder, symbolic links followed."""
+        folders = [cwd] if "/" in word else self.folders
+        return any(os.path.realpath(os.path.join(folder, word)) == program for folder in folders)
+
+
+class Tracer:
+    """Follows a process and all its descendants with ptrace stops at fork, exec and exit only."""
+
+    def __init__(self, search: str) -> None:
+        self.processes = []  # type: List[TracedProcess]
+        self.programs = Programs(search)
+        self.live = {}  # type: Dict[int, int]
+        self.thread_of = {}  # type: Dict[int, int]
+        self.ended = {}  # type: Dict[int, int]
+        self.announced = set()  # type: Set[int]
+        self.ended_threads = set()  # type: Set[int]
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self.libc.ptrace.restype = ctypes.c_long
+
+    def ptrace(self, request: int, pid: int, data: int = 0) -> bool:
+        """Return whether the request succeeded; a process killed meanwhile is no error."""
+        return bool(self.libc.ptrace(request, pid, None, data) != -1)
+
+    def seize(self, pid: int) -> bool:
+        """Begin to follow `pid`; false where the kernel or the engine forbids ptrace."""
+        if not self.ptrace(SEIZE, pid, OPTIONS):
+            return False
+        self.known(pid)
+        return True
+
+    def known(self, pid: int) -> int:
+        """Return the index of the process with this pid, made now if it is new."""
+        if pid not in self.live:
+            self.live[pid] = len(self.processes)
+            self.processes.append(TracedProcess(time.time()))
+        return self.live[pid]
+
+    def message(self, pid: int) -> int:
+        """Return the event's message: a new pid, or an exit status."""
+        value = ctypes.c_ulong()
+        if not self.ptrace(GETEVENTMSG, pid, ctypes.addressof(value)):
+            return 0
+        return value.value
+
+    def handle(self, pid: int, status: int) -> None:
+        """Take note of one stop or end, and let the process go on."""
+        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+            self.gone(pid, status)
+            return
+        event, number = status >> 16, os.WSTOPSIG(status)
+        if event == EVENT_STOP and number in STOP_SIGNALS:
+            self.ptrace(LISTEN, pid)
+            return
+        self.note(pid, event)
+        is_signal = event not in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP)
+        self.ptrace(CONT, pid, number if is_signal else 0)
+
+    def note(self, pid: int, event: int) -> None:
+        """Take note of what a process stopped for."""
+        if event in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE):
+            self.born(pid, self.message(pid), event)
+        elif event == EVENT_EXEC:
+            self.executed(pid)
+        elif event == EVENT_EXIT:
+            self.exiting(pid)
+        elif event == EVENT_STOP and not self.is_thread(pid):
+            self.known(pid)
+
+    def is_thread(self, pid: int) -> bool:
+        """Return whether `pid` is a thread of another process, and count it there the first time."""
+        if pid in self.ended_threads:
+            self.ended_threads.discard(pid)
+            return True
+        if pid in self.live or pid in self.thread_of:
+            return pid in self.thread_of
+        match = re.search(rb"^Tgid:\s*(\d+)", kernel_files.read("/proc/%d/status" % pid), re.M)
+        leader = int(match.group(1)) if match else pid
+        if leader == pid:
+            return False
+        self.thread_of[pid] = leader
+        self.processes[self.known(leader)].threads += 1
+        return True
+
+    def born(self, pid: int, child: int, event: int) -> None:
+        """Note a child or a thread of `pid`; the child's first stop, even its end, may have come before this."""
+        if event == EVENT_CLONE and child and self.is_thread(child):
+            if child in self.thread_of:
+                self.announced.add(child)
+        elif child:
+            parent = self.known(self.thread_of.get(pid, pid))
+            index = self.ended.pop(child) if child in self.ended else self.known(child)
+            self.processes[index].parent = parent
+
+    def executed(self, pid: int) -> None:
+        """Note a new program; an exec by a thread makes that thread the leader."""
+        self.thread_of.pop(pid, None)
+        process = self.processes[self.known(pid)]
+        raw = kernel_files.read("/proc/%d/cmdline" % pid, ARGV_BYTES)
+        text = raw.decode("utf-8", "surrogateescape")
+        argv = (text[:-1] if text.endswith("\0") else text).split("\0")
+        process.argvs.append(argv)
+        process.stdouts.append(kernel_files.link("/proc/%d/fd/1" % pid))
+        process.cwd = kernel_files.link("/proc/%d/cwd" % pid)
+        process.programs.append(self.programs.other_than(argv[0], process.cwd, kernel_files.link("/proc/%d/exe" % pid)))
+
+    def exiting(self, pid: int) -> None:
+        """Add up the CPU time of a thread or process while /proc still shows it."""
+        leader = self.thread_of.get(pid, pid)
+        process = self.processes[self.known(leader)]
+        fields = kernel_files.read("/proc/%d/schedstat" % pid).split()
+        if fields:
+            process.cpu_ns += int(fields[0])
+        if leader == pid:
+            match = re.search(rb"^VmHWM:\s*(\d+)", kernel_files.read("/proc/%d/status" % pid), re.M)
+            if match:
+                process.rss_kib = int(match.group(1))
+
+    def gone(self, pid: int, status: int) -> None:
+        """Note an end."""
+        if self.thread_of.pop(pid, None) is not None:
+            if pid not in self.announced:
+                self.ended_threads.add(pid)
+            self.announced.discard(pid)
+        elif pid in self.live:
+            index = self.live.pop(pid)
+            process = self.processes[index]
+            if process.parent is None:
+                self.ended[pid] = index
+            process.end = time.time()
+            process.status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
