@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class StepRecord(Frozen):
-    """One step as planned and as recorded: `records` are the agent's (their forms: matrix/agent.py).
+    """One step as planned and as recorded: `records` are the agent's (their forms: matrix/agent/records.py).
 
     `missing` are the tree's paths that have gone, `evidence` the lines of its log that most likely say why it failed.
     """

@@ -105,7 +105,7 @@ def test_it_has_no_network(cell: Container) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/x", "/etc/x", "/usr/bin/x", "/layer/x", "/layer/upper/x", "/agent/x", "/agent/agent.py"]
+    "path", ["/x", "/etc/x", "/usr/bin/x", "/layer/x", "/layer/upper/x", "/agent/x", "/agent/agent/__main__.py"]
 )
 def test_it_cannot_write_outside_its_tree_and_its_output(cell: Container, path: str) -> None:
     told = python(cell, f"{TRY}\nprint(json.dumps(attempt(open, {path!r}, 'a')))")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from matrix.engine.api import USERS
 from matrix.runs import execution
 from matrix.scenario import plan
 from matrix.scenario.plan import Command, Step
@@ -61,6 +62,7 @@ def test_a_step_is_told_whole() -> None:
     )
     common = {"cwd": "/src", "umask": 0o077, "timeout_s": 60, "log_bytes": plan.LOG_BYTES}
     assert told == {
+        "users": USERS,
         "folders": ["/tmp/folder", "/tmp/home", "/tmp/other"],  # noqa: S108 - inside the cell
         "touch": ["/src/a.c"],
         "roots": {"source": "/layer/upper", "output": "/out"},
