@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of perf-matrix; INTERRUPTED is 128 and the number of SIGINT, as shells have it."""
+    """The exit statuses of perf-matrix; INTERRUPTED is 128 and the number of SIGINT, as shells report a signal."""
 
     OK = 0
     CELLS_FAILED = 1
@@ -21,9 +21,9 @@ class ExitStatus(IntEnum):
 
 
 class MatrixError(Exception):
-    """A sentence for what went wrong and, in `hint`, a sentence for what to do about it.
+    """An error with a sentence on the cause and, in `hint`, a sentence on what the user can do about it.
 
-    `status` is the process's exit status when the error ends the program.
+    `status` is the exit status of the program where the error ends it.
     """
 
     status = ExitStatus.INFRASTRUCTURE
@@ -47,12 +47,13 @@ class InfrastructureError(MatrixError):
     """The engine, the network, the disk or the machine failed; never the fault of the tree under test."""
 
 
+# A longer list would push the sentence itself out of sight.
 LISTED_CHOICES = 12
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Return `; did you mean 'X'?` where one of `choices` is close to `word`, else what there is, if that is short."""
-    known = sorted(choices)
+    """Return `; did you mean 'X'?` where a choice is similar to `word`, else a short list of choices, or nothing."""
+    known = sorted(choices)  # the same message in every process
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"

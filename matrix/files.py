@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and small tar archives in memory."""
+"""Files that are written whole or not at all, and small tar archives in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar archive of files that anyone may read, by their paths."""
+    """Return a tar archive of files, a map from path to content, that every user may read (mode 644)."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in files.items():
@@ -28,7 +28,8 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
 
 @contextlib.contextmanager
 def part_of(path: Path) -> Iterator[Path]:
-    """Give the path of a new file in the same folder, made if it was not there; a file left at it is removed."""
+    """Give the path of a new file beside `path`, in a folder that is made if need be; a file left there is removed."""
+    # In the same folder, as only there a rename is atomic (rename(2)); process and token, as others may write it too.
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
@@ -39,13 +40,13 @@ def part_of(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a file that takes the place of `path` where the body of the `with` ends without an error."""
+    """Give the path of a new file that replaces `path` when the body of the `with` has ended without an error."""
     with part_of(path) as part:
         yield part
         part.replace(path)
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file, text as UTF-8, so that it is there whole or not at all."""
+    """Write a file, text as UTF-8; a reader sees the old content or the new one, and never a part."""
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""Extension points: a folder in which each module adds one thing, a value of one type under one name."""
+"""Extension points: packages in which each module adds one value, of one type and under one name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ Kind = TypeVar("Kind")
 
 
 def names(package: str) -> tuple[str, ...]:
-    """Return the names of a package's modules, sorted; none of them is imported.
+    """Return the names of a package's modules, sorted, without importing them.
 
     Raises:
-        ModuleNotFoundError: there is no such package.
+        ModuleNotFoundError: the package does not exist.
 
     """
+    # find_spec imports the packages above this one, and not the package itself.
     folders = getattr(importlib.util.find_spec(package), "submodule_search_locations", None)
     if folders is None:
         raise ModuleNotFoundError(f"there is no package {package}")
@@ -24,15 +25,15 @@ def names(package: str) -> tuple[str, ...]:
 
 
 def load(package: str, attribute: str, kind: type[Kind]) -> dict[str, Kind]:
-    """Return what each module of a package adds, by the module's name, in the order of the names.
+    """Return the values that a package's modules add, by the modules' names, in the order of the names.
 
     Args:
-        package: the package's dotted name, as `matrix.checks`; its own `__init__` adds nothing.
-        attribute: the name that each of its modules gives what it adds, as `CHECK`.
-        kind: the type, or runtime-checkable Protocol, of which every one of them must be.
+        package: the package's dotted name, for example `matrix.checks`; its own `__init__` adds nothing.
+        attribute: the name of the value in each module, for example `CHECK`.
+        kind: the type, or runtime-checkable Protocol, of every value.
 
     Raises:
-        TypeError: a module adds nothing under that name, or something of another type.
+        TypeError: a module has no value of that name, or one of another type.
 
     """
     found: dict[str, Kind] = {}

@@ -1,4 +1,4 @@
-"""Text from a cell, a bundle or another machine, made fit to be shown."""
+"""Foreign text, from a cell, a bundle or another machine, made safe to be shown in a terminal and in reports."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ SHOWN = 80
 
 
 def short(text: str) -> str:
-    """Return the beginning of a foreign text, in one line that steers no terminal."""
-    line = one_line(text[: SHOWN + 1])
+    """Return the first SHOWN characters of a foreign text, in one line without control characters."""
+    line = one_line(text[: SHOWN + 1])  # cut first: the text may have megabytes
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
 def one_line(text: str) -> str:
-    """Return a foreign text in one line that steers no terminal, so that it cannot forge another line of a report."""
+    """Return a foreign text in one line without control characters, so that it cannot forge a line of a report."""
     return plain(text, lines=False)
 
 
 def plain(text: str, *, lines: bool = True) -> str:
-    """Return a foreign text with `?` for each character that would steer a terminal.
+    """Return a foreign text with `?` for each character that a terminal may obey, as the ESC of a control sequence.
 
     Ends of lines are kept with `lines`; without, they become `?` too.
     """
@@ -31,4 +31,5 @@ def _is_harmless(character: str, *, lines: bool) -> bool:
     """Return whether a character only shows itself: all but control, format and separator characters and surrogates."""
     if character == "\n":
         return lines
+    # Unicode's categories C (control, format with its overrides of direction, surrogate, unassigned) and Z (separator).
     return character == " " or unicodedata.category(character)[0] not in "CZ"
