@@ -12,14 +12,16 @@ from matrix.agent.records import Output
 from matrix.agent.tracer import Tracer
 
 WALL = 0x40000000  # __WALL of linux/wait.h: wait for threads, too
+# The time that processes which outlive their command get to end by themselves.
 GRACE_S = 2.0
+# The most of a command's output that a record holds.
 CAPTURE_BYTES = 1 << 20
 
 Spec = Dict[str, Any]
 
 
 class Watch(threading.Thread):
-    """Ends the command when its time is up, and keeps the least free space seen."""
+    """The thread that ends a command when its time is up, and keeps the least free space (bytes) that it saw."""
 
     def __init__(self, session: int, timeout_s: float, roots: List[str]) -> None:
         threading.Thread.__init__(self, daemon=True)
@@ -46,12 +48,15 @@ class Watch(threading.Thread):
                 facts = os.statvfs(root)
             except OSError:
                 continue
-            free = facts.f_bavail * facts.f_frsize
+            free = facts.f_bavail * facts.f_frsize  # without the blocks that only root may use (statvfs(3))
             self.free_bytes = free if self.free_bytes is None else min(free, self.free_bytes)
 
 
 class Pump(threading.Thread):
-    """Copies a command's output to standard error up to a limit, and keeps its beginning where asked."""
+    """The thread that copies a command's output to standard error, up to `limit` bytes, and with `capture` keeps it.
+
+    Output beyond the limit is read and dropped, as a command would stop at a full pipe.
+    """
 
     def __init__(self, source: int, limit: int, *, capture: bool) -> None:
         threading.Thread.__init__(self, daemon=True)
@@ -77,13 +82,11 @@ class Pump(threading.Thread):
 
 
 def kill_all(session: int) -> None:
-    """Kill all that runs beside this process in its container; outside of one, only the command's session.
-
-    A process that an engine put into a container has no parent there.
-    """
+    """Kill all other processes of this container; outside of one, only the command's session."""
     try:
+        # The parent of a process that an engine starts in a container is outside of its pid namespace, and so 0.
         if os.getppid() == 0:
-            os.kill(-1, signal.SIGKILL)
+            os.kill(-1, signal.SIGKILL)  # all but the first process and this one (kill(2))
         else:
             os.killpg(session, signal.SIGKILL)
     except ProcessLookupError:
@@ -91,11 +94,11 @@ def kill_all(session: int) -> None:
 
 
 def prefer_as_victim() -> None:
-    """Let the kernel kill this process before its container's others when memory runs out."""
+    """Let the kernel kill this process, and not the agent, when the container's memory runs out (proc(5))."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("500")
-    except OSError:
+    except OSError:  # the agent may then be killed, which fails the step as well
         pass
 
 
@@ -110,7 +113,10 @@ def _become(users: Optional[Dict[str, int]]) -> None:
 
 
 def start(command: Spec, users: Optional[Dict[str, int]], output: int) -> Tuple[int, int]:
-    """Fork a child that waits for a byte before it becomes the command; return its pid and the gate."""
+    """Fork a child that waits for a byte before it becomes the command; return its pid and the pipe for that byte.
+
+    The child waits so that it can be seized before it does anything.
+    """
     gate, release = os.pipe()
     pid = os.fork()
     if pid:
@@ -131,11 +137,14 @@ def start(command: Spec, users: Optional[Dict[str, int]], output: int) -> Tuple[
         os.execvpe(command["argv"][0], command["argv"], command["env"])  # noqa: S606 - a shell would be one process more
     except Exception as error:  # noqa: BLE001 - a child that does not become the command must end
         os.write(2, os.fsencode("%s: %s\n" % (command["argv"][0], error)))
-    os._exit(127)
+    os._exit(127)  # a shell's status for a command that is not found; `_exit` runs nothing of the agent's a second time
 
 
 def follow(pid: int, tracer: Optional[Tracer]) -> Tuple[int, Any, float]:
-    """Wait for the command and, traced, for what it left behind; return its wait status, rusage and end."""
+    """Wait for the command and, if traced, for the processes that it left behind, at most GRACE_S.
+
+    Return the command's wait status, its resource usage, and the monotonic time of its end.
+    """
     if tracer is None:
         _, status, usage = os.wait4(pid, 0)
         return status, usage, time.monotonic()
@@ -156,7 +165,10 @@ def follow(pid: int, tracer: Optional[Tracer]) -> Tuple[int, Any, float]:
 
 
 def next_change(deadline: Optional[float]) -> Optional[Tuple[int, int, Any]]:
-    """Wait for a process to stop or end; return nothing where none is left, or none did until the deadline."""
+    """Wait for a process to stop or end; return its pid, status and resource usage.
+
+    None is returned where no process is left, or none stopped or ended before the deadline.
+    """
     while True:
         try:
             pid, status, usage = os.wait4(-1, WALL if deadline is None else WALL | os.WNOHANG)
@@ -208,7 +220,7 @@ def _words(pid: str) -> List[str]:
 
 
 def reap(tracer: Optional[Tracer]) -> None:
-    """Wait for all that was killed; what is traced stops once more at its exit."""
+    """Wait for all processes that were killed; each traced one stops once more at its exit."""
     while True:
         try:
             pid, status, _ = os.wait4(-1, WALL)
@@ -220,11 +232,12 @@ def reap(tracer: Optional[Tracer]) -> None:
 
 def run(command: Spec, spec: Spec, output: Output) -> int:
     """Run one command, write its records, and return its exit status (negative: the signal)."""
+    # Start the child, seize it while it waits, and only then let it become the command.
     reading, writing = os.pipe()
     began = time.time()
     confinement.dumpable(1)
     pid, release = start(command, spec["users"], writing)
-    os.close(writing)
+    os.close(writing)  # or the pump would never see the end of the pipe
     tracer = Tracer(command["env"].get("PATH", "")) if command["trace"] else None
     if tracer is not None and not tracer.seize(pid):
         tracer = None
@@ -233,17 +246,21 @@ def run(command: Spec, spec: Spec, output: Output) -> int:
     watch = Watch(pid, command["timeout_s"], sorted(spec["roots"].values()))
     pump.start()
     watch.start()
+
+    # The command runs.
     clock = time.monotonic()
     os.write(release, b"g")
     os.close(release)
     status, usage, ended = follow(pid, tracer)
+
+    # End whatever is left of it, and note the facts.
     watch.over.set()
     watch.join()
     watch.look()
     remaining, strangers = left_running(tracer), untraced()
     kill_all(pid)
     reap(tracer)
-    pump.join(GRACE_S)
+    pump.join(GRACE_S)  # not for ever: outside of a container a process may have escaped with the pipe
     exit_status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
     for index, process in enumerate(tracer.processes if tracer else []):
         output.emit("process", index, vars(process))
@@ -255,7 +272,7 @@ def run(command: Spec, spec: Spec, output: Output) -> int:
         "wall_s": round(ended - clock, 4),
         "user_s": usage.ru_utime,
         "system_s": usage.ru_stime,
-        "rss_bytes": usage.ru_maxrss * 1024,
+        "rss_bytes": usage.ru_maxrss * 1024,  # Linux has it in KiB (getrusage(2))
         "traced": tracer is not None,
         "timed_out": watch.timed_out,
         "free_bytes": watch.free_bytes,

@@ -8,10 +8,14 @@ from matrix.agent import confinement
 
 
 def main(words: List[str]) -> None:
-    """Stay as the user that the first word names, if any, and reap what other processes left behind."""
+    """Stay as the user that the first word names, if any, and reap the orphans of all other processes.
+
+    Steps are started in the container beside this process, which so outlives each of them.
+    """
     for user in words:
         confinement.become_nobody(int(user))
     confinement.dumpable(0)
+    # Blocked, SIGCHLD stays pending until sigwait takes it: none is lost between the two calls.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     while True:
         try:

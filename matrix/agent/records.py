@@ -1,8 +1,9 @@
 """Writes the agent's records: JSON arrays, a line each, whose first item is the kind. Python 3.6 syntax.
 
 `["process", INDEX, FACTS]` for each process of a traced command, `["command", FACTS]` after them; `["file", ROOT, PATH,
-FACTS]` for each entry of a scanned folder and `["listing", PATH, NAMES]` for each folder of the tree in it; `["mention",
-ROOT, PATH, WORDS]` for a `.cmd` file that names a touched file; `["unreadable", PATH, REASON]`; `["end", COUNTS]` last.
+FACTS]` for each entry of a scanned folder and `["listing", PATH, NAMES]` for each folder of the tree in it;
+`["mention", ROOT, PATH, WORDS]` for a `.cmd` file that names a touched file; `["unreadable", PATH, REASON]`;
+`["end", COUNTS]` last.
 """
 
 import json

@@ -21,7 +21,7 @@ MAX_DEPTH = 4096
 
 
 def sha256(path: str) -> str:
-    """Return the content's digest in hexadecimal."""
+    """Return the SHA-256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -55,6 +55,7 @@ def file_facts(path: str) -> Dict[str, Any]:
     elif stat.S_ISLNK(entry.st_mode):
         facts["type"] = "symlink"
         facts["content"] = os.readlink(path)
+    # overlayfs marks a deleted file so: https://docs.kernel.org/filesystems/overlayfs.html
     elif stat.S_ISCHR(entry.st_mode) and entry.st_rdev == 0:
         facts["type"] = "whiteout"
     else:
@@ -83,7 +84,7 @@ class Scan:
         self.output.emit("unreadable", str(error.filename), str(error))
 
     def _listing(self, merged: str, relative: str) -> None:
-        """Write the record of the names in a folder of the merged view."""
+        """Write the record of the names in a folder of the merged view, which tells deleted files."""
         view = os.path.normpath(os.path.join(merged, relative))
         try:
             self.output.emit("listing", relative, sorted(os.listdir(view)))
@@ -98,7 +99,7 @@ class Scan:
             self.output.emit("unreadable", path, str(error))
 
     def mentions(self, roots: Dict[str, str], basename: str) -> None:
-        """For each `.cmd` file that names a file of this basename, write the words that do."""
+        """Write a record for each `.cmd` file that names a file with this basename: the words that name it."""
         for name, root in sorted(roots.items()):
             for path in command_files(root):
                 words = sorted(word.decode("utf-8", "replace") for word in mentioning(beginning(path), basename))

@@ -1,7 +1,8 @@
-"""Forces multiprocessing's start method on every Python program of a command.
+"""The start method of multiprocessing, forced on every Python program of a command.
 
-Python imports this file as `sitecustomize` where its folder is on PYTHONPATH; the variable PERF_MATRIX_START_METHOD
-names the method. Standard library only, Python 3.6 syntax.
+Python imports this file as `sitecustomize` where its folder is on PYTHONPATH
+(https://docs.python.org/3/library/site.html); the variable PERF_MATRIX_START_METHOD names the method. Standard library
+only, Python 3.6 syntax.
 """
 
 import os
@@ -13,6 +14,7 @@ def force_start_method(method: str) -> None:
     if method == "serial":
         import concurrent.futures  # noqa: PLC0415 - only where it is asked for
 
+        # The part of ProcessPoolExecutor's interface that the generator of event tables uses.
         class SerialPool:
             def __init__(self, initializer: Any = None, initargs: Tuple[Any, ...] = (), **_: Any) -> None:
                 if initializer:

@@ -13,7 +13,7 @@ Spec = Dict[str, Any]
 
 
 def counter(paths: List[str], key: bytes) -> int:
-    """Return a cgroup's counter from the first of `paths` that has it (v2, v1)."""
+    """Return a cgroup's counter from the first of `paths` that has it, or 0."""
     for path in paths:
         match = re.search(rb"^" + key + rb" (\d+)", beginning(path), re.M)
         if match:
@@ -22,7 +22,10 @@ def counter(paths: List[str], key: bytes) -> int:
 
 
 def limits_hit() -> Dict[str, int]:
-    """Return how often the container's limits on memory and processes were hit so far."""
+    """Return how often the container's limits on memory and processes were hit so far.
+
+    The files are those of https://docs.kernel.org/admin-guide/cgroup-v2.html, and then those of cgroups v1.
+    """
     base = "/sys/fs/cgroup/"
     return {
         "oom_kills": counter([base + "memory.events", base + "memory/memory.oom_control"], b"oom_kill"),
@@ -46,12 +49,14 @@ def main(words: List[str]) -> None:
         os.makedirs(folder, exist_ok=True)
     for path in spec["touch"]:
         os.utime(path, None)
+        # Before the commands, as they write the `.cmd` files anew.
         scan.mentions(spec["roots"], os.path.basename(path))
     before = limits_hit()
     for one in spec["commands"]:
         status = command.run(one, spec, output)
         if status and not spec["keep_going"]:
             break
+    # The counters are of the container, which may have run other steps before.
     hit = {key: value - before[key] for key, value in limits_hit().items()}
     for name, root in sorted(spec["roots"].items()):
         scan.folder(name, root, spec["merged"] if name == "source" else "")

@@ -9,16 +9,22 @@ from typing import Dict, List, Optional, Set, Tuple  # noqa: F401 - Set and Tupl
 
 from matrix.agent import kernel_files
 
+# Requests and events of ptrace(2), from linux/ptrace.h: Python has no module for them.
 SEIZE, CONT, GETEVENTMSG, LISTEN = 0x4206, 7, 0x4201, 0x4208
 EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 2, 3, 4, 6, 128
-# PTRACE_O_TRACE{FORK,VFORK,CLONE,EXEC,EXIT} and PTRACE_O_EXITKILL, from linux/ptrace.h.
+# PTRACE_O_TRACE{FORK,VFORK,CLONE,EXEC,EXIT} and PTRACE_O_EXITKILL: traced processes end with the agent.
 OPTIONS = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x100000
+# The signals that stop a process; a stop by any other signal is the delivery of that signal.
 STOP_SIGNALS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+# The most of a command line that a record holds.
 ARGV_BYTES = 1 << 15
 
 
 class TracedProcess:
-    """The facts of one process, from its fork to its exit."""
+    """The facts of one process, from its fork to its exit; its attributes are the keys of a `process` record.
+
+    `argvs` and `stdouts` have an item for each exec; times are seconds since the epoch.
+    """
 
     def __init__(self, start: float) -> None:
         self.parent = None  # type: Optional[int]
@@ -62,7 +68,12 @@ class Programs:
 
 
 class Tracer:
-    """Follows a process and all its descendants with ptrace stops at fork, exec and exit only."""
+    """The tracer of a process and all its descendants, by ptrace stops at fork, exec and exit only.
+
+    `live` maps the pids of live processes to their indexes in `processes`, `thread_of` the ids of threads to the pids
+    of their processes. Events of parent and child come in any order: `ended` has the processes and `ended_threads` the
+    threads that ended before the event of their creation was seen, `announced` the threads of which it was seen.
+    """
 
     def __init__(self, search: str) -> None:
         self.processes = []  # type: List[TracedProcess]
@@ -73,6 +84,7 @@ class Tracer:
         self.announced = set()  # type: Set[int]
         self.ended_threads = set()  # type: Set[int]
         self.libc = ctypes.CDLL(None, use_errno=True)
+        # Declared types, as ctypes passes undeclared ones as int, which cuts pointers short on 64 bits.
         self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
         self.libc.ptrace.restype = ctypes.c_long
 
@@ -81,7 +93,7 @@ class Tracer:
         return bool(self.libc.ptrace(request, pid, None, data) != -1)
 
     def seize(self, pid: int) -> bool:
-        """Begin to follow `pid`; false where the kernel or the engine forbids ptrace."""
+        """Begin to follow `pid`; return False where the kernel or the engine forbids ptrace."""
         if not self.ptrace(SEIZE, pid, OPTIONS):
             return False
         self.known(pid)
@@ -95,7 +107,7 @@ class Tracer:
         return self.live[pid]
 
     def message(self, pid: int) -> int:
-        """Return the event's message: a new pid, or an exit status."""
+        """Return the message of the event of `pid`: a new pid, or an exit status (PTRACE_GETEVENTMSG of ptrace(2))."""
         value = ctypes.c_ulong()
         if not self.ptrace(GETEVENTMSG, pid, ctypes.addressof(value)):
             return 0
@@ -107,15 +119,17 @@ class Tracer:
             self.gone(pid, status)
             return
         event, number = status >> 16, os.WSTOPSIG(status)
+        # A group-stop: LISTEN leaves the process stopped until SIGCONT, where CONT would wake it (ptrace(2)).
         if event == EVENT_STOP and number in STOP_SIGNALS:
             self.ptrace(LISTEN, pid)
             return
         self.note(pid, event)
+        # A signal is delivered by CONT with its number; an event's SIGTRAP is none of the process's.
         is_signal = event not in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP)
         self.ptrace(CONT, pid, number if is_signal else 0)
 
     def note(self, pid: int, event: int) -> None:
-        """Take note of what a process stopped for."""
+        """Take note of the event for which a process stopped."""
         if event in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE):
             self.born(pid, self.message(pid), event)
         elif event == EVENT_EXEC:
@@ -141,7 +155,7 @@ class Tracer:
         return True
 
     def born(self, pid: int, child: int, event: int) -> None:
-        """Note a child or a thread of `pid`; the child's first stop, even its end, may have come before this."""
+        """Note a child or a thread of `pid`; the child's first stop, or even its end, may have come before."""
         if event == EVENT_CLONE and child and self.is_thread(child):
             if child in self.thread_of:
                 self.announced.add(child)
@@ -151,11 +165,12 @@ class Tracer:
             self.processes[index].parent = parent
 
     def executed(self, pid: int) -> None:
-        """Note a new program; an exec by a thread makes that thread the leader."""
+        """Note a new program; a thread that execs gets its leader's id ("execve(2) under ptrace" of ptrace(2))."""
         self.thread_of.pop(pid, None)
         process = self.processes[self.known(pid)]
         raw = kernel_files.read("/proc/%d/cmdline" % pid, ARGV_BYTES)
         text = raw.decode("utf-8", "surrogateescape")
+        # Each argument ends in NUL (proc(5)); one that ARGV_BYTES cut off has none.
         argv = (text[:-1] if text.endswith("\0") else text).split("\0")
         process.argvs.append(argv)
         process.stdouts.append(kernel_files.link("/proc/%d/fd/1" % pid))
@@ -166,6 +181,7 @@ class Tracer:
         """Add up the CPU time of a thread or process while /proc still shows it."""
         leader = self.thread_of.get(pid, pid)
         process = self.processes[self.known(leader)]
+        # The first field is the time on a CPU, in ns: https://docs.kernel.org/scheduler/sched-stats.html
         fields = kernel_files.read("/proc/%d/schedstat" % pid).split()
         if fields:
             process.cpu_ns += int(fields[0])
@@ -175,7 +191,7 @@ class Tracer:
                 process.rss_kib = int(match.group(1))
 
     def gone(self, pid: int, status: int) -> None:
-        """Note an end."""
+        """Note the end of a thread or process; a signal's number is negative in its status."""
         if self.thread_of.pop(pid, None) is not None:
             if pid not in self.announced:
                 self.ended_threads.add(pid)
