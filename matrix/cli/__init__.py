@@ -18,9 +18,10 @@ app = typer.Typer(
     help="Prove that a change to the build of tools/perf is right: real kernel trees, real distro containers.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
+    pretty_exceptions_enable=False,  # main ends every error, an internal one in a traceback that a report can quote
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+# `--help` lists the commands in this order.
 app.command("list")(look.list_cells)
 app.command()(look.plan)
 app.command()(runs.run)
@@ -45,7 +46,7 @@ app.add_typer(machine.engine_app, name="engine")
 
 @app.callback(invoke_without_command=True)
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """Answer --version."""
+    """Print the version where --version asks for it."""
     if show:
         typer.echo(f"perf-matrix {__version__}")
         raise typer.Exit
@@ -61,7 +62,7 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("perf-matrix: interrupted", err=True)
         sys.exit(ExitStatus.INTERRUPTED)
-    except OSError as error:
+    except OSError as error:  # of a path of the user's, mostly; no traceback for a full disk
         typer.echo(f"perf-matrix: {error}\n  Check the path, the permissions and the free space.", err=True)
         sys.exit(ExitStatus.INFRASTRUCTURE)
     except Exception:  # noqa: BLE001 - Python's own status for it is 1, which says that cells failed

@@ -35,6 +35,7 @@ def bisect(
     """Find the commit that made a check fail, through `git bisect run`, in a repository of our own."""
     from matrix.series import bisect
 
+    # Progress on standard error even without --json: git's own goes there, and the answer alone is the output.
     access = engine_access(engine, progress_console(json_output=True), no_install=no_install)
     request = bisect.BisectRequest(good, bad, select, check, (repo or Path()).resolve(), tuple(configs))
     found = bisect.first_bad_commit(request, load.load(configs), number, jobs, access)
@@ -52,10 +53,14 @@ def bisect_step(
     engine: Annotated[str, typer.Argument()] = "",
     no_install: NoInstall = False,
 ) -> None:
-    """Say to `git bisect run` whether the commit at BISECT_HEAD is good (0), bad (1) or cannot be tested (125)."""
+    """Tell `git bisect run` whether the commit at BISECT_HEAD is good (0), bad (1) or cannot be tested (125).
+
+    The statuses are those of git-bisect(1); any other up to 127 would make the commit a bad one.
+    """
     from matrix.runs import store
     from matrix.series import bisect
 
+    # `git bisect run` prints this program's standard output among its own, which the command above keeps to itself.
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         access = engine_access(engine, console, no_install=no_install)

@@ -34,19 +34,19 @@ def gate(
     base: Annotated[str, typer.Option("--base", help=TREE)] = "",
     head: Annotated[str, typer.Option("--head", help=TREE)] = "",
     select: Select = [], exclude: Exclude = [], profile: ProfileName = "gate", configs: Configs = [],
-    timing: Annotated[bool, typer.Option(help="Measure what the profile requires of times, too.")] = True,
+    timing: Annotated[bool, typer.Option(help="Measure for the profile's requirements on times, too.")] = True,
     pairs: Annotated[int, typer.Option(help="Rounds that are measured.", min=1)] = 20,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write every report there, too.")] = None,
     number: Number = 0, jobs: Jobs = 0, resume: Resume = "", engine: Host = "", no_install: NoInstall = False,
     json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Fail for what HEAD breaks and BASE did not; say what was broken already and what is mended."""
+    """Fail for the findings that HEAD has and BASE has not; list those that both have, and those that are mended."""
     from matrix.runs import run_report
     from matrix.series import gate
 
     console = progress_console(json_output=json_output)
     access = engine_access(engine, console, no_install=no_install)
-    _refuse_no_folder(output)
+    _refuse_no_folder(output)  # now, and not after the hours of the run
     config = None
     if resume:
         this = resumed(resume, "gate")

@@ -1,4 +1,4 @@
-"""list, plan and shell: what there is, what would be done, and a look inside."""
+"""list, plan and shell: the cells, the steps of one, and a shell inside of it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def list_cells(
                       "tree": cell.tree.name, "make": cell.make} for cell in found])  # fmt: skip
         return
     typer.echo("\n".join(cell.id for cell in found))
-    typer.echo(count(len(found), "cell"), err=True)
+    typer.echo(count(len(found), "cell"), err=True)  # so that the output is ids alone, as for xargs
 
 
 def plan(
     cell: Annotated[str, typer.Argument(help="A cell's id, or a glob that selects one.")],
     tree: TreeNames = [], configs: Configs = [], json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Print what would be done to a cell: its steps, their commands and circumstances."""
+    """Print the plan of a cell: its image, its steps with their commands, and both environments."""
     from matrix.engine import images
     from matrix.reports.tables import plan
     from matrix.scenario.plan import scenario

@@ -1,4 +1,4 @@
-"""doctor, engine and clean: this machine."""
+"""doctor, engine and clean: the needs of the matrix, its private engine and its leftovers on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ engine_app = typer.Typer(help="Start, stop or look at a container engine of the 
 
 
 def doctor(engine: Host = "", json_output: Json = False) -> None:
-    """Say whether this machine has what the matrix needs, and what to do where it has not."""
+    """List the matrix's needs of this machine, whether each is met, and what to do about one that is not."""
     from matrix.engine import doctor
     from matrix.reports.tables import machine
 
@@ -34,10 +34,10 @@ def doctor(engine: Host = "", json_output: Json = False) -> None:
 
 def clean(
     everything: Annotated[bool, typer.Option("--all", help="Also the caches: images, trees, downloads.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the things that would be removed.")] = False,
     engine: Host = "", json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Remove what runs that have ended left in the engine, after saying what."""
+    """Remove the containers and volumes that ended runs left in the engine, after a list of them."""
     from matrix.engine import backends
     from matrix.runs import cleaning, ownership
 
@@ -45,7 +45,7 @@ def clean(
         cleaning.refuse_beside_work()
     connected = backends.connect(engine or None, ownership.label())
     found = cleaning.removable(connected, caches=everything)
-    _print_removals(found, dry_run=dry_run, json_output=json_output)
+    _print_removals(found, dry_run=dry_run, json_output=json_output)  # before, as a removal may fail half-way
     if not dry_run:
         cleaning.remove(found, connected)
 

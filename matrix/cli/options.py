@@ -31,7 +31,7 @@ TreeNames = Annotated[
     typer.Option("--tree", "-t", help="7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE."),
 ]
 Against = Annotated[
-    str, typer.Option("--base", metavar="TREE", help="Run each cell on this tree, too, and hold it against that.")
+    str, typer.Option("--base", metavar="TREE", help="Run each cell on this tree, too, and compare the others with it.")
 ]
 Repository = Annotated[
     Path | None, typer.Option("--repo", help="The git repository that revisions are of; never written to.")
@@ -51,7 +51,7 @@ def progress_console(*, json_output: bool) -> Console:
 
 
 def engine_access(host: str, console: Console, *, no_install: bool) -> EngineAccess:
-    """Return how the command reaches an engine, by --engine and --no-install."""
+    """Return the command's access to an engine, by --engine and --no-install."""
     from matrix.runs.engine_access import EngineAccess
 
     forbid_install(no_install)
@@ -59,7 +59,7 @@ def engine_access(host: str, console: Console, *, no_install: bool) -> EngineAcc
 
 
 def forbid_install(forbid: bool) -> None:
-    """Let nothing that this process starts install a program, where --no-install says so."""
+    """Forbid this process, and those that it starts, to install a program, where --no-install says so."""
     if forbid:
         from matrix.engine import host_packages
 
@@ -69,7 +69,7 @@ def forbid_install(forbid: bool) -> None:
 def selection(
     configs: list[Path], select: list[str], exclude: list[str], profile: str, trees: list[str], base: str = ""
 ) -> Selection:
-    """Return which cells --configs, --select, --exclude, --profile, --tree and --base are about."""
+    """Return the selection of cells by --configs, --select, --exclude, --profile, --tree and --base."""
     return Selection(tuple(configs), tuple(trees), tuple(select), tuple(exclude), profile, base)
 
 
@@ -120,6 +120,6 @@ def print_report(report: Report, console: Console, *, json_output: bool) -> None
     if json_output:
         typer.echo(json.render(report), nl=False)
     else:
-        width = max(console.width, 120) if console.is_terminal else WIDTH
+        width = max(console.width, 120) if console.is_terminal else WIDTH  # below 120 ids of cells would be cut
         typer.echo(text.render(report, colour=console.is_terminal, width=width), nl=False)
     raise typer.Exit(reports.exit_status(report))

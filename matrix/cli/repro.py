@@ -1,4 +1,4 @@
-"""repro and bundle: the same failure on another machine."""
+"""repro and bundle: a result's cell run again, here or on another machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def repro(
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="make's parallel jobs; 0: as many as then.", min=0)] = 0,
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Do a cell again from its result, and say what of it is the same: ingredients, verdict and findings."""
+    """Run the cell of a result again, and compare the two results: ingredients, verdicts and findings."""
     from matrix import reports
     from matrix.repro import original, reproduce
     from matrix.runs import run_report

@@ -1,4 +1,4 @@
-"""run, report and runs: the product."""
+"""run, report and runs: runs of cells, their reports, and the table of all runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(
     pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Run cells: build, rebuild, touch, clean and build again, and check everything."""
+    """Run cells: build, rebuild, touch, clean and build again, with every check."""
     from matrix.config import load
     from matrix.runs import completion, run_report
 
@@ -66,6 +66,7 @@ def run(
     else:
         config = load.load(asked.configs)
         this = _begin(asked, config, limits, number, jobs)
+    # One attempt: the report names each ERROR, and the command that goes on.
     completion.complete(this, number, access, attempts=1, config=config)
     print_report(run_report.of_run(this), console, json_output=json_output)
 
@@ -86,9 +87,7 @@ def report(
     format_name: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, junit, markdown or mail.")
     ] = "text",
-    check: Annotated[
-        bool, typer.Option(help="Judge what it recorded by today's checks: replaces its results.")
-    ] = False,
+    check: Annotated[bool, typer.Option(help="Judge its transcripts by today's checks: replaces its results.")] = False,
 ) -> None:
     """Print a run's report."""
     from matrix import reports
@@ -101,6 +100,7 @@ def report(
     if format_name not in known:
         raise UsageError(f"no format {format_name!r}{did_you_mean(format_name, known)}")
     if check:
+        # The results are written anew, which a process that does the run must not meet.
         with locks.doing(this):
             judgement.check_again(this, this.configuration())
     made = run_report.of_run(this)
@@ -112,7 +112,7 @@ def runs(
     most: Annotated[int, typer.Option("--most", help="How many to name, the newest; 0 names all.", min=0)] = 20,
     json_output: Json = False,
 ) -> None:
-    """Name the runs that there are, the newest first: what each was, and what came of its cells."""
+    """List the runs, the newest first: command, start, trees, and the verdicts of cells."""
     from matrix.reports.tables import runs as table
     from matrix.runs import run_rows, store
 

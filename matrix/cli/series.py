@@ -1,4 +1,4 @@
-"""series: what each patch of a series breaks that its base did not."""
+"""series: the findings that each patch of a series has and its base has not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matrix.runs.store import Run
     from matrix.verdicts.series import SeriesResult
 
-Bases = Annotated[list[str], typer.Option("--base", help="What it is applied to: a revision, or a tree as 7.3.")]
+Bases = Annotated[list[str], typer.Option("--base", help="The base of the patches: a revision, or a tree as 7.3.")]
 
 
 def series(

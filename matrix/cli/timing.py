@@ -1,4 +1,4 @@
-"""compare, trace and predict: how long builds take, where that time goes, and what it would be elsewhere."""
+"""compare, trace and predict: the times of builds, where they go, and what they would be on other machines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Measures = Annotated[
 CellName = Annotated[str, typer.Argument(help="A cell's id, or a glob that selects one.")]
 RunName = Annotated[str, typer.Option(metavar="RUN", help="Take what that run recorded, and build nothing.")]
 Required = Annotated[
-    list[str], typer.Option(help="What it must come to: 'build at least 5 % faster', 'no-op no slower than 2 %'.")
+    list[str], typer.Option(help="A requirement: 'build at least 5 % faster', 'no-op no slower than 2 %'.")
 ]
 
 
@@ -45,7 +45,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="Of the random order.")] = 0,
     configs: Configs = [], jobs: Jobs = 0, engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Measure two trees in turn and say what is faster, what slower, and what cannot be told."""
+    """Measure two trees in turn: which measures are faster, slower or inconclusive on HEAD."""
     from matrix.reports.tables import comparison, line
     from matrix.runs import interrupts
     from matrix.timing import bench
@@ -58,6 +58,7 @@ def compare(
     request = ComparisonRequest(place, base, head, pairs, tuple(measure), tuple(require), profile, seed, jobs)
     asked = request.resolved(load.load(configs))
     access.say(f"{place}: {head} against {base}; {count(pairs, 'round')} of {', '.join(asked.measures)}")
+    # An interrupt then removes the containers, which hold a tree's build in memory each.
     with interrupts.interruptible():
         found, path = bench.compare(asked, access.connect(), access.say)
     if json_output:
@@ -74,9 +75,10 @@ def trace(
     run: RunName = "", tree: TreeNames = [], configs: Configs = [], jobs: Jobs = 0, engine: Host = "",
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Show where a step's time goes: what ran at once, what ran alone, for which target, and the critical path."""
+    """Show where a step's time goes: the processes that ran at once or alone, their targets, and the critical path."""
     from matrix.timing import recording, trace
 
+    # Progress on standard error even without --json, so that the view can be piped.
     access = engine_access(engine, progress_console(json_output=True), no_install=no_install)
     chosen = selection.one_cell(load.load(configs), cell, tree)
     found = trace.of_recording(recording.recorded(chosen, step, run, jobs, access))
@@ -94,7 +96,7 @@ def predict(
     run: RunName = "", tree: TreeNames = [], configs: Configs = [], engine: Host = "", no_install: NoInstall = False,
     json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Replay a recorded build on other numbers of cores: its time, its span, and what limits it."""
+    """Replay a recorded build on other numbers of cores: its time, its span, and the limit on it."""
     from matrix.reports.tables import prediction as tables
     from matrix.timing import prediction
 

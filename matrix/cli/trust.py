@@ -1,4 +1,4 @@
-"""mutants and claims: whether the checks can be trusted, and what they say to what a series claims."""
+"""mutants and claims: the trust in the checks, by planted faults, and their answers to the claims of a series."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mutants(
     show: Annotated[bool, typer.Option("--list", help="Only name the faults.")] = False,
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Plant faults in a tree, to see each check find what it should, and nothing in the tree as it is."""
+    """Plant faults in a tree: each must be found by its check, and nothing in the tree without them."""
     from matrix.config.selection import tree as tree_of
     from matrix.reports.tables import line, mutants
     from matrix.runs import completion, planted_run
@@ -55,7 +55,7 @@ def mutants(
         chosen = planted_run.faults_of(this, config)
     else:
         config = load.load(configs)
-        tree_of(config, tree)
+        tree_of(config, tree)  # refuses a tree that does not exist, before its faults are asked for
         chosen = verdicts.select_faults(config.edits, tree, select)
         if show:
             _list(chosen, json_output=json_output)
@@ -83,11 +83,11 @@ def _list(chosen: Sequence[Edit], *, json_output: bool) -> None:
 
 def claims(
     tree: Annotated[str, typer.Option("--tree", "-t", help="The tree that the claims are about.")] = "7.3",
-    base: Annotated[str, typer.Option(help="What it is held against.")] = "7.3+unrefactored",
+    base: Annotated[str, typer.Option(help="The base that it is compared with.")] = "7.3+unrefactored",
     configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
-    """Say of each claim of the series what decides it, and what the tree and the base say to it."""
+    """List the claims of the series, each with its check or measure and the answers of the tree and the base."""
     from matrix.reports.tables import claims as tables
     from matrix.reports.tables import line
     from matrix.runs import completion

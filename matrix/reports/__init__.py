@@ -146,7 +146,7 @@ def same_builds(cells: Sequence[CellResult]) -> list[str]:
     return [
         f"{one.id} and {two.id} are the same build under two names: their perf is equal to the byte"
         for one, two in itertools.combinations(cells, 2)
-        if _is_same_build(one, two)
+        if _is_same_build(one, two)  # two builds of a matrix that are one test the same thing twice
     ]
 
 
@@ -177,7 +177,7 @@ def exit_status(report: Report) -> ExitStatus:
 
     A FAIL goes before an ERROR, and a run of which every cell was skipped proved nothing.
     """
-    if report.gate:
+    if report.gate:  # the cells' own verdicts may be failures that the base has, too
         return _gate_status(report.verdict)
     return _run_status(report)
 
@@ -193,5 +193,6 @@ def _run_status(report: Report) -> ExitStatus:
 
 
 def _gate_status(verdict: Verdict) -> ExitStatus:
+    # INCONCLUSIVE, of a requirement on times, fails a gate as FAIL does: it never counts as a pass.
     decided = {Verdict.PASS: ExitStatus.OK, Verdict.ERROR: ExitStatus.INFRASTRUCTURE}
     return decided.get(verdict, ExitStatus.CELLS_FAILED)

@@ -7,7 +7,7 @@ from rich.text import Text
 from matrix.model.result import Verdict
 
 WIDTH = 196
-"""Columns of a table that goes into a file or a pipe."""
+"""The columns of a table that goes into a file or a pipe, which have no width of their own."""
 
 STYLES = {
     Verdict.PASS: "green",

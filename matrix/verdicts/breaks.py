@@ -23,10 +23,11 @@ def next_row(rows: Sequence[PatchResult], place: str) -> int | None:
     left to find.
     """
     broken = _broken_keys(rows, place)
+    # One finding at a time: a row that is run for one mostly decides the others, too.
     for key in _keys_broken_last(broken):
         untried = _untried_rows(rows, place, _rows_before_first(rows, broken, key))
         if untried:
-            return untried[len(untried) // 2]
+            return untried[len(untried) // 2]  # halves what is left, as git bisect does
     return None
 
 
@@ -50,7 +51,7 @@ def series_result(run: str, base: str, rows: Sequence[PatchResult]) -> SeriesRes
 def _breaks(rows: Sequence[PatchResult], place: str) -> Iterator[Break]:
     """Yield the breaks in a cell: findings with the same suspects and the same end are one."""
     broken = _broken_keys(rows, place)
-    alike: dict[tuple[tuple[int, ...], int], list[str]] = {}
+    alike: dict[tuple[tuple[int, ...], int], list[str]] = {}  # keys by their suspects and the patch that mends them
     for key in sorted(frozenset[str]().union(*broken.values())):
         course = (_suspects(rows, broken, key), _mended_by(rows, broken, key))
         alike.setdefault(course, []).append(key)

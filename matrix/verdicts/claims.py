@@ -41,7 +41,7 @@ _ANSWERS = {
 
 
 class Decision(Frozen):
-    """The answer of one tree to a claim, with the check's or measure's `figure` and the reason for the answer."""
+    """The answer of one tree to a claim, with the check's or measure's `figure` and its reason, `why`."""
 
     answer: Answer
     figure: str = ""
@@ -85,6 +85,7 @@ def claim_rows(
 
     `comparisons` are the runs of `perf-matrix compare`, the newest first.
     """
+    # A name stays the same when its sources change: an old measurement of other sources decides nothing.
     runs = [run for run in comparisons if _is_of_trees(run, tree, base) and _has_same_sources(run, results)]
     ordered = sorted(claims, key=_order)
     return tuple(
@@ -101,7 +102,7 @@ def claim_rows(
 
 
 def _order(claim: Claim) -> tuple[bool, int, str]:
-    is_of_whole_series = not claim.patch
+    is_of_whole_series = not claim.patch  # patches count from 1
     return is_of_whole_series, claim.patch, claim.name
 
 
@@ -127,7 +128,7 @@ def _base_decision(claim: Claim, base: str, results: Mapping[CellId, CellResult]
 
 def _is_base(decision: Decision) -> Decision:
     """Return the decision on a claim that compares a tree with the base: the base itself has no answer."""
-    return decision.model_copy(update={"answer": Answer.UNDECIDED, "why": "what the tree is held against"})
+    return decision.model_copy(update={"answer": Answer.UNDECIDED, "why": "the base, which the tree is compared with"})
 
 
 def _is_of_trees(run: ComparisonRun, tree: str, base: str) -> bool:
@@ -163,7 +164,7 @@ def _comparison(run: ComparisonRun, by: MeasuredBy) -> Comparison | None:
 def _decided_by_comparison(claim: Claim, by: MeasuredBy, comparison: Comparison, started: str) -> Decision:
     verdict, why = verdict_on(Requirement(measure=by.measure, at_most=by.at_most), comparison)
     figure = f"{comparison.base_s:.2f} s to {comparison.head_s:.2f} s"
-    if claim.undecided:
+    if claim.undecided:  # the reason, in the claim's file, why no measurement of ours decides it
         return Decision(answer=Answer.UNDECIDED, figure=figure, why=_joined(claim.undecided, why))
     return Decision(answer=_ANSWERS[verdict], figure=figure, why=f"{why}, {started}")
 
@@ -270,7 +271,7 @@ def _refuting(check: CheckResult, by: DecidedBy, figure: str) -> list[str]:
 
 
 def _refutes(finding: Finding, by: DecidedBy) -> bool:
-    if finding.is_gone_entry:
+    if finding.is_gone_entry:  # a fault of the list of known failures, and none of the tree
         return False
     return matches_any(finding.key, by.refuted_by)
 
@@ -290,5 +291,6 @@ def exit_status(rows: Iterable[ClaimRow], undecided: Sequence[CellId]) -> ExitSt
     """
     if undecided:
         return ExitStatus.INFRASTRUCTURE
+    # Undecided claims alone prove nothing, so they are not OK.
     answers = {row.tree.answer for row in rows} - {Answer.UNDECIDED}
     return ExitStatus.OK if answers == {Answer.CONFIRMED} else ExitStatus.CELLS_FAILED

@@ -12,6 +12,7 @@ from matrix.model.base import Frozen
 from matrix.model.cell import Limits
 from matrix.model.result import ImageIdentity, RequirementVerdict, TreeIdentity, Verdict
 
+# What one round measures: the base, the base again (an A/A pair, which shows the noise), and the head.
 Arm = Literal["base", "again", "head"]
 ARMS: tuple[Arm, ...] = ("base", "again", "head")
 
@@ -30,8 +31,9 @@ FEWEST_PAIRS = 6
 Of five pairs, 2 of 2**5 flips are as extreme as all signs the same: p is 0.0625, and their range covers 94 % only.
 """
 MOST_PAIRS = 1000
+"""The most pairs that are worth naming: of the build they are days."""
 
-_Z = 1.96 + 0.84
+_Z = 1.96 + 0.84  # of the normal distribution: 97.5 % and 80 %
 
 
 class Difference(StrEnum):

@@ -27,6 +27,7 @@ def failing_step(result: CellResult) -> str:
 
 
 def _step_of_failed_check(result: CellResult) -> str:
+    # A check's own step is where it looked; of the steps that it needs the last one had all that it looked at.
     checks = _failed_checks(result)
     ran = [step.name for step in result.steps if step.verdict != Verdict.SKIP]
     return _first_owned(ran, checks) or _last_needed(ran, checks)

@@ -97,7 +97,7 @@ def _changed_values(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
 def _definition_row(name: str, then: Frozen, now: Frozen) -> Ingredient:
     """Return the row of two definitions of one kind: their digests, and the fields that differ, but for labels."""
     changed = _changed_fields(then, now)
-    if not changed:
+    if not changed:  # but labels may differ, and with them the digest
         return Ingredient(name=name, then=_digest(then), now=_digest(then), same="same")
     note = f"in {', '.join(changed)}"
     return Ingredient(name=name, then=_digest(then), now=_digest(now), same="differs", note=note)
@@ -119,6 +119,7 @@ def _fact(identity: ImageIdentity | TreeIdentity | None, field: str) -> str:
 
 def _image_rows(then: ImageIdentity | None, now: ImageIdentity | None) -> Iterator[Ingredient]:
     base = _row("base image", _fact(then, "base"), _fact(now, "base"))
+    # `mmdebstrap trixie` is equal for every day's trixie, so that equal words prove nothing.
     has_digest = base.then.startswith("pulled ")
     if base.same == "same" and not has_digest:
         note = "it was bootstrapped, so there is no digest to compare: the packages say more"
@@ -163,7 +164,7 @@ def _definition_rows(then: Cell, now: Cell) -> Iterator[Ingredient]:
 
 
 def _description(tree: Tree) -> Tree:
-    """Return a tree without its content, which has ingredients of its own."""
+    """Return a tree without its source, edits and patch, which are ingredients of their own."""
     return tree.model_copy(update={"source": "", "edits": (), "delta": None})
 
 

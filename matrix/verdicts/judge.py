@@ -1,4 +1,4 @@
-"""From observations to results: runs every check on a cell, and tells known failures from new findings. Pure."""
+"""Results of a cell: every check's by the cell's observations, with known failures marked; every step's. Pure."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def check_result(check: Check, observations: Observations, known: Sequence[Known
     if obstacle:
         return _result_at_obstacle(check, obstacle, observations, known)
     if _lacks_processes(check, observations):
-        reason = "ptrace is forbidden here, so what was run cannot be seen"
+        reason = "ptrace is forbidden here, so the processes of the steps are not known"
         return CheckResult(check=check.name, verdict=Verdict.SKIP, reason=reason)
     return _with_known_failures(check, observations, check.examine(observations), known)
 
 
 def _first_obstacle(check: Check, observations: Observations) -> str:
     """Return the first of the steps that a check owns or needs that failed or was not run; empty where all are done."""
-    names = (*check.owns, *check.needs)
+    names = (*check.owns, *check.needs)  # its own first: their failure is its finding, and no reason to skip it
     return next((name for name in names if _is_obstacle(observations.steps.get(name))), "")
 
 
@@ -72,7 +72,7 @@ def _lacks_processes(check: Check, observations: Observations) -> bool:
 
 def cell_verdict(checks: Sequence[CheckResult]) -> Verdict:
     """Return a cell's verdict: the worst of its checks'. Where every check was skipped it is an ERROR."""
-    return worst([check.verdict for check in checks if not check.skipped])
+    return worst([check.verdict for check in checks if not check.skipped])  # of none at all it is ERROR
 
 
 def _why_not_run(step: str, observations: Observations) -> str:
@@ -140,6 +140,7 @@ def _applies(entry: KnownFailure, observations: Observations) -> bool:
 
 def _names_tree(pattern: str, name: str, version: str) -> bool:
     """Return whether a pattern is a glob over a tree's name, or the beginning of its kernel version (`7.3`)."""
+    # The dots keep 7.3 from naming 7.30.
     return fnmatchcase(name, pattern) or f"{version}.".startswith(f"{pattern}.")
 
 

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from matrix.model.result import CellResult
     from matrix.scenario.step_facts import Process, StepFacts
 
+# A string or character, in which a comment does not begin, or a comment (C11, 6.4.5, 6.4.4.4, 6.4.9).
 _TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?(?:\*/|\Z)', re.S)
+# `%:` is another spelling of `#` (C11, 6.4.6).
 _DIRECTIVE = re.compile(r"^[ \t]*(?:#|%:).*$", re.M)
+# Ways to read a file, or to depend on one, that no directive shows: the assembler's, and operators of the preprocessor.
 _READS = re.compile(r"\.inc(?:bin|lude)\b|__has_include|_Pragma")
 
 
@@ -40,11 +43,12 @@ def reads_the_same(before: str, after: str) -> bool:
     A generated file is in the kept build already, so a rule that does not wait for it would not show. The comparison is
     of the preprocessor's directives, with comments and continued lines resolved as it does (C11, 5.1.1.2).
     """
+    # The word itself is enough to be careful, in a string or comment, too: from scratch is slower and never wrong.
     return not _READS.search(before + after) and _directives(before) == _directives(after)
 
 
 def _directives(source: str) -> list[str]:
-    whole = source.replace("\\\r\n", "").replace("\\\n", "")
+    whole = source.replace("\\\r\n", "").replace("\\\n", "")  # continued lines come before comments (C11, 5.1.1.2)
     bare = _TOKEN.sub(lambda token: " " if token[0].startswith("/") else token[0], whole)
     return [" ".join(line.split()) for line in _DIRECTIVE.findall(bare)]
 
@@ -55,9 +59,10 @@ def differing(below: Mapping[str, object], index: Mapping[str, object]) -> tuple
 
 
 def may_be_kept_for_others(result: CellResult | None) -> bool:
-    """Return whether other builds may continue from a cell's: its make rebuilt all that a touched file is part of.
+    """Return whether other builds may continue from a cell's build.
 
-    A known failure of the check `touch` is no bar, as `missed_work` looks at each build that continues.
+    They may where the check `touch` passed: then make rebuilds all that is made from a touched file. A known failure of
+    it is no bar, as `missed_work` examines each build that continues.
     """
     checks = result.checks if result else ()
     return any(check.check == "touch" and check.verdict in (Verdict.PASS, Verdict.XFAIL) for check in checks)
@@ -93,7 +98,7 @@ class _Work:
         self.output = output
         self.edges = graph(below, shells=False)
         self.before = _compiled(below.processes)
-        self.again = _compiled(build.processes) - self.before
+        self.again = _compiled(build.processes) - self.before  # the record of a continued build has both builds' ones
 
     def uses(self, source: str) -> bool:
         """Return whether a build of this configuration compiles a source, or includes it into an object."""
@@ -143,7 +148,7 @@ def with_predecessors(patches: Sequence[PatchTree], continuable: Container[int])
 
     `continuable` are the numbers of the patches that change C sources alone. The build of such a one continues from
     that of the last patch before it of another kind, or from the base's where patches stand alone. The last patch that
-    is not idle is built from scratch.
+    is not idle is built from scratch: its tree is the whole series, whose result must not rest on a kept build.
     """
     found: list[PatchTree] = []
     continuing = _continuing(patches, continuable)

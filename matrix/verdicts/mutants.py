@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matrix.model.result import CellResult, CheckResult
 
 WANTED_SCORE = 0.95
+"""The least share of planted faults that the checks must kill to be trusted: docs/trust.md."""
 
 
 class Detection(StrEnum):
@@ -186,6 +187,7 @@ def planted_fault(edit: Edit, expect: Expected, place: Place, result: CellResult
         return row.model_copy(update={"reason": _error(result)})
     killers = alarms(result)
     check = result.check(expect.check)
+    # A skipped check says nothing on the fault, unless another check killed it.
     has_no_say = result.verdict == Verdict.SKIP or not killers
     if check and check.skipped and has_no_say:
         return row.model_copy(update={"reason": check.reason})
@@ -276,6 +278,7 @@ def _rows(edit: Edit, base: str, results: Mapping[CellId, CellResult]) -> Iterat
 
 def _score(rows: Iterable[PlantedFault]) -> float | None:
     """Return the share of the decided faults that were killed as intended; None where no fault was decided."""
+    # An equivalent fault changes nothing that could be found, as in mutation testing, so it counts for neither side.
     decided = [row.fate for row in rows if row.fate not in (Detection.EQUIVALENT, Detection.ERROR)]
     return round(decided.count(Detection.KILLED) / len(decided), 4) if decided else None
 

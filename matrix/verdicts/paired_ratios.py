@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from matrix.verdicts.comparison import Arm
 
 LEVEL = 0.05
+"""The level of significance: of differences that are none, so many are claimed at most."""
+
 RESAMPLES = 9_999
-SEED = 0
+"""The number of resamples and of random flips: with the observed one 10,000, so that p has four digits."""
+
+SEED = 0  # fixed, so that the same times give the same interval and p
 
 
 def schedule(pairs: int, seed: int) -> tuple[tuple[Arm, ...], ...]:
@@ -104,9 +108,11 @@ def _log_ratios(times_s: Sequence[float], base_s: Sequence[float]) -> NDArray[np
 def _interval(ratios: NDArray[np.float64]) -> tuple[float, float] | None:
     """Return the 95 % bootstrap interval of the median of `ratios`, one per pair; None below FEWEST_PAIRS.
 
-    The interval is BCa (bias-corrected and accelerated). Where the middle values are equal, the median is the same
-    whichever pair is left out, so BCa's acceleration has no value: then the interval is the percentiles of the same
-    resamples. Ratios that are all equal give an interval of that very value.
+    The interval is BCa, bias-corrected and accelerated (Efron, Better Bootstrap Confidence Intervals, Journal of the
+    American Statistical Association 82, 1987). Where the middle values are equal, the median is the same whichever pair
+    is left out, so BCa's acceleration is 0 by 0 (https://github.com/cgevans/scikits-bootstrap/issues/17) and scipy
+    returns NaN (https://github.com/scipy/scipy/pull/14351): then the interval is the percentiles of the same resamples.
+    Ratios that are all equal give an interval of that very value.
     """
     pairs = len(ratios)
     if pairs < FEWEST_PAIRS:
@@ -131,7 +137,7 @@ def _sign_flip(ratios: NDArray[np.float64]) -> float:
     have at most RESAMPLES flips, each of which is made; of more pairs as many random flips are made, and the observed
     signs are added to them.
     """
-    if len(ratios) == 1:
+    if len(ratios) == 1:  # both flips are as extreme as the observed sign
         return 1.0
     size = np.median(np.abs(ratios))
     found = stats.permutation_test(
@@ -145,6 +151,7 @@ def _sign_flip(ratios: NDArray[np.float64]) -> float:
 
 
 def _spread(ratios: NDArray[np.float64]) -> float:
+    # Robust: one disturbed build would blow a standard deviation up. "normal" makes it one for normal errors.
     return float(stats.median_abs_deviation(ratios, scale="normal"))
 
 

@@ -44,8 +44,8 @@ class CellComparison(Frozen):
     """A cell on a tree, compared with the cell at the same place (`cell`) on the base.
 
     `broken` are the findings that the tree is to blame for, `already` those that the base has too, or that are known,
-    `mended` those of the base alone. `unseen` are findings of checks that the base did not come to, for which nobody is
-    blamed. `examined` counts the tree's checks that examined something. `on` is the tree whose kept build the cell's
+    `mended` those of the base alone. `unseen` are findings of checks that could not examine the base, for which nobody
+    is blamed. `examined` counts the tree's checks that examined something. `on` is the tree whose kept build the cell's
     build continued from, if any. An `undecided` cell (the reason) was not compared, as the infrastructure failed.
     """
 
@@ -139,7 +139,7 @@ def compare_trees(
 
 def compare_cell(place: Place, tree: str, base: CellResult | None, head: CellResult | None) -> CellComparison:
     """Return the comparison of a cell of `tree`, whose result is `head`, with that of the base."""
-    if not is_decided(base):
+    if not is_decided(base):  # an ERROR of either is nobody's regression
         return CellComparison(cell=place, tree=tree, undecided=f"base: {_why_undecided(base)}")
     if not is_decided(head):
         return CellComparison(cell=place, tree=tree, undecided=f"{tree}: {_why_undecided(head)}")
@@ -212,6 +212,8 @@ def _head_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tupl
     mended_on_base = _gone_patterns(base)
     new = _blame_for_new_finding(base)
     for finding in _tree_findings(head):
+        # A known failure that comes and goes may be on the head alone by chance; one whose entry is gone on the base,
+        # as its cause is not there, may not.
         is_old = finding.key in on_base or _is_known(finding, mended_on_base)
         yield (_Blame.ALREADY if is_old else new), finding
 

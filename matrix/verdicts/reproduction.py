@@ -59,7 +59,7 @@ def _why_undecided(then: CellResult, now: CellResult) -> str:
 
 def _without_checks(then: CellResult, now: CellResult) -> Reproduction:
     """Return the comparison with a first result whose checks were all skipped: its verdict and reason decide."""
-    reason = f"no check said anything then: {then.verdict} {then.reason}".rstrip()
+    reason = f"every check of the first result was skipped: {then.verdict} {then.reason}".rstrip()
     is_alike = (then.verdict, then.reason) == (now.verdict, now.reason)
     return Reproduction(answer="reproduced" if is_alike else "not reproduced", reason=reason, compared=0)
 
@@ -70,7 +70,7 @@ def _by_checks(checks: Sequence[CheckResult], now: CellResult) -> Reproduction:
     deciding = faulty or checks
     alike = len(deciding) - len(_differences(deciding, now))
     kind = "checks that found faults" if faulty else "checks"
-    reason = f"{alike} of {len(deciding)} {kind} came out alike"
+    reason = f"{alike} of {len(deciding)} {kind} have the same verdict and findings"
     answer = _answer(differences, alike)
     return Reproduction(answer=answer, reason=reason, compared=len(checks), differences=differences)
 
@@ -86,7 +86,7 @@ def _answer(differences: Sequence[CheckDifference], alike: int) -> Literal["repr
 
 
 def _differences(checks: Iterable[CheckResult], now: CellResult) -> tuple[CheckDifference, ...]:
-    """Return the differences of those checks that did not come out alike in the second result."""
+    """Return the differences of those checks that have another verdict or other findings in the second result."""
     differences = [_difference(check, now.check(check.check)) for check in checks]
     return tuple(difference for difference in differences if difference)
 

@@ -41,7 +41,7 @@ def parse(text: str, known: Collection[str] = MEASURES) -> Requirement:
         UsageError: the text has none of these forms, names no known measure, or bounds the ratio by 0 or less.
 
     """
-    form = _FORM.fullmatch(" ".join(text.split()))
+    form = _FORM.fullmatch(" ".join(text.split()))  # a profile may fold a long line
     if not form:
         raise UsageError(f"{text!r} is no requirement", _FORMS)
     measure = form["measure"]
@@ -73,7 +73,7 @@ def verdict_on(requirement: Requirement, comparison: Comparison) -> RequirementV
 
     """
     if comparison.measure != requirement.measure:
-        raise ValueError(f"{comparison.measure} cannot decide what {requirement.measure} must come to")
+        raise ValueError(f"a comparison of {comparison.measure} decides no requirement on {requirement.measure}")
     bound = requirement.at_most
     took = f"{comparison.measure} took {comparison.ratio:.4f} of the base's time"
     if comparison.interval is None:
@@ -90,12 +90,12 @@ def verdict_on(requirement: Requirement, comparison: Comparison) -> RequirementV
 
 
 def _may_pass(bound: float, comparison: Comparison) -> bool:
-    """Return whether a time below the bound may be said to be: one that asks for less time needs a real difference."""
+    """Return whether an interval below the bound meets the requirement: a demand for less time needs a claimed gain."""
     return bound >= 1 or comparison.answer == Difference.FASTER
 
 
 def _may_fail(bound: float, comparison: Comparison) -> bool:
-    """Return whether a time above the bound may be said to be: one that allows more time needs a real difference."""
+    """Return whether an interval above the bound fails the requirement: a demand for no loss needs a claimed loss."""
     return bound < 1 or comparison.answer == Difference.SLOWER
 
 

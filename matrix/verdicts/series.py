@@ -123,6 +123,8 @@ def is_idle(files: Iterable[str], globs: Sequence[str]) -> bool:
 
 
 def _is_listed(file: str, globs: Iterable[str]) -> bool:
+    # A line of MANIFEST may be a folder. fnmatch's `*` matches slashes, too, so that too much rather than too little
+    # counts as listed: an idle patch that is built costs time alone.
     return any(fnmatchcase(file, glob) or fnmatchcase(file, f"{glob}/*") for glob in globs)
 
 
@@ -133,6 +135,7 @@ def needed_patches(numbers: Sequence[int], number: int, applies: Callable[[Seque
     out where the rest still applies.
     """
     earlier = _earlier(numbers, number)
+    # The latest first: what an early patch is needed for is mostly another patch that may go itself.
     kept = earlier
     for other in reversed(earlier):
         rest = kept.copy()

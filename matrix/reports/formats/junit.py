@@ -1,7 +1,8 @@
 """The report as JUnit XML, which CI systems show: a suite per cell, a case per check.
 
-The elements are those of the schema that GitLab and the Jenkins xUnit plugin read: testsuites, testsuite, testcase with
-failure, error or skipped.
+The elements are those of the schema of the Jenkins xUnit plugin, which GitLab reads, too: testsuites, testsuite,
+testcase with failure, error or skipped
+(https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd).
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def _cell_suite(cell: CellResult, comparison: CellComparison | None) -> ET.Eleme
 
 
 def _unfinished_suite(unfinished: Unfinished) -> ET.Element:
+    # A suite of its own, as a half-done run without any failure would show green.
     suite = ET.Element("testsuite", name="run")
     _add_mark(_add_case(suite, "run", "finished"), "error", unfinished.sentence, "")
     return suite
@@ -103,7 +105,7 @@ def _undecided(cell: CellResult, comparison: CellComparison | None) -> str:
 
 
 def _mark_plainly(case: ET.Element, cell: CellResult, check: CheckResult) -> None:
-    """Mark a check's case as the check came out."""
+    """Mark a check's case by the check's own verdict."""
     if check.verdict.fails:
         _add_mark(case, "failure", _failure_message(check), _details(check.new_findings, cell))
     elif check.verdict in PLAIN_MARKS:
@@ -124,7 +126,7 @@ def _mark_by_blame(case: ET.Element, cell: CellResult, check: CheckResult, broke
 
 
 def _why_not_blamed(check: CheckResult) -> str:
-    return check.reason if check.skipped else "what fails here the base fails, too"
+    return check.reason if check.skipped else "the base fails this check in the same way"
 
 
 def _details(findings: Iterable[Finding], cell: CellResult) -> str:

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from matrix.verdicts.regressions import CellComparison, Gate
 
 WIDTH = 72
+"""The columns of a line, so that it stays below 80 when it has been quoted a few times."""
+
 SHOWN = 10
 """Findings of one cell that are quoted."""
 
-MENDS_SHOWN = 3
+MENDS_SHOWN = 3  # a mail is about what breaks
 EVIDENCE_LINES = 5
 COMPILER = re.compile(r"(gcc|clang)-\d+")
 WORDS = ("FAIL", "ERR", "Ok", "SKIP")
@@ -55,7 +57,7 @@ def _details(cell: CellResult, gate: Gate | None) -> Iterator[str]:
 def _head(report: Report) -> list[str]:
     if report.gate is None:
         return [f"perf-build-matrix: {report.verdict_word}: {report.tree}"]
-    return [f"perf-build-matrix: {report.verdict_word}: {report.gate.head}", f"held against {report.gate.base}"]
+    return [f"perf-build-matrix: {report.verdict_word}: {report.gate.head}", f"compared with {report.gate.base}"]
 
 
 def _remarks(report: Report) -> Iterator[str]:
@@ -118,7 +120,7 @@ def _known(cell: CellResult) -> str:
 
 
 def _blamed(cell: CellResult, gate: Gate) -> Iterator[str]:
-    """Yield what a gate says of a cell: whether it is undecided, what it mends, what it breaks."""
+    """Yield the lines of a gate on a cell: the reason why it is undecided, and the findings it mends and breaks."""
     comparison = gate.comparison(cell.id)
     if comparison is None:
         return

@@ -127,7 +127,11 @@ def _check_findings(check: CheckResult) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    """Return text for a code span in a table's cell."""
+    """Return text for a code span in a table's cell.
+
+    A code span has no escape for its own backtick, and a table's `|` ends the cell even inside of one (GitHub Flavored
+    Markdown, 4.10).
+    """
     return one_line(text).replace("`", "'").replace("|", "\\|")
 
 
@@ -137,5 +141,5 @@ def _escaped(text: str) -> str:
 
 
 def _shell_block(command: str) -> str:
-    fenced = one_line(command).replace("```", "'''")
+    fenced = one_line(command).replace("```", "'''")  # which would end the block
     return f"\n```sh\n{fenced}\n```"

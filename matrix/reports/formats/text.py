@@ -39,13 +39,14 @@ DETAILED = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 
 def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
     """Return the report as text, in lines of at most `width` columns where a table can be cut."""
+    # Into a string, so that a report has the same bytes on a terminal of any kind, in a file and in a pipe.
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
     if report.unfinished:
         console.print(_unfinished(report.unfinished), soft_wrap=True)
     console.print(_table(report))
     for line in _lines(report):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True)  # a wrapped line could not be copied: it may be a command or a path
     return out.getvalue()
 
 
@@ -175,7 +176,7 @@ def _findings_without_blame(gate: Gate) -> Iterator[Text]:
     on_base = sum(len(comparison.already) for comparison in gate.held)
     unseen = sum(len(comparison.unseen) for comparison in gate.held)
     yield from _not_blamed(on_base, "on the base already")
-    yield from _not_blamed(unseen, "of a check that the base did not come to")
+    yield from _not_blamed(unseen, "of a check that could not examine the base")
 
 
 def _not_blamed(number: int, which: str) -> Iterator[Text]:

@@ -1,4 +1,4 @@
-"""Tables for people: one module a command, each a pure function from what was found to the parts to print, in order."""
+"""Tables for people: one module a command, each a pure function from a result to the parts to print, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The claims of a series, each with what decides it and the answers of the tree and of its base."""
+"""The claims of a series, each with the check or measure that decides it and the answers of the tree and its base."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _claim_lines(row: ClaimRow, tree: str, base: str) -> Iterator[Text]:
     yield _answer(tree, row.tree)
     yield _answer(base, row.base)
     if row.same:
-        yield line("  what decides it does not tell the two apart")
+        yield line("  the same answer for both: this does not tell the tree from its base")
 
 
 def _owner(row: ClaimRow) -> str:

@@ -62,7 +62,7 @@ def _interval(one: Comparison) -> str:
 
 
 def answer(one: Comparison) -> str:
-    """Return a comparison's answer, and where it decided nothing how many pairs would."""
+    """Return a comparison's answer and, where it is inconclusive, the number of pairs that would decide."""
     if one.answer != Difference.INCONCLUSIVE:
         return str(one.answer)
     pairs = f"~{one.pairs_needed} pairs decide" if one.pairs_needed else "no number of pairs decides"
@@ -70,7 +70,7 @@ def answer(one: Comparison) -> str:
 
 
 def _counts(found: ComparisonRun, measure: str) -> tuple[str, str]:
-    """Return how many processes and compilers ran on each side, where that was counted."""
+    """Return the numbers of processes and of compiler runs, base > head; empty where they were not counted."""
     base, head = found.base.counted.get(measure), found.head.counted.get(measure)
     if base is None or head is None:
         return "", ""

@@ -1,4 +1,4 @@
-"""The machine: what the matrix needs of it and whether it is there, and what is removed from it."""
+"""The machine: the table of the matrix's needs, and the lines on resources that are removed."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def lines(planned: Scenario, dockerfile: str) -> Iterator[str]:
 
 
 def _environments(planned: Scenario) -> Iterator[str]:
-    first = planned.steps[0].environment
+    first = planned.steps[0].environment  # all steps of a container have the same
     second = next(step for step in planned.steps if step.place == "second").environment
     for name in sorted(first | second):
         yield _variable(name, first.get(name, UNSET), second.get(name, UNSET))

@@ -35,5 +35,5 @@ def parts(
 
 
 def _measured(one: Prediction, wall_s: float | None) -> tuple[str, str]:
-    """Return a measured time, in seconds, and how far the predicted one is off."""
+    """Return a measured time, in seconds, and the error of the predicted one in per cent, as texts."""
     return (f"{wall_s:.1f}", f"{one.wall_s / wall_s - 1:+.1%}") if wall_s else ("", "")

@@ -1,4 +1,4 @@
-"""The table of a reproduction: a row per ingredient then and now, and below it which checks came out alike."""
+"""The table of a reproduction: a row per ingredient then and now, and below it the checks that differ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matrix.verdicts.reproduction import CheckDifference, Reproduction
 
 SAME_STYLES = {"same": "green", "differs": "bold yellow", "unknown": "dim"}
-SHOWN_CHARACTERS = 160
+SHOWN_CHARACTERS = 160  # of a text from another machine, which may be of any length
 SHOWN_KEYS = 8
 
 

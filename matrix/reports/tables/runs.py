@@ -65,7 +65,7 @@ def parts(rows: Sequence[RunRow], older: int) -> Iterator[Part]:
 def _table(rows: Sequence[RunRow]) -> Table:
     made = Table(box=None, pad_edge=False)
     for heading, justify in COLUMNS.items():
-        made.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
+        made.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")  # a run is one line, always
     for row in rows:
         made.add_row(*map(line, _columns(row)))
     return made

@@ -27,7 +27,7 @@ def parts(found: SeriesResult) -> Iterator[Part]:
     for row in found.rows:
         made.add_row(*_row(row))
     yield made
-    if not found.has_patches_alone:
+    if not found.has_patches_alone:  # a break goes on from patch to patch, which patches alone do not
         yield from itertools.chain.from_iterable(_break(broken, found) for broken in found.breaks)
     if found.exit_status == ExitStatus.OK:
         yield line(f"nothing newly fails that {found.base} passed")

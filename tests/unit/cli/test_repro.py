@@ -82,7 +82,7 @@ def test_a_bundle_is_reproduced_and_each_ingredient_told(places: Path, begun: li
     assert "as in run 20000101T000000Z-0000" in text
     assert "gcc: 14 > 15" in text
     assert "step_s: 99999 > 1200" in text
-    assert "reproduced: 1 of 1 checks that found faults came out alike" in text
+    assert "reproduced: 1 of 1 checks that found faults have the same verdict and findings" in text
     assert "step clean: FAIL status 2 ?[2J" in text
     assert "  make -C /src/tools/perf JOBS=3 V=1 clean" in text
     assert "verdict: FAIL" in text

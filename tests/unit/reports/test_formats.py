@@ -251,7 +251,7 @@ def test_what_is_undecided_or_unseen_is_told() -> None:
     failed = check(finding("step-failed:build"), name="build")
     unseen = of_gate(on("base", failed, check(verdict=Verdict.SKIP)), on("head", check(name="build"), check(finding())))
     shown = formats.registry()["text"].render(unseen)
-    assert "1 finding of a check that the base did not come to, so the head is not blamed" in shown
+    assert "1 finding of a check that could not examine the base, so the head is not blamed" in shown
     missing = reports.build("r", "/r", ["7.3"], ["lost"], [])
     assert "lost" in formats.registry()["markdown"].render(missing)
     assert "no space" in formats.registry()["markdown"].render(

@@ -123,7 +123,7 @@ def saving(before: Any, now: Any = 7, *, saves: int = 100) -> claims.Decision:
     by = DecidedBy(check="clean", cell=PLACE, figure="made", saves=saves)
     results = {**cell(figures={"made": now}), **cell(figures={"made": before}, tree="old")}
     [row] = claims.claim_rows([claim(decided_by=by)], "7.3", "old", results)
-    assert (row.base.answer, row.base.why) == (Answer.UNDECIDED, "what the tree is held against")
+    assert (row.base.answer, row.base.why) == (Answer.UNDECIDED, "the base, which the tree is compared with")
     return row.tree
 
 
@@ -164,7 +164,7 @@ def row(*sessions: ComparisonRun, **more: Any) -> claims.ClaimRow:
     of = claim(decided_by=None, measured_by=TIMED, **more)
     [found] = claims.claim_rows([of], "7.3", "old", {}, sessions)
     assert found.decided_by == "compare --measure build in i/gcc/b"
-    assert (found.base.answer, found.base.why) == (Answer.UNDECIDED, "what the tree is held against")
+    assert (found.base.answer, found.base.why) == (Answer.UNDECIDED, "the base, which the tree is compared with")
     return found
 
 

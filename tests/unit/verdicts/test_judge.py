@@ -215,5 +215,5 @@ def test_a_check_of_processes_is_skipped_where_they_cannot_be_followed(check: Ch
     result = judge.check_result(check, seen, [])
     assert (result.verdict, result.reason) == (
         Verdict.SKIP,
-        "ptrace is forbidden here, so what was run cannot be seen",
+        "ptrace is forbidden here, so the processes of the steps are not known",
     )

@@ -317,7 +317,7 @@ def test_a_requirement_is_met_where_the_interval_says_so(
 
 
 def test_a_requirement_is_judged_by_its_own_measure() -> None:
-    with pytest.raises(ValueError, match="build cannot decide what no-op must come to"):
+    with pytest.raises(ValueError, match="a comparison of build decides no requirement on no-op"):
         requirement.verdict_on(Requirement(measure="no-op", at_most=1), comparison(0.9, 0.95))
 
 

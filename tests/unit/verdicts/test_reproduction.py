@@ -23,7 +23,7 @@ BASE = (
 @pytest.mark.parametrize(
     ("now", "answer", "reason"),
     [
-        (BASE, "reproduced", "2 of 2 checks that found faults came out alike"),
+        (BASE, "reproduced", "2 of 2 checks that found faults have the same verdict and findings"),
         ((*BASE[:3], check("d", Verdict.FAIL, "z")), "reproduced", "2 of 2"),
         (BASE[:2], "partly", "1 of 2"),
         ((check("a", Verdict.FAIL, "n"), *BASE[1:]), "partly", "2 of 2"),
@@ -47,7 +47,7 @@ def test_each_difference_is_told() -> None:
 
 def test_where_all_passed_all_must_pass_again() -> None:
     then = done(checks=BASE[:1], verdict=Verdict.PASS)
-    assert reproduction(then, then).reason == "1 of 1 checks came out alike"
+    assert reproduction(then, then).reason == "1 of 1 checks have the same verdict and findings"
     worse = done(checks=(check("a", Verdict.FAIL, "x"),))
     assert reproduction(then, worse).answer == "not reproduced"
 
@@ -55,7 +55,7 @@ def test_where_all_passed_all_must_pass_again() -> None:
 def test_where_no_check_said_anything_the_verdict_and_its_reason_decide() -> None:
     skipped = done(checks=(), verdict=Verdict.SKIP, reason="no pool")
     same = reproduction(skipped, skipped)
-    assert (same.answer, same.reason) == ("reproduced", "no check said anything then: SKIP no pool")
+    assert (same.answer, same.reason) == ("reproduced", "every check of the first result was skipped: SKIP no pool")
     assert reproduction(skipped, done()).answer == "not reproduced"
 
 

@@ -137,7 +137,7 @@ def test_a_claim_has_its_decider_and_both_answers() -> None:
         "  decided by clean in i/gcc/b",
         "  7.3: confirmed; 3",
         "  7.2: confirmed; 3",
-        "  what decides it does not tell the two apart",
+        "  the same answer for both: this does not tell the tree from its base",
         "series: nicer",
         "  7.3: undecided; not here?[2J",
         "  7.2: undecided; not here?[2J",
