@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SCHEMES = registry.names("matrix.trees.sources")
 """The schemes of sources. The room of trees is above this one, so only the names of its modules are read."""
 USUAL_TREE = "7.3"
+
+_FORM_OF_GLOBS = "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static."
 """The tree of a single cell whose glob names no tree."""
 
 
@@ -105,8 +107,10 @@ def one_cell(config: Config, glob: str, trees: Sequence[str] = ()) -> Cell:
         UsageError: the glob selects no cell, or more than one.
 
     """
-    words = trees or (_tree_of_glob(glob) or USUAL_TREE,)
-    found = select(_every_on(config, words), [glob])
+    everything = _every_on(config, trees or (tree_of_glob(glob) or USUAL_TREE,))
+    found = _matching(everything, [glob])
+    if not found:
+        raise UsageError(f"{glob!r} is no cell{did_you_mean(glob, (cell.id for cell in everything))}", _FORM_OF_GLOBS)
     if len(found) > 1:
         raise _several(glob, found)
     return found[0]
@@ -118,7 +122,7 @@ def _several(glob: str, found: Sequence[Cell]) -> UsageError:
     return UsageError(f"{glob!r} selects {len(found)} cells", f"Name one of: {ids}, …")
 
 
-def _tree_of_glob(glob: str) -> str:
+def tree_of_glob(glob: str) -> str:
     """Return the tree's name in a glob over ids, or nothing where the glob has no tree or a pattern for it."""
     name = glob.partition("@")[2]
     return "" if set(name) & set("*?[") else name
@@ -145,6 +149,15 @@ def tree(config: Config, word: str) -> Tree:
     if base in config.trees:
         _check_are_meant_for(base, chosen)
     return _edited(found, [edits.whole(name, config.edits) for name in names])
+
+
+def is_tree(config: Config, word: str) -> bool:
+    """Return whether `tree` knows a word."""
+    try:
+        tree(config, word)
+    except UsageError:
+        return False
+    return True
 
 
 def _edited(tree: Tree, chosen: Sequence[Edit]) -> Tree:
@@ -219,15 +232,16 @@ def _on(tree: Tree, config: Config) -> Iterator[Cell]:
                 yield Cell(image=image, toolchain=toolchain, build=build, tree=tree)
 
 
-def select(cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] = ()) -> tuple[Cell, ...]:
+def select(
+    cells: Sequence[Cell], globs: Sequence[str], exclude: Sequence[str] = (), option: str = "--select"
+) -> tuple[Cell, ...]:
     """Return the cells that a glob of `globs` matches and no glob of `exclude`, in their order.
 
     Raises:
         UsageError: a glob of `globs` matches no cell; the message names the glob and a similar id.
 
     """
-    hint = "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static."
-    _check_each_matches(globs, cells, "--select {!r} selects no cell", hint)
+    _check_each_matches(globs, cells, f"{option} {{!r}} selects no cell", _FORM_OF_GLOBS)
     excluded = {cell.id for cell in _matching(cells, exclude)}
     return tuple(cell for cell in _matching(cells, globs) if cell.id not in excluded)
 
@@ -268,12 +282,28 @@ def of_profile(
     everything = _every_on(config, trees or profile.trees)
     _check_each_matches(exclude, everything, "--exclude {!r} leaves out no cell", "`perf-matrix list` prints the ids.")
     if globs:
+        _check_trees_are_there(config, globs, everything)
         found = select(everything, globs, exclude)
     else:
         found = select(everything, profile.select, (*exclude, *profile.exclude))
     if not found:
         raise UsageError("no cell is left", "Zero cells prove nothing: exclude less.")
     return found
+
+
+def _check_trees_are_there(config: Config, globs: Sequence[str], cells: Sequence[Cell]) -> None:
+    """Refuse a glob that names a tree of the configuration which no cell is on: another option gives the trees.
+
+    Raises:
+        UsageError: there is such a glob; the message names the option.
+
+    """
+    there = {cell.tree.name for cell in cells}
+    for glob in globs:
+        name = tree_of_glob(glob)
+        if name and name not in there and is_tree(config, name):
+            on = f"the cells are on {', '.join(sorted(there))}"
+            raise UsageError(f"--select {glob!r} selects no cell: {on}", f"Add --tree {name}.")
 
 
 def profile(config: Config, name: str) -> Profile:

@@ -193,7 +193,7 @@ def _places_of_each(request: SeriesRequest, first: Place, config: Config) -> lis
     """Return the places in which every patch is run: the request's, the `first` selected, or the smoke profile's."""
     usual = first if request.selection.select else config.profiles[SMOKE].select[0]
     on_base = selection.every(config, [config.trees[BASE]])
-    return [cell.place for cell in selection.select(on_base, [request.each or usual])]
+    return [cell.place for cell in selection.select(on_base, [request.each or usual], option="--each")]
 
 
 def _on_base_and(trees: Sequence[str], places: Iterable[Place]) -> set[CellId]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matrix.config import selection
 from matrix.errors import UsageError, did_you_mean
+from matrix.model.cell import matches
 from matrix.runs import schedule
 from matrix.timing.bench import Asked
 from matrix.verdicts import requirement
@@ -75,7 +76,11 @@ def _required_by_profile(config: Config, name: str) -> tuple[str, ...]:
 
 def _cell(config: Config, place: Place, word: str) -> Cell:
     tree = selection.tree(config, word)
-    found = selection.select(selection.every(config, [tree]), [place.on(tree.name)])
+    cells = selection.every(config, [tree])
+    found = [cell for cell in cells if matches(cell.id, place.on(tree.name))]
+    if not found:
+        near = did_you_mean(place, (cell.place for cell in cells))
+        raise UsageError(f"no place {place!r}{near}", "--image, --toolchain and --build name it.")
     if len(found) > 1:
         raise UsageError(f"{place!r} selects {len(found)} cells", "--image, --toolchain and --build take a name each.")
     return found[0]

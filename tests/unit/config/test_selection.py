@@ -254,6 +254,23 @@ def test_a_glob_that_selects_several_cells_is_no_one_cell() -> None:
         selection.one_cell(LOADED, "debian-*")
 
 
+def test_a_glob_that_is_no_cell_is_refused_without_an_option_as_it_is_an_argument() -> None:
+    with pytest.raises(
+        UsageError, match=r"^'debian-trixie-min/gcc/minimol' is no cell; did you mean 'debian-trixie-min/"
+    ):
+        selection.one_cell(LOADED, "debian-trixie-min/gcc/minimol")
+
+
+@pytest.mark.parametrize("name", ["6.12", "7.3+unrefactored"])
+def test_a_glob_that_names_a_tree_which_was_not_asked_for_is_refused_with_the_option_that_does(name: str) -> None:
+    smoke = LOADED.profiles["smoke"]
+    with pytest.raises(UsageError) as told:
+        selection.of_profile(LOADED, smoke, globs=[f"debian-trixie-min/gcc/minimal@{name}"])
+    assert str(told.value).endswith(f"selects no cell: the cells are on 7.3\n  Add --tree {name}.")
+    with pytest.raises(UsageError, match=r"did you mean 'debian-trixie-min/gcc/minimal@7\.3'"):
+        selection.of_profile(LOADED, smoke, globs=["debian-trixie-min/gcc/minimal@7.33"])
+
+
 def test_cells_are_found_by_their_ids_on_the_trees_that_words_mean() -> None:
     ids = [f"debian-trixie-min/gcc/minimal@{tree}" for tree in ("7.3", "7.3+unrefactored")]
     assert [cell.id for cell in selection.on_trees(LOADED, ids, ["7.3+unrefactored", "7.3"])] == ids

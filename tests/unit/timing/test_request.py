@@ -48,7 +48,7 @@ def test_what_is_required_is_measured_beside_what_is_asked_for() -> None:
         ({"require": ("quick",)}, "quick"),
         ({"head": "7.33"}, "no tree '7.33'"),
         ({"place": Place("debian-*/gcc/minimal")}, "--image, --toolchain and --build take a name each"),
-        ({"place": Place("debian-trixie/gcc/nothing")}, "selects no cell"),
+        ({"place": Place("debian-trixie/gcc/nothing")}, "no place 'debian-trixie/gcc/nothing'; did you mean"),
     ],
 )
 def test_a_comparison_that_cannot_be_made_is_refused(more: dict[str, Any], message: str) -> None:
