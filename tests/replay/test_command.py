@@ -59,7 +59,7 @@ def test_plan_prints_each_step_its_commands_and_what_the_second_build_changes(re
         (("list", "--select", "*", "--exclude", "*"), "no cell is left"),
         (("list", "--configs", "/nowhere"), "/nowhere: no such folder"),
         (("plan", "debian-*"), "cells\n  Name one of: "),
-        (("plan", "nothing"), "selects no cell"),
+        (("plan", "nothing"), "'nothing' is no cell"),
         (("run", "--select", "nothing"), "selects no cell"),
         (("run", "--timeout", "0"), "Invalid value for '--timeout'"),
         (("shell", "debian-trixie-min", "--after", "biuld"), "Name one of: "),
