@@ -1,10 +1,10 @@
-"""The base class of all nouns that come from or go to files, and the forms of their names."""
+"""The base class of all nouns that come from or go to files, the forms of their names, and a broken file's problem."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 # Names are parts of ids (`IMAGE/TOOLCHAIN/BUILD@TREE`), of globs over ids and of paths: no `/`, `@`, `*` or blank.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]*$")]
@@ -18,3 +18,13 @@ class Frozen(BaseModel):
     """A value whose fields never change; unknown keys are refused, and types are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def first_problem(error: Exception) -> str:
+    """Return what is wrong with a file in one line: of a validation the first of its problems, and where it is."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first, *others = error.errors(include_url=False, include_input=False)
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{where}: {first['msg']}{more}" if where else f"{first['msg']}{more}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shlex
 import time
-import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,11 @@ from matrix.config import selection
 from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
-from matrix.files import write
 from matrix.model.result import CellResult, Predecessor, Verdict
-from matrix.runs import execution, judgement, schedule
+from matrix.runs import execution, internal_errors, judgement, schedule
 from matrix.runs.execution import Execution
 from matrix.scenario import perf, plan
 from matrix.trees import volumes
-from matrix.untrusted import one_line
 from matrix.verdicts import kept_build
 
 if TYPE_CHECKING:
@@ -36,14 +34,10 @@ if TYPE_CHECKING:
     from matrix.runs.kept_builds import KeptBuilds
     from matrix.runs.store import Run
     from matrix.scenario.step_facts import StepFacts
-    from matrix.scenario.transcript import Transcript
     from matrix.trees.volumes import PreparedTree
 
 BTF_BYTES = 64 << 20
 """The most that is read of the kernel's type information; a distribution's kernel has 5 to 10 MB."""
-
-TRACEBACK = "internal-error.log"
-"""The log of a cell that has the traceback of an internal error."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +78,11 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """A cell's transcript, the digest of the kernel's type information, and what its build continued from.
+    """The circumstances of a recorded cell: the digest of the kernel's type information, and the kept build before it.
 
     `from_scratch` is the reason why the build did not continue from the kept build that it was to continue from.
     """
 
-    transcript: Transcript
     btf_sha256: str
     continued: Predecessor | None = None
     from_scratch: str = ""
@@ -110,20 +103,32 @@ def run(cell: Cell, context: Context) -> CellResult:
     context.run.save(result)
     try:
         result = _ended(result, cell, context)
-    except (MatrixError, OSError) as error:
-        result = _error(result, context, str(error))
     except Exception as error:  # noqa: BLE001 - the other checks of the cell, and the other cells, go on
-        write(context.run.cell(cell.id) / "logs" / TRACEBACK, traceback.format_exc())
-        result = _error(result, context, f"internal error: {one_line(repr(error))}")
+        context.kept_builds.close()  # it may be what failed
+        result = _as_error(result, context.run, error)
     result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
     context.run.save(result)
-    context.chapter(cell, "")
+    with contextlib.suppress(OSError):  # the result is stored, whatever the display of progress shows
+        context.chapter(cell, "")
     return result
 
 
-def _error(result: CellResult, context: Context, reason: str) -> CellResult:
-    """Return a result as an ERROR; the kept build is removed, as it may be what failed."""
-    context.kept_builds.close()
+def failed(cell: Cell, run: Run, error: Exception) -> CellResult:
+    """Return a cell's result where `run` could not begin the cell or store its result; stored as far as possible."""
+    result = CellResult(
+        id=cell.id, run=run.name, tool_version=__version__, verdict=Verdict.ERROR, definition=cell, reason=""
+    )
+    result = _as_error(result, run, error)
+    with contextlib.suppress(OSError):
+        run.save(result)
+        run.progress(cell.id, "")
+    return result
+
+
+def _as_error(result: CellResult, run: Run, error: Exception) -> CellResult:
+    """Return a result as an ERROR, with the reason in an error's own words where it has words for people."""
+    has_words = isinstance(error, MatrixError | OSError)
+    reason = str(error) if has_words else internal_errors.recorded(run, result.id, error)
     return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason})
 
 
@@ -167,8 +172,8 @@ def _ended(result: CellResult, cell: Cell, context: Context) -> CellResult:
         "gone_on": recorded.continued,
         "from_scratch": recorded.from_scratch,
     }
-    base = context.base.observations(cell)
-    return judgement.judged(result.model_copy(update=facts), recorded.transcript, context.known, base)
+    base = context.base.transcript(cell)
+    return judgement.judged(result.model_copy(update=facts), context.run, cell, context.known, base)
 
 
 def _refuse_missing_touch_files(cell: Cell, tree: PreparedTree) -> None:
@@ -241,7 +246,7 @@ def _steps_done(cell_run: Execution, context: Context) -> _Recorded:
         finally:
             context.chapter(cell, "store the transcript")
             context.run.save_transcript(cell.id, cell_run.transcript)
-    return _Recorded(cell_run.transcript, hashlib.sha256(btf).hexdigest() if btf else "none")
+    return _Recorded(hashlib.sha256(btf).hexdigest() if btf else "none")
 
 
 def _kernel_types(cell_run: Execution) -> bytes | None:

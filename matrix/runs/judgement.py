@@ -5,70 +5,64 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.config import selection
-from matrix.errors import InfrastructureError
+from matrix.errors import InfrastructureError, MatrixError
 from matrix.model.result import CellResult, Verdict
-from matrix.verdicts import judge
+from matrix.runs import confinement, internal_errors, judging
+from matrix.runs.confinement import Bounds
+from matrix.verdicts import judgement
+from matrix.verdicts.judgement import Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from matrix.config.load import Config
     from matrix.model.cell import Cell
-    from matrix.model.cell_id import CellId
     from matrix.model.known_failure import KnownFailure
     from matrix.runs.store import Run
-    from matrix.scenario.observations import Observations
-    from matrix.scenario.transcript import Transcript
+
+BOUNDS = Bounds(memory_bytes=3 << 30, cpu_s=300, output_bytes=64 << 20)
+"""Ten times the memory and thirty times the time that judging the largest build of perf takes, and two such at once
+still leave room on a machine with 8 GB; a judgement on it has 140 KB."""
 
 
 def judged(
-    result: CellResult, transcript: Transcript, known: Sequence[KnownFailure], base: Observations | None = None
+    result: CellResult, run: Run, cell: Cell, known: Sequence[KnownFailure], base: Path | None = None
 ) -> CellResult:
-    """Return a result with the steps, checks and verdict of its transcript.
+    """Return a cell's result with the steps, checks and verdict of its stored transcript.
 
-    `base` are the observations of the same cell on the base tree. The result is an ERROR where the transcript breaks
-    off before a step that could have been run, or has no build: neither is perf's fault.
+    `base` is the transcript of the same cell on the base tree. A child process parses and judges, as transcripts hold
+    what a tree makes up; a limit on it that they exceed is a finding.
+
+    Raises:
+        UsageError: a transcript cannot be read.
+        InfrastructureError: the child did not end in time.
+        ChildDiedError: the child died of an internal error.
+
     """
-    observations = transcript.observations(base=base)
-    reason = _incompleteness(observations)
-    if reason:
-        return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason, "checks": ()})
-    checks = judge.check_results(observations, known)
-    program = observations.steps["build"].files.get(f"{observations.output}/perf")
-    return result.model_copy(
-        update={
-            "steps": judge.step_results(observations),
-            "checks": checks,
-            "verdict": judge.cell_verdict(checks),
-            "reason": "",
-            "program_sha256": program.content if program else "",
-        }
+    request = judging.Request(
+        transcript=str(run.transcript_path(cell.id).resolve()),
+        base=str(base.resolve()) if base else "",
+        cell=cell,
+        known=tuple(known),
     )
-
-
-def _incompleteness(observations: Observations) -> str:
-    """Return why observations cannot be judged, or nothing."""
-    lacking = observations.lacking
-    if lacking is not None:
-        return f"the cell was interrupted: step {lacking.name} was not run"
-    return "" if "build" in observations.steps else "the transcript has no step build"
+    outcome = confinement.run(judging.__name__, request.model_dump_json().encode(), BOUNDS)
+    whole_lines = outcome.output.rpartition(b"\n")[0].splitlines()
+    parts = [Part.model_validate_json(line) for line in whole_lines]
+    return judgement.judged(result, parts, outcome.exceeded)
 
 
 class BaseCells:
-    """A run's cells on its base tree, `tree`, which those on other trees are compared with; no name is no base tree.
-
-    The observations of the last one that was asked for are kept, as the cells of one place come one after the other.
-    """
+    """A run's cells on its base tree, `tree`, which those on other trees are compared with; no name is no base tree."""
 
     def __init__(self, run: Run, tree: str) -> None:
         self.run = run
         self.tree = tree
-        self._last: tuple[CellId, Observations | None] | None = None
 
-    def observations(self, cell: Cell) -> Observations | None:
-        """Return the observations of a cell on the base tree.
+    def transcript(self, cell: Cell) -> Path | None:
+        """Return the file with the transcript of a cell on the base tree.
 
-        There are none for a cell that is on that tree itself, nor where the whole cell on the base tree was skipped.
+        There is none for a cell that is on that tree itself, nor where the whole cell on the base tree was skipped.
 
         Raises:
             InfrastructureError: the cell on the base tree has no result, or an ERROR, or its transcript is lost.
@@ -83,14 +77,12 @@ class BaseCells:
             raise InfrastructureError(
                 f"there is nothing to compare it with: {cell_id}: {reason}", "Go on with --resume."
             )
-        if self._last is None or self._last[0] != cell_id:
-            self._last = cell_id, self._observations(result)
-        return self._last[1]
+        return self._transcript(result)
 
-    def _observations(self, result: CellResult) -> Observations | None:
-        transcript = self.run.transcript(result.id)
-        if transcript:
-            return transcript.observations()
+    def _transcript(self, result: CellResult) -> Path | None:
+        path = self.run.transcript_path(result.id)
+        if path.is_file():
+            return path
         if result.verdict == Verdict.SKIP and not result.steps:
             return None
         raise InfrastructureError(
@@ -101,8 +93,8 @@ class BaseCells:
 def check_again(run: Run, loaded: Config) -> None:
     """Judge the transcripts of a run by today's checks, builds and known failures; nothing is built.
 
-    A cell that was never judged keeps its result: it was interrupted, or the infrastructure failed, and `--resume` does
-    it again.
+    A cell that is an ERROR, or was never judged, keeps its result: it was interrupted, or the infrastructure failed,
+    and `--resume` does it again.
 
     Raises:
         UsageError: a result or a transcript cannot be read.
@@ -114,15 +106,21 @@ def check_again(run: Run, loaded: Config) -> None:
     base = BaseCells(run, settings.base)
     for result in run.results():
         cell = today.get(result.id)
-        transcript = run.transcript(result.id) if result.checks else None  # without checks it was never judged
-        if cell and transcript:
-            run.save(_judged_again(result, transcript.with_cell(cell), loaded.known, base))
+        if cell and _may_be_judged_again(result, run):
+            run.save(_judged_again(result, cell, loaded.known, base))
 
 
-def _judged_again(
-    result: CellResult, transcript: Transcript, known: Sequence[KnownFailure], base: BaseCells
-) -> CellResult:
+def _may_be_judged_again(result: CellResult, run: Run) -> bool:
+    is_judged = result.verdict != Verdict.ERROR and bool(result.checks)
+    return is_judged and run.transcript_path(result.id).is_file()
+
+
+def _judged_again(result: CellResult, cell: Cell, known: Sequence[KnownFailure], base: BaseCells) -> CellResult:
     try:
-        return judged(result, transcript, known, base.observations(transcript.scenario.cell))
+        return judged(result, base.run, cell, known, base.transcript(cell))
     except InfrastructureError as error:
-        return result.model_copy(update={"verdict": Verdict.ERROR, "reason": str(error), "checks": ()})
+        return judgement.error(result, str(error))
+    except MatrixError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the other cells are judged
+        return judgement.error(result, internal_errors.recorded(base.run, result.id, error))

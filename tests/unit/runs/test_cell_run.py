@@ -12,7 +12,7 @@ from matrix.config import load
 from matrix.errors import InfrastructureError
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
-from matrix.runs import cell_run, execution, kept_builds, store
+from matrix.runs import cell_run, execution, internal_errors, kept_builds, store
 from matrix.runs.judgement import BaseCells
 from tests.unit import results
 from tests.unit.conftest import cell, tree
@@ -24,8 +24,7 @@ pytestmark = pytest.mark.usefixtures("places")
 LOADED = load.load()
 CELL = cell(of=LOADED.images["debian-trixie-min"], what=LOADED.builds["minimal"], on=LOADED.trees["7.3"])
 NO_ENGINE: Any = None
-RECORDED: Any = None
-FROM_SCRATCH = cell_run._Recorded(RECORDED, "none")
+FROM_SCRATCH = cell_run._Recorded("none")
 
 
 class HostileError(Exception):
@@ -53,7 +52,7 @@ def test_an_internal_error_is_the_stored_result_and_its_traceback_a_log(monkeypa
     at = where.run.at(CELL.id)
     assert at is not None
     assert not at[0]
-    log = (where.run.cell(CELL.id) / "logs" / cell_run.TRACEBACK).read_text()
+    log = (where.run.cell(CELL.id) / "logs" / internal_errors.TRACEBACK).read_text()
     assert log.startswith("Traceback")
     assert "in broken" in log
 

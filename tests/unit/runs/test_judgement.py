@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.config import load, selection
-from matrix.errors import InfrastructureError
-from matrix.model.result import CheckResult, StepResult, Verdict
-from matrix.runs import judgement, schedule, store
+from matrix.errors import InfrastructureError, UsageError
+from matrix.model.result import CellResult, CheckResult, StepResult, Verdict
+from matrix.runs import internal_errors, judgement, judging, schedule, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import Transcript
 from tests.unit import conftest as make
@@ -31,6 +31,14 @@ def transcript(of: Cell, *names: str, failing: str = "") -> Transcript:
     return Transcript(scenario=plan.scenario(of), ignore={}, generator_has_pool=True, steps=list(records))
 
 
+def judged(recorded: Transcript) -> CellResult:
+    """Return the result of a cell that recorded this."""
+    of = recorded.scenario.cell
+    run = store.begin([of], [of.tree.name], [], 1)
+    run.save_transcript(of.id, recorded)
+    return judgement.judged(result(of.id), run, of, ())
+
+
 @pytest.fixture
 def on_real_tree() -> Cell:
     everything = selection.every(LOADED, [selection.tree(LOADED, "7.3")])
@@ -44,17 +52,19 @@ def run(places: Path, on_real_tree: Cell) -> store.Run:
     return store.begin([on_real_tree], ["7.3"], [], 1)
 
 
+@pytest.mark.usefixtures("places")
 @pytest.mark.parametrize(
     ("names", "lacking"), [((), "build"), (("build",), "self-test"), (("build", "self-test"), "build-again")]
 )
 def test_a_transcript_that_breaks_off_is_an_error(names: tuple[str, ...], lacking: str) -> None:
-    found = judgement.judged(result("i/t/b@7.3"), transcript(cell(), *names), ())
+    found = judged(transcript(cell(), *names))
     assert (found.verdict, found.checks) == (Verdict.ERROR, ())
     assert found.reason == f"the cell was interrupted: step {lacking} was not run"
 
 
+@pytest.mark.usefixtures("places")
 def test_a_step_that_an_earlier_one_stood_in_the_way_of_is_not_lacking() -> None:
-    found = judgement.judged(result("i/t/b@7.3"), transcript(cell(), "build", failing="build"), ())
+    found = judged(transcript(cell(), "build", failing="build"))
     assert found.verdict == Verdict.FAIL
     assert {step.reason for step in found.steps[1:]} == {"step build failed: it broke"}
 
@@ -94,22 +104,19 @@ def test_a_cell_whose_base_did_not_end_is_an_error_when_it_is_judged_again(place
 
 
 @pytest.mark.usefixtures("places")
-def test_the_base_cells_observations_are_those_of_its_transcript() -> None:
+def test_a_cell_is_compared_with_the_transcript_of_its_place_on_the_base_tree() -> None:
     base, head = cell(on=tree("base")), cell(on=tree("head"))
     run = store.begin([base, head], ["base", "head"], [], 1, base="base")
     cells = judgement.BaseCells(run, "base")
-    assert cells.observations(base) is None
+    assert cells.transcript(base) is None
     with pytest.raises(InfrastructureError, match="it was not run"):
-        cells.observations(head)
+        cells.transcript(head)
     run.save(result(base.id, Verdict.SKIP))
-    assert cells.observations(head) is None
+    assert cells.transcript(head) is None
     cells = judgement.BaseCells(run, "base")
     run.save_transcript(base.id, transcript(base, "build"))
-    found = cells.observations(head)
-    assert found is not None
-    assert list(found.steps) == ["build"]
-    assert cells.observations(head) is found
-    assert judgement.BaseCells(run, "").observations(head) is None
+    assert cells.transcript(head) == run.transcript_path(base.id)
+    assert judgement.BaseCells(run, "").transcript(head) is None
 
 
 @pytest.mark.usefixtures("places")
@@ -132,7 +139,7 @@ def test_a_base_cell_that_was_judged_and_has_no_transcript_any_more_is_nothing_t
         with pytest.raises(
             InfrastructureError, match=r"there is nothing to compare it with: .*@base has no transcript"
         ):
-            cells.observations(head)
+            cells.transcript(head)
 
 
 def test_a_transcript_without_steps_is_an_error_in_words(run: store.Run, on_real_tree: Cell) -> None:
@@ -144,3 +151,33 @@ def test_a_transcript_without_steps_is_an_error_in_words(run: store.Run, on_real
     kept = run.result(on_real_tree.id)
     assert kept
     assert (kept.verdict, kept.reason, kept.checks) == (Verdict.ERROR, "the transcript has no step build", ())
+
+
+def test_an_error_is_not_judged_again_whatever_checks_it_has(run: store.Run, on_real_tree: Cell) -> None:
+    found = result(on_real_tree.id, Verdict.ERROR, checks=PASSED, reason="the engine failed")
+    run.save(found)
+    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build", failing="build"))
+    judgement.check_again(run, LOADED)
+    assert run.result(on_real_tree.id) == found
+
+
+def test_an_internal_error_of_the_child_is_an_error_of_its_cell_alone(
+    run: store.Run, on_real_tree: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "__name__", "matrix.nowhere")
+    run.save(result(on_real_tree.id, checks=PASSED))
+    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build"))
+    judgement.check_again(run, LOADED)
+    kept = run.result(on_real_tree.id)
+    assert kept
+    assert (kept.verdict, kept.checks) == (Verdict.ERROR, ())
+    assert "No module named 'matrix.nowhere'" in kept.reason
+    log = (run.cell(on_real_tree.id) / "logs" / internal_errors.TRACEBACK).read_text()
+    assert "in _run" in log
+
+
+def test_a_cell_is_compared_with_what_its_base_recorded(run: store.Run, on_real_tree: Cell) -> None:
+    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build", failing="build"))
+    nothing = run.folder / "nothing"
+    with pytest.raises(UsageError, match=f"{nothing} is no transcript"):
+        judgement.judged(result(on_real_tree.id), run, on_real_tree, (), nothing)

@@ -1,0 +1,128 @@
+"""Runs code of ours over untrusted bytes in a child process, with limits on its memory, CPU time and output."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from matrix.errors import InfrastructureError, UsageError
+from matrix.runs.confined_child import Ending
+from matrix.verdicts.judgement import Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WALL_FACTOR = 4
+"""How many times its limit on CPU time a child may last: the machine may have other work, but not for ever."""
+
+TRACEBACK_BYTES = 64 << 10
+"""How much of a child's standard error is read; a traceback has a few KiB."""
+
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from matrix.runs import confined_child as child; child.main()"  # noqa: E501
+"""The program of a child: it finds modules where its parent does, and never in the folder that it is started in."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The limits of a child: address space, CPU time, and the bytes that it may write."""
+
+    memory_bytes: int
+    cpu_s: int
+    output_bytes: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a child wrote until it ended, and the limit that ended it, if one did."""
+
+    output: bytes
+    exceeded: Limit | None = None
+
+
+class ChildDiedError(Exception):
+    """A child ended otherwise than by its own result or a limit; what it wrote last is a note of the exception."""
+
+
+def run(task: str, request: bytes, bounds: Bounds) -> Outcome:
+    """Run `main` of the module `task` over a request in a child process, and return what it wrote.
+
+    Raises:
+        UsageError: the task says that its request is wrong.
+        InfrastructureError: the child did not end in time although it used no CPU time, so the machine is at fault.
+        ChildDiedError: the child died of an error or a signal.
+
+    """
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as errors:
+        given.write(request)
+        given.seek(0)
+        with _started(task, bounds, (given, written, errors)) as child:
+            status = _waited(child, task, bounds)
+        written.seek(0)
+        errors.seek(0)
+        output = written.read(bounds.output_bytes)
+        exceeded = _exceeded(status, bounds, complaint := errors.read(TRACEBACK_BYTES).decode(errors="replace"))
+    if exceeded is None:
+        _raise_what_went_wrong(task, status, complaint)
+    return Outcome(output, exceeded)
+
+
+@contextlib.contextmanager
+def _started(
+    task: str, bounds: Bounds, files: tuple[IO[bytes], IO[bytes], IO[bytes]]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a child, which is killed where the body of the `with` ends before it does."""
+    limits = (str(bounds.memory_bytes), str(bounds.cpu_s), str(bounds.output_bytes))
+    path = json.dumps([folder for folder in sys.path if folder])
+    argv = [sys.executable, "-I", "-c", _START, path, task, *limits]
+    given, written, errors = files
+    with subprocess.Popen(argv, stdin=given, stdout=written, stderr=errors, cwd="/") as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def _waited(child: subprocess.Popen[bytes], task: str, bounds: Bounds) -> int:
+    """Return the status that a child ends with."""
+    deadline_s = bounds.cpu_s * WALL_FACTOR
+    try:
+        return child.wait(deadline_s)
+    except subprocess.TimeoutExpired as error:
+        raise InfrastructureError(
+            f"{task} did not end within {deadline_s} s, and used less than {bounds.cpu_s} s of CPU time",
+            "Is the machine overloaded, or the disk of the run slow? Run it again: --resume RUN.",
+        ) from error
+
+
+def _exceeded(status: int, bounds: Bounds, complaint: str) -> Limit | None:
+    """Return the limit that a child's end tells of, or nothing.
+
+    pydantic's parser is written in Rust, which aborts with a message where Python has a MemoryError.
+    """
+    if status == Ending.MEMORY or (status == -signal.SIGABRT and "memory allocation of" in complaint):
+        return Limit(name="memory", value=f"{bounds.memory_bytes >> 20} MiB of memory")
+    if status == -signal.SIGXCPU:
+        return Limit(name="cpu-time", value=f"{bounds.cpu_s} s of CPU time")
+    if status == Ending.OUTPUT:
+        return Limit(name="result-size", value=f"a result of {bounds.output_bytes >> 10} KiB")
+    if status == Ending.DEPTH:
+        return Limit(name="nesting", value=f"{sys.getrecursionlimit()} nested calls")
+    return None
+
+
+def _raise_what_went_wrong(task: str, status: int, complaint: str) -> None:
+    if status == Ending.REFUSED:
+        refusal = json.loads(complaint)
+        raise UsageError(refusal["message"], refusal["hint"])
+    if status:
+        last = complaint.strip().rpartition("\n")[2]
+        how = f"was killed by signal {-status}" if status < 0 else f"failed: {last}"
+        died = ChildDiedError(f"{task} {how}")
+        died.add_note(complaint)
+        raise died

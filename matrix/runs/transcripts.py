@@ -1,0 +1,51 @@
+"""Reads and writes the transcript of a cell in a run directory."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+from matrix.errors import UsageError
+from matrix.files import replacing
+from matrix.model.base import first_problem
+from matrix.scenario.transcript import Transcript
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCK_BYTES = 1 << 20
+TRANSCRIPT_BYTES = 1 << 30
+"""The size of a transcript's JSON beyond which it is not read; perf's largest cell has 30 MB."""
+
+
+def write(path: Path, transcript: Transcript) -> None:
+    """Store a transcript; the file is there whole or not at all."""
+    # Level 3: a default build's 30 MB take 0.15 s and 3.4 MB; gzip's usual 6 takes twice the time for 2.5 MB.
+    with replacing(path) as part, gzip.open(part, "wt", encoding="utf-8", compresslevel=3) as file:
+        json.dump(transcript.model_dump(mode="json"), file)
+
+
+def read(path: Path) -> Transcript:
+    """Return a transcript.
+
+    Raises:
+        UsageError: the file is no transcript of ours, or a larger one than TRANSCRIPT_BYTES.
+
+    """
+    try:
+        with gzip.open(path, "rb") as file:
+            return Transcript.model_validate_json(_content(file))
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UsageError(f"{path} is no transcript: {first_problem(error)}", "Run the cell again.") from error
+
+
+def _content(file: gzip.GzipFile) -> bytes:
+    """Return what a compressed file holds: a few KiB of zeros can be gigabytes."""
+    content = bytearray()
+    while block := file.read(BLOCK_BYTES):
+        content += block
+        if len(content) > TRANSCRIPT_BYTES:
+            raise ValueError(f"it has more than {TRANSCRIPT_BYTES >> 20} MiB, the limit on a transcript")
+    return bytes(content)
