@@ -18,13 +18,18 @@ from matrix.verdicts.judgement import Limit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WALL_FACTOR = 4
+WALL_FACTOR = 10
 """How many times its limit on CPU time a child may last: the machine may have other work, but not for ever."""
 
 TRACEBACK_BYTES = 64 << 10
 """How much of a child's standard error is read; a traceback has a few KiB."""
 
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from matrix.runs import confined_child as child; child.main()"  # noqa: E501
+_START = """
+import json, sys
+sys.path[:] = json.loads(sys.argv.pop(1))
+from matrix.runs import confined_child
+confined_child.main()
+"""
 """The program of a child: it finds modules where its parent does, and never in the folder that it is started in."""
 
 
@@ -39,7 +44,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a child wrote until it ended, and the limit that ended it, if one did."""
+    """The output of a child until its end, and the limit that ended it, if one did."""
 
     output: bytes
     exceeded: Limit | None = None

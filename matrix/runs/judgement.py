@@ -10,7 +10,7 @@ from matrix.model.result import CellResult, Verdict
 from matrix.runs import confinement, internal_errors, judging
 from matrix.runs.confinement import Bounds
 from matrix.verdicts import judgement
-from matrix.verdicts.judgement import Part
+from matrix.verdicts.judgement import JudgementPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def judged(
     )
     outcome = confinement.run(judging.__name__, request.model_dump_json().encode(), BOUNDS)
     whole_lines = outcome.output.rpartition(b"\n")[0].splitlines()
-    parts = [Part.model_validate_json(line) for line in whole_lines]
+    parts = [JudgementPart.model_validate_json(line) for line in whole_lines]
     return judgement.judged(result, parts, outcome.exceeded)
 
 

@@ -88,12 +88,19 @@ class PytestRun:
     def result(self, cell: Cell) -> CellResult:
         """Return a cell's result: from this process, from the run directory, or by running the cell now."""
         if cell.id not in self._results:
-            self._results[cell.id] = self._kept_result(cell) or cell_run.run(cell, self._context(cell))
+            self._results[cell.id] = self._kept_result(cell) or self._run(cell)
         return self._results[cell.id]
 
     def _kept_result(self, cell: Cell) -> CellResult | None:
         found = self.run.result(cell.id)
         return None if schedule.is_lacking(found) else found
+
+    def _run(self, cell: Cell) -> CellResult:
+        """Run a cell now; every error of it is its result, as the cell would be run again for each of its checks."""
+        try:
+            return cell_run.run(cell, self._context(cell))
+        except Exception as error:  # noqa: BLE001 - the engine, the disk or we
+            return cell_run.failed(cell, self.run, error)
 
     def _context(self, cell: Cell) -> cell_run.Context:
         say = functools.partial(self.run.progress, cell.id)

@@ -22,7 +22,7 @@ WHOLE_BUILD = "build"
 """The check that answers for facts which could not even be read: all of them come from the build."""
 
 
-class Part(Frozen):
+class JudgementPart(Frozen):
     """One part of a judgement; exactly one field is set, `program_sha256` beside `steps`.
 
     `incomplete` is the reason why a transcript is no ground for a verdict of perf's, and `examining` names the check
@@ -43,20 +43,20 @@ class Limit(Frozen):
     value: str
 
 
-def parts(observations: Observations, known: Sequence[KnownFailure]) -> Iterator[Part]:
+def parts(observations: Observations, known: Sequence[KnownFailure]) -> Iterator[JudgementPart]:
     """Yield the parts of the judgement on a cell, the checks in the order of their names.
 
     A transcript that breaks off before a step that could have been run, or that has no build, is judged no further.
     """
     reason = _incompleteness(observations)
     if reason:
-        yield Part(incomplete=reason)
+        yield JudgementPart(incomplete=reason)
         return
     program = observations.steps["build"].files.get(f"{observations.output}/perf")
-    yield Part(steps=judge.step_results(observations), program_sha256=program.content if program else "")
+    yield JudgementPart(steps=judge.step_results(observations), program_sha256=program.content if program else "")
     for name, check in registered.registry().items():
-        yield Part(examining=name)
-        yield Part(check=judge.check_result(check, observations, known))
+        yield JudgementPart(examining=name)
+        yield JudgementPart(check=judge.check_result(check, observations, known))
 
 
 def _incompleteness(observations: Observations) -> str:
@@ -67,7 +67,7 @@ def _incompleteness(observations: Observations) -> str:
     return "" if "build" in observations.steps else "the transcript has no step build"
 
 
-def judged(result: CellResult, made: Sequence[Part], exceeded: Limit | None = None) -> CellResult:
+def judged(result: CellResult, made: Sequence[JudgementPart], exceeded: Limit | None = None) -> CellResult:
     """Return a result with the steps, checks and verdict of a judgement.
 
     Where judging `exceeded` a limit, that is a finding of the check that was being examined; the checks after it are
@@ -96,7 +96,7 @@ def error(result: CellResult, reason: str) -> CellResult:
     return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason, "checks": ()})
 
 
-def _examined_last(made: Sequence[Part]) -> str:
+def _examined_last(made: Sequence[JudgementPart]) -> str:
     """Return the check that was being examined when the judgement ended; before the first check that of the build."""
     last = made[-1].examining if made else ""
     return last or WHOLE_BUILD

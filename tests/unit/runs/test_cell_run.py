@@ -78,7 +78,7 @@ def test_each_stage_before_and_after_the_steps_is_a_chapter(monkeypatch: pytest.
     monkeypatch.setattr(cell_run, "_kernel_types", lambda _: chapters.append("  started"))
     monkeypatch.setattr(execution, "closing", contextlib.nullcontext)
     monkeypatch.setattr(execution, "execute", lambda _: ())
-    finished: Any = SimpleNamespace(scenario=SimpleNamespace(cell=CELL), transcript=RECORDED)
+    finished: Any = SimpleNamespace(scenario=SimpleNamespace(cell=CELL), transcript=None)
     assert cell_run._steps_done(finished, where) == FROM_SCRATCH
     assert chapters == ["start the container", "  started", "store the transcript", "  stored"]
 

@@ -40,7 +40,7 @@ def test_a_task_is_given_its_request_and_what_it_yields_is_returned(
             "memory",
             "256 MiB of memory",
         ),
-        ("yield b'a'; all(iter(int, 1)) or [1 for _ in iter(int, 1)]", "cpu-time", "1 s of CPU time"),
+        ("yield b'a'; any(iter(int, 1))", "cpu-time", "1 s of CPU time"),
         ("yield b'a'; yield bytes(8192)", "result-size", "a result of 4 KiB"),
         ("yield b'a'; f = lambda: f(); f()", "nesting", f"{sys.getrecursionlimit()} nested calls"),
     ],
@@ -48,6 +48,7 @@ def test_a_task_is_given_its_request_and_what_it_yields_is_returned(
 def test_a_limit_ends_a_task_and_what_it_wrote_before_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, name: str, value: str
 ) -> None:
+    monkeypatch.setattr(confinement, "WALL_FACTOR", 300)  # the machine may be busy
     done = outcome(body, tmp_path, monkeypatch)
     assert done.exceeded is not None
     assert (done.exceeded.name, done.exceeded.value) == (name, value)

@@ -6,10 +6,10 @@ import pytest
 
 from matrix.config import load, selection
 from matrix.engine import private_engine
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import Verdict
 from matrix.model.tree import Delta
-from matrix.runs import cell_run, locks, pytest_run, store
+from matrix.runs import cell_run, internal_errors, locks, pytest_run, store
 from matrix.runs.pytest_run import PytestRun
 from matrix.runs.run_kind import ClaimsRun, MutantsRun, PlainRun
 from tests.unit.results import done
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from matrix.config.load import Config
     from matrix.model.cell import Cell
+    from matrix.model.result import CellResult
     from matrix.runs.cell_run import Context
     from matrix.runs.run_kind import RunKind
 
@@ -89,6 +90,51 @@ def test_a_cell_is_run_once_a_process_and_not_at_all_where_it_has_a_result(
         assert part.result(first).verdict == Verdict.FAIL
         assert part.result(second).verdict == Verdict.PASS
     assert list(contexts) == [second.id]
+
+
+def test_an_engine_that_cannot_be_had_is_one_error_of_a_cell(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def nowhere(*_: Any) -> Any:
+        asked.append(1)
+        raise InfrastructureError("no container engine answers")
+
+    monkeypatch.setattr(private_engine, "ensure", nowhere)
+    part = begun(config, "7.3")
+    for _ in range(3):
+        found = part.result(part.cells[0])
+        assert (found.verdict, found.reason) == (Verdict.ERROR, "no container engine answers")
+    assert len(asked) == 1
+    assert part.run.result(part.cells[0].id) == found
+
+
+def test_an_error_before_the_first_step_is_stored_once_with_its_traceback(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private_engine, "ensure", lambda *_: None)
+    monkeypatch.setattr(cell_run, "_begun", lambda *_: {"ended": 1}["begun"])
+    part = begun(config, "7.3")
+    found = [part.result(part.cells[0]) for _ in range(3)]
+    assert found == [part.run.result(part.cells[0].id)] * 3
+    assert found[0].reason == "internal error: KeyError('begun')"
+    log = part.run.cell(part.cells[0].id) / "logs" / internal_errors.TRACEBACK
+    assert log.read_text().startswith("Traceback")
+
+
+def test_a_result_that_cannot_be_stored_is_an_error_and_the_cell_is_run_once(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_run: Any, found: CellResult) -> None:
+        saved.append(found)
+        raise OSError(28, "No space left on device")
+
+    saved: list[CellResult] = []
+    monkeypatch.setattr(private_engine, "ensure", lambda *_: None)
+    part = begun(config, "7.3")
+    monkeypatch.setattr(store.Run, "save", full)
+    for _ in range(3):
+        assert part.result(part.cells[0]).reason == "[Errno 28] No space left on device"
+    assert len(saved) == 2
 
 
 def test_a_cell_is_reproduced_with_the_base_that_it_is_compared_with(

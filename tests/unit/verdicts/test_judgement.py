@@ -7,14 +7,14 @@ import pytest
 from matrix import checks
 from matrix.model.result import CheckResult, Verdict
 from matrix.verdicts import judgement
-from matrix.verdicts.judgement import Limit, Part
+from matrix.verdicts.judgement import JudgementPart, Limit
 from tests.unit.conftest import observations, result
 
 MEMORY = Limit(name="memory", value="64 MiB of memory")
 NAMES = tuple(checks.registry())
 
 
-def whole() -> list[Part]:
+def whole() -> list[JudgementPart]:
     return list(judgement.parts(observations(), ()))
 
 
@@ -34,7 +34,7 @@ def test_a_whole_judgement_has_a_result_for_each_check() -> None:
 
 def test_a_transcript_that_breaks_off_has_one_part_and_is_an_error() -> None:
     parts = list(judgement.parts(observations(omit=["clean"]), ()))
-    assert parts == [Part(incomplete="the cell was interrupted: step clean was not run")]
+    assert parts == [JudgementPart(incomplete="the cell was interrupted: step clean was not run")]
     found = judgement.judged(result("i/t/b@7.3"), parts)
     assert (found.verdict, found.reason, found.checks) == (Verdict.ERROR, parts[0].incomplete, ())
 
@@ -57,14 +57,14 @@ def test_a_limit_is_a_finding_of_the_check_that_was_being_examined() -> None:
     assert [check.check for check in found.checks] == list(NAMES)
 
 
-@pytest.mark.parametrize("made", [[], [Part(steps=())]])
-def test_a_limit_before_the_first_check_is_a_finding_of_build(made: list[Part]) -> None:
+@pytest.mark.parametrize("made", [[], [JudgementPart(steps=())]])
+def test_a_limit_before_the_first_check_is_a_finding_of_build(made: list[JudgementPart]) -> None:
     found = judgement.judged(result("i/t/b@7.3"), made, MEMORY)
     assert [check.check for check in found.checks if check.findings] == ["build"]
     assert found.verdict == Verdict.FAIL
 
 
 def test_a_cell_of_which_every_check_was_skipped_is_an_error_with_a_reason() -> None:
-    skipped = [Part(check=CheckResult(check=name, verdict=Verdict.SKIP, reason="no step")) for name in NAMES]
+    skipped = [JudgementPart(check=CheckResult(check=name, verdict=Verdict.SKIP, reason="no step")) for name in NAMES]
     found = judgement.judged(result("i/t/b@7.3"), skipped)
     assert (found.verdict, found.reason) == (Verdict.ERROR, "every check was skipped, which proves nothing")
