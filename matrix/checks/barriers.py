@@ -37,7 +37,7 @@ Two per cent of a tiny tree's work is less than the time of a single process var
 class Parallelism:
     """The parts of a build that cannot, or did not, run at once.
 
-    `serial_s` are the seconds in which at most one leaf process ran, which depend on what else the machine did;
+    `serial_s` are the seconds in which at most one leaf process ran, which depend on the load of the machine;
     `span` is the part of the build's `work_s` seconds of CPU time that no number of cores can shorten.
     """
 

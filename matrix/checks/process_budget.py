@@ -26,7 +26,7 @@ STEP = "rebuild"
 def counts(step: StepFacts) -> Counter[str]:
     """Return the number of a step's processes by program, and by COUNTED: in all, below `$(shell)`, in feature tests.
 
-    Of a feature test only its make is counted: what that runs depends on what is installed.
+    Of a feature test only its make is counted: the processes below depend on the libraries that are installed.
     """
     timeline = of_step(step)
     found = Counter(process.program or "(fork)" for process in step.processes)

@@ -39,7 +39,7 @@ def _children(processes: Iterable[Process], parents: Iterable[Process]) -> list[
 
 
 def _start_method(child: Process) -> str:
-    """Return how a generator's child was started, where its own command line shows that; a fork has none."""
+    """Return the start method of a generator's child by its command line; empty where that shows none."""
     if _mentions("multiprocessing.spawn", child):
         return "spawn"
     return "" if child.argvs else "fork"

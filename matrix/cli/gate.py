@@ -1,4 +1,4 @@
-"""gate: what a tree breaks that its base did not."""
+"""gate: the findings that a tree has and its base has not."""
 
 from __future__ import annotations
 

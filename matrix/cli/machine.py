@@ -81,7 +81,7 @@ def engine_down() -> None:
 
 @engine_app.command("status")
 def engine_status(json_output: Json = False) -> None:
-    """Say whether the private dockerd runs."""
+    """Print whether the private dockerd runs, and where."""
     from matrix.engine import private_engine
 
     now = private_engine.status()

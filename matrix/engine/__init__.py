@@ -1,1 +1,1 @@
-"""Container engines: what the matrix needs of one, its backends, images and caches."""
+"""Container engines: the protocol of one, its backends, images and caches."""

@@ -1,4 +1,4 @@
-"""The container engine as the matrix sees it: protocols, and what crosses them."""
+"""The protocols of a container engine and of a cell's container, and the values that they take and return."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matrix.model.cell import Limits
 
 LABEL = "io.perf-build-matrix"
-"""Every image, container and volume that we make carries it; its value says what for."""
+"""The label of every image, container and volume that we make; its value is the purpose, as `cell` or `tree`."""
 
 RUN_LABEL = "io.perf-build-matrix.run"
 """The session (see runs/ownership.py) that a container or volume belongs to, and is removed with."""

@@ -1,4 +1,4 @@
-"""The cache: folders of files that are kept between runs, their locks, and what of the engine is kept with them."""
+"""The cache: folders of files that are kept between runs, their locks, and the engine's volumes and images of it."""
 
 from __future__ import annotations
 

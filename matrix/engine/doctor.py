@@ -1,4 +1,4 @@
-"""Examines this machine for what the matrix needs of it."""
+"""Examines this machine for the needs of the matrix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEMORY_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Need:
-    """Something that the matrix needs of a machine; `found` says what was found, or what to do where it is lacking."""
+    """A need of the matrix on a machine, `what`; `found` is the thing that meets it, or the advice where none does."""
 
     what: str
     found: str
@@ -30,7 +30,7 @@ class Need:
 
 
 def examine(host: str | None) -> list[Need]:
-    """Return what the matrix needs of this machine and of the engine at `host`, or of the first that answers."""
+    """Return the needs of the matrix on this machine and on the engine at `host`, or on the first that answers."""
     program = [Need("perf-build-matrix", __version__), Need("python", sys.version.split()[0]), _git()]
     try:
         described = backends.connect(host).describe()

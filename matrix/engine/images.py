@@ -103,9 +103,9 @@ def _key(recipe: Base) -> str:
 
 
 def _origin(recipe: Base) -> Path:
-    """Return the file that says where a base image came from: `pulled DIGEST` or `mmdebstrap SUITE`.
+    """Return the file with the origin of a base image, `pulled DIGEST` or `mmdebstrap SUITE`.
 
-    A label of the image could not say so: an image that was pulled cannot be given one without changing its digest.
+    A label is no place for it: an image that was pulled cannot be given one without changing its digest.
     """
     return cache.folder(Part.IMAGES) / f"{_key(recipe)}.origin"
 

@@ -37,7 +37,7 @@ class Unfinished(Frozen):
 
     @property
     def sentence(self) -> str:
-        """The state of the run for people: what is left, and the command that does it if no process does."""
+        """The state of the run for people: the cells left, and the command that runs them if no process does."""
         if self.running is not None:
             return self._progress(self.running)
         left = ", ".join(cut(self.lacking, UNFINISHED_SHOWN))
@@ -74,7 +74,7 @@ class Report(Frozen):
 
     @property
     def judged_cells(self) -> list[CellResult]:
-        """The cells that the verdict is on: in a gate, those of the base are only compared with."""
+        """The cells that the verdict is on: all or, in a gate, those of the heads, as the base is not judged."""
         if self.gate is None:
             return list(self.cells)
         return [cell for cell in self.cells if cell.id.tree != self.gate.base]

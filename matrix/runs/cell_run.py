@@ -208,7 +208,7 @@ def _from_scratch(prepared: _Prepared, context: Context) -> _Recorded:
 def _continued(prepared: _Prepared, context: Context, predecessor: Tree) -> _Recorded:
     """Return the record of the steps, the build continued from the kept build of the tree `predecessor`.
 
-    The changed files are touched, so that make sees them as newer than what was made of them. A patch that may continue
+    The changed files are touched, so that make sees them as newer than their products. A patch that may continue
     changes C sources alone, but idle files can differ from the predecessor's besides: those are not touched.
     """
     cell = prepared.cell

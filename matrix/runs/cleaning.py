@@ -1,4 +1,4 @@
-"""Removes what ended runs left in an engine and, if asked to, the caches."""
+"""Removes the leftovers of ended runs from an engine and, if asked to, the caches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def refuse_beside_work() -> None:
     """Refuse to remove the caches while a process works with them.
 
     Raises:
-        UsageError: a run is being done, something is built outside of any run, or a comparison is measured.
+        UsageError: a run is being done, a process builds outside of any run, or a comparison is measured.
 
     """
     hint = "Wait until it has ended; without --all, `perf-matrix clean` leaves the caches alone."
@@ -36,7 +36,7 @@ def refuse_beside_work() -> None:
 
 
 def removable(engine: Engine, *, caches: bool) -> list[Resource]:
-    """Return what ended runs left in an engine, and with `caches` the images, trees and downloads that are kept."""
+    """Return the resources that ended runs left in an engine, and with `caches` the images, trees and downloads."""
     found = ownership.left_over(engine)
     if caches:
         found += [item for item in engine.resources() if item.purpose in cache.KEPT]

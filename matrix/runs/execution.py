@@ -32,7 +32,7 @@ MAX_READ_BYTES = 512 << 20
 """The most that is read of a file of a cell, whose size is not to be trusted."""
 
 SCAN_S = 300
-"""The seconds after a step's commands in which the agent hashes what they wrote."""
+"""The seconds after a step's commands in which the agent hashes the files that they wrote."""
 
 TAIL_BYTES = 1 << 20
 """The end of a failed step's log in which the lines with the reason are looked for."""
@@ -56,7 +56,7 @@ class KeptBuild:
 
 @dataclass
 class Execution:
-    """A cell that is being run: its containers by place, and the parts of its transcript that there are.
+    """A cell that is being run: its containers by place, and its transcript as far as it has got.
 
     Where `built`, a kept build, is set, the first container begins as a copy of that and not with the bare tree. `cpus`
     are the processors that the containers are pinned to, as `0-3`.
@@ -124,7 +124,7 @@ class Execution:
                 stack.callback(container.remove)  # runs them all, whichever of them fails
 
     def log(self, step: str) -> Path:
-        """Return where a step's log is kept."""
+        """Return the file of a step's log in the run's folder."""
         return self.run.cell(self.scenario.cell.id) / "logs" / f"{step}.log"
 
     def take(self, step: Step) -> StepFacts:
@@ -204,7 +204,7 @@ class Execution:
         self._record(lower={**self.transcript.lower, **entries})
 
     def _tree_entry(self, path: str) -> tuple[int, str] | None:
-        """Return mode and digest of a path (inside the cell) in the tree; nothing where the tree has none."""
+        """Return mode and digest of a path (inside the cell) in the tree, or None where the tree does not have it."""
         relative = path.removeprefix("/src/")
         if relative in self.tree.facts.index:
             return self.tree.facts.index[relative]

@@ -183,7 +183,7 @@ def _pytest_words(number: int) -> list[str]:
 
 
 def _environment(run: Run, host: str | None) -> dict[str, str]:
-    """Return the environment of the run's pytest, without the variables that change what pytest collects or asserts."""
+    """Return the environment of the run's pytest, without variables that change its collection or its assertions."""
     inherited = {name: value for name, value in os.environ.items() if not _changes_pytest(name)}
     ours = {RUN_VARIABLE: str(run.folder), COMMAND_PID_VARIABLE: str(os.getpid())}
     if host:
@@ -196,7 +196,7 @@ def _changes_pytest(variable: str) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt pytest and its workers, which end their cells and remove their containers; kill what is slow at it."""
+    """Interrupt pytest and its workers, which end their cells and remove their containers; kill those that are slow."""
     try:
         _signal_and_wait(process, signal.SIGINT, END_S)
     finally:  # a second interrupt ends the wait

@@ -42,7 +42,7 @@ ENTRUSTED_VARIABLE = "PERF_MATRIX_ENTRUSTED"
 """The environment variable of a process that inherits a run's lock: `DESCRIPTOR:FOLDER`, its open file and its run."""
 
 LOOKERS_S = 1.0
-"""How long a lock is tried for: a process that looks at a lock has it for some microseconds."""
+"""The seconds for which a lock is tried: a process that only looks at it has it for some microseconds."""
 
 _descriptors: dict[str, int] = {}
 """The open lock files of the runs that this process does, by the run's folder."""
@@ -134,7 +134,7 @@ def at_work(run: Run) -> contextlib.AbstractContextManager[None]:
 
 
 def inheritance(run: Run) -> Inheritance:
-    """Return how a child process is to inherit the lock of a run that this process does."""
+    """Return the means by which a child process inherits the lock of a run that this process does."""
     folder = _folder(run)
     descriptor = _descriptors[folder]
     return Inheritance({ENTRUSTED_VARIABLE: f"{descriptor}:{folder}"}, (descriptor,))
@@ -175,7 +175,7 @@ def refuse_beside_a_measurement() -> None:
 
 @contextlib.contextmanager
 def busy() -> Iterator[None]:
-    """Let measurements see that this process builds something that is no run.
+    """Let measurements see that this process builds outside of any run.
 
     Raises:
         UsageError: a measurement is going on.
@@ -187,7 +187,7 @@ def busy() -> Iterator[None]:
 
 
 def others_busy() -> bool:
-    """Return whether a process builds something that is no run."""
+    """Return whether a process builds outside of any run."""
     return _any_held(paths.state() / BUSY)
 
 

@@ -87,14 +87,21 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """End where the last worker of xdist was killed: it would wait for the one that takes its place for ever."""
+    """End the run where the last worker of xdist was killed: xdist 3.8 would wait for ever for one in its place.
+
+    https://github.com/pytest-dev/pytest-xdist/issues/1323
+    """
     controller = node.config.pluginmanager.getplugin("dsession")
     if error and controller and controller._active_nodes == {node}:  # noqa: SLF001 - xdist tells it nowhere else
         controller.shouldstop = f"{node.gateway.id}, the last worker, was killed"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make an item for each selected cell and each check; xdist takes what follows an `@` for the group's name."""
+    """Make an item for each selected cell and each check.
+
+    The id of an item ends in `@GROUP` for xdist (src/xdist/scheduler/loadgroup.py), which takes the last `@` for it, so
+    that the `@` of a cell's id does no harm.
+    """
     if "cell_check" not in metafunc.fixturenames:
         return
     run = _run(metafunc.config)
@@ -193,7 +200,7 @@ def _is_worker(options: pytest.Config) -> bool:
 
 
 def _worker_input(options: pytest.Config) -> dict[str, Any]:
-    """Return what xdist's controller told this worker."""
+    """Return the values that xdist's controller gave to this worker."""
     found: dict[str, Any] = getattr(options, "workerinput")  # noqa: B009 - xdist adds the attribute
     return found
 

@@ -92,7 +92,7 @@ class Progress:
         return sum(not step for step, _ in self._steps.values())
 
     def table(self) -> Group:
-        """Return how many cells are done, and a line for each one that runs."""
+        """Return the lines of progress: the numbers of cells done and left, and a line for each cell that runs."""
         now = time.time()
         done = self._done()
         left = len(self.wanted) - done

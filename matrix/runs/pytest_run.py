@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class PytestRun:
-    """A run, and what one pytest process needs to run its cells.
+    """A run in one pytest process: the run's settings, configuration and cells, and the process's kept build.
 
     The process is the only one, or with pytest-xdist the controller or one of its workers. A controller holds the
     run's lock and runs no cell, so that configuration and cells are read where they are asked for.
@@ -82,7 +82,7 @@ class PytestRun:
         return kind.patches if isinstance(kind, SeriesRun) else ()
 
     def group(self, cell: Cell) -> str:
-        """Return the name of what one worker runs."""
+        """Return the name of the group of cells that one worker runs (see schedule.group)."""
         return schedule.group(self.settings, cell.id)
 
     def result(self, cell: Cell) -> CellResult:

@@ -1,4 +1,4 @@
-"""A run's kind: which command it was, and what only that command asks for."""
+"""A run's kind: the command that began it, and the settings that runs of this command alone have."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ClaimsRun(_Kind):
 class BisectRun(_Kind):
     """A run of `perf-matrix bisect`: one cell on the commits that git asks for, until `check` first fails.
 
-    Git's part of it is not kept, so only its cells can be gone on with: by `perf-matrix run`.
+    Git's state of it is not kept, so that `--resume` completes its cells alone, by `perf-matrix run`.
     """
 
     kind: Literal["bisect"] = "bisect"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def row(run: Run) -> RunRow:
-    """Return the row of a run; that of an unreadable one says so."""
+    """Return the row of a run; a run that cannot be read has a row with its command UNREADABLE."""
     going_on = locks.is_being_done(run)
     bare = RunRow(run=run.name, folder=str(run.folder), going_on=going_on)
     try:

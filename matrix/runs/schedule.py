@@ -22,7 +22,7 @@ BEGUN = "the cell was begun and did not end"
 
 
 def workers(asked: int, cells: int, processors: int = 0) -> int:
-    """Return how many cells to run at once: `asked`, or one for each two processors, never more than cells.
+    """Return the number of cells to run at once: `asked`, or one for each two processors, never more than cells.
 
     Two processors run two cells, as the serial parts of one cell's build leave room for the other's. `processors` is
     the number of processors, 0 for this machine's.
@@ -39,7 +39,7 @@ def jobs(asked: int, at_once: int, processors: int = 0) -> int:
 
 
 def at_once(settings: RunSettings, todo: Collection[CellId], asked: int, processors: int = 0) -> int:
-    """Return how many cells of a run to run at once: one worker runs those that need each other's results."""
+    """Return the number of cells of a run to run at once: one worker runs those that need each other's results."""
     groups = {group(settings, cell_id) for cell_id in todo}
     return workers(asked, max(1, len(groups)), processors)
 

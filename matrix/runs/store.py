@@ -197,7 +197,7 @@ class Run:
         return result
 
     def results(self) -> Iterator[CellResult]:
-        """Yield the results that there are, in the order of the run's cells."""
+        """Yield the results of cells that have one, in the order of the run's cells."""
         for cell_id in self.settings().cells:
             result = self.result(cell_id)
             if result is not None:
@@ -236,7 +236,7 @@ class Run:
 
 
 def runs() -> list[Run]:
-    """Return the runs that there are, newest first."""
+    """Return the runs of the state folder, newest first."""
     folder = paths.state() / "runs"
     found = [path.parent for path in folder.glob("*/run.json")] if folder.is_dir() else []
     return [Run(path) for path in sorted(found, reverse=True)]

@@ -44,7 +44,7 @@ def covered(path: str, ignore: Mapping[str, str]) -> bool:
 
 
 def _is_ignored(path: str, ignore: Mapping[str, str], *, folder: bool) -> bool:
-    """Return whether the patterns ignore `path` itself, whatever they say of the folders above it."""
+    """Return whether patterns ignore `path` itself, regardless of the folders above it."""
     for above in PurePosixPath(path).parents:
         place = str(above) if above.name else ""
         text = ignore.get(place, "")

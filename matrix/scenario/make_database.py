@@ -64,7 +64,7 @@ class Database(Frozen):
 
 
 def parse(lines: Iterable[str]) -> tuple[Database, ...]:
-    """Return the data bases in what `make -pn` printed, a make's after its children's.
+    """Return the data bases in the output of `make -pn`, a make's after its children's.
 
     Files that are no targets are left out, among the prerequisites too: nothing waits for a source.
 
@@ -150,7 +150,7 @@ def _rules(lines: list[str]) -> Iterator[tuple[str, Rule]]:
 
 
 def _marked(rule: Rule, comment: str) -> Rule:
-    """Return a rule with the property that a comment of the data base tells of it."""
+    """Return a rule with the property, phony or recipe, that a comment of the data base gives it."""
     return rule.model_copy(update={"phony" if comment.startswith(_PHONY) else "recipe": True})
 
 

@@ -1,4 +1,4 @@
-"""The observations of one cell: the facts of its steps, what it made, and what each step changed. Pure."""
+"""The observations of one cell: the facts of its steps, the files that they made and those that they changed. Pure."""
 
 from __future__ import annotations
 
@@ -89,7 +89,10 @@ class Observations:
 
 
 def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
-    """Return why a step cannot be run, or nothing: the build, or an earlier step in its container, failed."""
+    """Return the reason why a step cannot be run: the build, or an earlier step in its container, failed; else empty.
+
+    The step `database` stands in nobody's way: it makes nothing.
+    """
     for facts in earlier:
         if facts.failure and not facts.step.declares and (facts.step.name == "build" or facts.step.place == step.place):
             return f"step {facts.step.name} failed: {facts.failure}"

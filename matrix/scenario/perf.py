@@ -26,7 +26,7 @@ PARTS = ("tools/", "scripts/", "arch/", "include/", "lib/", "kernel/bpf/", "net/
 MAKEFILE = "tools/perf/Makefile.perf"
 """The makefile with perf's rules; a tree without it is no kernel tree. Makefile beside it runs this one."""
 MANIFEST = "tools/perf/MANIFEST"
-"""The list of what perf's own source package is made of: a path or glob a line."""
+"""The list of the files and folders of perf's own source package: a path or glob a line."""
 GENERATOR = "tools/perf/pmu-events/jevents.py"
 """The program that writes the event tables."""
 COMPILED_SOURCES = "tools/perf/*.c"

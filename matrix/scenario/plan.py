@@ -79,7 +79,7 @@ class Scenario(Frozen):
 
 
 def output_folder(cell: Cell) -> str:
-    """Return where the cell's build leaves perf, inside the cell."""
+    """Return the folder inside the cell in which its build leaves perf."""
     return perf.output_folder(out_of_tree=cell.build.out_of_tree)
 
 
@@ -94,9 +94,10 @@ def make_argv(cell: Cell, jobs: int, *goals: str) -> tuple[str, ...]:
 
 
 def database_argv(cell: Cell) -> tuple[str, ...]:
-    """Return the command line that prints make's data base: of Makefile.perf, as Makefile hides what it runs from `-n`.
+    """Return the command line that prints make's data bases, and runs no recipe.
 
-    One job at a time keeps each make's data base in one piece.
+    Of Makefile.perf, as tools/perf/Makefile runs it in a recipe that `-n` would only print. One job at a time keeps
+    each make's data base in one piece.
     """
     first, folder, place, _, *rest = make_argv(cell, 1, *(cell.build.goals or ("all",)))
     return (first, folder, place, "-f", posixpath.basename(perf.MAKEFILE), "--no-print-directory", "-j1", "-pn", *rest)

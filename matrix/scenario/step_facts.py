@@ -76,12 +76,12 @@ class Process(_Record):
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The last program's words; none for a fork that stayed what its parent was."""
+        """The words of the last program; empty for a fork without an exec."""
         return self.argvs[-1] if self.argvs else ()
 
     @property
     def first(self) -> tuple[str, ...]:
-        """The first program's words: what its parent started, before that became something else."""
+        """The words of the first program, which the parent started and which may have become another by exec."""
         return self.argvs[0] if self.argvs else ()
 
     @property
@@ -242,7 +242,7 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
 
 
 def _process(index: Any, facts: Any) -> Process:
-    """Return a process; the agent numbers them as they start, so a parent comes before what it started.
+    """Return a process; the agent numbers processes as they start, so that a parent has a lower number.
 
     Where the first word of a command line does not lead to the program that was run, the program takes its place: any
     program may be given any words (execve(2)).

@@ -61,7 +61,7 @@ class Transcript(Frozen):
     databases: tuple[Database, ...] = ()
 
     def with_cell(self, cell: Cell) -> Transcript:
-        """Return this transcript as one of `cell`, which may expect something else of what was recorded."""
+        """Return this transcript as one of `cell`, whose file may expect other values than when it was recorded."""
         return self.model_copy(update={"scenario": self.scenario.model_copy(update={"cell": cell})})
 
     def observations(

@@ -17,7 +17,7 @@ BASE_ROW = -1
 
 
 def next_row(rows: Sequence[PatchResult], place: str) -> int | None:
-    """Return the row to run a cell (its place) in next, to find the first patch of what fails in the last row.
+    """Return the row to run a cell (its place) in next, to find the first patch with the findings of the last row.
 
     The row is in the middle of those that may be the first; idle patches are none of them. None means that nothing is
     left to find.
@@ -32,7 +32,7 @@ def next_row(rows: Sequence[PatchResult], place: str) -> int | None:
 
 
 def _keys_broken_last(broken: Mapping[int, frozenset[str]]) -> list[str]:
-    """Return the keys of what newly fails in the last row that was run, sorted."""
+    """Return the keys of the new findings in the last row that was run, sorted."""
     return sorted(broken[max(broken)]) if broken else []
 
 
@@ -60,7 +60,7 @@ def _breaks(rows: Sequence[PatchResult], place: str) -> Iterator[Break]:
 
 
 def _broken_keys(rows: Sequence[PatchResult], place: str) -> dict[int, frozenset[str]]:
-    """Return the keys of what newly fails in a cell, by each row in which it was run and decided."""
+    """Return the keys of a cell's new findings, by each row in which it was run and decided."""
     broken = {}
     for row, patch in enumerate(rows):
         if comparison := patch.decided_comparison(place):

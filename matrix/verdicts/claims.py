@@ -242,7 +242,10 @@ def _check_of(result: CellResult | None, name: str) -> CheckResult | None:
 
 
 def _lack_of_figure(check: CheckResult, by: DecidedBy) -> str:
-    """Return why a figure is missing that may have any value; one that must have a certain value refutes the claim."""
+    """Return the reason why a figure is missing; empty where it is there, or where its lack refutes the claim.
+
+    The lack of a figure that must have a certain value refutes; a figure that may have any value leaves it undecided.
+    """
     needs_any_figure = bool(by.figure) and not by.figure_is
     if not needs_any_figure or check.figures.get(by.figure, "") != "":
         return ""
@@ -255,7 +258,7 @@ def _why_no_check(result: CellResult | None) -> str:
 
 
 def _obstacle(check: CheckResult) -> str:
-    """Return why a check shows nothing of its cell; empty where it examined all of it."""
+    """Return the reason why a check decides nothing on its cell; empty where it examined all of it."""
     unexamined = next((finding.key for finding in check.findings if finding.kind in NO_EVIDENCE), "")
     if check.skipped or unexamined or not check.examined:
         return check.reason or f"not shown: {unexamined}"

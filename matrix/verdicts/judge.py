@@ -76,7 +76,7 @@ def cell_verdict(checks: Sequence[CheckResult]) -> Verdict:
 
 
 def _why_not_run(step: str, observations: Observations) -> str:
-    """Return why a check cannot look at a step: it is not in the scenario, or an earlier step failed."""
+    """Return the reason why a check has no facts of a step: it is not in the scenario, or an earlier step failed."""
     planned = {planned.name for planned in observations.scenario.steps}
     if step not in planned:
         return f"this build has no step {step}"
@@ -84,7 +84,7 @@ def _why_not_run(step: str, observations: Observations) -> str:
 
 
 def _first_failure(observations: Observations) -> str:
-    """Return which step failed first and how; empty where none did."""
+    """Return a sentence on the first step that failed; empty where none did."""
     failed = next((facts for facts in observations.steps.values() if facts.failure), None)
     return f"step {failed.step.name} failed: {failed.failure}" if failed else ""
 
@@ -223,7 +223,7 @@ def _process_count(facts: StepFacts) -> int | None:
 
 
 def _files_changed(observations: Observations, name: str) -> int:
-    """Return how many files a step changed: since the step before it or, for the first, beside the tree's own."""
+    """Return the number of files that a step changed: since the step before it or, for the first, from the tree."""
     if name in observations.previous:
         return len(observations.changed(name))
     return len(observations.made(name))

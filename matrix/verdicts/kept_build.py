@@ -38,7 +38,7 @@ def may_continue(changed: Mapping[str, str]) -> bool:
 
 
 def reads_the_same(before: str, after: str) -> bool:
-    """Return whether a C source includes what it included before, so that it needs nothing else made first.
+    """Return whether a C source includes the same files as before, so that no other file must be made first.
 
     A generated file is in the kept build already, so a rule that does not wait for it would not show. The comparison is
     of the preprocessor's directives, with comments and continued lines resolved as it does (C11, 5.1.1.2).
@@ -90,7 +90,7 @@ def missed_work(below: StepFacts, build: StepFacts, sources: Sequence[str], outp
 
 
 class _Work:
-    """The work of the kept build `below`, and how much of it the build that continued from it did again."""
+    """The work of the kept build `below`, and the part of it that the build which continued from it did again."""
 
     def __init__(self, below: StepFacts, build: StepFacts, output: str) -> None:
         self.below = below
@@ -114,7 +114,7 @@ class _Work:
         return "" if self.uses(source) else self._reader(source)
 
     def missed_link(self, sources: Iterable[str]) -> str:
-        """Return that perf was not linked again; nothing if it was, or none of the sources is part of it."""
+        """Return a sentence if perf was not linked again; empty if it was, or if none of the sources is part of it."""
         program = f"{self.output}/{perf.PROGRAM}"
         is_used = any(map(self.uses, sources))
         return f"{program} was not linked" if is_used and _same(self.below, self.build, program) else ""

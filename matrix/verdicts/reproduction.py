@@ -50,7 +50,7 @@ def reproduction(then: CellResult, now: CellResult) -> Reproduction:
 
 
 def _why_undecided(then: CellResult, now: CellResult) -> str:
-    """Return which of two results is an ERROR, and its reason; empty where none is."""
+    """Return a sentence on the first of two results that is an ERROR, with its reason; empty where none is."""
     for ordinal, result in (("first", then), ("second", now)):
         if result.verdict == Verdict.ERROR:
             return f"the {ordinal} result is an ERROR of its machine: {result.reason}"

@@ -100,7 +100,7 @@ def _may_fail(bound: float, comparison: Comparison) -> bool:
 
 
 def _why_neither(low: float, high: float, bound: float, comparison: Comparison) -> str:
-    """Return why an interval neither passes nor fails: it has the bound inside, or the difference is not claimed."""
+    """Return the reason why an interval neither passes nor fails: the bound is inside, or no difference is claimed."""
     if low <= bound < high:
         return f"that does not decide whether it is at most {bound:g}"
     return f"no difference can be claimed (A/A floor {comparison.floor:.4f}, p {comparison.p_value:.3f})"

@@ -78,7 +78,7 @@ class Break(Frozen):
 
 
 class SeriesResult(Frozen):
-    """The result of a series: that of each patch, and what breaks in it."""
+    """The result of a series: the result of each patch, and the breaks."""
 
     schema_version: Literal[1] = 1
     run: str

@@ -31,7 +31,7 @@ def connect(host: str | None = None, session: str = "") -> Engine:
     """Return the first engine that answers: at `host`, or wherever each kind of engine may be.
 
     Raises:
-        InfrastructureError: none answers; the message names the addresses that were tried and what to do.
+        InfrastructureError: none answers; the message names the addresses that were tried.
 
     """
     tried: list[str] = []

@@ -98,7 +98,7 @@ def _add_cell_case(suite: ET.Element, cell: CellResult, comparison: CellComparis
 
 
 def _undecided(cell: CellResult, comparison: CellComparison | None) -> str:
-    """Return why a cell could not be judged; empty where it could."""
+    """Return the reason why a cell could not be judged; empty where it could."""
     if comparison:
         return comparison.undecided
     return cell.reason if cell.verdict == Verdict.ERROR else ""

@@ -1,4 +1,4 @@
-"""The report as a plain-text mail: a line per image as in the perf maintainers' summaries, then what fails, quoted."""
+"""The report as a plain-text mail: a line per image as in the perf maintainers' summaries, then findings, quoted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MENDS_SHOWN = 3  # a mail is about what breaks
 EVIDENCE_LINES = 5
 COMPILER = re.compile(r"(gcc|clang)-\d+")
 WORDS = ("FAIL", "ERR", "Ok", "SKIP")
-"""The words of the maintainers' summaries, the worst first: SKIP is last, as it took nothing from what was built."""
+"""The words of the maintainers' summaries, the worst first; a skipped cell says nothing against the built ones."""
 
 
 def render(report: Report) -> str:

@@ -157,7 +157,7 @@ def _finding(finding: Finding, folder: str) -> Iterator[Text]:
 
 
 def _gate(report: Report, gate: Gate) -> Iterator[Text]:
-    """Yield what the head breaks and mends, with evidence, the findings it is not blamed for, and the requirements."""
+    """Yield the findings that the head breaks and mends, the numbers of those it has no blame for, the requirements."""
     for comparison in gate.held:
         yield from _comparison(report, gate, comparison)
     yield from _findings_without_blame(gate)

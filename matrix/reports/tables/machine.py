@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 def needs(found: Iterable[MachineNeed]) -> Table:
-    """Return the table of what the matrix needs of a machine, and what was found there or what to do."""
+    """Return the table of the matrix's needs of a machine: each with the thing that meets it, or with advice."""
     made = Table(show_header=False, box=None)
     for need in found:
         made.add_row(need.what, Text("ok", "green") if need.is_met else Text("missing", "red"), Text(need.found))

@@ -59,7 +59,7 @@ def _now(row: Ingredient) -> Text:
 
 
 def _short(text: str) -> Text:
-    """Return what a stranger may have written as one line of bounded length."""
+    """Return text, which a stranger may have written, as one line of bounded length."""
     shown = one_line(text)
     return Text(shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}…")
 

@@ -57,7 +57,7 @@ def _continued(row: PatchResult) -> str:
 
 
 def _company(row: PatchResult) -> str:
-    """Return which patches a patch that was looked at by itself needs; nothing for one on top of all before it."""
+    """Return the patches that a patch applied by itself needs, or `alone`; empty for a patch on top of all others."""
     if not row.step.alone:
         return ""
     needed = ", ".join(map(str, row.step.needs))

@@ -63,7 +63,7 @@ def _sockets() -> tuple[Path, ...]:
 
 
 def _listens(url: str) -> bool:
-    """Return whether something listens on a socket's path; of another kind of address the client will tell."""
+    """Return whether a process listens at an address; only a socket's path is tried, others are left to the client."""
     scheme, _, path = url.partition("://")
     if scheme not in ("unix", "http+unix"):
         return True

@@ -49,7 +49,7 @@ class Reader(io.RawIOBase):
         self.rest = b""
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True, as io.RawIOBase asks of a file that can be read."""
         return True
 
     def read(self, size: int = -1) -> bytes:
