@@ -46,21 +46,10 @@ def judged(
         cell=cell,
         known=tuple(known),
     )
-<<<<<<< HEAD
     outcome = confinement.run(judging.__name__, request.model_dump_json().encode(), BOUNDS)
     whole_lines = outcome.output.rpartition(b"\n")[0].splitlines()
     parts = [JudgementPart.model_validate_json(line) for line in whole_lines]
     return judgement.judged(result, parts, outcome.exceeded)
-=======
-
-
-def _incompleteness(observations: Observations) -> str:
-    """Return the reason why observations cannot be judged; empty where they can."""
-    lacking = observations.lacking
-    if lacking is not None:
-        return f"the cell was interrupted: step {lacking.name} was not run"
-    return "" if "build" in observations.steps else "the transcript has no step build"
->>>>>>> 9de4114 (Put nouns in place of relative clauses in the docstrings of runs, engine and the pure rooms)
 
 
 class BaseCells:
