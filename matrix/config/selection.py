@@ -182,7 +182,7 @@ def _check_are_meant_for(base: str, chosen: Sequence[Edit]) -> None:
     for edit in chosen:
         if not matches_any(base, edit.trees):
             applies = ", ".join(edit.trees)
-            raise UsageError(f"edit {edit.name} is not meant for tree {base}", f"It applies to: {applies}.")
+            raise UsageError(f"edit {edit.name} is not meant for tree {base}", f"The edit applies to: {applies}.")
 
 
 def _unedited(config: Config, word: str) -> Tree:

@@ -67,7 +67,7 @@ def _refuse_none_or_both(result: str, bundle_place: str) -> None:
     if number_given > 1:
         raise UsageError(f"{result} and --from do not go together", hint)
     if not number_given:
-        raise UsageError("what is to be reproduced?", hint)
+        raise UsageError("no result to reproduce is named", hint)
 
 
 def of_cell(glob: str, run_name: str) -> Original:

@@ -69,7 +69,7 @@ def _difference(delta: Delta) -> bytes:
         reason = done.stderr.decode(errors="replace").strip()
         raise UsageError(
             f"the patch of {delta.base[:12]}..{delta.commit[:12]} cannot be made: {reason}",
-            f"It was in {delta.repository}.",
+            f"Its repository was {delta.repository}.",
         )
     return done.stdout
 

@@ -167,7 +167,7 @@ def refusal(on: PatchBase, refused: Refused) -> str:
 
 def _may_need(refused: Refused, absent: Sequence[int]) -> str:
     before = [str(number) for number in absent if number < refused.patch.number]
-    return f"It may need what is not among the patches: {', '.join(before)}. " if before else ""
+    return f"The patch may need one that is not among the patches: {', '.join(before)}. " if before else ""
 
 
 def _hint(chosen: Sequence[Patch], others: Sequence[PatchBase]) -> str:

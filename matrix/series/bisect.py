@@ -177,7 +177,7 @@ def resume(run: Run) -> Bisection:
     settings = run.settings()
     sha256 = _content_of(run.result(settings.cells[0]))
     if not isinstance(settings.kind, BisectRun) or not sha256:
-        raise InfrastructureError(f"run {run.name} has no bisection to go on with", "Begin anew.")
+        raise InfrastructureError(f"run {run.name} has no bisection to continue", "Begin a new bisection.")
     config = load.load([Path(folder) for folder in settings.configs])
     return Bisection(run, apply.got_before(selection.tree(config, BASE), sha256), settings.kind.check)
 
@@ -238,7 +238,7 @@ def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
         done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=environment, pass_fds=lock.descriptors)
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()
-        raise UsageError("git bisect did not come to an end", f"It said:\n{said[-2000:]}")
+        raise UsageError("git bisect named no commit", f"The end of its output:\n{said[-2000:]}")
     return git.commit(repository, "refs/bisect/bad")
 
 

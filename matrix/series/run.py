@@ -157,7 +157,7 @@ def _chosen(found: Sequence[Patch], without: frozenset[int]) -> list[Patch]:
     numbers = {patch.number for patch in found}
     unknown = without - numbers
     if unknown:
-        raise UsageError(f"--without {min(unknown)}: the series has no such patch", f"It has {len(found)}.")
+        raise UsageError(f"--without {min(unknown)}: the series has no such patch", f"The series has {len(found)}.")
     if without == numbers:
         raise UsageError("--without leaves no patch", "Leave fewer out.")
     return [patch for patch in found if patch.number not in without]

@@ -144,7 +144,9 @@ class Bench:
         facts = StepRecord(step=step, log="", error=error, records=found).facts()
         if facts.failure or len(facts.commands) != 1:
             tail = log[-2000:].decode(errors="replace")
-            raise UsageError(f"{measure} of the {arm} failed (status {status}): {facts.failure}", f"It said:\n{tail}")
+            raise UsageError(
+                f"{measure} of the {arm} failed (status {status}): {facts.failure}", f"The end of its output:\n{tail}"
+            )
         [ran] = facts.commands
         return Sample(
             measure=measure, round=number, arm=arm, wall_s=ran.wall_s, user_s=ran.user_s, system_s=ran.system_s,

@@ -116,5 +116,8 @@ def _checked(found: Recorded) -> Recorded:
     if not found.facts.traced:
         raise InfrastructureError("ptrace is forbidden here, so there is no trace", "Allow it: seccomp, Yama's scope.")
     if not any(process.stdouts for process in found.facts.processes):
-        raise UsageError(f"{found.cell} was recorded by an older version, which noted less", "Trace it anew.")
+        raise UsageError(
+            f"{found.cell} was recorded by an older version, without the outputs of its processes",
+            "Trace the step without --run.",
+        )
     return found

@@ -1,1 +1,1 @@
-"""The processes of a traced step: what each was for, what it made, how long it took. Pure."""
+"""The processes of a traced step: the target, the products and the time of each. Pure."""

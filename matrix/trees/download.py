@@ -43,7 +43,9 @@ def download(url: str, say: Say) -> Path:
         if not failure:
             part.replace(path)
             return path
-    raise InfrastructureError(f"{url} could not be downloaded: {failure}", "What came is kept; try again to go on.")
+    raise InfrastructureError(
+        f"{url} could not be downloaded: {failure}", "Try again: the next try continues this one."
+    )
 
 
 def _failure(url: str, part: Path) -> str:

@@ -163,7 +163,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 def _failure(folder: Path, words: tuple[str, ...], stderr: bytes) -> UsageError:
     message = stderr.decode(errors="replace").strip()
-    fetch = f"It is a partial clone; fetch what it lacks: git -C {folder} fetch --refetch --no-filter"
+    fetch = f"Fetch the objects that this partial clone lacks: git -C {folder} fetch --refetch --no-filter"
     hint = fetch if _PARTIAL_CLONE in message else ""
     return UsageError(f"git {_subcommand(words)} failed in {folder}: {message}", hint)
 

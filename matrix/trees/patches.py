@@ -116,9 +116,7 @@ def read(where: str, repository: Path | None) -> tuple[Patch, ...]:
     mails = _of_path(path) if path.exists() else _of_range(where, repository or Path())
     numbered = _numbered([mail for mail in mails if mail.is_patch])
     if not numbered:
-        raise UsageError(
-            f"{where} holds no patch", "It must be an mbox as `b4 am` writes it, a folder of patches, or A..B."
-        )
+        raise UsageError(f"{where} holds no patch", "Name an mbox as `b4 am` writes it, a folder of patches, or A..B.")
     return tuple(mail.patch(number) for number, mail in numbered.items())
 
 
@@ -212,7 +210,7 @@ def _numbered(mails: list[_Mail]) -> dict[int, _Mail]:
     for mail in mails:
         number = mail.number or 0
         if numbered.setdefault(number, mail).diff != mail.diff:
-            raise UsageError(f"there are two patches {number}", "Two versions, or two series? Pass one of them.")
+            raise UsageError(f"two patches have the number {number}", "Two versions, or two series? Pass one of them.")
     return dict(sorted(numbered.items()))
 
 

@@ -58,7 +58,7 @@ def members(file: object, name: str) -> Iterator[Member]:
 def _members_of(archive: tarfile.TarFile, entry: tarfile.TarInfo, name: str) -> Iterator[Member]:
     """Yield the member of an entry, if the entry is a file or a symbolic link below the top folder."""
     if entry.islnk():
-        raise UsageError(f"{name} holds a hard link: {entry.name!r}", "git archive makes none.")
+        raise UsageError(f"{name} holds a hard link: {entry.name!r}", "Make the archive by `git archive`, without any.")
     path = entry.name.removeprefix("./").partition("/")[2]
     if not path:
         return

@@ -113,7 +113,9 @@ def _noted(note: Path, cache: TreeCache) -> tuple[TreeFacts, str]:
         ) from error
     facts = cache.facts(pin.sha256)
     if facts is None:
-        raise UsageError(f"the tree that this run began with ({pin.origin}) is no longer in the cache", "Begin anew.")
+        raise UsageError(
+            f"the tree that this run began with ({pin.origin}) is no longer in the cache", "Begin a new run."
+        )
     return facts, pin.origin
 
 
@@ -125,6 +127,6 @@ def _layer(tree: Tree, cache: TreeCache, facts: TreeFacts) -> Layer:
 def _difference(delta: Delta, facts: TreeFacts, source: str) -> dict[str, CommitFile | None]:
     """Return the files that a difference between commits changes, among those that are wanted (None: removed)."""
     if delta.sha256 != facts.sha256:
-        raise UsageError(f"{source} is no longer what the patches were applied to", "Begin anew.")
+        raise UsageError(f"{source} has changed since the patches were applied to it", "Begin a new run.")
     found = scratch_repository.difference(delta)
     return {checked(path): file for path, file in found.items() if wanted(path)}

@@ -146,7 +146,7 @@ def test_what_a_patch_may_need_is_told_where_it_was_left_out(went: Went) -> None
     done = bench.command("series", *words, "--without", "6")
     assert done.status == 2
     assert "patch 7 does not apply" in done.err
-    assert "It may need what is not among the patches: 6." in done.err
+    assert "The patch may need one that is not among the patches: 6." in done.err
 
 
 def test_a_result_that_went_on_is_reproduced_from_its_bundle_from_scratch(went: Went, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_all_that_lacks_then_is_an_engine_and_no_run_is_left(defined: Replay, wh
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("repro",), "what is to be reproduced?"),
+        (("repro",), "no result to reproduce is named"),
         (("repro", CELL, "--from", "x"), "and --from do not go together"),
         (("repro", "--from", "x", "--run", "y"), "--run goes with a cell only"),
         (("repro", CELL, "--shell", "--json"), "--shell and --json do not go together"),

@@ -4,8 +4,8 @@ The format is described in "Trace Event Format" (D. Sinclair, N. Duca; Google do
 1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU, linked from docs/trace-event-format.md of catapult). Used of it: `X`, a
 complete event, from `ts` for `dur`, both in microseconds; `C`, a counter; `M`, the metadata that name and order the
 "processes" (`pid`) and "threads" (`tid`), which are groups and rows here. Events of one thread must nest: Perfetto
-drops what overlaps. Of two that start at once the first in the file is the outer one. Times are whole microseconds,
-as Perfetto reads 1e+15 inexactly. `cname` is one of the names that catapult reserves
+drops events that overlap. Of two events that start at once the first in the file is the outer one. Times are whole
+microseconds, as Perfetto reads 1e+15 inexactly. `cname` is one of the names that catapult reserves
 (tracing/tracing/base/color_scheme.html); chrome://tracing colours by it, Perfetto ignores it and colours by `name`.
 """
 

@@ -31,7 +31,9 @@ class _Tar:
         digest = _digest(path)
         if expected and digest != expected:
             path.unlink()  # or the next try would find it in the cache
-            raise InfrastructureError(f"{rest}: sha256 is {digest}", "The download was thrown away; try again.")
+            raise InfrastructureError(
+                f"{rest}: the sha256 of the download is {digest}", "The download was removed; try again."
+            )
         return Source(path.name, f"tar {digest}", lambda: _members(path))
 
 

@@ -110,7 +110,7 @@ def test_a_patch_that_does_not_apply_is_told_with_what_it_may_need_and_a_base_th
     with pytest.raises(UsageError) as told:
         apply.commits(on, rest, [other], absent=[1, 9])
     assert f"patch 4 does not apply to {on.word}: {SUBJECTS[3]}\n    tools/perf/util/evsel.c" in str(told.value)
-    assert "It may need what is not among the patches: 1. " in str(told.value)
+    assert "The patch may need one that is not among the patches: 1. " in str(told.value)
     assert f"All of it applies to {other.word}: --base {other.word}" in str(told.value)
     with pytest.raises(UsageError, match=f"None of {on.word} takes it, either"):
         apply.commits(on, rest, [on])

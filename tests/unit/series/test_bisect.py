@@ -182,5 +182,5 @@ def test_an_end_that_cannot_be_run_ends_the_bisection(
 @pytest.mark.usefixtures("places")
 def test_only_a_bisection_is_gone_on_with() -> None:
     run = store.begin([cell()], ["7.3"], [], 2)
-    with pytest.raises(InfrastructureError, match="has no bisection to go on with"):
+    with pytest.raises(InfrastructureError, match="has no bisection to continue"):
         bisect.resume(run)

@@ -94,7 +94,7 @@ def test_without_a_glob_every_patch_is_run_in_the_first_cell_that_was_selected()
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"without": frozenset({9})}, "--without 9: the series has no such patch\n  It has 4."),
+        ({"without": frozenset({9})}, "--without 9: the series has no such patch\n  The series has 4."),
         ({"without": frozenset({1, 2, 3, 4})}, "--without leaves no patch"),
         ({"without": frozenset({1, 3, 4})}, "no patch changes anything that perf is built from"),
         ({"each": "nothing"}, "'nothing' selects no cell"),

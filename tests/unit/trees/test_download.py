@@ -159,9 +159,9 @@ def test_the_sha256_of_an_archive_by_its_address_is_checked() -> None:
 
 
 @pytest.mark.usefixtures("places")
-def test_an_archive_with_another_sha256_is_thrown_away() -> None:
+def test_an_archive_with_another_sha256_is_removed() -> None:
     with serving(Site()) as site:
         for _ in range(2):
-            with pytest.raises(InfrastructureError, match="thrown away"):
+            with pytest.raises(InfrastructureError, match="download was removed"):
                 sources.open_source(f"tar:{site.url}#sha256={'0' * 64}", None, silent)  # type: ignore[arg-type]
     assert site.asked == ["", ""]

@@ -72,7 +72,7 @@ def test_two_patches_of_one_number_are_refused_unless_they_are_the_same(tmp_path
     twice = mbox(tmp_path, mail("[PATCH 1/1] A", diff()), mail("[PATCH 1/1] A", diff()))
     assert subjects(patches.read(str(twice), None)) == [(1, "A")]
     other = mbox(tmp_path, mail("[PATCH 1/1] A", diff()), mail("[PATCH v2 1/1] A", diff("b.c")))
-    with pytest.raises(UsageError, match="there are two patches 1"):
+    with pytest.raises(UsageError, match="two patches have the number 1"):
         patches.read(str(other), None)
 
 

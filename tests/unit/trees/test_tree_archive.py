@@ -78,7 +78,7 @@ def test_files_and_their_folders_are_normalised() -> None:
         "tree/tools/sub/b",
         "tree/tools/c",
     ]
-    assert {(entry.uid, entry.gid, entry.mtime) for entry in entries} == {(1000, 1000, tree_archive.MTIME)}
+    assert {(entry.uid, entry.gid, entry.mtime) for entry in entries} == {(61000, 61000, tree_archive.MTIME)}
     modes = {entry.name: entry.mode for entry in entries if entry.isfile() or entry.isdir()}
     assert (modes["tree/tools/a.sh"], modes["tree/tools/sub/b"], modes["tree/tools"]) == (0o755, 0o644, 0o755)
     assert entries[-1].linkname == "a.sh"

@@ -105,7 +105,7 @@ def test_a_tree_with_a_difference_is_the_commit_that_it_leads_to(folder: Path) -
     assert found.facts == head.facts
     assert found.identity.origin.endswith(f", with commit {commits[1][:12]}")
     other = delta.model_copy(update={"sha256": "0" * 64})
-    with pytest.raises(UsageError, match="no longer what the patches were applied to"):
+    with pytest.raises(UsageError, match="has changed since the patches were applied to it"):
         prepared(Tree(name="t", source=f"git:{folder}@{commits[0]}", delta=other), FakeEngine())
     assert scratch_repository.difference(delta)["scripts/run"] is None
 
