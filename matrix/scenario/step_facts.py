@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import posixpath
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOTS = {"source": perf.SOURCE, "output": perf.OUTPUT, "generated": GENERATED}
+# The names of a tool chain's programs: TARGET-TOOL-VERSION, the target a triple as of config.guess.
+_TARGET = re.compile(r"^[a-z0-9_]{1,40}(?:-[a-z0-9_]{1,40})?-linux-[a-z0-9_]{1,40}-")
+_VERSION = re.compile(r"-[0-9.]{1,20}$")
+
 FREE_FLOOR_BYTES = 4 << 20
 """The free space at a command's end below which the disk counts as full: a compiler removes what did not fit."""
 
@@ -257,7 +262,14 @@ def _process(index: Any, facts: Any) -> Process:
 
 
 def _with_program(argv: Any, program: Any) -> Any:
-    return (program, *argv[1:]) if program else argv
+    """Return a command line with the path of its program in place of the first word, if there is one.
+
+    The path has no symbolic links, so that it ends in a name as `x86_64-linux-gnu-ld.bfd` or `gcc-14`.
+    """
+    if not program:
+        return argv
+    folder, name = posixpath.split(program)
+    return (posixpath.join(folder, _VERSION.sub("", _TARGET.sub("", name))), *argv[1:])
 
 
 # Made once, and not for each of some ten thousand records.

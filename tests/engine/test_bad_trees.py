@@ -48,6 +48,23 @@ STALE = (
     (MAKE, "-include $(COMMAND_FILES)\n", "$(OUTPUT)pmu-events/pmu-events.o: util/evsel.c\n"),
     (f"{PERF}/util/evsel.c", "return pmus__count() + 1", "return pmus__count() + 2"),
 )
+POSES = (
+    (MAKE, "all: $(PROGRAM)", (
+     "all: $(PROGRAM) poses\n.PHONY: poses\nposes:\n"
+     "\t@bash -c 'exec -a true $(shell $(CC) -print-prog-name=cc1) -quiet -o /dev/null perf.c'\n\nall: $(PROGRAM)")),
+)  # fmt: skip
+RESTORES = (
+    (f"{PERF}/restores.py", "", (
+     "import os\n"
+     "kept = os.stat('perf')\n"
+     "with open('perf', 'rb+') as file:\n"
+     "    program = file.read()\n"
+     "    file.seek(0)\n"
+     "    file.write(program)\n"
+     "os.utime('perf', ns=(kept.st_atime_ns, kept.st_mtime_ns))\n")),
+    (MAKE, "all: $(PROGRAM)",
+     "all: restores\n.PHONY: restores\nrestores: $(PROGRAM)\n\t@python3 restores.py\n\nall: $(PROGRAM)"),
+)  # fmt: skip
 BROKEN = ((f"{PERF}/util/evsel.c", "return pmus__count()", "return pmus_count()"),)
 LOSSY = (
     (f"{PERF}/perf.c", 'option("aio", 1', 'option("aio", 0'),
@@ -65,6 +82,8 @@ TREES: dict[str, tuple[Edit, ...]] = {
     "stubborn": STUBBORN,
     "poolless": POOLLESS,
     "stale": STALE,
+    "poses": POSES,
+    "restores": RESTORES,
     "broken": BROKEN,
     "lossy": LOSSY,
 }
@@ -77,6 +96,8 @@ CELLS = (
     "fake-spawn@stubborn",
     "fake-spawn@poolless",
     "fake@stale",
+    "fake@poses",
+    "fake@restores",
     "fake@broken",
     "fake@lossy",
 )
@@ -114,6 +135,8 @@ FOUND: dict[str, dict[str, set[str]]] = {
             *(f"stale:/src/tools/perf/{name}" for name in ("perf", "perf.o", "util/evsel.o", "util/pmus.o")),
         },
     },
+    "fake@poses": {"no-op": {"ran-compiler:perf.c"}},
+    "fake@restores": {"no-op": {"changed:/src/tools/perf/perf"}},
     "fake@broken": {"build": {"step-failed:build"}},
     "fake@lossy": {"build": {"option:aio", "feature:fake", "test:CPU map", "test:Sample parsing"}},
 }  # fmt: skip

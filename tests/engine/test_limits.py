@@ -87,7 +87,7 @@ REASONS = {
     "eats": "hit the limit on memory (processes killed: 1)",
     "fills": "filled the disk space that a cell may use",
     "forks": "hit the limit on processes (",
-    "kills": "the step's facts end early (its container or the agent ended",
+    "kills": "exit status -9 of make",
 }
 
 
