@@ -45,7 +45,7 @@ def test_a_shell_is_in_the_cell_as_it_was_after_a_step(bench: Bench, engine: Eng
     status, said = talk(argv, bench.environment(TERM="dumb"), lines)
     assert "build: done" in said
     assert "HAVE_AIO_SUPPORT" in said
-    assert "uid=1000 host=matrix tz=UTC" in said
+    assert "uid=61000 host=matrix tz=UTC" in said
     assert status == 7, said
     assert bench.left(engine) == []
 
