@@ -51,7 +51,7 @@ STALE = (
 POSES = (
     (MAKE, "all: $(PROGRAM)", (
      "all: $(PROGRAM) poses\n.PHONY: poses\nposes:\n"
-     "\t@bash -c 'exec -a true $(shell $(CC) -print-prog-name=cc1) -quiet -o /dev/null perf.c'\n\nall: $(PROGRAM)")),
+     "\t@bash -c 'exec -a true $(shell $(CC) -print-prog-name=cc1) -quiet $(CFLAGS) -o /dev/null perf.c'\n\nall: $(PROGRAM)")),
 )  # fmt: skip
 RESTORES = (
     (f"{PERF}/restores.py", "", (
@@ -136,7 +136,7 @@ FOUND: dict[str, dict[str, set[str]]] = {
         },
     },
     "fake@poses": {"no-op": {"ran-compiler:perf.c"}},
-    "fake@restores": {"no-op": {"changed:/src/tools/perf/perf"}},
+    "fake@restores": {"no-op": {"changed:/src/tools/perf/perf", "ran-generator:/src/tools/perf/restores.py"}},
     "fake@broken": {"build": {"step-failed:build"}},
     "fake@lossy": {"build": {"option:aio", "feature:fake", "test:CPU map", "test:Sample parsing"}},
 }  # fmt: skip
