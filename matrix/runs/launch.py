@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.config import load, selection
@@ -188,7 +189,19 @@ def _environment(run: Run, host: str | None) -> dict[str, str]:
     ours = {RUN_VARIABLE: str(run.folder), COMMAND_PID_VARIABLE: str(os.getpid())}
     if host:
         ours["DOCKER_HOST"] = host
-    return {**inherited, **ours}
+    return {**inherited, **ours, **_import_path()}
+
+
+def _import_path() -> dict[str, str]:
+    """Return the variables by which the run's Python finds the modules that this one does.
+
+    The current folder may be a tree from a mailing list, whose pytest.py `-m` would run; PYTHONSAFEPATH keeps it out. A
+    checkout in which `python -m matrix` was typed is found only there, so it is named.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    is_checkout = sys.path[0] == package
+    wanted = [*([package] if is_checkout else []), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, wanted))}
 
 
 def _changes_pytest(variable: str) -> bool:

@@ -135,6 +135,7 @@ def test_pytest_runs_the_cells_whatever_the_environment_asks_of_other_pytests(mo
     for name in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS", "PYTHONOPTIMIZE"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("PYTHONPATH", "here")
+    monkeypatch.setattr(sys, "path", ["/usr/bin", *sys.path])  # as the installed command has it
     found = launch._environment(begin(PlainRun()), "unix://somewhere")
     assert not any(name.startswith("PYTEST_") for name in found)
     assert "PYTHONOPTIMIZE" not in found
