@@ -69,7 +69,7 @@ class _Documents:
             meant = dict(_expanded(path.stem, strict_yaml.read(path)))
         except UsageError as error:
             self._mistakes.append(str(error))
-            self._broken.add(path.stem)
+            self._broken.add(path.stem)  # documents that extend this one would repeat its mistake
             return
         for name, data in meant.items():
             self._found[name] = _Document(path, _named(name, data))
@@ -109,7 +109,7 @@ class _Documents:
         if not parent:
             return document.data
         chain = (*above, name)
-        if parent in chain:
+        if parent in chain:  # refused before the recursion, which would not end
             raise UsageError(f"{document.path}: key 'extends': {' -> '.join((*chain, parent))} is a circle")
         if parent not in self._found:
             raise UsageError(f"{document.path}: key 'extends': no {parent!r}{did_you_mean(parent, self._found)}")

@@ -26,6 +26,7 @@ def whole(name: str, known: Mapping[str, Edit], above: tuple[str, ...] = ()) -> 
         raise UsageError(f"edits include each other: {' -> '.join(chain)}")
     edit = known[name]
     changes: tuple[Change, ...] = ()
+    # In this order: an edit's own patterns are for files that the included edits have changed.
     for included in edit.includes:
         changes += whole(included, known, chain).changes
     return edit.model_copy(update={"changes": (*changes, *edit.changes), "includes": ()})

@@ -91,6 +91,7 @@ def load(extra: Sequence[Path] = ()) -> Config:
     """
     mistakes = list(itertools.chain.from_iterable(map(_folder_mistakes, extra)))
     config = _read([_Root(path) for path in (resources(), *extra)], mistakes)
+    # References last, of all documents together: a user's file may name one of the product's.
     mistakes += references.mistakes(config)
     if mistakes:
         raise UsageError("\n".join(mistakes))
@@ -113,6 +114,7 @@ def _read(roots: Sequence[_Root], mistakes: list[str]) -> Config:
 
 
 def _known_failures(paths: Iterable[Path], mistakes: list[str]) -> tuple[KnownFailure, ...]:
+    # Entries have no names, so a user's file adds to the product's and replaces nothing.
     entries: tuple[KnownFailure, ...] = ()
     for path in filter(Path.is_file, paths):
         try:

@@ -92,7 +92,7 @@ def selected(config: Config, asked: Selection) -> SelectedCells:
     if all(cell.tree.name == base.name for cell in cells):
         raise UsageError(f"--base {asked.base} is the tree itself", "Name the tree to compare with it by --tree.")
     on_base = (cell.model_copy(update={"tree": base}) for cell in cells)
-    both = {cell.id: cell for cell in (*cells, *on_base)}
+    both = {cell.id: cell for cell in (*cells, *on_base)}  # a cell may be selected on the base already
     return SelectedCells(
         cells=tuple(both[cell_id] for cell_id in sorted(both)),
         trees=tuple(dict.fromkeys((asked.base, *words))),
@@ -214,7 +214,7 @@ def _no_tree(config: Config, word: str) -> UsageError:
 
 def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
     """Return all possible cells on trees, sorted by id: the image must provide all that the build requires."""
-    distinct = {tree.name: tree for tree in trees}.values()
+    distinct = {tree.name: tree for tree in trees}.values()  # the user may name a tree twice
     cells = [cell for tree in distinct for cell in _on(tree, config)]
     return tuple(sorted(cells, key=lambda cell: cell.id))
 
@@ -281,6 +281,7 @@ def of_profile(
     """
     everything = _every_on(config, trees or profile.trees)
     _check_each_matches(exclude, everything, "--exclude {!r} leaves out no cell", "`perf-matrix list` prints the ids.")
+    # The profile's exclusions are from its own globs: a cell that the user names is meant.
     if globs:
         _check_trees_are_there(config, globs, everything)
         found = select(everything, globs, exclude)

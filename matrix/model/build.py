@@ -16,6 +16,7 @@ class Expect(Frozen):
     `processes` maps a program's name, or `total`, to the number of its processes that a second make may run.
     """
 
+    # The values are in perf's and make's own words.
     options: dict[str, Literal["on", "OFF"]] = Field(default_factory=dict)
     features: dict[str, Literal["0", "1"]] = Field(default_factory=dict)
     linkage: Literal["dynamic", "static"] = "dynamic"
@@ -34,6 +35,7 @@ class Build(Frozen):
     name: Name
     summary: str
     extends: str = ""
+    # Strings alone: an unquoted NO is false in YAML 1.1, and 1.10 is the number 1.1.
     make: dict[MakeName, str] = Field(default_factory=dict)
     environment: dict[MakeName, str] = Field(default_factory=dict)
     goals: tuple[MakeName, ...] = ()

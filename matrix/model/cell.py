@@ -18,7 +18,7 @@ def matches(cell_id: str, glob: str) -> bool:
     A glob without `@` matches every tree; one without `/` is a glob over images (`debian-*`, `debian-*@7.3`).
     """
     pattern = glob if "@" in glob else f"{glob}@*"
-    if "/" not in pattern:
+    if "/" not in pattern:  # in fnmatch `*` matches `/` too, so that one stands for toolchain and build
         pattern = pattern.replace("@", "/*@", 1)
     return fnmatchcase(cell_id, pattern)
 

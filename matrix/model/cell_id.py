@@ -17,6 +17,7 @@ _CELL_ID = re.compile(rf"{_PLACE.pattern}@[^/@]+")
 class _Text(str):
     """A string of one form; pydantic takes and writes it as a string."""
 
+    # A subclass of str: as an id it is a key of JSON objects and a part of messages and paths.
     __slots__ = ()
 
     # pydantic's hook for types of one's own: https://docs.pydantic.dev/latest/concepts/types/

@@ -67,6 +67,7 @@ class Claim(Frozen):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Claim:
+        # A claim without an answer may have a figure all the same, which the report shows.
         fewest_deciders = 0 if self.undecided else 1
         if not fewest_deciders <= self.deciders <= 1:
             raise ValueError("one of decided_by, measured_by and undecided is needed")

@@ -17,7 +17,7 @@ class Bootstrap(Frozen):
     """The arguments of mmdebstrap, which makes the base image where no registry answers."""
 
     suite: str
-    variant: str = "minbase"
+    variant: str = "minbase"  # the required packages and apt (mmdebstrap(1))
     components: tuple[str, ...] = ("main",)
     apt_options: tuple[str, ...] = ()
 

@@ -159,6 +159,7 @@ class CellResult(Frozen):
     built from scratch although there was a kept build.
     """
 
+    # Another format gets another number, so that a file of an older version is refused with words on it.
     schema_version: Literal[1] = 1
     id: CellId
     run: str

@@ -45,6 +45,7 @@ class Tree(Frozen):
     source: str
     lacks: dict[str, str] = Field(default_factory=dict)
     renamed_tests: dict[str, str] = Field(default_factory=dict)
+    # Files of every tree so far: the source of one object of perf, and a header of many.
     touch_source: str = "tools/perf/util/evsel.c"
     touch_header: str = "tools/perf/util/pmus.h"
     string_unit: bool = False

@@ -114,7 +114,7 @@ def below(tree: Tree, word: str, engine: Engine, say: Callable[[str], None]) -> 
 
 def got_before(tree: Tree, sha256: str) -> PatchBase:
     """Return the base of a git source that `below` returned in an earlier process, with the content hash `sha256`."""
-    location, commit = git_source.location(tree.source.removeprefix("git:"))
+    location, commit = git_source.location(tree.source.removeprefix("git:"))  # `below` has put the commit there
     scratch, _ = scratch_repository.of_repository(location, commit)
     return PatchBase(tree.summary, tree, scratch, commit, sha256)
 
@@ -186,7 +186,7 @@ def _tried(others: Sequence[PatchBase]) -> str:
 def in_order(on: PatchBase, chosen: Sequence[Patch], made: Sequence[str]) -> tuple[AppliedPatch, ...]:
     """Return each patch as applied after all before it; `made` are the commits after each of them."""
     digits = _digits(chosen)
-    before = (on.commit, *made[:-1])
+    before = (on.commit, *made[:-1])  # the commit before each patch is the one after the patch before it
     return tuple(
         AppliedPatch(
             PatchTree(

@@ -232,9 +232,11 @@ def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
     git.run(repository, "bisect", "start", "--no-checkout", bad, bisection.base.commit)
     step = [sys.executable, "-m", "matrix", "bisect-step", bisection.run.name, access.host or ""]
     argv = git.command(repository, "bisect", "run", *step)
+    # Each step is a process of its own, a child of git: it inherits the lock of the run, which this process holds.
     lock = locks.inheritance(bisection.run)
     environment = git.environment(lock.environment)
     with interrupts.interruptible():
+        # Standard error goes to the terminal, where the steps report their progress.
         done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=environment, pass_fds=lock.descriptors)
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()

@@ -74,6 +74,7 @@ def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
     """
     base = run.settings().base
     place = measured_place(run)
+    # The bench would build the tree again, and end the gate with an error before its report.
     for name in (base, kind.head):
         if not was_built(run.result(place.on(name))):
             access.say(f"not measured: {place}@{name} was not built")
@@ -111,9 +112,9 @@ def what_to_measure(run: Run, kind: GateRun, place: Place) -> Asked:
         measures=tuple(name for name in MEASURES if name in wanted),
         pairs=kind.pairs,
         jobs=schedule.jobs(0, 1),
-        seed=0,
+        seed=0,  # the same order each time, so that a gate can be repeated
         required=kind.require,
-        pins=run.pins,
+        pins=run.pins,  # the trees of the run's cells, whatever their branches have become meanwhile
     )
 
 

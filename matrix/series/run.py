@@ -106,8 +106,10 @@ def begin(request: SeriesRequest, config: Config, number: int, jobs: int, access
     applied = apply_series(request, config, access)
     apply.configure(applied.folder, applied.trees)
     names = [tree.name for tree in applied.trees]
+    # The configuration was read before these trees were written; it is extended, and not read again.
     configured = replace(config, trees={**config.trees, **{tree.name: tree for tree in applied.trees}})
     cells = cells_to_run(request, applied.patches, configured)
+    # By places and not cells: the cells of one place are run by one worker, as each may continue another's build.
     at_once = schedule.workers(number, len({cell.place for cell in cells}))
     folders = (*request.selection.folders, str(applied.folder.resolve()))
     kind = SeriesRun(patches=applied.patches)
@@ -138,6 +140,7 @@ def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -
         on, *others = [apply.base(word, request.repository, config, engine, access.say) for word in request.bases]
     access.say(f"applying the patches to {on.word}")
     missing = patches.missing(found)
+    # Patches that were not given and those that were left out may both be the reason of a refusal.
     commits = apply.commits(on, chosen, others, sorted({*missing, *request.without}))
     access.say(f"{count(len(commits), 'patch', 'patches')} applied to {on.word}")
     if missing:
@@ -173,6 +176,7 @@ def cells_to_run(request: SeriesRequest, found: Sequence[PatchTree], config: Con
         UsageError: no patch changes a file that perf is built from, or a glob selects no cell.
 
     """
+    # The base is run wherever a patch is, as only a failure that the base does not have is a patch's.
     at_end = _places_of_end(request.selection, config)
     at_each = _places_of_each(request, at_end[0], config)
     built = _built_trees(found, exhaustive=request.exhaustive)
@@ -244,6 +248,7 @@ def _complete_cells(begun: BegunSeries, number: int, access: EngineAccess) -> No
     """Run the cells that have no result, and again from scratch those that differ from the build they continued."""
     run = begun.run
     completion.complete(run, number, access, config=begun.config)
+    # A loop: a cell that is built anew may differ from the one that continued its build, which is then doubtful too.
     while doubtful := kept_build.to_do_from_scratch({result.id: result for result in run.results()}):
         access.say(f"once more, from scratch: {', '.join(doubtful)}")
         _require_from_scratch(run, doubtful)

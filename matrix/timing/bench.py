@@ -107,6 +107,7 @@ class Bench:
             UsageError: a step of the tree fails, so that there is nothing to measure.
 
         """
+        # The steps that measures.TRACED counts.
         scenario = plan.scenario(cell, self.asked.jobs, self.asked.limits, only=("build", "rebuild", "touch-source"))
         cell_run = execution.Execution(
             self.engine, store.Run(folder), scenario, self.image, prepared, self.agent, cpus=self.cpus
@@ -178,6 +179,7 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
             base=_side(sides["base"]), head=_side(sides["head"]), left_out=_left_out(asked.measures, sides),
         )  # fmt: skip
         for number, measure in enumerate(one for one in asked.measures if one not in found.left_out):
+            # A seed of its own, so that the order of one measure does not repeat itself in the next.
             order = paired_ratios.schedule(asked.pairs, asked.seed + number)
             samples = tuple(_measured(bench, sides, measure, order))
             found = found.model_copy(update={"samples": (*found.samples, *samples)})

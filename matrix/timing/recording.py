@@ -70,6 +70,7 @@ def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str]
     """
     image = images.prepare(cell.image, engine, say)
     tree = volumes.prepare(cell.tree, engine, say)
+    # The build is always run, as every other step starts from it.
     scenario = plan.scenario(cell, jobs, only=("build", step, DATABASE))
     with tempfile.TemporaryDirectory(prefix="perf-matrix-trace-") as folder:
         cell_run = execution.Execution(

@@ -36,6 +36,7 @@ def of_recording(recorded: Recorded) -> Trace:
     step = recorded.facts.step.name
     line = timeline.of_step(recorded.facts)
     spent = cost.account(line)
+    # The critical path is that of a machine with a core for everything: on fewer, slots decide what waits.
     path = simulation.span(graph_of(recorded), MOST_CORES).path
     known = views.registry().items()
     texts = {name: view.render(recorded.cell, step, line, spent, path) for name, view in known}
