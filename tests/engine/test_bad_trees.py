@@ -49,9 +49,10 @@ STALE = (
     (f"{PERF}/util/evsel.c", "return pmus__count() + 1", "return pmus__count() + 2"),
 )
 POSES = (
+    (f"{PERF}/util/poser.c", "", "int poser;\n"),
     (MAKE, "all: $(PROGRAM)", (
      "all: $(PROGRAM) poses\n.PHONY: poses\nposes:\n"
-     "\t@bash -c 'exec -a true $(shell $(CC) -print-prog-name=cc1) -quiet $(CFLAGS) -o /dev/null perf.c'\n\nall: $(PROGRAM)")),
+     "\t@bash -c 'exec -a true $(shell $(CC) -print-prog-name=cc1) -quiet -o /dev/null util/poser.c'\n\nall: $(PROGRAM)")),
 )  # fmt: skip
 RESTORES = (
     (f"{PERF}/restores.py", "", (
@@ -135,7 +136,7 @@ FOUND: dict[str, dict[str, set[str]]] = {
             *(f"stale:/src/tools/perf/{name}" for name in ("perf", "perf.o", "util/evsel.o", "util/pmus.o")),
         },
     },
-    "fake@poses": {"no-op": {"ran-compiler:perf.c"}},
+    "fake@poses": {"no-op": {"ran-compiler:/src/tools/perf/util/poser.c"}},
     "fake@restores": {"no-op": {"changed:/src/tools/perf/perf", "ran-generator:/src/tools/perf/restores.py"}},
     "fake@broken": {"build": {"step-failed:build"}},
     "fake@lossy": {"build": {"option:aio", "feature:fake", "test:CPU map", "test:Sample parsing"}},
