@@ -82,6 +82,7 @@ def _examine(observations: Observations) -> Examined:
     unit = observations.elf.get(f"{observations.output}/{perf.STRING_OBJECT}")
     compact = frozenset(observations.compact_tables)
     readable = [facts for facts in (program, table, unit) if facts is not None and not facts.error]
+    # Of all files together: a program may be stripped, and the object still shows the string's symbol.
     names = frozenset[str]().union(*(facts.names for facts in readable))
     findings = [*_unreadable(PROGRAM, program), *_unreadable(TABLES, table), *_unreadable(UNIT, unit)]
     for facts in readable:

@@ -34,6 +34,7 @@ def differing(observations: Observations) -> list[str]:
     one, two = observations.made("build"), observations.made("build-again")
     both = one.keys() & two.keys()
     different = [path for path in both if not one[path].equals(two[path])]
+    # In build order, as the first that differs is most likely the cause of the others.
     return sorted(different, key=lambda path: (one[path].mtime_ns, path))
 
 

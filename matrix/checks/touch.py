@@ -22,6 +22,7 @@ STEPS = ("touch-source", "touch-header")
 def _companions(path: str) -> set[str]:
     """Return the files that kbuild keeps beside one that it makes."""
     folder, name = posixpath.split(path)
+    # The command file, the dependency file, and the file that a recipe writes before it is renamed.
     return {posixpath.join(folder, f".{name}.{ending}") for ending in ("cmd", "d")} | {f"{path}.tmp"}
 
 
@@ -39,6 +40,7 @@ def _stale(observations: Observations, step: StepFacts, objects: set[str]) -> It
     build = observations.steps["build"]
     [touched] = step.step.touch
     products = reachable(graph(build, shells=False), objects) & step.files.keys()
+    # perf itself in any case: a build whose link no command line shows would pass otherwise.
     wanted = products | {f"{observations.output}/{perf.PROGRAM}"}
     for path in sorted(wanted - observations.changed(step.step.name).keys()):
         expected = f"built again after {touched} was touched"

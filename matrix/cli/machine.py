@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +77,8 @@ def engine_down() -> None:
     """Stop the private dockerd, and nothing else."""
     from matrix.engine import private_engine
 
-    typer.echo("stopped" if private_engine.down(typer.echo) else "it was not running")
+    was_running = private_engine.down(functools.partial(typer.echo, err=True))  # progress, beside the answer
+    typer.echo("stopped" if was_running else "it was not running")
 
 
 @engine_app.command("status")

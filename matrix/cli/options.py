@@ -103,6 +103,7 @@ def print_parts(parts: Iterable[Part], console: Console) -> None:
     """Print tables, as wide as the terminal or else as a report, and lines, which are never wrapped."""
     from matrix.reports.terminal import WIDTH
 
+    # rich folds a table into the console's width, and a pipe has none of its own.
     for_tables = Console(file=console.file, width=None if console.is_terminal else WIDTH, highlight=False)
     for part in parts:
         if isinstance(part, Table):

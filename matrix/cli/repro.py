@@ -37,7 +37,7 @@ def bundle(
 
     first = original.to_bundle(of, cell)
     packed = packing.bundled(first)
-    target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")
+    target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")  # an id has slashes
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")
     files.write(target, packed)
@@ -81,7 +81,7 @@ def repro(
     request = reproduce.ReproRequest(original.find(what, source, run), tree, tuple(configs), jobs)
     found = reproduce.reproduce(request, access)
     _print(found, console, json_output=json_output)
-    if shell:
+    if shell:  # after the comparison, which a person in the shell wants to have read
         reproduce.shell_after_failure(found, access)
     raise typer.Exit(reports.exit_status(run_report.of_run(found.run)))
 

@@ -52,7 +52,7 @@ def mutants(
         _refuse_with_resume(bool(select or configs or show))
         this = resumed(resume, "mutants")
         config = config_of(this)
-        chosen = planted_run.faults_of(this, config)
+        chosen = planted_run.faults_of(this, config)  # by digest: another fault of the name is another run
     else:
         config = load.load(configs)
         tree_of(config, tree)  # refuses a tree that does not exist, before its faults are asked for

@@ -30,6 +30,7 @@ def complete(
         InfrastructureError: pytest or the engine could not do their work.
 
     """
+    # Held over all attempts: between two of them nobody else is to take the run up.
     with locks.doing(run):
         _complete(run, number, access, attempts, config)
 
@@ -43,7 +44,7 @@ def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config
             return
         if attempt:
             access.say(f"run {run.name}: {len(lacking)} again, as the infrastructure failed")
-        at_once = schedule.at_once(settings, lacking, number)
+        at_once = schedule.at_once(settings, lacking, number)  # anew: few cells may be left for many workers
         launch.run(run, settings.cells, at_once, access, config)
         lacking = _lacking(run, settings.cells)
 

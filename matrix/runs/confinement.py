@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WALL_FACTOR = 10
-"""How many times its limit on CPU time a child may last: the machine may have other work, but not for ever."""
+"""The wall time of a child in multiples of its limit on CPU time: the machine may have other work, but not for ever."""
 
 TRACEBACK_BYTES = 64 << 10
-"""How much of a child's standard error is read; a traceback has a few KiB."""
+"""The most that is read of a child's standard error; a traceback has a few KiB."""
 
 _START = """
 import json, sys
@@ -51,18 +51,19 @@ class Outcome:
 
 
 class ChildDiedError(Exception):
-    """A child ended otherwise than by its own result or a limit; what it wrote last is a note of the exception."""
+    """A child ended otherwise than by its own result or a limit; its standard error is a note of the exception."""
 
 
 def run(task: str, request: bytes, bounds: Bounds) -> Outcome:
-    """Run `main` of the module `task` over a request in a child process, and return what it wrote.
+    """Run `main` of the module `task` over a request in a child process, and return its output.
 
     Raises:
-        UsageError: the task says that its request is wrong.
+        UsageError: the task refused its request.
         InfrastructureError: the child did not end in time although it used no CPU time, so the machine is at fault.
         ChildDiedError: the child died of an error or a signal.
 
     """
+    # Files and no pipes: RLIMIT_FSIZE bounds files alone, and nobody need read while the child runs.
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as errors:
         given.write(request)
         given.seek(0)
@@ -83,7 +84,7 @@ def _started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a child, which is killed where the body of the `with` ends before it does."""
     limits = (str(bounds.memory_bytes), str(bounds.cpu_s), str(bounds.output_bytes))
-    path = json.dumps([folder for folder in sys.path if folder])
+    path = json.dumps([folder for folder in sys.path if folder])  # "" is the current folder, whoever wrote it
     argv = [sys.executable, "-I", "-c", _START, path, task, *limits]
     given, written, errors = files
     with subprocess.Popen(argv, stdin=given, stdout=written, stderr=errors, cwd="/") as child:

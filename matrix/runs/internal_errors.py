@@ -17,7 +17,7 @@ TRACEBACK = "internal-error.log"
 
 
 def recorded(run: Run, cell_id: str, error: Exception) -> str:
-    """Keep an error's traceback as a log of a cell, where there is space for it; return the reason of the ERROR."""
+    """Store an error's traceback as a log of a cell, where there is space for it; return the reason of the ERROR."""
     text = "".join(traceback.format_exception(error))
     with contextlib.suppress(OSError):
         write(run.cell(cell_id) / "logs" / TRACEBACK, plain(text))

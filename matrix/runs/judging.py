@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Request(Frozen):
-    """The files of a cell's transcript and of that on the base tree, empty for none; `cell` is judged as it is now."""
+    """A cell to judge: the files of its transcript and of the base tree's, empty for none; `cell` as it is today."""
 
     transcript: str
     base: str

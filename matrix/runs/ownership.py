@@ -33,7 +33,7 @@ def owner() -> str:
     """Return the id of this state folder, 12 random hex digits, which is made once and kept there."""
     path = paths.state() / "owner"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with FileLock(path.with_suffix(".lock")):  # two first commands at once must get one id
         if not path.is_file():
             files.write(path, secrets.token_hex(6))
         return path.read_text()
@@ -51,7 +51,7 @@ def gone(label: str) -> bool:
     if not name or its_owner != owner():
         return False
     kind, _, number = name.partition("-")
-    if kind == "pid":
+    if kind == "pid":  # a number that another process has by now keeps its leftovers until that has ended
         return not Path(f"/proc/{number}").exists()
     return not locks.is_being_done(Run(paths.state() / "runs" / name))
 

@@ -31,7 +31,7 @@ def begin(faults: Sequence[Edit], asked: Selection, config: Config, number: int,
     [tree] = asked.trees
     words = [tree, *(f"{tree}+{fault.name}" for fault in faults)]
     cells = selection.on_trees(config, mutants.wanted_cells(faults, tree), words)
-    at_once = schedule.workers(number, len({cell.place for cell in cells}))
+    at_once = schedule.workers(number, len({cell.place for cell in cells}))  # a place's cells share a kept build
     base = selection.tree(config, tree).name
     kind = MutantsRun(planted=mutants.digests(faults))
     return store.begin(cells, words, asked.folders, schedule.jobs(jobs, at_once), base=base, kind=kind)

@@ -54,7 +54,8 @@ class SeriesRun(_Kind):
 class MutantsRun(_Kind):
     """A run of `perf-matrix mutants`: faults are planted in copies of the unedited tree's build.
 
-    `planted` maps each fault to its digest. A cell runs the steps that its faults' checks need.
+    `planted` maps each fault to its digest, by which `--resume` knows whether the fault is still the same. A cell runs
+    the steps that its faults' checks need.
     """
 
     kind: Literal["mutants"] = "mutants"

@@ -26,6 +26,7 @@ def of_run(run: Run) -> Report:
     is_going_on = locks.is_being_done_elsewhere(run)
     settings = run.settings()
     kept = list(run.results())  # read once: a live run writes them
+    # A begun cell's ERROR is a placeholder while a process runs it, and its result where none does.
     running = tuple(result.id for result in kept if is_going_on and schedule.is_begun(result))
     results = [result for result in kept if result.id not in running]
     report = build(run.name, str(run.folder), settings.trees, settings.cells, results)

@@ -28,14 +28,14 @@ def workers(asked: int, cells: int, processors: int = 0) -> int:
     the number of processors, 0 for this machine's.
     """
     available = processors or os.cpu_count() or 1
-    usual = max(min(2, available), available // 2)
+    usual = max(min(2, available), available // 2)  # one where there is but one processor
     return max(1, min(asked or usual, cells))
 
 
 def jobs(asked: int, at_once: int, processors: int = 0) -> int:
     """Return make's parallel jobs in each of the cells that run at once: `asked`, or a share of the processors."""
     available = processors or os.cpu_count() or 2
-    return asked or max(2, available // at_once)
+    return asked or max(2, available // at_once)  # two at least: a serial make hides missing prerequisites
 
 
 def at_once(settings: RunSettings, todo: Collection[CellId], asked: int, processors: int = 0) -> int:
@@ -77,6 +77,7 @@ def predecessor(cell_id: CellId, patches: Sequence[PatchTree], results: Mapping[
 
 
 def _may_be_kept(result: CellResult | None) -> bool:
+    # Copies of copies would pass a fault on that `missed_work` did not see.
     return result is not None and result.gone_on is None and kept_build.may_be_kept_for_others(result)
 
 

@@ -42,7 +42,7 @@ def read(path: Path) -> Transcript:
 
 
 def _content(file: gzip.GzipFile) -> bytes:
-    """Return what a compressed file holds: a few KiB of zeros can be gigabytes."""
+    """Return the content of a compressed file, unless there is too much: a few KiB can expand to gigabytes of zeros."""
     content = bytearray()
     while block := file.read(BLOCK_BYTES):
         content += block

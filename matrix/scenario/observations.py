@@ -65,7 +65,7 @@ class Observations:
     def _is_as_in_tree(self, path: str, file: File) -> bool:
         """Return whether the tree has a path with the same content; of a folder it is enough that it is there."""
         original = self.lower.get(path)
-        if original is None or file.type == "whiteout":
+        if original is None or file.type == "whiteout":  # overlayfs's mark for a lower file that was removed
             return False
         return file.type == "directory" or original[1] == file.content
 
@@ -75,7 +75,7 @@ class Observations:
         before: dict[str, str] = {}
         last: dict[tuple[str, bool], str] = {}
         for name, facts in self.steps.items():
-            seen = (facts.step.place, bool(facts.step.replays))
+            seen = (facts.step.place, bool(facts.step.replays))  # a replaying step scans GENERATED alone
             if seen in last:
                 before[name] = last[seen]
             last[seen] = name

@@ -92,7 +92,7 @@ class Process(_Record):
     @property
     def program(self) -> str:
         """The last program's name without its folder."""
-        return posixpath.basename(self.argv[0]) if self.argv else ""
+        return posixpath.basename(self.argv[0]) if self.argv else ""  # make runs gcc by name, gcc runs cc1 by path
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _packages_row(then: ImageIdentity | None, now: ImageIdentity | None) -> Ingr
     if not before or not after:
         return _row("packages", _package_count(before), _package_count(after))
     row = _mapping_row("packages", before, after, "package")
-    unchanged = len(before.items() & after.items())
+    unchanged = len(before.items() & after.items())  # of hundreds of packages, a few differ
     return row.model_copy(update={"now": f"{len(after)}, {unchanged} of them the same"})
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from matrix.scenario.observations import Observations
 
 LIMIT_EXCEEDED = "limit-exceeded"
-"""The kind of finding that a cell gets whose facts take more to be judged than a limit allows."""
+"""The kind of the finding on a cell whose facts cannot be judged within a limit: a hostile tree may make any facts."""
 
 WHOLE_BUILD = "build"
-"""The check that answers for facts which could not even be read: all of them come from the build."""
+"""The check that gets the finding where facts could not even be read: all of them come from the build."""
 
 
 class JudgementPart(Frozen):
@@ -55,12 +55,12 @@ def parts(observations: Observations, known: Sequence[KnownFailure]) -> Iterator
     program = observations.steps["build"].files.get(f"{observations.output}/perf")
     yield JudgementPart(steps=judge.step_results(observations), program_sha256=program.content if program else "")
     for name, check in registered.registry().items():
-        yield JudgementPart(examining=name)
+        yield JudgementPart(examining=name)  # written first: if the check exceeds a limit, this tells which it was
         yield JudgementPart(check=judge.check_result(check, observations, known))
 
 
 def _incompleteness(observations: Observations) -> str:
-    """Return why observations cannot be judged, or nothing."""
+    """Return the reason why observations cannot be judged; empty where they can."""
     lacking = observations.lacking
     if lacking is not None:
         return f"the cell was interrupted: step {lacking.name} was not run"
@@ -92,7 +92,7 @@ def judged(result: CellResult, made: Sequence[JudgementPart], exceeded: Limit | 
 
 
 def error(result: CellResult, reason: str) -> CellResult:
-    """Return a result as an ERROR, which no check speaks of."""
+    """Return a result as an ERROR, without checks: they would look as if they had examined something."""
     return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason, "checks": ()})
 
 

@@ -168,7 +168,7 @@ def alarms(result: CellResult) -> dict[str, tuple[str, ...]]:
 
 
 def _alarms_of(check: CheckResult) -> tuple[str, ...]:
-    if check.examined_nothing:
+    if check.examined_nothing:  # it fails without any finding
         return (check.reason,)
     return tuple(finding.key for finding in check.new_findings if not finding.is_gone_entry)
 
@@ -228,6 +228,7 @@ def _detection(
 def _detection_of_real_fault(
     expect: Expected, check: CheckResult | None, killers: Mapping[str, tuple[str, ...]]
 ) -> Detection:
+    # All the expected findings: a check that fails for another reason did not find the fault.
     if check and _has_all_findings(check, expect):
         return Detection.KILLED
     return Detection.KILLED_BY_ANOTHER if killers else Detection.SURVIVED

@@ -190,6 +190,7 @@ def _compare_check(
     """
     if not head.skipped:
         return _compare_applied_check(base, head)
+    # A step that failed has a finding of its own; each check behind it would only repeat that.
     is_lost = _has_applied(base) and not head_stopped
     return [(_Blame.BROKEN, _lost(f"check {head.check}", head.reason))] if is_lost else []
 
@@ -245,6 +246,7 @@ def _blame_for_examining_nothing(base: CheckResult | None) -> _Blame:
 def _tree_findings(check: CheckResult | None) -> Iterable[Finding]:
     """Return the findings of a check that are the tree's, one for each key: not those on entries of the list."""
     findings = check.findings if check else ()
+    # Findings are compared by their keys: figures in their texts vary from run to run.
     return {finding.key: finding for finding in findings if not finding.is_gone_entry}.values()
 
 

@@ -52,7 +52,7 @@ def reproduction(then: CellResult, now: CellResult) -> Reproduction:
 def _why_undecided(then: CellResult, now: CellResult) -> str:
     """Return a sentence on the first of two results that is an ERROR, with its reason; empty where none is."""
     for ordinal, result in (("first", then), ("second", now)):
-        if result.verdict == Verdict.ERROR:
+        if result.verdict == Verdict.ERROR:  # of the infrastructure, so it says nothing on the tree
             return f"the {ordinal} result is an ERROR of its machine: {result.reason}"
     return ""
 
@@ -67,7 +67,7 @@ def _without_checks(then: CellResult, now: CellResult) -> Reproduction:
 def _by_checks(checks: Sequence[CheckResult], now: CellResult) -> Reproduction:
     differences = _differences(checks, now)
     faulty = _faulty(checks)
-    deciding = faulty or checks
+    deciding = faulty or checks  # checks that passed pass on any healthy tree, and would hide that a failure is gone
     alike = len(deciding) - len(_differences(deciding, now))
     kind = "checks that found faults" if faulty else "checks"
     reason = f"{alike} of {len(deciding)} {kind} have the same verdict and findings"

@@ -31,7 +31,7 @@ def render(report: Report) -> str:
     for suite in _suites(report):
         _set_counts(suite)
         root.append(suite)
-    ET.indent(root)
+    ET.indent(root)  # for people who open it, as when a CI system refuses it
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -147,6 +147,7 @@ def _add_mark(case: ET.Element, kind: str, message: str, text: str) -> None:
 
 
 def _set_counts(suite: ET.Element) -> None:
+    # After the cases, which are made one by one; readers take the numbers and do not count.
     suite.set("tests", str(len(suite)))
     for plural, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(plural, str(len(suite.findall(f"testcase/{kind}"))))

@@ -93,7 +93,7 @@ def _by_image(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
 
 def _image_line(number: int, image: str, cells: Sequence[CellResult], failed: set[CellId]) -> str:
     wall_s = sum(cell.wall_s for cell in cells)
-    word = min((_word(cell, failed) for cell in cells), key=WORDS.index)
+    word = min((_word(cell, failed) for cell in cells), key=WORDS.index)  # the worst stands for the image
     return f"{number:4} {wall_s:8.2f} {image:30}: {word:4} {_compilers(cells)}".rstrip()
 
 

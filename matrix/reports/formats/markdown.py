@@ -136,7 +136,7 @@ def _code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text that is neither markup nor the end of a table's cell."""
+    """Return text that is neither markup nor the end of a table's cell: a finding may name any file."""
     return "".join(f"\\{character}" if character in "\\`*_{}[]<>#|!" else character for character in one_line(text))
 
 
