@@ -46,6 +46,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+# The names of YAML's types in messages; a text is shown as it is.
 _FOUND = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing", list: "a list"}
 
 

@@ -114,9 +114,10 @@ def cut(log: bytes) -> bytes:
 
 def _archive(members: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
+    # A format without extended headers, which `unpack` refuses.
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in sorted(members):
-            header = tarfile.TarInfo(name)
+            header = tarfile.TarInfo(name)  # no owner and no date: the same members give the same bytes
             header.size = len(members[name])
             archive.addfile(header, io.BytesIO(members[name]))
     return buffer.getvalue()
@@ -156,13 +157,13 @@ def _members(stream: gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
 
     """
     total = count = 0
-    while any(block := _exactly(stream, BLOCK)):
+    while any(block := _exactly(stream, BLOCK)):  # a block of zeros comes after the last member
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         count, total = count + 1, total + _allowed(header)
         if count > MEMBERS or total > TOTAL_BYTES:
             raise refused(f"it holds more than {MEMBERS} files, or more than {TOTAL_BYTES >> 20} MiB")
         content = _exactly(stream, header.size)
-        _exactly(stream, -header.size % BLOCK)
+        _exactly(stream, -header.size % BLOCK)  # contents are padded to whole blocks
         yield header.name, content
     _check_end(stream)
 
@@ -253,7 +254,7 @@ def parse_result(content: bytes) -> CellResult:
 
 
 def _parsed(model: type[T], content: bytes, name: str) -> T:
-    if _count_values(content) > VALUES:
+    if _count_values(content) > VALUES:  # before the parser makes objects of them
         raise refused(f"{name} has more than {VALUES} values")
     try:
         return model.model_validate_json(content)

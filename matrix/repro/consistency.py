@@ -105,6 +105,7 @@ def _check_names(result: CellResult, cell: Cell) -> None:
         "environment": (result.environment, plan.environments(cell)["first"]),
         "output folder": (result.out_of_tree, cell.build.out_of_tree),
     }
+    # A result without identities (it ended early) has nothing to compare, and passes with its definition's names.
     for what, (found, given) in said.items():
         if found != given:
             raise _refused(f"its {what} and its definition do not agree: {short(str(found))} and {short(str(given))}")

@@ -190,6 +190,7 @@ def of_file(path: Path) -> Original:
     own = _in_own_run(path.resolve())
     if own:
         return own
+    # One byte above the limit, so that a larger file is seen to be one without being read.
     with path.open("rb") as file:
         return Original(bundle.parse_result(file.read(bundle.JSON_BYTES + 1)), logs=path.parent / "logs")
 

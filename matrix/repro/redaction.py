@@ -31,6 +31,7 @@ PRIVATE_SCHEMES = ("git", "dir", "tar")
 REPRODUCE = "perf-matrix repro --from BUNDLE"
 # A character that goes on with a path in a log: what separates words there ends it, so that no text after it is lost.
 _REST = r"""[^\s/'"`:,;()<>|&$\\]"""
+# Home folders of Linux and macOS; /tmp/home is the one in every cell, and tells nothing.
 _HOMES = rf"(?<!/tmp)/home/{_REST}+|/Users/{_REST}+|/root(?![\w.-])"
 # Sources that anyone has; a URL of any other host may name a private server.
 _PUBLIC = re.compile(r"tar:https://(?:[a-z0-9-]+\.)*kernel\.org/[A-Za-z0-9._/+-]+(?:#sha256=[0-9a-f]{64})?")
@@ -74,6 +75,7 @@ def result(given: CellResult, places: Iterable[str]) -> CellResult:
             "reproduce": REPRODUCE,
         }
     )
+    # As JSON, every text of a result is found, in whatever field a later version puts it.
     scrubbed = CellResult.model_validate_json(json.dumps(_walk(bare.model_dump(mode="json"), hidden)))
     # Facts that follow from the definition are derived anew, as replaced text in them might not be what a plan gives.
     after = consistency.definition(scrubbed)

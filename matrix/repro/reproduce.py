@@ -72,6 +72,7 @@ def reproduce(request: ReproRequest, access: EngineAccess) -> ReproResult:
         cell = cell.model_copy(update={"tree": _patched(cell.tree, original.patch, access)})
     run, config = self_contained_run.begin(cell, request.jobs or original.result.jobs, limits, folders)
     access.say(f"run {run.name}: {cell.id}, as in run {plain(original.result.run, lines=False)}")
+    # One attempt: an error of this machine is shown at once to whoever waits for the comparison.
     completion.complete(run, 1, access, attempts=1, config=config)
     now = run.result(cell.id)
     if now is None:
@@ -117,6 +118,7 @@ def _patched(tree: Tree, diff: bytes, access: EngineAccess) -> Tree:
     with interrupts.interruptible():
         access.say(f"applying the bundle's patch to {tree.name}")
         base = apply.below(unedited, tree.source, access.connect(), access.say)
+    # A bundle's patch is the sum of a series: it has neither a subject nor an author of its own.
     made, refused = base.scratch.apply(base.commit, [Patch(1, "the patch of the bundle", "", "", "", "", diff)])
     if refused:
         raise UsageError(apply.refusal(base, refused), "Name the tree that the patch was made for with --tree.")

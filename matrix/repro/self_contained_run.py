@@ -33,6 +33,7 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
         UsageError: the written configuration is not read as the same cell, so that no run is begun.
 
     """
+    # Without `extends`: the build has the extended one's keys already, and its file stands alone.
     cell = cell.model_copy(update={"build": cell.build.model_copy(update={"extends": ""})})
     # The run exists before its configuration, which lies in the run's folder; a failure removes both.
     run = store.begin([cell], [cell.tree.name], folders, jobs, limits)
@@ -43,6 +44,7 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
         run.save_settings(settings)
         loaded = load.load([Path(folder) for folder in settings.configs])
         read = selection.every(loaded, [selection.tree(loaded, cell.tree.name)])
+        # The run would otherwise be of another cell than the one to reproduce.
         if cell not in read:
             raise UsageError(
                 f"{cell.id} cannot be written as configuration and read again",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # The command of a `$(shell)` can be a script of many lines; a view shows the whole one elsewhere.
 NAME_CHARS = 80
+# At the beginning of a name, and of a word in it ("make: /src/…").
 _FOLDERS = re.compile("(?:^|(?<= ))(?:{})/".format("|".join([perf.FOLDER, *map(re.escape, ROOTS.values())])))
 
 _Numbered = tuple[float, float, int]

@@ -165,6 +165,7 @@ class _Machine:
     def _advance(self) -> list[_Running]:
         """Run all pieces of work until the first of them ends; return those that have ended by then."""
         rate = self._rate()
+        # Nothing starts or ends before the first piece of work ends, so the rate holds until then.
         step_s = min(item.left_s / (rate * item.width) for item in self.running)
         self.now += step_s
         for item in self.running:

@@ -80,6 +80,7 @@ class Timeline:
 
     def job(self, process: Process) -> Job | None:
         """Return the innermost job that a process is part of."""
+        # From the process up to the first that a make started, as jobs are kept by that process alone.
         one: Process | None = process
         while one is not None and one.index not in self._by_process:
             one = self.tree.parent(one)

@@ -46,6 +46,7 @@ def _changed(edit: Edit, change: Change, now: bytes | None) -> bytes | None:
         after, count = re.subn(change.find, change.replace, text, flags=re.MULTILINE)
     except re.error as error:
         raise UsageError(f"edit {edit.name}: {change.find!r} is no pattern: {error}") from error
+    # A pattern that matches elsewhere too would change more than the edit's author has seen.
     if count != change.matches:
         raise UsageError(
             f"edit {edit.name}: {change.find!r} matches {count} times in {change.file}, not {change.matches}",

@@ -71,7 +71,7 @@ def _size(header: bytes, name: str) -> int:
         EOFError: git ended before the header, or has no such object.
 
     """
-    if not header or header.endswith(b" missing\n"):
+    if not header or header.endswith(b" missing\n"):  # git's words for an object that is not there
         raise EOFError(f"object {name} is missing")
     return int(header.split()[2])
 

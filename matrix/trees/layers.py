@@ -49,6 +49,7 @@ def layer(below: TreeFacts, cache: TreeCache, delta: Mapping[str, CommitFile | N
     edited = edits.apply(changes, _reader(below, cache, delta))
     changed = {**delta, **{path: _edited_file(path, after, below, delta) for path, after in edited.items()}}
     archive = _archive(changed)
+    # By the archive and not by the edits' names: an edit whose file has changed is another layer.
     key = hashlib.sha256(below.sha256.encode() + archive).hexdigest()[:16]
     index = {path: None if file is None else _tree_file(file) for path, file in changed.items()}
     return Layer(key, archive, below.with_files(index, _told(changed)))

@@ -30,6 +30,7 @@ class _Header(tarfile.TarInfo):
         try:
             return super().fromtarfile(tarfile)
         except EOFHeaderError:
+            # On the archive, as the header is dropped; tarfile itself ends its loop by this error.
             tarfile.end_mark = True  # type: ignore[attr-defined]
             raise
 

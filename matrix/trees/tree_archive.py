@@ -105,6 +105,7 @@ class _TreeCopy:
             self._writer.link(path, member.target)
             self.index[path] = TreeFile(LINK_MODE, member.target)
             return
+        # Two modes, as git has them: umask and owner of a source folder do not count.
         content, mode = member.read(), 0o755 if member.executable else 0o644
         self._writer.file(path, mode, content)
         self.index[path] = TreeFile(mode, hashlib.sha256(content).hexdigest())

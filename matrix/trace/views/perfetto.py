@@ -82,6 +82,7 @@ def _makes(timeline: Timeline, account: Account, first_tid: int) -> tuple[list[s
 
     Each depth of nesting has one row, and more where makes of that depth ran at the same time.
     """
+    # The account has the makes in the tree's order.
     counts = {make.index: counted for make, counted in zip(timeline.tree.makes, account.makes, strict=True)}
     labels: list[str] = []
     events: list[Event] = []

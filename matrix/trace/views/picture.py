@@ -55,6 +55,8 @@ MAJOR = 10
 # The longest serial targets that the table lists; the rest is one line.
 SERIAL = 40
 
+# The zoom is radio buttons and style sheets alone, so that it works where the script may not run. Names of colours have
+# values for light here and for dark in DARK. Every second bar is paler, so that neighbours are told apart.
 STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1b1e23; --faint: #d5d8dd; --area: #b9c9de; --alone: #d8483b; }
 body { background: var(--ground); color: var(--ink); font: 14px/1.45 system-ui, sans-serif; margin: 1.5em; }
@@ -225,6 +227,7 @@ def _means(spans: Iterable[Span], wall_s: float) -> list[float]:
     """Return the mean number of running leaves in each of BINS bins: each span counts by the time it shares with it."""
     means = [0.0] * BINS
     for span in spans:
+        # A span that ends with the step would fall into a bin after the last.
         first, last = (min(BINS - 1, int(at / wall_s * BINS)) for at in (span.start_s, span.end_s))
         for number in range(first, last + 1):
             shared = min(span.end_s, (number + 1) * wall_s / BINS) - max(span.start_s, number * wall_s / BINS)
@@ -271,6 +274,7 @@ def _makes(timeline: Timeline) -> list[Bar]:
 def _rows(timeline: Timeline, bars: Sequence[Bar], wall_s: float, row_px: int, critical: frozenset[int]) -> str:
     rows = max(1, lanes.row_count(bars))
     shapes = []
+    # Row by row, as "every second bar" of the style counts in this order.
     for bar in sorted(bars, key=lambda bar: (bar.row, bar.start_s)):
         mark = " critical" if bar.process.index in critical else ""
         width = max(1e3 * bar.wall_s, wall_s / 10)  # a ten-thousandth of the axis: thinner bars would not be drawn

@@ -37,12 +37,14 @@ TINY_S = 1e-9
 def render(cell: str, step: str, _timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()) -> str:
     """Return the account of a step as tables."""
     out = io.StringIO()
+    # Without colour and terminal codes: the text is the same on a terminal, in a file and in a mail.
     console = Console(file=out, width=WIDTH, force_terminal=False, no_color=True, highlight=False)
     console.print(Text(plain(f"{cell}: {step}, as it was traced", lines=False)), soft_wrap=True)
     console.print(_headline(account), "")
     path = [_path(critical)] if critical else []
     for table in (_leaves(account), _serial(account), *path, _programs(account), _makes(account)):
         console.print(table)
+    # rich pads each line to the width of the table.
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
