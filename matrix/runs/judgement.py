@@ -75,7 +75,7 @@ class BaseCells:
         if result is None or result.verdict == Verdict.ERROR:
             reason = result.reason if result else "it was not run"
             raise InfrastructureError(
-                f"there is nothing to compare it with: {cell_id}: {reason}", "Go on with --resume."
+                f"the cell on the base tree has no result to compare with: {cell_id}: {reason}", "Go on with --resume."
             )
         return self._transcript(result)
 
@@ -86,7 +86,8 @@ class BaseCells:
         if result.verdict == Verdict.SKIP and not result.steps:
             return None
         raise InfrastructureError(
-            f"there is nothing to compare it with: {result.id} has no transcript", "Run the cells again, in a new run."
+            f"the cell on the base tree has no transcript to compare with: {result.id}",
+            "Run the cells again, in a new run.",
         )
 
 

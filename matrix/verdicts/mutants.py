@@ -105,7 +105,7 @@ def select_faults(edits: Mapping[str, Edit], tree: str, globs: Sequence[str]) ->
     """
     faults = tuple(edits[name] for name in sorted(edits) if _is_fault_for(edits[name], tree))
     if not faults:
-        raise UsageError(f"no fault is meant for tree {tree!r}", "`trees` in configs/edits names what each applies to.")
+        raise UsageError(f"no fault is meant for tree {tree!r}", "`trees` of an edit in configs/edits names its trees.")
     return _matching(faults, globs) if globs else faults
 
 

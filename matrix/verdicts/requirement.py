@@ -49,7 +49,7 @@ def parse(text: str, known: Collection[str] = MEASURES) -> Requirement:
         raise UsageError(f"{text!r}: nothing measures {measure!r}{did_you_mean(measure, known)}")
     at_most = _bound(form)
     if at_most <= 0:  # `at least 100 % faster`, say
-        raise UsageError(f"{text!r}: no build takes no time at all", _FORMS)
+        raise UsageError(f"{text!r}: the ratio of times must be above 0", _FORMS)
     return Requirement(measure=measure, at_most=at_most)
 
 

@@ -100,7 +100,7 @@ def test_a_cell_whose_base_did_not_end_is_an_error_when_it_is_judged_again(place
     kept = run.result(on_real_tree.id)
     assert kept
     assert kept.verdict == Verdict.ERROR
-    assert f"there is nothing to compare it with: {base.id}: it was not run" in kept.reason
+    assert f"the cell on the base tree has no result to compare with: {base.id}: it was not run" in kept.reason
 
 
 @pytest.mark.usefixtures("places")
@@ -137,7 +137,7 @@ def test_a_base_cell_that_was_judged_and_has_no_transcript_any_more_is_nothing_t
     cells = judgement.BaseCells(run, "base")
     for _ in range(2):
         with pytest.raises(
-            InfrastructureError, match=r"there is nothing to compare it with: .*@base has no transcript"
+            InfrastructureError, match=r"the cell on the base tree has no transcript to compare with: .*@base"
         ):
             cells.transcript(head)
 

@@ -181,7 +181,10 @@ def _mountpoint(engine: DockerEngine, volume: str) -> str:
     """Return the folder on the engine's machine where a volume is mounted, for the options of an overlay."""
     point = str(engine.client.volumes.get(volume).attrs["Mountpoint"])
     if set(point) & set(":,\\"):
-        raise InfrastructureError(f"the engine keeps volumes at {point}", "Overlay mounts take no `:`, `,`, `\\`.")
+        raise InfrastructureError(
+            f"the engine keeps volumes at {point}, a path that no overlay can be made of",
+            "Move its data folder to a path without `:`, `,` and `\\`.",
+        )
     return point
 
 
@@ -227,7 +230,7 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
         except APIError:  # it has ended
             break
         time.sleep(0.05)
-    raise InfrastructureError("a cell's layer could not be made", keeper.logs().decode(errors="replace"))
+    raise InfrastructureError("a cell's volumes could not be filled", keeper.logs().decode(errors="replace"))
 
 
 def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, tuple[str, bool]]) -> Any:
