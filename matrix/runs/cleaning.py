@@ -48,6 +48,6 @@ def remove(found: Iterable[Resource], engine: Engine) -> None:
     """Remove resources of the engine, and files of the caches, in the order in which `removable` has them."""
     for item in found:
         if item.kind == FILE:
-            Path(item.name).unlink(missing_ok=True)
+            Path(item.name).unlink(missing_ok=True)  # another `clean` may be at it, too
         else:
             engine.remove(item)

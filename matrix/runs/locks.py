@@ -226,7 +226,7 @@ def _any_held(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _file_of_this_process(folder: Path) -> Iterator[None]:
-    path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.lock"
+    path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.lock"  # one process may hold several, one in the other
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path):

@@ -63,9 +63,9 @@ def _end_with_command() -> None:
         pytest.exit("the command that started this pytest has ended", pytest.ExitCode.INTERRUPTED)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the option
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Keep the items of a cell in one worker where `-n` is given and nothing about how to spread them."""
+    """Keep the items of a cell in one worker where `-n` is given and no `--dist`."""
     if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
         config.option.dist = "loadgroup"
 
@@ -77,9 +77,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         _run(session.config)
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True)  # xdist's: without `-p xdist` pytest does not know it
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of xdist its run, and how items are spread: the command line, which it reads, may not say that."""
+    """Give a worker of xdist its run and the way in which items are spread, which its command line may not name."""
     node.workerinput["loadgroup"] = node.config.option.dist == "loadgroup"
     if _RUN in node.config.stash:
         node.workerinput["matrix_run"] = str(node.config.stash[_RUN].run.folder)

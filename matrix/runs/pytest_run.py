@@ -74,6 +74,7 @@ class PytestRun:
         trees = [selection.tree(self.config, word) for word in self.settings.trees]
         wanted = set(self.settings.cells)
         found = [cell for cell in selection.every(self.config, trees) if cell.id in wanted]
+        # A stable sort: beside that, the order stays the same in every process, as xdist requires of a collection.
         return tuple(sorted(found, key=lambda cell: cell.tree.name != self.settings.base))
 
     @property
@@ -171,8 +172,10 @@ def begin(
 ) -> PytestRun:
     """Begin a run of these cells, and hold its lock.
 
+    `trees` are the words for their trees, `folders` the user's own folders of configuration.
+
     Raises:
-        UsageError: a measurement has the machine; then there is no such run.
+        UsageError: a measurement has the machine; the run's folder is removed then.
 
     """
     run = store.begin(cells, trees, folders, jobs=0)

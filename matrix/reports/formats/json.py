@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def render(report: Report) -> str:
     """Return the report as JSON."""
-    return json.dumps(report.model_dump(mode="json"), indent=2) + "\n"
+    return json.dumps(report.model_dump(mode="json"), indent=2) + "\n"  # indented, so that two reports can be diffed
 
 
 FORMAT = Format(name="json", file_name="gate.json", render=render)

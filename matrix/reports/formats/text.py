@@ -86,7 +86,7 @@ def _table(report: Report) -> Table:
 
 
 def _heading(check: str) -> str:
-    return check.replace("-", "-\n") if len(check) > SHORT else check
+    return check.replace("-", "-\n") if len(check) > SHORT else check  # a narrow column for a mark and a number
 
 
 def _row(cell: CellResult, check_names: Sequence[str]) -> list[Text | str]:

@@ -31,6 +31,7 @@ COLUMNS: dict[str, JustifyMethod] = {
 }
 """The headings of the table, with the sides to which their columns are aligned."""
 
+# The seconds of a start are of no use to people, and the run's name has them.
 _ISO_MINUTE = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(:\d{2})?Z?")
 
 
