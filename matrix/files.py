@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all, and small tar archives in memory."""
+"""Files that are there whole or not at all, some with a seal by which damage is seen; small tar archives in memory."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import secrets
@@ -50,3 +51,31 @@ def write(path: Path, content: str | bytes) -> None:
     """Write a file, text as UTF-8; a reader sees the old content or the new one, and never a part."""
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a file as `write` does, with a seal: a last line with the SHA-256 of all before it."""
+    write(path, content + _seal(content))
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """Return the content of a file that `write_sealed` wrote; None where it is missing, or anything was done to it."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    content = data[:-_SEAL_BYTES]
+    return content if data[-_SEAL_BYTES:] == _seal(content) else None
+
+
+def _seal(content: bytes) -> bytes:
+    return b"\n%s\n" % hashlib.sha256(content).hexdigest().encode()
+
+
+_SEAL_BYTES = len(_seal(b""))
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -108,7 +108,7 @@ def below(tree: Tree, word: str, engine: Engine, say: Callable[[str], None]) -> 
         sha256 = volumes.prepare(tree, engine, say).identity.sha256
     else:
         sha256 = volumes.prepare(tree, engine, say).identity.sha256
-        scratch, commit = scratch_repository.of_archive(TreeCache.of_this_machine().archive(sha256))
+        scratch, commit = scratch_repository.of_archive(TreeCache.of_this_machine().whole_archive(sha256))
     return PatchBase(word, tree.model_copy(update={"name": series.BASE}), scratch, commit, sha256)
 
 

@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from matrix.errors import UsageError
 from matrix.scenario import perf
+from matrix.untrusted import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 LINK_MODE = 0o777
 TOP_MAKEFILE = "Makefile"
 IGNORE_FILE = ".gitignore"
+HASH_VERSION = "perf-matrix tree 2"
+"""The version of the content hash's input; version 1 had no lengths, so that two trees could share one input."""
+# Bounds of the files that facts are taken from: 7.3's Makefile has 70 KiB, its largest .gitignore 170 lines.
+TOLD_BYTES = 4 << 20
+IGNORE_BYTES = 64 << 10
+IGNORE_LINES = 2000
 # The assignments at the beginning of the kernel's Makefile; the first three are numbers.
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)$", re.M)
 
@@ -65,19 +73,34 @@ class TreeFacts:
         `told` is the content of those changed files from whose content facts are taken (`is_telling`).
         """
         index = {path: file for path, file in {**self.index, **changed}.items() if file is not None}
-        facts = replace(self, sha256=digest(index), index=index)
-        for path, content in told.items():
-            facts = _with_told(facts, path, content)
+        facts = replace(self, sha256=digest(index), index=index, ignore={**self.ignore, **_ignore(told)})
+        if TOP_MAKEFILE in told:
+            facts = replace(facts, version=kernel_version(_text(told[TOP_MAKEFILE])))
+        if perf.GENERATOR in told:
+            facts = replace(facts, generator_has_pool=perf.has_pool(told[perf.GENERATOR]))
         return facts
 
 
-def _with_told(facts: TreeFacts, path: str, content: bytes) -> TreeFacts:
-    """Return the facts, updated by the content of one file: the top Makefile, the generator or a .gitignore."""
-    if path == TOP_MAKEFILE:
-        return replace(facts, version=kernel_version(_text(content)))
-    if path == perf.GENERATOR:
-        return replace(facts, generator_has_pool=perf.has_pool(content))
-    return replace(facts, ignore={**facts.ignore, _folder(path): _text(content)})
+def _ignore(told: Mapping[str, bytes]) -> dict[str, str]:
+    """Map the folder of each .gitignore to its text, after checking the sizes of all files that facts are taken from.
+
+    Raises:
+        UsageError: a file is larger than any kernel's.
+
+    """
+    for path, content in told.items():
+        _check_told(path, content)
+    return {_folder(path): _text(content) for path, content in told.items() if is_ignore_file(path)}
+
+
+def _check_told(path: str, content: bytes) -> None:
+    """Refuse a file that is too large for facts to be taken from it."""
+    name = f"the tree's {short(path)}"
+    limit_bytes = IGNORE_BYTES if is_ignore_file(path) else TOLD_BYTES
+    if len(content) > limit_bytes:
+        raise UsageError(f"{name} is larger than any kernel's: {len(content)} bytes", f"At most {limit_bytes} bytes.")
+    if is_ignore_file(path) and content.count(b"\n") > IGNORE_LINES:
+        raise UsageError(f"{name} has more lines than any kernel's", f"At most {IGNORE_LINES} lines.")
 
 
 def is_telling(path: str) -> bool:
@@ -86,10 +109,20 @@ def is_telling(path: str) -> bool:
 
 
 def digest(index: Mapping[str, TreeFile]) -> str:
-    """Return a tree's content hash: the SHA-256 over the path, mode (decimal) and content of each file, by path."""
-    # NUL stands between the fields, as no path and no target of a link can have one: no two indexes share a listing.
-    listing = "".join(f"{path}\0{mode}\0{content}\n" for path, (mode, content) in sorted(index.items()))
-    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    """Return a tree's content hash: the SHA-256 over the path, mode and content of each file, sorted by path.
+
+    Each field has its length in bytes before it, so that no two trees give the same input, whatever bytes a path or a
+    link's target holds. HASH_VERSION is the first field, as another input gives another tree of the cache.
+    """
+    whole = hashlib.sha256(_field(HASH_VERSION))
+    for path, (mode, content) in sorted(index.items()):
+        whole.update(_field(path) + _field(f"{mode:o}") + _field(content))
+    return whole.hexdigest()
+
+
+def _field(text: str) -> bytes:
+    encoded = text.encode("utf-8", "surrogateescape")
+    return b"%d:%s" % (len(encoded), encoded)
 
 
 NOTHING = TreeFacts(sha256=digest({}), version="", index={}, ignore={}, generator_has_pool=False)

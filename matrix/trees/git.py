@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 2 << 30
 """The address space of a git that reads a stranger's input (`bounded`)."""
+
+TIME_S = 600
+"""The longest time that a git runs, in seconds: to pack a whole kernel tree takes one or two minutes."""
 
 _ENVIRONMENT = {
     # The user's and the system's configuration would change results from machine to machine.
@@ -54,6 +59,7 @@ _OVERRIDES = {
 
 # git says so where an object is missing that a partial clone has left out.
 _PARTIAL_CLONE = "promisor remote"
+_SLOW = "Is its repository on a slow or absent file system? Else what it reads is made to take long."
 _NO_GIT = "Install git, or use dir: or tar:."
 
 
@@ -96,9 +102,11 @@ def bounded(
 
 def _ended(argv: list[str], stdin: bytes, env: Mapping[str, str] | None) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(argv, input=stdin, capture_output=True, check=False, env=environment(env))
+        return subprocess.run(argv, input=stdin, capture_output=True, check=False, env=environment(env), timeout=TIME_S)
     except OSError as error:
         raise UsageError(f"git could not be run: {error}", _NO_GIT) from error
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"git did not end within {TIME_S} s: {shlex.join(argv)[-300:]}", _SLOW) from error
 
 
 def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
@@ -138,6 +146,8 @@ def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iter
         except OSError as error:
             raise UsageError(f"git could not be run: {error}", _NO_GIT) from error
         lost: Exception | None = None
+        end = threading.Timer(TIME_S, process.kill)
+        end.start()
         try:
             yield process
         except (EOFError, BrokenPipeError) as error:
@@ -147,6 +157,7 @@ def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iter
             raise
         finally:
             _close(process)
+            end.cancel()
         if process.returncode or lost:
             said.seek(0)
             raise _failure(folder, words, said.read() or str(lost).encode()) from lost

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+LISTING_BYTES = 64 << 20
+"""The longest list of a commit's files: 7.3's has 9 MB. A few folders that hold each other tenfold make any length."""
+OBJECT_BYTES = 256 << 20
+"""The largest file of a commit: 7.3's has 24 MB."""
+
 LINK, GITLINK = 0o120000, 0o160000
 """The modes by which git stores a symbolic link and a submodule (git-fast-import(1), "filemodify")."""
 
@@ -26,15 +31,20 @@ class Entry:
     path: str
 
 
-def entries(folder: Path, commit: str) -> Iterator[Entry]:
+def entries(folder: Path, commit: str, too_large: str) -> Iterator[Entry]:
     """Yield the entries of a commit, in git's order; below a work tree's top, only those of the folder.
 
     Raises:
-        UsageError: git failed.
+        UsageError: git failed, or lists more than LISTING_BYTES (`too_large` is the message).
 
     """
+    with git.streaming(folder, "ls-tree", "-r", "-z", commit) as process:
+        assert process.stdout is not None
+        listing = process.stdout.read(LISTING_BYTES + 1)
+        if len(listing) > LISTING_BYTES:
+            raise UsageError(too_large, f"At most {LISTING_BYTES >> 20} MiB of names of files.")
     # The format of `git ls-tree -z`: https://git-scm.com/docs/git-ls-tree#_output_format
-    for line in git.run(folder, "ls-tree", "-r", "-z", commit).split(b"\0")[:-1]:
+    for line in listing.split(b"\0")[:-1]:
         facts, _, path = line.partition(b"\t")
         octal, _, name = facts.decode().split()
         yield Entry(int(octal, 8), name, path.decode("utf-8", "surrogateescape"))
@@ -59,8 +69,9 @@ def contents(folder: Path, names: Sequence[str], limit_bytes: int, too_large: st
             for name in names:
                 size_bytes = _size(process.stdout.readline(), name)
                 left_bytes -= size_bytes
-                if left_bytes < 0:
-                    raise UsageError(too_large, f"At most {limit_bytes >> 20} MiB of files.")
+                if left_bytes < 0 or size_bytes > OBJECT_BYTES:
+                    most = f"At most {limit_bytes >> 20} MiB of files, {OBJECT_BYTES >> 20} MiB each."
+                    raise UsageError(too_large, most)
                 yield _content(process.stdout, size_bytes)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 USUAL_MODE = 0o644
 """The permission bits of a file that an edit adds."""
+KEY_DIGITS = 32
+"""The number of hex digits of a digest in the name of a volume: 128 bits, of which nobody makes two alike."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def layer(below: TreeFacts, cache: TreeCache, delta: Mapping[str, CommitFile | N
     changed = {**delta, **{path: _edited_file(path, after, below, delta) for path, after in edited.items()}}
     archive = _archive(changed)
     # By the archive and not by the edits' names: an edit whose file has changed is another layer.
-    key = hashlib.sha256(below.sha256.encode() + archive).hexdigest()[:16]
+    key = hashlib.sha256(below.sha256.encode() + archive).hexdigest()[:KEY_DIGITS]
     index = {path: None if file is None else _tree_file(file) for path, file in changed.items()}
     return Layer(key, archive, below.with_files(index, _told(changed)))
 
@@ -66,9 +68,22 @@ def _reader(
         if path in delta:
             file = delta[path]
             return file.content if file else None
-        return cache.content(below.sha256, offsets[path]) if path in offsets else None
+        return _verified(below, cache, path, offsets[path]) if path in offsets else None
 
     return read
+
+
+def _verified(below: TreeFacts, cache: TreeCache, path: str, place: tuple[int, int]) -> bytes:
+    """Return a file's content from the cache.
+
+    Raises:
+        DamagedTreeError: the content is another than the tree's; the tree is no longer in the cache then.
+
+    """
+    content = cache.content(below.sha256, place)
+    if hashlib.sha256(content).hexdigest() != below.index[path].content:
+        cache.whole_archive(below.sha256)
+    return content
 
 
 def _edited_file(
@@ -90,8 +105,10 @@ def _tree_file(file: CommitFile) -> TreeFile:
 def _told(changed: Mapping[str, CommitFile | None]) -> dict[str, bytes]:
     """Return the content of those changed files that facts are taken from (`facts.is_telling`)."""
     # Facts keep no note of a .gitignore's removal, so a removed one counts as an empty one, which ignores nothing.
-    told = {path: file.content for path, file in changed.items() if file and facts.is_telling(path)}
-    removed = {path: b"" for path, file in changed.items() if file is None and facts.is_ignore_file(path)}
+    # git reads no .gitignore that is a symbolic link: https://git-scm.com/docs/gitignore#_notes
+    files = {path: file for path, file in changed.items() if file and not file.link}
+    told = {path: file.content for path, file in files.items() if facts.is_telling(path)}
+    removed = {path: b"" for path in changed.keys() - files.keys() if facts.is_ignore_file(path)}
     return {**told, **removed}
 
 

@@ -14,19 +14,29 @@ from typing import TYPE_CHECKING
 from matrix.engine.api import UID
 from matrix.errors import UsageError
 from matrix.scenario import perf
-from matrix.trees import facts
+from matrix.trees import facts, remarks
 from matrix.trees.facts import LINK_MODE, TreeFacts, TreeFile
+from matrix.trees.remarks import Remarks
+from matrix.untrusted import short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from matrix.trees.sources import Member
 
 MTIME = 946684800  # 2000-01-01: older than anything a build writes
 TOP = "tree"
-# Bounds above those of a whole kernel tree (1.8 GB), as the source may be a stranger's.
+# Bounds above those of a whole kernel tree, as the source may be a stranger's: 7.3 has 1.8 GB in 92,000 files, the
+# largest of 24 MB; its paths have at most 11 folders.
 MAX_BYTES = 8 << 30
-MAX_FILES = 1_000_000
+MAX_FILES = 250_000
+FILE_BYTES = 256 << 20
+PATHS_BYTES = 32 << 20
+"""The most bytes of all paths together: the index of the tree is in memory, and in a file of the cache."""
+DEPTH = 64
+PATH_BYTES = 4095
+"""The longest path that Linux takes: PATH_MAX without the NUL at its end, as for NAME_BYTES and NAME_MAX."""
+NAME_BYTES = 255
 TOO_LARGE = "the tree is larger than any kernel"
 
 
@@ -45,7 +55,13 @@ class TreeWriter:
         self._archive.addfile(info, io.BytesIO(content))
 
     def link(self, path: str, target: str) -> None:
-        """Add a symbolic link."""
+        """Add a symbolic link, which may lead anywhere, as nothing on this host follows it.
+
+        Raises:
+            UsageError: the target is none that a file system takes.
+
+        """
+        _check_target(path, target)
         info = self._entry(path)
         info.type, info.linkname = tarfile.SYMTYPE, target
         self._archive.addfile(info)
@@ -95,22 +111,36 @@ class _TreeCopy:
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._writer = TreeWriter(archive)
         self._size_bytes = 0
+        self._paths_bytes = 0
         self.index: dict[str, TreeFile] = {}
         self.told: dict[str, bytes] = {}
+        self.remarks = Remarks()
 
     def add(self, path: str, member: Member) -> None:
-        self._check_is_new(path)
-        self._check_size(member)
-        if member.target is not None:
-            self._writer.link(path, member.target)
-            self.index[path] = TreeFile(LINK_MODE, member.target)
+        if member.left_out:
+            self.remarks.add(remarks.left_out(member.left_out), path)
             return
-        # Two modes, as git has them: umask and owner of a source folder do not count.
-        content, mode = member.read(), 0o755 if member.executable else 0o644
+        self._check_is_new(path)
+        self._check_size(path, member)
+        if member.target is None:
+            # Two modes, as git has them: umask and owner of a source folder do not count.
+            self._add_file(path, 0o755 if member.executable else 0o644, member.read())
+        else:
+            self._add_link(path, member.target)
+
+    def _add_file(self, path: str, mode: int, content: bytes) -> None:
         self._writer.file(path, mode, content)
         self.index[path] = TreeFile(mode, hashlib.sha256(content).hexdigest())
         if facts.is_telling(path):
             self.told[path] = content
+        if remarks.is_lfs_pointer(content):
+            self.remarks.add(remarks.LFS_POINTER, path)
+
+    def _add_link(self, path: str, target: str) -> None:
+        self._writer.link(path, target)
+        self.index[path] = TreeFile(LINK_MODE, target)
+        if remarks.leads_out(path, target):
+            self.remarks.add(remarks.LEADS_OUT, path)
 
     def _check_is_new(self, path: str) -> None:
         """Refuse a path that is in the tree already, or lies below a file or a link, which could lead out of it."""
@@ -120,17 +150,24 @@ class _TreeCopy:
                 f"the tree holds a path twice: {path!r}", "A file, a link and a folder cannot share a name."
             )
 
-    def _check_size(self, member: Member) -> None:
+    def _check_size(self, path: str, member: Member) -> None:
         self._size_bytes += member.size
-        if self._size_bytes > MAX_BYTES or len(self.index) > MAX_FILES:
+        self._paths_bytes += len(path) + len(member.target or "")
+        if member.size > FILE_BYTES:
+            raise UsageError(f"{TOO_LARGE}: {short(path)!r} has {member.size} bytes", f"At most {FILE_BYTES} a file.")
+        if self._size_bytes > MAX_BYTES or len(self.index) >= MAX_FILES:
             raise UsageError(TOO_LARGE, f"At most {MAX_BYTES} bytes in {MAX_FILES} files.")
+        if self._paths_bytes > PATHS_BYTES:
+            raise UsageError(f"{TOO_LARGE}: the paths of its files are", f"At most {PATHS_BYTES} bytes of paths.")
 
 
-def write(members: Iterator[Member], archive: tarfile.TarFile) -> TreeFacts:
+def write(members: Iterator[Member], archive: tarfile.TarFile, remark: Callable[[str], None]) -> TreeFacts:
     """Copy the members that are wanted into `archive`, normalised, and return the tree's facts.
 
+    `remark` is called with a line for each kind of thing that is left out, or that is not what it seems to be.
+
     Raises:
-        UsageError: a path leads out of the tree or comes twice, or the tree has more than MAX_BYTES or MAX_FILES.
+        UsageError: a path leads out of the tree or comes twice, or the tree is beyond a bound of this module.
 
     """
     copy = _TreeCopy(archive)
@@ -138,6 +175,8 @@ def write(members: Iterator[Member], archive: tarfile.TarFile) -> TreeFacts:
         path = checked(member.path)
         if wanted(path):
             copy.add(path, member)
+    for line in copy.remarks.lines():
+        remark(line)
     return facts.NOTHING.with_files(copy.index, copy.told)
 
 
@@ -147,13 +186,26 @@ def wanted(path: str) -> bool:
 
 
 def checked(path: str) -> str:
-    """Return `path` if it stays inside the tree.
+    """Return `path` if it stays inside the tree, and a file system takes it.
 
     Raises:
-        UsageError: the path is absolute or empty, has a part `.` or `..`, or a NUL byte.
+        UsageError: the path is absolute or empty, has a part `.` or `..`, or a NUL byte, or is too long or too deep.
 
     """
-    leads_out = not {"", ".", ".."}.isdisjoint(path.split("/"))
-    if leads_out or "\0" in path:
+    parts = path.split("/")
+    encoded = path.encode("utf-8", "surrogateescape")
+    is_long = len(encoded) > PATH_BYTES or max(map(len, encoded.split(b"/"))) > NAME_BYTES
+    if is_long or len(parts) > DEPTH:
+        most = f"At most {DEPTH} folders, {NAME_BYTES} bytes a name and {PATH_BYTES} a path."
+        raise UsageError(f"the tree holds a path that is too long or too deep: {short(path)!r}", most)
+    if not {"", ".", ".."}.isdisjoint(parts) or "\0" in path:
         raise UsageError(f"the tree holds a path that leads out of it: {path!r}")
     return path
+
+
+def _check_target(path: str, target: str) -> None:
+    """Refuse the target of the link at `path` where it is empty or too long, or has a NUL byte."""
+    if not target or "\0" in target or len(target) > PATH_BYTES:
+        raise UsageError(
+            f"the tree holds a link that no file system takes: {short(path)!r}", f"At most {PATH_BYTES} bytes, no NUL."
+        )

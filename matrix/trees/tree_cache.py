@@ -6,14 +6,14 @@ import hashlib
 import json
 import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import StringConstraints, TypeAdapter
 
 from matrix import files
 from matrix.engine import cache
 from matrix.engine.cache import Part
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.model.base import Frozen
 from matrix.scenario import perf
 from matrix.trees import tree_archive
@@ -21,7 +21,7 @@ from matrix.trees.facts import TreeFacts, TreeFile
 from matrix.trees.tree_archive import TOP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from matrix.trees.sources import Say, Source
@@ -30,24 +30,33 @@ BLOCK_BYTES = 1 << 20
 _OFFSETS = TypeAdapter(dict[str, tuple[int, int]])
 
 
-class _CachedFacts(Frozen):
-    """The JSON file of a tree's facts in the cache; `archive_bytes` is the size of the tree's archive.
+class DamagedTreeError(InfrastructureError):
+    """The archive of a tree of the cache is not the one that was written; the tree is no longer in the cache then."""
 
-    `index` has each file as a text (`644 DIGEST`): 20,000 of them are read in half the time that lists take.
+
+class _CachedFacts(Frozen):
+    """The JSON file of a tree's facts in the cache; `archive_bytes` and `archive_sha256` are of the tree's archive.
+
+    `remarks` are the lines of `remarks.Remarks`. `index` has each file as a text (`644 DIGEST`): 20,000 of them are
+    read in half the time that lists take.
     """
 
     format: Literal[2] = 2
     archive_bytes: int
+    archive_sha256: str
+    remarks: list[str]
     sha256: str
     version: str
-    index: dict[str, str]
+    index: dict[str, Annotated[str, StringConstraints(pattern=r"^[0-7]+ ")]]
     ignore: dict[str, str]
     generator_has_pool: bool
 
     @classmethod
-    def of(cls, facts: TreeFacts, archive_bytes: int) -> _CachedFacts:
+    def of(cls, facts: TreeFacts, archive: Path, remarks: Sequence[str]) -> _CachedFacts:
         return cls(
-            archive_bytes=archive_bytes,
+            archive_bytes=archive.stat().st_size,
+            archive_sha256=files.sha256(archive),
+            remarks=list(remarks),
             sha256=facts.sha256,
             version=facts.version,
             index={path: str(file) for path, file in facts.index.items()},
@@ -85,64 +94,92 @@ class TreeCache:
         return self.folder / f"{sha256}.tar"
 
     def facts(self, sha256: str) -> TreeFacts | None:
-        """Return the facts of a tree whose facts and whole archive are in the cache, or None."""
-        record = self.folder / f"{sha256}.json"
+        """Return the facts of a tree whose facts and archive are in the cache, or None; see `blocks` of the archive."""
+        cached = self._cached(sha256)
+        return cached.facts() if cached else None
+
+    def _cached(self, sha256: str) -> _CachedFacts | None:
+        """Return the record of a tree if it is what was written, and its archive has the size that it had then."""
+        content = files.read_sealed(self.folder / f"{sha256}.json")
         try:
-            cached = _CachedFacts.model_validate(json.loads(record.read_bytes()))
-            facts = cached.facts()
+            cached = _CachedFacts.model_validate(json.loads(content or b""))
             is_whole = self.archive(sha256).stat().st_size == cached.archive_bytes
         except (OSError, ValueError):
             return None
-        return facts if is_whole and facts.sha256 == sha256 else None
+        return cached if is_whole and cached.sha256 == sha256 else None
 
     def get(self, source: Source, say: Say) -> TreeFacts:
         """Return the facts of a source's tree, read now unless the source is fixed and its tree is in the cache.
+
+        The remarks on the tree are said either way.
 
         Raises:
             UsageError: the source is no kernel tree.
 
         """
-        return self._known(source) or self._read(source, say)
+        cached = self._known(source) or self._read(source, say)
+        for remark in cached.remarks:
+            say(f"{source.origin}: {remark}")
+        return cached.facts()
 
     def _pointer(self, source: Source) -> Path:
-        return self.folder / f"{hashlib.sha256(source.fixed.encode()).hexdigest()[:32]}.source"
+        return (
+            self.folder / f"{hashlib.sha256(source.fixed.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.source"
+        )
 
-    def _known(self, source: Source) -> TreeFacts | None:
-        pointer = self._pointer(source)
-        if source.fixed and pointer.is_file():
-            return self.facts(pointer.read_text(encoding="utf-8", errors="replace"))
-        return None
+    def _known(self, source: Source) -> _CachedFacts | None:
+        sha256 = files.read_sealed(self._pointer(source)) if source.fixed else None
+        return self._cached(sha256.decode()) if sha256 else None
 
-    def _read(self, source: Source, say: Say) -> TreeFacts:
-        """Read a source's tree into an archive of the cache, and return its facts."""
+    def _read(self, source: Source, say: Say) -> _CachedFacts:
+        """Read a source's tree into an archive of the cache, and return the record of its facts."""
+        remarks: list[str] = []
         say(f"reading {source.origin}")
         with files.part_of(self._pointer(source)) as part:  # the archive's name is the hash of what is read here
             with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
-                facts = tree_archive.write(source.members(), archive)
+                facts = tree_archive.write(source.members(), archive, remarks.append)
             _check_is_kernel(facts, source.origin)
-            archive_bytes = part.stat().st_size
+            cached = _CachedFacts.of(facts, part, remarks)
             part.replace(self.archive(facts.sha256))
         # The archive first, then its facts, then the pointer: each file only names what is there whole.
-        cached = _CachedFacts.of(facts, archive_bytes)
-        files.write(self.folder / f"{facts.sha256}.json", json.dumps(cached.model_dump()))
+        # json, as pydantic writes no surrogates, which names that are no UTF-8 have.
+        files.write_sealed(self.folder / f"{facts.sha256}.json", json.dumps(cached.model_dump()).encode())
         if source.fixed:
-            files.write(self._pointer(source), facts.sha256)
-        return facts
+            files.write_sealed(self._pointer(source), facts.sha256.encode())
+        return cached
 
     def blocks(self, sha256: str) -> Iterator[bytes]:
-        """Yield the content of a tree's archive, in blocks."""
-        with self.archive(sha256).open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                yield block
+        """Return the content of a tree's archive, in blocks.
+
+        Raises:
+            DamagedTreeError: the archive is not the one that was written; it and its facts are removed.
+
+        """
+        return _blocks(self.whole_archive(sha256))
+
+    def whole_archive(self, sha256: str) -> Path:
+        """Return the path of a tree's archive after checking that it is, by its SHA-256, the one that was written.
+
+        Raises:
+            DamagedTreeError: it is not; it and its facts are removed.
+
+        """
+        cached = self._cached(sha256)
+        archive = self.archive(sha256)
+        if cached and files.sha256(archive) == cached.archive_sha256:
+            return archive
+        for path in (self.folder / f"{sha256}.json", archive):
+            path.unlink(missing_ok=True)
+        raise DamagedTreeError(f"{archive} is damaged, and was removed", "Do the command again: the tree is read anew.")
 
     def offsets(self, sha256: str) -> dict[str, tuple[int, int]]:
         """Map each file of a tree to the offset and the size of its content in the archive, in bytes; kept on disk."""
         kept = self.folder / f"{sha256}.offsets.json"
         try:
-            return _OFFSETS.validate_python(json.loads(kept.read_bytes()))
-        except (OSError, ValueError):
-            found = _offsets(self.archive(sha256))
-            files.write(kept, json.dumps(found))
+            return _OFFSETS.validate_python(json.loads(files.read_sealed(kept) or b""))
+        except ValueError:
+            found = _offsets(self.whole_archive(sha256))
+            files.write_sealed(kept, json.dumps(found).encode())
             return found
 
     def content(self, sha256: str, place: tuple[int, int]) -> bytes:
@@ -151,6 +188,12 @@ class TreeCache:
         with self.archive(sha256).open("rb") as file:
             file.seek(offset)
             return file.read(size)
+
+
+def _blocks(archive: Path) -> Iterator[bytes]:
+    with archive.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def _offsets(archive: Path) -> dict[str, tuple[int, int]]:

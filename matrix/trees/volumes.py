@@ -19,8 +19,9 @@ from matrix.errors import UsageError
 from matrix.model.base import Frozen
 from matrix.model.result import TreeIdentity
 from matrix.trees import layers, scratch_repository, sources
+from matrix.trees.layers import KEY_DIGITS
 from matrix.trees.tree_archive import checked, wanted
-from matrix.trees.tree_cache import TreeCache
+from matrix.trees.tree_cache import DamagedTreeError, TreeCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,17 +63,33 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
     """
     cache = TreeCache.of_this_machine()
     # One lock for each source: cells of several processes ask for the same tree at once, and one of them reads it.
-    key = hashlib.sha256(tree.source.encode()).hexdigest()[:16]
+    key = hashlib.sha256(tree.source.encode("utf-8", "surrogateescape")).hexdigest()[:KEY_DIGITS]
     with FileLock(cache.folder / f"{key}.lock"):
-        facts, origin = _content(tree, cache, engine, say, pins)
-        # The owner is in the name, as it is in the content: another version's volume is another one.
-        volume = f"pbm-tree-{UID}-{facts.sha256[:32]}"
-        engine.provide(volume, "tree", lambda: cache.blocks(facts.sha256))
-        if not (tree.edits or tree.delta):
-            return PreparedTree(_identity(tree, facts, origin), (volume,), facts)
-        layer = _layer(tree, cache, facts)
-        top = f"pbm-edit-{UID}-{layer.key}"
-        engine.provide(top, "tree", lambda: iter([layer.archive]))
+        try:
+            return _prepared(tree, cache, engine, say, pins)
+        except DamagedTreeError as error:
+            say(str(error))
+            return _prepared(tree, cache, engine, say, pins)
+
+
+def _prepared(
+    tree: Tree, cache: TreeCache, engine: Engine, say: Callable[[str], None], pins: Path | None
+) -> PreparedTree:
+    """Return the tree, in volumes; see `prepare`.
+
+    Raises:
+        DamagedTreeError: the tree's archive was damaged. The tree is no longer in the cache, so another call reads it.
+
+    """
+    facts, origin = _content(tree, cache, engine, say, pins)
+    # The owner is in the name, as it is in the content: another version's volume is another one.
+    volume = f"pbm-tree-{UID}-{facts.sha256[:KEY_DIGITS]}"
+    engine.provide(volume, "tree", lambda: cache.blocks(facts.sha256))
+    if not (tree.edits or tree.delta):
+        return PreparedTree(_identity(tree, facts, origin), (volume,), facts)
+    layer = _layer(tree, cache, facts)
+    top = f"pbm-edit-{UID}-{layer.key}"
+    engine.provide(top, "tree", lambda: iter([layer.archive]))
     identity = _identity(tree, layer.facts, f"{origin}{_changes(tree)}")
     return PreparedTree(identity, (top, volume), layer.facts)
 
@@ -95,28 +112,35 @@ def _content(
     # The trees of a series share one base: its content hash is the name of their note.
     name = tree.delta.sha256 if tree.delta else tree.unedited.name
     note = pins / f"{name}.json" if pins else None
-    if note and note.is_file():
-        return _noted(note, cache)
+    pin = _noted(note)
+    facts = cache.facts(pin.sha256) if pin else None
+    if pin and facts:
+        return facts, pin.origin
     source = sources.open_source(tree.source, engine, say)
     facts = cache.get(source, say)
-    if note:
+    if pin:
+        _check_is_noted(facts, pin, tree.source)
+    elif note:
         files.write(note, json.dumps(_Pin(sha256=facts.sha256, origin=source.origin).model_dump()))
     return facts, source.origin
 
 
-def _noted(note: Path, cache: TreeCache) -> tuple[TreeFacts, str]:
+def _check_is_noted(facts: TreeFacts, pin: _Pin, source: str) -> None:
+    """Refuse a tree that was read again where it is not the one that the run began with."""
+    if pin.sha256 != facts.sha256:
+        begun = f"the tree that this run began with ({pin.origin}) is no longer in the cache"
+        raise UsageError(f"{begun}, and {source} has changed since", "Begin the run anew.")
+
+
+def _noted(note: Path | None) -> _Pin | None:
+    if note is None or not note.is_file():
+        return None
     try:
-        pin = _Pin.model_validate(json.loads(note.read_bytes()))
-    except ValueError as error:
+        return _Pin.model_validate(json.loads(note.read_bytes()))
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{note} is no note of a tree's content", "The file is damaged: begin the run anew."
         ) from error
-    facts = cache.facts(pin.sha256)
-    if facts is None:
-        raise UsageError(
-            f"the tree that this run began with ({pin.origin}) is no longer in the cache", "Begin a new run."
-        )
-    return facts, pin.origin
 
 
 def _layer(tree: Tree, cache: TreeCache, facts: TreeFacts) -> Layer:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from typing import TYPE_CHECKING
@@ -57,3 +58,17 @@ def test_two_that_write_one_file_do_not_write_into_each_other(tmp_path: Path) ->
         one.write_text("one")
         other.write_text("other")
     assert path.read_text() == "one"
+
+
+def test_a_sealed_file_is_read_as_it_was_written_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    assert files.read_sealed(path) is None
+    files.write_sealed(path, b"one\n")
+    whole = path.read_bytes()
+    assert files.read_sealed(path) == b"one\n"
+    for damaged in (b"", whole[:-1], whole + b"x", b"x" + whole, whole.replace(b"n", b"m"), bytes(len(whole))):
+        path.write_bytes(damaged)
+        assert files.read_sealed(path) is None
+    files.write_sealed(path, b"")
+    assert files.read_sealed(path) == b""
+    assert files.sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -21,10 +21,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Member:
-    """One file or symbolic link of a tree, its path relative to the tree's top.
+    """One file or symbolic link of a tree, its path relative to the tree's top; or an entry that is left out of it.
 
     `size` is in bytes; `target` is the path that a link points to, None for a file. `read` returns a file's content; it
-    can be called once, before the next member is taken, as the members of an archive come from a stream.
+    can be called once, before the next member is taken, as the members of an archive come from a stream. `left_out` is
+    the kind of an entry that is no file or link: `pipe`, `device`, `submodule`.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Member:
     executable: bool
     target: str | None
     read: Callable[[], bytes]
+    left_out: str = ""
 
 
 @dataclass(frozen=True)

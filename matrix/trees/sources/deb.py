@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tarfile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from matrix import files
 from matrix.engine import cache, images
 from matrix.engine.cache import Part
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.model.image import Base, Bootstrap
 from matrix.trees import tar_members
 from matrix.trees.sources import Source
@@ -53,7 +54,7 @@ class _Deb:
             raise UsageError(f"no package {rest!r}", f"{self.form}, as deb:{self.example}.")
         package, suite = match.groups()
         path = cache.folder(Part.DOWNLOADS) / f"{package}@{suite}.tar"
-        if not path.is_file():
+        if not _is_whole(path):
             _fetch(package, suite, path, engine, say)
         version = _version(path)
         return Source(f"{version} from {suite}", f"deb {version}", lambda: _members(path))
@@ -70,15 +71,44 @@ def _fetch(package: str, suite: str, path: Path, engine: Engine, say: Say) -> No
     say(f"downloading {package} from {suite}")
     with files.replacing(path) as part:
         engine.fetch(image, _SCRIPT.format(package=package, suite=suite), _FETCHED, part)
+    files.write_sealed(_record(path), files.sha256(path).encode())
+
+
+def _record(path: Path) -> Path:
+    """Return the path of the file with the SHA-256 of a fetched archive."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether an archive of the cache is there, and is what was fetched."""
+    expected = files.read_sealed(_record(path))
+    return bool(expected) and path.is_file() and files.sha256(path).encode() == expected
 
 
 def _version(path: Path) -> str:
     """Return the package's name and version, by the name of the one file in the fetched archive."""
-    with tarfile.open(path) as outer:
-        return next(m.name for m in outer if m.isfile()).removeprefix("./").removesuffix(".tar.xz")
+    with _opened(path) as (header, _):
+        return header.name.removeprefix("./").removesuffix(".tar.xz")
 
 
 def _members(path: Path) -> Iterator[Member]:
-    with tarfile.open(path) as outer:
-        inner = outer.extractfile(next(m for m in outer if m.isfile()))
+    with _opened(path) as (_, inner):
         yield from tar_members.members(inner, path.name)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Give the header and the content of the one file in the fetched archive.
+
+    Raises:
+        InfrastructureError: there is none, or the archive is damaged.
+
+    """
+    try:
+        with tarfile.open(path, "r:") as outer:
+            header = next(member for member in outer if member.isreg())
+            inner = outer.extractfile(header)
+            assert inner is not None
+            yield header, inner
+    except (tarfile.TarError, OSError, StopIteration) as error:
+        raise InfrastructureError(f"{path} is no package of a kernel tree: {error}", "Remove it; try again.") from error

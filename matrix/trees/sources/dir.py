@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from matrix.errors import UsageError
 from matrix.trees import git
 from matrix.trees.sources import Member, Source
+from matrix.trees.tree_archive import DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from matrix.trees.sources import Say
 
 _EXECUTABLE = 0o100
+# git lists a submodule, and a repository inside of another one, as a folder.
+_KINDS = {stat.S_IFDIR: "submodule", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
 class _Dir:
@@ -37,15 +41,39 @@ SCHEME = _Dir()
 
 
 def _members(path: Path) -> Iterator[Member]:
-    """Yield the files and links of a folder; pipes, sockets, devices and submodules are left out."""
+    """Yield the files and links of a folder; pipes, sockets, devices and submodules as left out."""
     tracked = _tracked(path)
     for name in _below(path) if tracked is None else tracked:
-        file = path / name
-        if file.is_symlink():
-            yield Member(name, 0, executable=False, target=str(file.readlink()), read=bytes)
-        elif file.is_file():
-            entry = file.stat()
-            yield Member(name, entry.st_size, bool(entry.st_mode & _EXECUTABLE), None, file.read_bytes)
+        yield _member(name, path / name)
+
+
+def _member(name: str, file: Path) -> Member:
+    entry = file.lstat()
+    if stat.S_ISLNK(entry.st_mode):
+        return Member(name, 0, executable=False, target=str(file.readlink()), read=bytes)
+    if stat.S_ISREG(entry.st_mode):
+        is_executable = bool(entry.st_mode & _EXECUTABLE)
+        return Member(name, entry.st_size, is_executable, None, lambda: _content(file, entry.st_size))
+    kind = _KINDS.get(stat.S_IFMT(entry.st_mode), "device")
+    # git names a repository inside of another one with a `/` at the end.
+    return Member(name.rstrip("/"), 0, executable=False, target=None, read=bytes, left_out=kind)
+
+
+def _content(file: Path, size_bytes: int) -> bytes:
+    """Return the content of a file of this size.
+
+    Raises:
+        UsageError: the file cannot be read, or has grown or shrunk since.
+
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(size_bytes + 1)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}", "Mend its mode, or name a copy.") from error
+    if len(content) != size_bytes:
+        raise UsageError(f"{file} changed while it was read", "Try again when nothing writes to the folder.")
+    return content
 
 
 def _tracked(path: Path) -> list[str] | None:
@@ -90,10 +118,29 @@ def _is_there(path: Path, name: str) -> bool:
 
 
 def _below(path: Path) -> Iterator[str]:
-    """Yield all files and links below a folder, sorted in each folder, without `.git` folders."""
-    for name, folders, files in os.walk(path):
-        folder = Path(name)
-        folders[:] = sorted({*folders} - {".git"})  # os.walk goes on into the folders that are left in its list
-        # os.walk lists a link to a folder among the folders, and does not follow it.
-        files += [link for link in folders if (folder / link).is_symlink()]
-        yield from (str((folder / file).relative_to(path)) for file in sorted(files))
+    """Yield all entries below a folder that are no folders, sorted in each folder, without `.git` folders.
+
+    Raises:
+        UsageError: a folder cannot be read, or more than DEPTH of them are inside each other.
+
+    """
+    waiting = [""]
+    while waiting:
+        above = waiting.pop()
+        if above.count("/") > DEPTH:
+            raise UsageError(f"{path} has more than {DEPTH} folders inside each other", "No kernel tree has.")
+        prefix = f"{above}/" if above else ""
+        folders, others = _entries(path / above)
+        yield from (prefix + name for name in others)
+        waiting += [prefix + name for name in reversed(folders)]
+
+
+def _entries(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of a folder's folders, without `.git`, and of its other entries, both sorted."""
+    try:
+        with os.scandir(folder) as found:
+            is_folder = {entry.name: entry.is_dir(follow_symlinks=False) for entry in found}
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}", "Mend its mode, or name a copy.") from error
+    folders = sorted(name for name, is_one in is_folder.items() if is_one and name != ".git")
+    return folders, sorted(name for name, is_one in is_folder.items() if not is_one)

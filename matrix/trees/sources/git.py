@@ -46,11 +46,24 @@ SCHEME = _Git()
 
 
 def _members(path: Path, commit: str) -> Iterator[Member]:
-    """Yield the wanted files and links of a commit, without submodules (as git-archive(1) leaves them out)."""
-    found = [one for one in git_objects.entries(path, commit) if one.mode != GITLINK and wanted(one.path)]
-    contents = git_objects.contents(path, [one.name for one in found], MAX_BYTES, TOO_LARGE)
-    for entry, content in zip(found, contents, strict=True):
-        yield _link(entry.path, content) if entry.mode == LINK else _file(entry, content)
+    """Yield the wanted files and links of a commit, and its submodules as left out (git-archive(1) has none, too)."""
+    kept = []
+    for entry in git_objects.entries(path, commit, TOO_LARGE):
+        if entry.mode == GITLINK:
+            yield _left_out(entry.path)
+        elif wanted(entry.path):
+            kept.append(entry)
+    contents = git_objects.contents(path, [one.name for one in kept], MAX_BYTES, TOO_LARGE)
+    for entry, content in zip(kept, contents, strict=True):
+        yield _member(entry, content)
+
+
+def _member(entry: git_objects.Entry, content: bytes) -> Member:
+    return _link(entry.path, content) if entry.mode == LINK else _file(entry, content)
+
+
+def _left_out(path: str) -> Member:
+    return Member(path, 0, executable=False, target=None, read=bytes, left_out="submodule")
 
 
 def _link(path: str, content: bytes) -> Member:

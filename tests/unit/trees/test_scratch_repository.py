@@ -179,7 +179,7 @@ def archive(tmp_path: Path) -> Path:
     ]
     path = tmp_path / f"{'0' * 64}.tar"
     with path.open("wb") as file, tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as made:
-        tree_archive.write(iter(members), made)
+        tree_archive.write(iter(members), made, lambda _: None)
     return path
 
 

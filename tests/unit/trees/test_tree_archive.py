@@ -27,7 +27,7 @@ def link(path: str, target: str) -> Member:
 def written(*given: Member) -> tuple[TreeFacts, list[tarfile.TarInfo]]:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        facts = tree_archive.write(iter(given), archive)
+        facts = tree_archive.write(iter(given), archive, lambda _: None)
     buffer.seek(0)
     with tarfile.open(fileobj=buffer) as archive:
         return facts, archive.getmembers()

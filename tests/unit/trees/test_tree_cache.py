@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix import files
 from matrix.errors import UsageError
 from matrix.trees.sources import Member, Source
-from matrix.trees.tree_cache import TreeCache
+from matrix.trees.tree_cache import DamagedTreeError, TreeCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,26 +84,27 @@ def test_two_folders_that_are_read_at_the_same_time_are_kept_apart(tmp_path: Pat
 
 def from_an_older_version(path: Path) -> None:
     """Write a tree's facts as they were before they had a format."""
-    record = json.loads(path.read_text())
+    record = json.loads(files.read_sealed(path) or b"")
     del record["format"], record["archive_bytes"]
     index = {name: [0o644, text.split()[1]] for name, text in record["index"].items()}
-    path.write_text(json.dumps({**record, "index": index}))
+    files.write_sealed(path, json.dumps({**record, "index": index}).encode())
 
 
 def of_another_format(path: Path) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    record = json.loads(files.read_sealed(path) or b"")
+    files.write_sealed(path, json.dumps({**record, "format": 99}).encode())
 
 
 def with_a_broken_index(path: Path) -> None:
-    record = json.loads(path.read_text())
+    record = json.loads(files.read_sealed(path) or b"")
     record["index"]["Makefile"] = "rw-r--r--"
-    path.write_text(json.dumps(record))
+    files.write_sealed(path, json.dumps(record).encode())
 
 
 def of_another_tree(path: Path) -> None:
-    record = json.loads(path.read_text())
+    record = json.loads(files.read_sealed(path) or b"")
     record["sha256"] = "0" * 64
-    path.write_text(json.dumps(record))
+    files.write_sealed(path, json.dumps(record).encode())
 
 
 def cut_short(path: Path) -> None:
@@ -131,6 +133,49 @@ def test_a_file_that_is_broken_or_of_another_version_is_made_again(
     assert cache.get(source(KERNEL, "git 1"), said.append) == one
     assert len(said) == 2
     assert cache.facts(one.sha256) == one
+
+
+def with_another_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("suffix", ["json", "offsets.json", "source"])
+def test_a_byte_that_changed_in_a_file_of_the_cache_is_seen(tmp_path: Path, suffix: str) -> None:
+    cache = TreeCache(tmp_path)
+    one = cache.get(source(KERNEL, "git 1"), silent)
+    offsets = cache.offsets(one.sha256)
+    [path] = [path for path in tmp_path.glob(f"*.{suffix}") if suffix != "json" or "offsets" not in path.name]
+    whole = path.read_bytes()
+    with_another_byte(path)
+    assert cache.get(source(KERNEL, "git 1"), silent) == one
+    assert cache.offsets(one.sha256) == offsets
+    assert path.read_bytes() == whole
+
+
+def test_an_archive_of_which_a_byte_changed_fills_no_volume_and_is_read_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    cache = TreeCache(tmp_path)
+    one = cache.get(source(KERNEL, "git 1"), said.append)
+    with_another_byte(cache.archive(one.sha256))
+    with pytest.raises(DamagedTreeError, match="is damaged, and was removed"):
+        cache.blocks(one.sha256)
+    assert cache.facts(one.sha256) is None
+    assert cache.get(source(KERNEL, "git 1"), said.append) == one
+    assert len(said) == 2
+    assert b"".join(cache.blocks(one.sha256))[:4] == b"tree"
+
+
+def test_remarks_on_a_tree_are_said_whenever_it_is_asked_for(tmp_path: Path) -> None:
+    def with_a_pipe() -> Iterator[Member]:
+        yield from members(KERNEL)
+        yield Member("net/x", 0, executable=False, target=None, read=bytes, left_out="pipe")
+
+    for _ in range(2):
+        said: list[str] = []
+        TreeCache(tmp_path).get(Source("a folder", "git 1", with_a_pipe), said.append)
+        assert said[-1] == "a folder: a pipe is left out of the tree: net/x"
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"Makefile": [1]}', "[]"])

@@ -10,8 +10,8 @@ from matrix.engine.api import UID
 from matrix.errors import UsageError
 from matrix.model.edit import Change, Edit
 from matrix.model.tree import Delta, Tree
-from matrix.trees import git, scratch_repository, volumes
-from matrix.trees.tree_cache import TreeCache
+from matrix.trees import git, layers, scratch_repository, volumes
+from matrix.trees.tree_cache import DamagedTreeError, TreeCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,8 +122,38 @@ def test_a_note_that_is_broken_or_of_a_tree_that_is_gone_is_told(folder: Path, p
     tree = Tree(name="t", source=f"dir:{folder}")
     first = prepared(tree, FakeEngine(), places / "pins")
     TreeCache.of_this_machine().archive(first.identity.sha256).unlink()
+    assert prepared(tree, FakeEngine(), places / "pins") == first, "the folder is the same: the tree was read again"
+    TreeCache.of_this_machine().archive(first.identity.sha256).unlink()
+    (folder / "scripts/run").unlink()
     with pytest.raises(UsageError, match=r"the tree that this run began with \(.*linux\) is no longer in the cache"):
         prepared(tree, FakeEngine(), places / "pins")
     (places / "pins/t.json").write_text("{")
     with pytest.raises(UsageError, match=r"t\.json is no note of a tree's content"):
         prepared(tree, FakeEngine(), places / "pins")
+
+
+def test_a_tree_whose_archive_is_damaged_is_read_again_and_its_volume_filled(folder: Path, places: Path) -> None:
+    tree = Tree(name="t", source=f"dir:{folder}", edits=(edit("new", file="lib/new.c", add="int new;"),))
+    first = prepared(tree, FakeEngine(), places / "pins")
+    archive = TreeCache.of_this_machine().archive(
+        prepared(tree.unedited.model_copy(update={"name": "u"}), FakeEngine()).identity.sha256
+    )
+    archive.write_bytes(archive.read_bytes().replace(b"VERSION = 7", b"VERSION = 6"))
+    engine = FakeEngine()
+    said: list[str] = []
+    assert volumes.prepare(tree, engine, said.append, places / "pins") == first  # type: ignore[arg-type]
+    assert "is damaged, and was removed" in said[0]
+    assert engine.volumes.keys() == {*first.volumes}
+
+
+def test_an_edit_is_not_applied_to_a_file_of_a_damaged_archive(folder: Path) -> None:
+    change = edit("newer", file="Makefile", find="^VERSION = .$", replace="VERSION = 8")
+    first = prepared(Tree(name="t", source=f"dir:{folder}", edits=(change,)), FakeEngine())
+    cache = TreeCache.of_this_machine()
+    bare = prepared(Tree(name="t", source=f"dir:{folder}"), FakeEngine())
+    cache.offsets(bare.identity.sha256)
+    archive = cache.archive(bare.identity.sha256)
+    archive.write_bytes(archive.read_bytes().replace(b"SUBLEVEL = 0", b"SUBLEVEL = 9"))
+    with pytest.raises(DamagedTreeError):
+        layers.layer(bare.facts, cache, {}, (change,))
+    assert prepared(Tree(name="t", source=f"dir:{folder}", edits=(change,)), FakeEngine()) == first
