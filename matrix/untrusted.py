@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+_CREDENTIALS = re.compile(r"://[^/\s@]*@")
+# The names of the parameters by which signed addresses of well-known stores and servers of packages give access.
+_SECRET = re.compile(r"[?&;](?:[\w-]*token|[\w-]*signature|sig|[\w-]*credential|[\w-]*passw(?:or)?d|[\w-]*key)=", re.I)
 
 SHOWN = 80
 """The number of characters of a foreign text that a message quotes."""
@@ -33,3 +38,19 @@ def _is_harmless(character: str, *, lines: bool) -> bool:
         return lines
     # Unicode's categories C (control, format with its overrides of direction, surrogate, unassigned) and Z (separator).
     return character == " " or unicodedata.category(character)[0] not in "CZ"
+
+
+def has_credentials(address: str) -> bool:
+    """Return whether an address (URL) has a user, a password or a token, which no result, report or log may have."""
+    return bool(_CREDENTIALS.search(address) or _SECRET.search(address))
+
+
+def without_credentials(text: str) -> str:
+    """Return a text without the users and passwords of the addresses in it, and without their parameters."""
+    return re.sub(r"\S+", _bare, _CREDENTIALS.sub("://…@", text))
+
+
+def _bare(word: re.Match[str]) -> str:
+    """Return a word of a text; of one with a path, all before a `?`."""
+    path, mark, _ = word[0].partition("?")
+    return f"{path}?…" if mark and "/" in path else word[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +79,8 @@ def repro(
         raise UsageError("--shell and --json do not go together", "Give one of them.")
     console = progress_console(json_output=json_output)
     access = engine_access(engine, console, no_install=no_install)
-    request = reproduce.ReproRequest(original.find(what, source, run), tree, tuple(configs), jobs)
+    first = original.find(what, source, run, functools.partial(console.print, markup=False))
+    request = reproduce.ReproRequest(first, tree, tuple(configs), jobs)
     found = reproduce.reproduce(request, access)
     _print(found, console, json_output=json_output)
     if shell:  # after the comparison, which a person in the shell wants to have read

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matrix.model.cell_id import CellId
     from matrix.model.result import CellResult
     from matrix.runs.store import Run
+    from matrix.trees.sources import Say
 
 NEWEST = 5
 """The number of runs from whose cells a mistyped cell's name is guessed; more would only make the error slow."""
@@ -38,7 +39,7 @@ class Original:
     patch: bytes | None = None
 
 
-def find(result: str, bundle_place: str, run_name: str) -> Original:
+def find(result: str, bundle_place: str, run_name: str, say: Say) -> Original:
     """Return the original that the words of `repro` name: a bundle, a result's file, or a cell that was run here.
 
     `result` is a result's file or a cell's glob, `bundle_place` a bundle's file or address. A cell's result is that of
@@ -51,14 +52,14 @@ def find(result: str, bundle_place: str, run_name: str) -> Original:
     """
     _refuse_none_or_both(result, bundle_place)
     if bundle_place or Path(result).is_file():
-        return _of_bundle_or_file(result, bundle_place, run_name)
+        return _of_bundle_or_file(result, bundle_place, run_name, say)
     return of_cell(result, run_name)
 
 
-def _of_bundle_or_file(result: str, bundle_place: str, run_name: str) -> Original:
+def _of_bundle_or_file(result: str, bundle_place: str, run_name: str, say: Say) -> Original:
     if run_name:
         raise UsageError("--run goes with a cell only", "A file and a bundle hold one result.")
-    return of_bundle(bundle_place) if bundle_place else of_file(Path(result))
+    return of_bundle(bundle_place, say) if bundle_place else of_file(Path(result))
 
 
 def _refuse_none_or_both(result: str, bundle_place: str) -> None:
@@ -212,7 +213,7 @@ def _kept_in(run: Run, file: Path) -> Original | None:
     return Original(result, own=run, logs=file.parent / "logs") if result else None
 
 
-def of_bundle(place: str) -> Original:
+def of_bundle(place: str, say: Say) -> Original:
     """Return the result and the patch in a bundle; `place` is its file or address.
 
     Raises:
@@ -220,5 +221,5 @@ def of_bundle(place: str) -> Original:
         InfrastructureError: the bundle could not be fetched.
 
     """
-    found = bundle.unpack(fetch.fetched(place, bundle.FILE_BYTES))
+    found = bundle.unpack(fetch.fetched(place, bundle.FILE_BYTES, say))
     return Original(found.result, patch=found.patch)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 ONE, TWO = make.cell(), make.cell(what=make.build("static"))
 
 
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
 @contextmanager
 def site(body: bytes, status: int = 200, times: int = 1) -> Iterator[str]:
     """Serve one body, `times` over, at any path, as a server that says it is gzip-encoded."""
@@ -141,22 +145,22 @@ def test_logs_are_those_that_a_bundle_takes(run: Run, monkeypatch: pytest.Monkey
 def test_a_bundle_is_fetched_as_it_is(places: Path) -> None:
     packed = bundle.pack(done(), {}, None)
     with site(packed) as url:
-        assert original.of_bundle(url).result.id == ONE.id
+        assert original.of_bundle(url, silent).result.id == ONE.id
     file = places / "b.tar.gz"
     file.write_bytes(packed)
-    assert original.of_bundle(str(file)).result.id == ONE.id
+    assert original.of_bundle(str(file), silent).result.id == ONE.id
     with site(b"", 404) as url, pytest.raises(InfrastructureError, match="could not be fetched: 404"):
-        original.of_bundle(url)
+        original.of_bundle(url, silent)
 
 
 def test_no_more_than_a_bundle_can_have_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "FILE_BYTES", 4 << 20)
     with site(gzip.compress(bytes(1 << 20), 0), times=1 << 20) as url:
         with pytest.raises(UsageError, match="it is larger than 4 MiB"):
-            original.of_bundle(url)
+            original.of_bundle(url, silent)
         monkeypatch.setattr(fetch, "PATIENCE_S", -1)
         with pytest.raises(InfrastructureError, match="is too slow"):
-            original.of_bundle(url)
+            original.of_bundle(url, silent)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_no_more_than_a_bundle_can_have_is_fetched(monkeypatch: pytest.MonkeyPat
 )
 def test_what_is_neither_a_file_nor_an_address_is_refused(place: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
-        original.of_bundle(place)
+        original.of_bundle(place, silent)
 
 
 def test_the_patch_is_what_git_says_the_commits_differ_by(run: Run, tmp_path: Path) -> None:
