@@ -22,7 +22,7 @@ OOM_SCORE = 500
 
 
 class Ending(IntEnum):
-    """The exit statuses by which a child tells why it ended; Python's own for an error is 1."""
+    """The exit statuses of a child by the reason of its end; Python's own for an error is 1."""
 
     REFUSED = 80
     MEMORY = 81
@@ -50,7 +50,7 @@ def _end_with_parent() -> None:
 
 
 def _limit(memory_bytes: int, cpu_s: int, output_bytes: int) -> None:
-    """Set the limits that the kernel holds this process to; the hard one on CPU time is for what ignores the signal."""
+    """Set the limits of setrlimit(2) on this process; the hard one on CPU time ends code that ignores SIGXCPU."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
@@ -58,7 +58,7 @@ def _limit(memory_bytes: int, cpu_s: int, output_bytes: int) -> None:
 
 
 def _status(task: str) -> int:
-    """Run the task, and return the exit status that tells how it ended."""
+    """Run the task, and return the exit status for its end."""
     try:
         _run(task)
     except MemoryError:

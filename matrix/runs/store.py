@@ -204,7 +204,7 @@ class Run:
                 yield result
 
     def transcript_path(self, cell_id: str) -> Path:
-        """Return where a cell's transcript is kept."""
+        """Return the file of a cell's transcript."""
         return self.cell(cell_id) / "transcript.json.gz"
 
     def save_transcript(self, cell_id: str, transcript: Transcript) -> None:

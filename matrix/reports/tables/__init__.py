@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import JustifyMethod
 
 Part: TypeAlias = Table | Text
-"""A table, which fits the width there is, or a line, which is printed whole."""
+"""A table, which is folded into the console's width, or a line, which is printed whole."""
 
 
 def table(*headings: str, right: Collection[str] = (), no_wrap: Collection[str] = ()) -> Table:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class MachineNeed(Protocol):
-        """Something that the matrix needs of a machine; `found` says what was found, or what to do."""
+        """A need of the matrix on a machine: `found` is the thing that meets it, or the advice where none does."""
 
         @property
         def what(self) -> str:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
             """Whether the machine meets the need."""
 
     class Removable(Protocol):
-        """Something in an engine, or a file of a cache."""
+        """A resource in an engine, or a file of a cache."""
 
         @property
         def kind(self) -> str:

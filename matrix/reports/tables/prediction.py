@@ -21,8 +21,8 @@ def parts(
 ) -> Iterator[Part]:
     """Yield the table of a prediction and the lines below it.
 
-    `predicted` and `measured_s` (seconds) are by the number of jobs; `undeclared` says of how many makes the rules are
-    not known, and how many makes there are.
+    `predicted` and `measured_s` (seconds) are by the number of jobs; `undeclared` are the number of makes whose rules
+    are not known, and the number of all makes.
     """
     made = table(*HEADINGS, right=HEADINGS[:-1])
     for jobs, one in predicted.items():
