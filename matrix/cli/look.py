@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +16,23 @@ from matrix.cli.options import (
     Select,
     TreeNames,
     engine_access,
+    named_cell,
     print_json,
     progress_console,
     selection,
 )
 from matrix.config import load
-from matrix.config.selection import one_cell, selected
+from matrix.config.selection import selected
 from matrix.verdicts.wording import count
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.runs.named_cell import NamedCell
+
+RunOfCell = Annotated[
+    str, typer.Option("--run", metavar="RUN", help="The run that the cell is of, as its report prints the cell.")
+]
 
 
 def list_cells(
@@ -41,14 +51,14 @@ def list_cells(
 
 def plan(
     cell: Annotated[str, typer.Argument(help="A cell's id, or a glob that selects one.")],
-    tree: TreeNames = [], configs: Configs = [], json_output: Json = False,
+    run: RunOfCell = "", tree: TreeNames = [], configs: Configs = [], json_output: Json = False,
 ) -> None:  # fmt: skip
     """Print the plan of a cell: its image, its steps with their commands, and both environments."""
     from matrix.engine import images
     from matrix.reports.tables import plan
     from matrix.scenario.plan import scenario
 
-    found = one_cell(load.load(configs), cell, tree)
+    found = _named_cell(cell, tree, configs, run).cell
     planned = scenario(found)
     if json_output:
         typer.echo(planned.model_dump_json(indent=2))
@@ -59,12 +69,22 @@ def plan(
 def shell(
     cell: Annotated[str, typer.Argument(help="A cell's id, or a glob that selects one.")],
     after: Annotated[str, typer.Option(metavar="STEP", help="The step after which to look; none: the bare tree.")] = "",
-    tree: TreeNames = [], configs: Configs = [], engine: Host = "", no_install: NoInstall = False,
+    run: RunOfCell = "", tree: TreeNames = [], configs: Configs = [], engine: Host = "", no_install: NoInstall = False,
 ) -> None:  # fmt: skip
     """Open a shell in a cell's container as it was after a step, which is run first."""
     from matrix.runs import cell_shell
 
     console = progress_console(json_output=False)
     access = engine_access(engine, console, no_install=no_install)
-    chosen = one_cell(load.load(configs), cell, tree)
-    raise typer.Exit(cell_shell.shell(chosen, after, access.host, console))
+    chosen = _named_cell(cell, tree, configs, run)
+    how = cell_shell.circumstances(chosen)
+    raise typer.Exit(cell_shell.shell(chosen.cell, after, access.host, console, how))
+
+
+def _named_cell(cell: str, tree: list[str], configs: list[Path], run: str) -> NamedCell:
+    """Return the cell that a CELL and the options name; a run from elsewhere does not say what is built here."""
+    from matrix.runs import ownership, store
+
+    if run:
+        ownership.refuse_outside_of_the_state_folder(store.find(run))
+    return named_cell(cell, tree, configs, run)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matrix.reports import Report
     from matrix.reports.tables import Part
     from matrix.runs.engine_access import EngineAccess
+    from matrix.runs.named_cell import NamedCell
     from matrix.runs.store import Run
 
 Select = Annotated[list[str], typer.Option("--select", "-s", help="Cells by glob, as 'debian-*/gcc/static'.")]
@@ -71,6 +72,16 @@ def selection(
 ) -> Selection:
     """Return the selection of cells by --configs, --select, --exclude, --profile, --tree and --base."""
     return Selection(tuple(configs), tuple(trees), tuple(select), tuple(exclude), profile, base)
+
+
+def named_cell(glob: str, trees: list[str], configs: list[Path], run: str) -> NamedCell:
+    """Return the cell that a CELL, --tree, --configs and --run name, after a line where a run of itself gives it."""
+    from matrix.runs import named_cell
+
+    found = named_cell.find(load.load(configs), glob, trees, run)
+    if found.run and not run:
+        typer.echo(f"{found.cell.id} is a cell of run {found.run.name}", err=True)
+    return found
 
 
 def resumed(name: str, command: str) -> Run:

@@ -15,11 +15,12 @@ from matrix.cli.options import (
     NoInstall,
     TreeNames,
     engine_access,
+    named_cell,
     print_json,
     print_parts,
     progress_console,
 )
-from matrix.config import load, selection
+from matrix.config import load
 from matrix.errors import ExitStatus
 from matrix.model.cell_id import Place
 
@@ -80,7 +81,7 @@ def trace(
 
     # Progress on standard error even without --json, so that the view can be piped.
     access = engine_access(engine, progress_console(json_output=True), no_install=no_install)
-    chosen = selection.one_cell(load.load(configs), cell, tree)
+    chosen = named_cell(cell, tree, configs, run)
     found = trace.of_recording(recording.recorded(chosen, step, run, jobs, access))
     folder = trace.write_views(found, output)
     typer.echo(found.cost.model_dump_json(indent=2) if json_output else found.views["text"], nl=json_output)
@@ -104,7 +105,7 @@ def predict(
     access = engine_access(engine, console, no_install=no_install)
     numbers, measured = prediction.numbers(jobs), prediction.numbers(measure) if measure else ()
     prediction.refuse_impossible(step, measured)
-    chosen = selection.one_cell(load.load(configs), cell, tree)
+    chosen = named_cell(cell, tree, configs, run)
     found = prediction.predict(prediction.PredictionRequest(chosen, step, numbers, measured, times, run), access)
     if not json_output:
         print_parts(tables.parts(found.predicted, found.measured_s, found.span, found.undeclared), console)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import paths
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.cell import matches
 from matrix.model.result import Verdict
 from matrix.repro import bundle, fetch
-from matrix.runs import store
+from matrix.runs import ownership, store
+from matrix.runs.named_cell import choice, picked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,40 +145,18 @@ def _failed_or_only(run: Run) -> list[CellId]:
     results = list(run.results())
     failed = [result.id for result in results if result.verdict == Verdict.FAIL]
     if not failed and len(results) > 1:
-        raise UsageError(f"no cell of run {run.name} failed", _choice([result.id for result in results]))
+        raise UsageError(f"no cell of run {run.name} failed", choice([result.id for result in results]))
     return failed or [result.id for result in results]
-
-
-def picked(run: Run, found: list[CellId]) -> CellId:
-    """Return the only one of the cells that were found in a run.
-
-    Raises:
-        UsageError: several cells were found.
-
-    """
-    if len(found) > 1:
-        raise UsageError(f"{len(found)} cells of run {run.name} are meant", _choice(found))
-    return found[0]
-
-
-def _choice(found: list[CellId]) -> str:
-    """Return the hint that names the first of the cells that were found."""
-    shown = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
-    return f"Name one of: {shown}"
 
 
 def _of_run(run: Run, cell_id: CellId) -> Original:
     result = run.result(cell_id)
     assert result is not None
     folder = run.cell(cell_id)
-    if _is_own(run):
+    if ownership.is_own(run):
         return Original(result, own=run, logs=folder / "logs")
     # A run by its path, outside of the state folder, may have been copied from anywhere.
     return of_file(folder / "result.json")
-
-
-def _is_own(run: Run) -> bool:
-    return run.folder.resolve().parent == (paths.state() / "runs").resolve()
 
 
 def of_file(path: Path) -> Original:
@@ -207,7 +185,7 @@ def _in_own_run(file: Path) -> Original | None:
 def _kept_in(run: Run, file: Path) -> Original | None:
     """Return the result in the file of a cell's folder, if the run is one of this machine and has the cell."""
     cells = run.folder / "cells"
-    if not _is_own(run) or cells not in file.parents:
+    if not ownership.is_own(run) or cells not in file.parents:
         return None
     result = run.result(file.parent.relative_to(cells).as_posix())
     return Original(result, own=run, logs=file.parent / "logs") if result else None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from matrix.model.cell import Cell, Limits
+    from matrix.runs.named_cell import NamedCell
     from matrix.scenario.plan import Step
 
 
@@ -32,6 +33,13 @@ class Circumstances:
 
 
 USUAL = Circumstances()
+
+
+def circumstances(named: NamedCell) -> Circumstances:
+    """Return the circumstances of the run that gives a cell, or else the usual ones."""
+    if named.run is None:
+        return USUAL
+    return Circumstances(limits=named.run.settings().limits, pins=named.pins)
 
 
 def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circumstances = USUAL) -> int:

@@ -56,6 +56,15 @@ def gone(label: str) -> bool:
     return not locks.is_being_done(Run(paths.state() / "runs" / name))
 
 
+def is_own(run: Run) -> bool:
+    """Return whether a run is one of this state folder's: any other may have been copied from anywhere."""
+    return run.folder.resolve().parent == _runs_folder()
+
+
+def _runs_folder() -> Path:
+    return (paths.state() / "runs").resolve()
+
+
 def refuse_outside_of_the_state_folder(run: Run) -> None:
     """Refuse to do a run that `gone` would not find by its name: a sweep would remove the live run's resources.
 
@@ -63,10 +72,9 @@ def refuse_outside_of_the_state_folder(run: Run) -> None:
         UsageError: the run's folder is not directly in the state folder's `runs`.
 
     """
-    folder = (paths.state() / "runs").resolve()
-    if run.folder.resolve() != folder / run.name:
+    if not is_own(run):
         raise UsageError(
-            f"run {run.folder} is not in the state folder, {folder}",
+            f"run {run.folder} is not in the state folder, {_runs_folder()}",
             "Move its folder there and resume it by its name, or set PERF_MATRIX_STATE to where it was begun.",
         )
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from matrix.engine.api import Container, Engine
     from matrix.model.cell import Cell
     from matrix.model.result import ImageIdentity
+    from matrix.runs.named_cell import NamedCell
     from matrix.scenario.plan import Step
     from matrix.scenario.step_facts import StepFacts
     from matrix.trees.volumes import PreparedTree
@@ -189,7 +190,9 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
         return found, store.save_comparison(found)
 
 
-def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Callable[[str], None]) -> dict[int, float]:
+def builds(
+    named: NamedCell, jobs: Sequence[int], times: int, engine: Engine, say: Callable[[str], None]
+) -> dict[int, float]:
     """Return the median wall time, in seconds, of `times` builds from scratch, untraced, for each number of jobs.
 
     A build with N jobs is pinned to N processors.
@@ -198,12 +201,13 @@ def builds(cell: Cell, jobs: Sequence[int], times: int, engine: Engine, say: Cal
         UsageError: a build failed, or other cells are being run.
 
     """
+    cell = named.cell
     asked = Asked(base=cell, head=cell, measures=("build",), pairs=times, jobs=max(jobs), seed=0)
     took: dict[int, list[float]] = {number: [] for number in jobs}
     with _alone(), contextlib.ExitStack() as stack:
         image = images.prepare(cell.image, engine, say)
         agent = agent_volume.provide(engine)
-        tree = volumes.prepare(cell.tree, engine, say)
+        tree = volumes.prepare(cell.tree, engine, say, named.pins)
         for turn in range(times):
             # There and back again, so that a machine that warms up favours no number.
             for number in jobs if turn % 2 == 0 else tuple(reversed(jobs)):

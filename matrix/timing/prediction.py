@@ -14,8 +14,8 @@ from matrix.trace import jobgraph, simulation, timeline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.model.cell import Cell
     from matrix.runs.engine_access import EngineAccess
+    from matrix.runs.named_cell import NamedCell
     from matrix.timing.recording import Recorded
     from matrix.trace.jobgraph import Make
     from matrix.trace.simulation import Prediction
@@ -33,7 +33,7 @@ class PredictionRequest:
     `run` is the name of the run that recorded the step; without it, the step is recorded anew.
     """
 
-    cell: Cell
+    named: NamedCell
     step: str
     jobs: tuple[int, ...]
     measured: tuple[int, ...] = ()
@@ -98,7 +98,7 @@ def predict(request: PredictionRequest, access: EngineAccess) -> PredictionResul
         InfrastructureError: no engine answers, or it forbids ptrace.
 
     """
-    recorded = recording.recorded(request.cell, request.step, request.run, 0, access)
+    recorded = recording.recorded(request.named, request.step, request.run, 0, access)
     graph = graph_of(recorded)
     jobs = dict.fromkeys((*request.jobs, *request.measured))
     return PredictionResult(
@@ -128,4 +128,4 @@ def _measured(request: PredictionRequest, access: EngineAccess) -> dict[int, flo
     if not request.measured:
         return {}
     with interrupts.interruptible():
-        return bench.builds(request.cell, request.measured, request.times, access.connect(), access.say)
+        return bench.builds(request.named, request.measured, request.times, access.connect(), access.say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matrix.engine.api import Engine
-    from matrix.model.cell import Cell
     from matrix.runs.engine_access import EngineAccess
+    from matrix.runs.named_cell import NamedCell
     from matrix.runs.store import Run
     from matrix.scenario.make_database import Database
     from matrix.scenario.plan import Step
@@ -37,7 +38,7 @@ class Recorded:
     databases: tuple[Database, ...]
 
 
-def recorded(cell: Cell, step: str, run: str, jobs: int, access: EngineAccess) -> Recorded:
+def recorded(named: NamedCell, step: str, run: str, jobs: int, access: EngineAccess) -> Recorded:
     """Return the recording of a cell's step from the run of this name or, without a name, one made now.
 
     0 `jobs` of make means as many as there are processors.
@@ -47,20 +48,20 @@ def recorded(cell: Cell, step: str, run: str, jobs: int, access: EngineAccess) -
         InfrastructureError: no engine answers, or it forbids ptrace.
 
     """
-    names = [planned.name for planned in plan.scenario(cell).steps if _is_traced(planned)]
+    names = [planned.name for planned in plan.scenario(named.cell).steps if _is_traced(planned)]
     if step not in names:
         raise UsageError(f"no traced step {step!r}{did_you_mean(step, names)}", f"There are: {', '.join(names)}.")
     if run:
-        return of_run(store.find(run), cell.id, step)
+        return of_run(store.find(run), named.cell.id, step)
     with interrupts.interruptible(), locks.busy():
-        return record(cell, step, schedule.jobs(jobs, 1), access.connect(), access.say)
+        return record(named, step, schedule.jobs(jobs, 1), access.connect(), access.say)
 
 
 def _is_traced(planned: Step) -> bool:
     return bool(planned.commands) and planned.commands[0].traced
 
 
-def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str], None]) -> Recorded:
+def record(named: NamedCell, step: str, jobs: int, engine: Engine, say: Callable[[str], None]) -> Recorded:
     """Run the build of a cell, a step and the printing of rules, and return the recording of the step.
 
     Raises:
@@ -68,8 +69,9 @@ def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str]
         InfrastructureError: the engine forbids ptrace.
 
     """
+    cell = named.cell
     image = images.prepare(cell.image, engine, say)
-    tree = volumes.prepare(cell.tree, engine, say)
+    tree = volumes.prepare(cell.tree, engine, say, named.pins)
     # The build is always run, as every other step starts from it.
     scenario = plan.scenario(cell, jobs, only=("build", step, DATABASE))
     with tempfile.TemporaryDirectory(prefix="perf-matrix-trace-") as folder:
@@ -81,9 +83,15 @@ def record(cell: Cell, step: str, jobs: int, engine: Engine, say: Callable[[str]
                 say(f"{cell.id}: {planned.name}")
                 facts = cell_run.take(planned)
                 if facts.failure:
-                    hint = f"perf-matrix shell {cell.id} --after {planned.name} looks at it."
+                    hint = f"{_shell_command(named, planned.name)} looks at it."
                     raise UsageError(f"{cell.id}: step {planned.name} failed: {facts.failure}", hint)
     return _checked(Recorded(cell.id, cell_run.facts[step], cell_run.transcript.databases))
+
+
+def _shell_command(named: NamedCell, step: str) -> str:
+    """Return the command for a shell after a step; the source of a tree that no run has is given by --tree."""
+    words = [named.cell.id] if named.run else [named.cell.place, "--tree", named.cell.tree.asked]
+    return shlex.join(["perf-matrix", "shell", *words, "--after", step])
 
 
 def of_run(run: Run, cell_id: str, step: str) -> Recorded:

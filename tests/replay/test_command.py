@@ -96,6 +96,23 @@ def test_every_mistake_of_every_file_is_told_at_once(replay: Replay) -> None:
         assert line in done.err
 
 
+def test_a_cell_that_a_report_prints_can_be_pasted_where_only_the_run_knows_its_tree(replay: Replay) -> None:
+    cell = f"{PLACE}/fake@good"
+    assert f"{cell} " in replay("report").out
+    planned = replay("plan", cell)
+    assert (planned.status, planned.err) == (0, f"{cell} is a cell of run {replay.name}\n")
+    assert "build (first container)" in planned.out
+    for command in ("trace", "predict"):
+        done = replay(command, cell, "--run", replay.name, "--step", "rebuild")
+        assert (done.status, bool(done.out)) == (0, True), done.err
+    for command in ("shell", "trace", "predict"):
+        done = replay(command, cell)
+        assert (done.status, f"{cell} is a cell of run {replay.name}\n" in done.err) == (3, True), done.err
+    moved = replay.run.rename(replay.folder / "moved")
+    refused = replay("shell", cell, "--run", str(moved))
+    assert (refused.status, "is not in the state folder" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     "words",
     [
