@@ -65,7 +65,7 @@ class _Place:
         return self.file.with_name(f"{self.file.name}.version")
 
     def kept(self) -> Download | None:
-        """Return the record of the file if it is there and is, by its size and SHA-256, what was fetched."""
+        """Return the record of the file if the file exists and has the size and the SHA-256 of the record."""
         try:
             found = Download.model_validate(json.loads(files.read_sealed(self.record) or b""))
             is_whole = self.file.stat().st_size == found.bytes
@@ -110,7 +110,7 @@ def download(url: str, expected: str, say: Say) -> tuple[Path, Download]:
 
 
 def _file_name(url: str) -> str:
-    """Return a name for the file at an address: its last part, without what could be a folder, a lock or too long."""
+    """Return a name for the file at an address: its last part, shortened, without characters of paths or first dots."""
     name = re.sub(r"[^\w.+-]", "_", url.rpartition("/")[2], flags=re.ASCII)[-NAME_CHARS:].lstrip(".")
     return name or "tree.tar"
 

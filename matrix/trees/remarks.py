@@ -1,4 +1,4 @@
-"""Remarks on a tree: what of it is left out, or is not the content that it seems to be."""
+"""Remarks on a tree: sentences on files that are left out of it, or that do not have the content of their source."""
 
 from __future__ import annotations
 

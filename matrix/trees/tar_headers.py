@@ -85,7 +85,7 @@ def _padded(size: int) -> int:
 
 
 def _extension(stream: Unpacked, block: tarfile.TarInfo, name: str) -> dict[str, str]:
-    """Return what an extended header says of the next member: `path`, `linkpath` or `size`."""
+    """Return the keywords of an extended header for the next member: `path`, `linkpath` or `size`."""
     if block.size > EXTENSION_BYTES:
         raise UsageError(
             f"{name} has an extended header of {block.size} bytes", f"At most {EXTENSION_BYTES} bytes are taken."

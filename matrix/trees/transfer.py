@@ -47,7 +47,7 @@ class Reply:
 
 
 class _Reader:
-    """The thread that reads an answer, and the queue of what it has read: headers, blocks, and None or an error."""
+    """The thread that reads an answer, and the queue of its headers, its blocks, and None or an error at the end."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url = url
@@ -64,7 +64,7 @@ class _Reader:
         self._unwanted.set()
 
     def next(self, deadline: float) -> Headers | bytes | None:
-        """Return what comes next, None at the end.
+        """Return the headers or the next block of the answer, None at its end.
 
         Raises:
             TimeoutError: the deadline passed before.
@@ -148,7 +148,7 @@ def refuse_credentials(url: str) -> None:
     """Refuse an address with a password or a token, as it would be in results, reports and logs.
 
     Raises:
-        UsageError: it has one; the message does not.
+        UsageError: the address has one, which the message leaves out.
 
     """
     if untrusted.has_credentials(url):

@@ -31,7 +31,7 @@ _OFFSETS = TypeAdapter(dict[str, tuple[int, int]])
 
 
 class DamagedTreeError(InfrastructureError):
-    """The archive of a tree of the cache is not the one that was written; the tree is no longer in the cache then."""
+    """The archive of a tree in the cache has changed since it was written; the tree has been removed from the cache."""
 
 
 class _CachedFacts(Frozen):
@@ -99,7 +99,7 @@ class TreeCache:
         return cached.facts() if cached else None
 
     def _cached(self, sha256: str) -> _CachedFacts | None:
-        """Return the record of a tree if it is what was written, and its archive has the size that it had then."""
+        """Return the record of a tree if it is unchanged since it was written and its archive has the size in it."""
         content = files.read_sealed(self.folder / f"{sha256}.json")
         try:
             cached = _CachedFacts.model_validate(json.loads(content or b""))
@@ -111,7 +111,7 @@ class TreeCache:
     def get(self, source: Source, say: Say) -> TreeFacts:
         """Return the facts of a source's tree, read now unless the source is fixed and its tree is in the cache.
 
-        The remarks on the tree are said either way.
+        The remarks on the tree are shown to the user in both cases.
 
         Raises:
             UsageError: the source is no kernel tree.
@@ -158,10 +158,10 @@ class TreeCache:
         return _blocks(self.whole_archive(sha256))
 
     def whole_archive(self, sha256: str) -> Path:
-        """Return the path of a tree's archive after checking that it is, by its SHA-256, the one that was written.
+        """Return the path of a tree's archive, after checking its SHA-256.
 
         Raises:
-            DamagedTreeError: it is not; it and its facts are removed.
+            DamagedTreeError: the archive has changed since it was written; it and its facts are removed.
 
         """
         cached = self._cached(sha256)

@@ -142,7 +142,7 @@ class _Streams:
             raise UsageError(f"{self._name} is {needs}", _BOMB) from error
 
     def _is_at_end(self) -> bool:
-        """Return whether no stream follows the one that ended; where one does it is begun."""
+        """Return whether the last stream has ended; where another one follows, that is begun."""
         if not self._stream.eof:
             return False
         # Streams may be padded with zeros: https://tukaani.org/xz/xz-file-format.txt, section 2.2.

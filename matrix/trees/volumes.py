@@ -126,7 +126,7 @@ def _content(
 
 
 def _check_is_noted(facts: TreeFacts, pin: _Pin, source: str) -> None:
-    """Refuse a tree that was read again where it is not the one that the run began with."""
+    """Refuse a tree that was read again and has another content hash than the run's note."""
     if pin.sha256 != facts.sha256:
         begun = f"the tree that this run began with ({pin.origin}) is no longer in the cache"
         raise UsageError(f"{begun}, and {source} has changed since", "Begin the run anew.")

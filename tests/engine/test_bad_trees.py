@@ -52,7 +52,8 @@ POSES = (
     (f"{PERF}/util/poser.c", "", "int poser;\n"),
     (MAKE, "all: $(PROGRAM)", (
      "all: $(PROGRAM) poses\n.PHONY: poses\nposes:\n"
-     "\t@bash -c 'exec -a true $(shell $(CC) -print-prog-name=cc1) -quiet -o /dev/null util/poser.c'\n\nall: $(PROGRAM)")),
+     "\t@bash -c 'exec -a true $(shell $(CC) -print-prog-name=cc1) -quiet -o /dev/null util/poser.c'\n\n"
+     "all: $(PROGRAM)")),
 )  # fmt: skip
 RESTORES = (
     (f"{PERF}/restores.py", "", (

@@ -80,7 +80,7 @@ def _record(path: Path) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether an archive of the cache is there, and is what was fetched."""
+    """Return whether an archive is in the cache and unchanged since it was fetched."""
     expected = files.read_sealed(_record(path))
     return bool(expected) and path.is_file() and files.sha256(path).encode() == expected
 
