@@ -52,13 +52,18 @@ def main(words: List[str]) -> None:
         # Before the commands, as they write the `.cmd` files anew.
         scan.mentions(spec["roots"], os.path.basename(path))
     before = limits_hit()
-    for one in spec["commands"]:
-        status = command.run(one, spec, output)
-        if status and not spec["keep_going"]:
-            break
+    _run_commands(spec, output)
     # The counters are of the container, which may have run other steps before.
     hit = {key: value - before[key] for key, value in limits_hit().items()}
     for name, root in sorted(spec["roots"].items()):
         scan.folder(name, root, spec["merged"] if name == "source" else "")
     output.emit("end", hit)
     output.flush()
+
+
+def _run_commands(spec: Spec, output: Output) -> None:
+    """Run the commands until one fails, or all of them where the step keeps going."""
+    for one in spec["commands"]:
+        status = command.run(one, spec, output)
+        if status and not spec["keep_going"]:
+            return
