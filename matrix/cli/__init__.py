@@ -11,7 +11,7 @@ import typer
 from matrix import __version__
 from matrix.cli import bisect, gate, look, machine, repro, runs, series, timing, trust
 from matrix.errors import ExitStatus, MatrixError
-from matrix.untrusted import plain
+from matrix.untrusted import message
 
 app = typer.Typer(
     name="perf-matrix",
@@ -57,15 +57,15 @@ def main() -> None:
     try:
         app()
     except MatrixError as error:
-        typer.echo(f"perf-matrix: {plain(str(error))}", err=True)
+        typer.echo(message(f"perf-matrix: {error.message}", error.hint), err=True)
         sys.exit(error.status)
     except KeyboardInterrupt:
         typer.echo("perf-matrix: interrupted", err=True)
         sys.exit(ExitStatus.INTERRUPTED)
     except OSError as error:  # of a path of the user's, mostly; no traceback for a full disk
-        typer.echo(f"perf-matrix: {error}\n  Check the path, the permissions and the free space.", err=True)
+        typer.echo(message(f"perf-matrix: {error}", "Check the path, the permissions and the free space."), err=True)
         sys.exit(ExitStatus.INFRASTRUCTURE)
     except Exception:  # noqa: BLE001 - Python's own status for it is 1, which says that cells failed
-        typer.echo(plain(traceback.format_exc()), err=True, nl=False)
+        typer.echo(message(traceback.format_exc()), err=True)
         typer.echo("perf-matrix: internal error\n  Report it as a bug, with the lines above.", err=True)
         sys.exit(ExitStatus.INFRASTRUCTURE)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from matrix.cli.options import (
     Configs,
@@ -21,7 +20,7 @@ from matrix.cli.options import (
     progress_console,
 )
 from matrix.config import load
-from matrix.untrusted import plain
+from matrix.untrusted import message, one_line
 
 
 def bisect(
@@ -44,8 +43,8 @@ def bisect(
         print_json({**names, "commit": found.commit, "author": found.author, "subject": found.subject})
         return
     commit = f'{found.commit[:12]} ("{found.subject}", {found.author})'
-    typer.echo(plain(f"{commit} is the first at which {check} newly fails in {found.place}"))
-    typer.echo(f"run: {found.run.folder}")
+    typer.echo(one_line(f"{commit} is the first at which {check} newly fails in {found.place}"))
+    typer.echo(one_line(f"run: {found.run.folder}"))
 
 
 def bisect_step(
@@ -57,16 +56,17 @@ def bisect_step(
 
     The statuses are those of git-bisect(1); any other up to 127 would make the commit a bad one.
     """
+    from matrix.reports.terminal import console
     from matrix.runs import store
     from matrix.series import bisect
 
     # `git bisect run` prints this program's standard output among its own, which the command above keeps to itself.
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    progress = console(stderr=True, soft_wrap=True)
     try:
-        access = engine_access(engine, console, no_install=no_install)
+        access = engine_access(engine, progress, no_install=no_install)
         bisection = bisect.resume(store.find(run))
         status = bisect.status_at(bisection, bisect.bisected_commit(), access)
     except Exception as error:  # noqa: BLE001 - git takes any other end for a bad commit
-        typer.echo(f"perf-matrix: {plain(str(error))}", err=True)
+        typer.echo(message(f"perf-matrix: {error}"), err=True)
         status = bisect.BisectStatus.STOP
     raise typer.Exit(status)

@@ -18,6 +18,7 @@ from matrix.cli.options import (
     engine_access,
     named_cell,
     print_json,
+    print_parts,
     progress_console,
     selection,
 )
@@ -40,12 +41,15 @@ def list_cells(
     configs: Configs = [], json_output: Json = False,
 ) -> None:  # fmt: skip
     """List the cells that a profile or a glob selects."""
+    from matrix.reports.tables import line
+    from matrix.reports.terminal import console
+
     found = selected(load.load(configs), selection(configs, select, exclude, profile, tree)).cells
     if json_output:
         print_json([{"id": cell.id, "image": cell.image.name, "toolchain": cell.toolchain, "build": cell.build.name,
                       "tree": cell.tree.name, "make": cell.make} for cell in found])  # fmt: skip
         return
-    typer.echo("\n".join(cell.id for cell in found))
+    print_parts((line(cell.id) for cell in found), console())
     typer.echo(count(len(found), "cell"), err=True)  # so that the output is ids alone, as for xargs
 
 
@@ -56,14 +60,15 @@ def plan(
     """Print the plan of a cell: its image, its steps with their commands, and both environments."""
     from matrix.engine import images
     from matrix.reports.tables import plan
+    from matrix.reports.terminal import console
     from matrix.scenario.plan import scenario
 
     found = _named_cell(cell, tree, configs, run).cell
     planned = scenario(found)
     if json_output:
-        typer.echo(planned.model_dump_json(indent=2))
+        print_json(planned.model_dump(mode="json"))
         return
-    typer.echo("\n".join(plan.lines(planned, images.dockerfile(found.image, found.image.base.pull))))
+    print_parts(plan.lines(planned, images.dockerfile(found.image, found.image.base.pull)), console())
 
 
 def shell(
@@ -74,11 +79,10 @@ def shell(
     """Open a shell in a cell's container as it was after a step, which is run first."""
     from matrix.runs import cell_shell
 
-    console = progress_console(json_output=False)
-    access = engine_access(engine, console, no_install=no_install)
+    access = engine_access(engine, progress_console(json_output=False), no_install=no_install)
     chosen = _named_cell(cell, tree, configs, run)
     how = cell_shell.circumstances(chosen)
-    raise typer.Exit(cell_shell.shell(chosen.cell, after, access.host, console, how))
+    raise typer.Exit(cell_shell.shell(chosen.cell, after, access, how))
 
 
 def _named_cell(cell: str, tree: list[str], configs: list[Path], run: str) -> NamedCell:

@@ -6,9 +6,8 @@ import functools
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from matrix.cli.options import Host, Json, NoInstall, forbid_install, print_json
+from matrix.cli.options import Host, Json, NoInstall, forbid_install, print_json, print_parts
 from matrix.errors import ExitStatus
 from matrix.verdicts.wording import count
 
@@ -24,12 +23,13 @@ def doctor(engine: Host = "", json_output: Json = False) -> None:
     """List the matrix's needs of this machine, whether each is met, and what to do about one that is not."""
     from matrix.engine import doctor
     from matrix.reports.tables import machine
+    from matrix.reports.terminal import console
 
     needs = doctor.examine(engine or None)
     if json_output:
         print_json([{"what": need.what, "ok": need.is_met, "found": need.found} for need in needs])
     else:
-        Console(highlight=False, soft_wrap=True).print(machine.needs(needs))
+        console(soft_wrap=True).print(machine.needs(needs))
     _exit(all(need.is_met for need in needs))
 
 
@@ -53,12 +53,12 @@ def clean(
 
 def _print_removals(found: Sequence[Resource], *, dry_run: bool, json_output: bool) -> None:
     from matrix.reports.tables import machine
+    from matrix.reports.terminal import console
 
     if json_output:
         print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
         return
-    for line in machine.removals(found, dry_run=dry_run):
-        typer.echo(line)
+    print_parts(machine.removals(found, dry_run=dry_run), console())
     typer.echo(count(len(found), "thing") if found else "nothing to remove", err=True)
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from matrix.config import load
 from matrix.config.selection import Selection
 from matrix.errors import UsageError
+from matrix.untrusted import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.console import Console
 
     from matrix.config.load import Config
     from matrix.reports import Report
@@ -48,7 +49,9 @@ NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a p
 
 def progress_console(*, json_output: bool) -> Console:
     """Return the console for progress: where standard output is JSON for machines, progress goes to standard error."""
-    return Console(stderr=json_output, highlight=False)
+    from matrix.reports.terminal import console
+
+    return console(stderr=json_output)
 
 
 def engine_access(host: str, console: Console, *, no_install: bool) -> EngineAccess:
@@ -107,15 +110,16 @@ def config_of(run: Run) -> Config:
 
 def print_json(data: Any) -> None:
     """Print data for machines."""
-    typer.echo(json.dumps(data, indent=2))
+    typer.echo(json_text(data), nl=False)
 
 
 def print_parts(parts: Iterable[Part], console: Console) -> None:
     """Print tables, as wide as the terminal or else as a report, and lines, which are never wrapped."""
-    from matrix.reports.terminal import WIDTH
+    from matrix.reports import terminal
 
     # rich folds a table into the console's width, and a pipe has none of its own.
-    for_tables = Console(file=console.file, width=None if console.is_terminal else WIDTH, highlight=False)
+    width = console.width if console.is_terminal else terminal.WIDTH
+    for_tables = terminal.console(file=console.file, width=width)
     for part in parts:
         if isinstance(part, Table):
             for_tables.print(part)

@@ -20,6 +20,7 @@ from matrix.cli.options import (
 )
 from matrix.config import load
 from matrix.errors import UsageError
+from matrix.untrusted import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +43,7 @@ def bundle(
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")
     files.write(target, packed)
-    typer.echo(f"{target}: {len(packed) / 1024:.0f} KiB; `{_command(target, packed)}` reproduces it")
+    typer.echo(one_line(f"{target}: {len(packed) / 1024:.0f} KiB; `{_command(target, packed)}` reproduces it"))
 
 
 def _command(target: Path, packed: bytes) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from matrix.cli.options import (
     Against,
@@ -114,6 +113,7 @@ def runs(
 ) -> None:
     """List the runs, the newest first: command, start, trees, and the verdicts of cells."""
     from matrix.reports.tables import runs as table
+    from matrix.reports.terminal import console
     from matrix.runs import run_rows, store
 
     there = store.runs()
@@ -121,4 +121,4 @@ def runs(
     if json_output:
         print_json([row.model_dump(mode="json") for row in rows])
         return
-    print_parts(table.parts(rows, len(there) - len(rows)), Console(highlight=False))
+    print_parts(table.parts(rows, len(there) - len(rows)), console())

@@ -21,7 +21,7 @@ from matrix.cli.options import (
     progress_console,
 )
 from matrix.config import load
-from matrix.errors import ExitStatus
+from matrix.errors import ExitStatus, UsageError
 from matrix.model.cell_id import Place
 
 TreeName = Annotated[str, typer.Argument(help="7.3, git:PATH@REV, dir:PATH, tar:FILE-or-URL, deb:PACKAGE@SUITE.")]
@@ -55,7 +55,7 @@ def compare(
 
     console = progress_console(json_output=json_output)
     access = engine_access(engine, console, no_install=no_install)
-    place = Place(f"{image}/{toolchain}/{build}")
+    place = _place(image, toolchain, build)
     request = ComparisonRequest(place, base, head, pairs, tuple(measure), tuple(require), profile, seed, jobs)
     asked = request.resolved(load.load(configs))
     access.say(f"{place}: {head} against {base}; {count(pairs, 'round')} of {', '.join(asked.measures)}")
@@ -63,10 +63,17 @@ def compare(
     with interrupts.interruptible():
         found, path = bench.compare(asked, access.connect(), access.say)
     if json_output:
-        typer.echo(found.model_dump_json(indent=2))
+        print_json(found.model_dump(mode="json"))
     else:
         print_parts([*comparison.parts(found), line(""), line(f"samples and all: {path}")], console)
     raise typer.Exit(ExitStatus.OK if found.meets_requirements else ExitStatus.CELLS_FAILED)
+
+
+def _place(image: str, toolchain: str, build: str) -> Place:
+    try:
+        return Place(f"{image}/{toolchain}/{build}")
+    except ValueError as error:
+        raise UsageError(str(error), "--image, --toolchain and --build take a name each.") from error
 
 
 def trace(
@@ -84,8 +91,12 @@ def trace(
     chosen = named_cell(cell, tree, configs, run)
     found = trace.of_recording(recording.recorded(chosen, step, run, jobs, access))
     folder = trace.write_views(found, output)
-    typer.echo(found.cost.model_dump_json(indent=2) if json_output else found.views["text"], nl=json_output)
-    access.say(f"for ui.perfetto.dev and chrome://tracing: {folder / step}.json\na picture: {folder / step}.html")
+    if json_output:
+        print_json(found.cost.model_dump(mode="json"))
+    else:
+        typer.echo(found.views["text"], nl=False)
+    access.say(f"for ui.perfetto.dev and chrome://tracing: {folder / step}.json")
+    access.say(f"a picture: {folder / step}.html")
 
 
 def predict(

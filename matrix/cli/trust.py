@@ -73,11 +73,12 @@ def mutants(
 
 def _list(chosen: Sequence[Edit], *, json_output: bool) -> None:
     from matrix.reports.tables import mutants
+    from matrix.reports.terminal import console
 
     if json_output:
         print_json([edit.model_dump(mode="json") for edit in chosen])
     else:
-        typer.echo("\n".join(mutants.fault_lines(chosen)))
+        print_parts(mutants.fault_lines(chosen), console())
         typer.echo(count(len(chosen), "fault"), err=True)
 
 

@@ -15,9 +15,9 @@ MakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 class Frozen(BaseModel):
-    """A value whose fields never change; unknown keys are refused, and types are not converted."""
+    """A value whose fields never change; unknown keys and infinite numbers are refused, types are not converted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def first_problem(error: Exception) -> str:

@@ -10,8 +10,10 @@ from pydantic_core import core_schema
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
-_PLACE = re.compile(r"[^/@]+/[^/@]+/[^/@]+")
-_CELL_ID = re.compile(rf"{_PLACE.pattern}@[^/@]+")
+# Names of configuration files, or globs of them: nothing that a terminal, a shell, a file system or a mail obeys.
+_PART = r"[A-Za-z0-9*?\[][A-Za-z0-9._+*?!\[\]-]*"
+_PLACE = re.compile(rf"{_PART}/{_PART}/{_PART}")
+_CELL_ID = re.compile(rf"{_PLACE.pattern}@[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 class _Text(str):

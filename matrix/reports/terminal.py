@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from rich.console import Console
 from rich.text import Text
 
 from matrix.model.result import Verdict
+from matrix.untrusted import one_line
 
 WIDTH = 196
 """The columns of a table that goes into a file or a pipe, which have no width of their own."""
@@ -22,3 +26,13 @@ STYLES = {
 def mark(verdict: Verdict, suffix: str = "") -> Text:
     """Return a verdict, and text directly after it, in the verdict's colour."""
     return Text(f"{verdict}{suffix}", style=STYLES[verdict])
+
+
+def console(**how: Any) -> Console:
+    """Return a console of rich's that obeys nothing in a text: no markup, no code of an emoji, no word by its looks."""
+    return Console(markup=False, emoji=False, highlight=False, **how)
+
+
+def say(line: str, where: Console) -> None:
+    """Print a line of progress, which may quote strangers."""
+    where.print(Text(one_line(line)), soft_wrap=True)

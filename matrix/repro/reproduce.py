@@ -131,4 +131,4 @@ def shell_after_failure(found: ReproResult, access: EngineAccess) -> None:
     access.say(f"a shell after step {step}")
     cell = consistency.definition(found.now)
     circumstances = cell_shell.Circumstances(found.now.jobs, found.now.limits, found.run.pins)
-    cell_shell.shell(cell, step, access.host, access.console, circumstances)
+    cell_shell.shell(cell, step, access, circumstances)

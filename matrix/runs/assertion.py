@@ -23,9 +23,9 @@ def assert_check(result: CellResult, name: str) -> None:
         case Verdict.PASS:
             return
         case Verdict.SKIP:
-            pytest.skip(untrusted.plain(check.reason))
+            pytest.skip(untrusted.one_line(check.reason))
         case Verdict.XFAIL:
-            pytest.xfail(untrusted.plain("; ".join(sorted({finding.known for finding in check.findings}))))
+            pytest.xfail(untrusted.one_line("; ".join(sorted({finding.known for finding in check.findings}))))
         case _:
             # No traceback: it would show this function, and the findings are in the message.
             pytest.fail(_message(result, check), pytrace=False)
@@ -33,7 +33,7 @@ def assert_check(result: CellResult, name: str) -> None:
 
 def _end_without_check(result: CellResult) -> None:
     """Skip an item whose cell was skipped as a whole; fail one whose cell was not judged, as an ERROR."""
-    reason = untrusted.plain(result.reason)
+    reason = untrusted.message(result.reason)
     if result.verdict == Verdict.SKIP:
         pytest.skip(reason)
     pytest.fail(f"ERROR (the infrastructure's, not perf's): {reason}", pytrace=False)
@@ -41,6 +41,6 @@ def _end_without_check(result: CellResult) -> None:
 
 def _message(result: CellResult, check: CheckResult) -> str:
     new = [finding for finding in check.findings if not finding.known]
-    lines = [f"{finding.key}: expected {finding.expected}, actual {finding.actual}" for finding in new]
-    headline = f"{check.verdict} {check.reason}".strip()
-    return untrusted.plain("\n".join([headline, *lines, f"to reproduce: {result.reproduce}"]))
+    lines = [f"  {finding.key}: expected {finding.expected}, actual {finding.actual}" for finding in new]
+    headline = untrusted.message(f"{check.verdict} {check.reason}".strip())
+    return "\n".join([headline, *map(untrusted.one_line, [*lines, f"to reproduce: {result.reproduce}"])])

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.engine import agent_volume, images, private_engine
+from rich.text import Text
+
+from matrix.engine import agent_volume, images
 from matrix.engine.api import UID
 from matrix.errors import UsageError, did_you_mean
-from matrix.runs import execution, locks, ownership, store
+from matrix.runs import execution, locks, store
 from matrix.scenario import perf, plan
 from matrix.trees import volumes
+from matrix.untrusted import one_line
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from matrix.model.cell import Cell, Limits
+    from matrix.runs.engine_access import EngineAccess
     from matrix.runs.named_cell import NamedCell
     from matrix.scenario.plan import Step
 
@@ -42,7 +44,7 @@ def circumstances(named: NamedCell) -> Circumstances:
     return Circumstances(limits=named.run.settings().limits, pins=named.pins)
 
 
-def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circumstances = USUAL) -> int:
+def shell(cell: Cell, after: str, access: EngineAccess, how: Circumstances = USUAL) -> int:
     """Run the cell's steps up to `after` and give the terminal to a shell there; return its exit status.
 
     Raises:
@@ -54,18 +56,17 @@ def shell(cell: Cell, after: str, host: str | None, console: Console, how: Circu
     if after and after not in names:
         raise UsageError(f"no step {after!r}{did_you_mean(after, names)}")
     with locks.busy() if after else contextlib.nullcontext():
-        engine = private_engine.ensure(host, ownership.label(), console.print)
-        image = images.prepare(cell.image, engine, console.print)
-        tree = volumes.prepare(cell.tree, engine, console.print, how.pins)
-    # A folder of its own, as a shell is no run: its logs are for the person at it, and go with it.
+        engine = access.connect()
+        image = images.prepare(cell.image, engine, access.say)
+        tree = volumes.prepare(cell.tree, engine, access.say, how.pins)
     with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
         cell_run = execution.Execution(
             engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine)
         )
-        return _shell(cell_run, after, console)
+        return _shell(cell_run, after, access)
 
 
-def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
+def _shell(cell_run: execution.Execution, after: str, access: EngineAccess) -> int:
     scenario = cell_run.scenario
     cell = scenario.cell
     last = next((step for step in scenario.steps if step.name == after), None)
@@ -73,21 +74,21 @@ def _shell(cell_run: execution.Execution, after: str, console: Console) -> int:
         if last:
             # Held for the steps alone: a shell may stay open for hours, and measurements are refused meanwhile.
             with locks.busy():
-                _run_up_to(last, cell_run, console)
+                _run_up_to(last, cell_run, access)
         logs = cell_run.run.cell(cell.id)
-        console.print(f"{cell.id}, the tree at /src, as uid {UID} without network; its logs are in {logs}")
+        access.say(f"{cell.id}, the tree at /src, as uid {UID} without network; its logs are in {logs}")
         place = last.place if last else "first"
         environment = (last or scenario.steps[0]).environment
         return cell_run.container(place).interactive(environment, perf.FOLDER)
 
 
-def _run_up_to(last: Step, cell_run: execution.Execution, console: Console) -> None:
+def _run_up_to(last: Step, cell_run: execution.Execution, access: EngineAccess) -> None:
     """Run the build and the steps in the container of the step `last`, up to that one."""
     for step in cell_run.scenario.steps:
         # The steps of the other container change nothing here, but later steps need the build's facts.
         if step.place == last.place or step.name == "build":
-            with console.status(f"{step.name}: {step.summary}"):
+            with access.console.status(Text(one_line(f"{step.name}: {step.summary}"))):
                 facts = cell_run.take(step)
-            console.print(f"{step.name}: {facts.failure or 'done'}")
+            access.say(f"{step.name}: {facts.failure or 'done'}")
         if step == last:
             return

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix.engine import private_engine
+from matrix.reports import terminal
 from matrix.runs import ownership
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class EngineAccess:
 
     def say(self, line: str) -> None:
         """Print a line of progress, whole and as it is: rich would take words in brackets for its markup."""
-        self.console.print(line, soft_wrap=True, markup=False)
+        terminal.say(line, self.console)
 
     def connect(self) -> Engine:
         """Return an engine whose new containers are labelled as this process's.

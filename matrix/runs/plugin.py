@@ -19,6 +19,7 @@ from matrix.runs import ownership, pytest_run, run_report
 from matrix.runs.launch import COMMAND_PID_VARIABLE, RUN_VARIABLE
 from matrix.runs.pytest_run import PytestRun
 from matrix.runs.store import Run
+from matrix.untrusted import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ def _run(options: pytest.Config) -> PytestRun:
         try:
             options.stash[_RUN] = _taken_up(options)
         except MatrixError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError(message(error.message, error.hint)) from error
     return options.stash[_RUN]
 
 

@@ -22,6 +22,7 @@ from matrix.model.cell_id import CellId
 from matrix.model.result import CellResult, RequirementVerdict
 from matrix.runs import transcripts
 from matrix.runs.run_kind import PlainRun, RunKind
+from matrix.untrusted import encodable
 from matrix.verdicts.comparison import ComparisonRun
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Run:
 
     def save_settings(self, settings: RunSettings) -> None:
         """Store the run's settings in run.json."""
-        write(self.folder / "run.json", settings.model_dump_json(indent=1))
+        write(self.folder / "run.json", _text(settings))
 
     def settings(self) -> RunSettings:
         """Return the run's settings.
@@ -176,7 +177,7 @@ class Run:
 
     def save(self, result: CellResult) -> None:
         """Store a cell's result."""
-        write(self.cell(result.id) / "result.json", result.model_dump_json(indent=1))
+        write(self.cell(result.id) / "result.json", _text(result))
 
     def result(self, cell_id: str) -> CellResult | None:
         """Return a cell's result, or nothing where there is none yet.
@@ -235,6 +236,11 @@ class Run:
             return None
 
 
+def _text(kept: Frozen) -> str:
+    """Return a noun as JSON, in which a string that UTF-8 has no bytes for is written with escapes."""
+    return json.dumps(encodable(kept.model_dump(mode="json")), indent=1)
+
+
 def runs() -> list[Run]:
     """Return the runs of the state folder, newest first."""
     folder = paths.state() / "runs"
@@ -253,7 +259,7 @@ def comparisons() -> Iterator[ComparisonRun]:
 def save_comparison(session: ComparisonRun) -> Path:
     """Store a comparison run, and return its file."""
     path = paths.state() / COMPARISONS / f"{session.name}.json"
-    write(path, session.model_dump_json(indent=1))
+    write(path, _text(session))
     return path
 
 

@@ -106,10 +106,10 @@ class Ran(_Record):
     label: str
     argv: Words
     exit_status: StrictInt
-    began: float
-    wall_s: float
-    user_s: float
-    system_s: float
+    began: FiniteFloat
+    wall_s: FiniteFloat
+    user_s: FiniteFloat
+    system_s: FiniteFloat
     rss_bytes: int
     traced: bool
     timed_out: bool

@@ -16,6 +16,7 @@ from matrix.scenario.make_database import Database
 from matrix.scenario.observations import Observations
 from matrix.scenario.plan import Scenario, Step
 from matrix.scenario.step_facts import StepFacts, step_facts
+from matrix.untrusted import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,20 +136,6 @@ def trouble(log: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines[number] for number in chosen))
 
 
-def _tame(value: Any) -> Any:
-    r"""Return a value whose strings can be written as UTF-8: a name's other bytes become `\x` and their digits.
-
-    The agent writes such bytes as lone surrogates, as os.fsdecode does (PEP 383), which UTF-8 cannot encode.
-    """
-    if isinstance(value, str):
-        return re.sub("[\ud800-\udfff]", lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", value)
-    if isinstance(value, list):
-        return [_tame(one) for one in value]
-    if isinstance(value, dict):
-        return {_tame(key): _tame(one) for key, one in value.items()}
-    return value
-
-
 def records(output: bytes) -> tuple[list[list[Any]], str]:
     """Return the agent's records and an error, or an empty one; the lines after one that is no record are left out."""
     found: list[list[Any]] = []
@@ -164,10 +151,10 @@ def records(output: bytes) -> tuple[list[list[Any]], str]:
 
 
 def _parsed(line: bytes) -> Any:
-    # Few lines have a surrogate, and _tame walks through every value in Python.
+    # Few lines have a surrogate, and `encodable` walks through every value in Python.
     value = json.loads(line.decode("utf-8"))
     has_surrogate = b"\\ud" in line.lower()
-    return _tame(value) if has_surrogate else value
+    return encodable(value) if has_surrogate else value
 
 
 def _is_record(value: Any) -> bool:

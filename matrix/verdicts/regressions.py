@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from matrix.model.base import Frozen
+from matrix.model.base import Frozen, Name
 from matrix.model.cell_id import CellId, Place
 from matrix.model.globs import matches_any
 from matrix.model.result import CellResult, CheckResult, Finding, RequirementVerdict, Verdict, is_decided, worst
@@ -31,7 +31,7 @@ class _Blame(StrEnum):
 class CheckFinding(Frozen):
     """A finding and the name of the check that has it."""
 
-    check: str
+    check: Name
     finding: Finding
 
     @property

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from matrix.reports.formats import Format
+from matrix.untrusted import json_text
 
 if TYPE_CHECKING:
     from matrix.reports import Report
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def render(report: Report) -> str:
     """Return the report as JSON."""
-    return json.dumps(report.model_dump(mode="json"), indent=2) + "\n"  # indented, so that two reports can be diffed
+    return json_text(report.model_dump(mode="json"))  # in lines, so that two reports can be diffed
 
 
 FORMAT = Format(name="json", file_name="gate.json", render=render)

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from matrix.model.result import Verdict
 from matrix.reports import NOT_YET_MEASURED
 from matrix.reports.formats import Format
-from matrix.untrusted import one_line, plain
+from matrix.untrusted import one_line, quotation
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def render(report: Report) -> str:
     """Return the report as JUnit XML; of a gate, the head's cells, failed only where the head is to blame."""
-    root = ET.Element("testsuites", name=plain(f"perf-build-matrix {report.run}"))
+    root = ET.Element("testsuites", name=one_line(f"perf-build-matrix {report.run}"))
     for suite in _suites(report):
         _set_counts(suite)
         root.append(suite)
@@ -37,6 +37,9 @@ def render(report: Report) -> str:
 
 PLAIN_MARKS = {Verdict.ERROR: "error", Verdict.SKIP: "skipped"}
 """The marks of cases of checks that have a reason in place of findings."""
+
+EVIDENCE_LINES = 100
+"""Lines of one finding's evidence that are in the report."""
 
 FORMAT = Format(name="junit", file_name="gate.xml", render=render)
 
@@ -52,7 +55,7 @@ def _suites(report: Report) -> Iterator[ET.Element]:
 
 
 def _cell_suite(cell: CellResult, comparison: CellComparison | None) -> ET.Element:
-    suite = ET.Element("testsuite", name=plain(cell.id), time=f"{cell.wall_s:.1f}", timestamp=plain(cell.started))
+    suite = ET.Element("testsuite", name=one_line(cell.id), time=f"{cell.wall_s:.1f}", timestamp=one_line(cell.started))
     _add_cell_case(suite, cell, comparison)
     for check in cell.checks:
         case = _add_case(suite, cell.id, check.check)
@@ -71,7 +74,7 @@ def _unfinished_suite(unfinished: Unfinished) -> ET.Element:
 
 
 def _missing_suite(cell_id: str, why: str) -> ET.Element:
-    suite = ET.Element("testsuite", name=plain(cell_id))
+    suite = ET.Element("testsuite", name=one_line(cell_id))
     _add_mark(_add_case(suite, cell_id, "cell"), "error", why, "")
     return suite
 
@@ -79,11 +82,11 @@ def _missing_suite(cell_id: str, why: str) -> ET.Element:
 def _requirement_suite(text: str, required: RequirementVerdict) -> ET.Element:
     suite = ET.Element("testsuite", name="time")
     case = _add_case(suite, "time", text)
-    message = required.why if required == NOT_YET_MEASURED else f"{required.verdict}: {required.why}"
+    why = required.why if required == NOT_YET_MEASURED else f"{required.verdict}: {required.why}"
     if required.verdict == Verdict.ERROR:
-        _add_mark(case, "error", message, "")
+        _add_mark(case, "error", why, "")
     elif required.verdict != Verdict.PASS:
-        _add_mark(case, "failure", message, "")
+        _add_mark(case, "failure", why, "")
     return suite
 
 
@@ -130,20 +133,22 @@ def _why_not_blamed(check: CheckResult) -> str:
 
 
 def _details(findings: Iterable[Finding], cell: CellResult) -> str:
-    texts = [
-        f"{finding.key}\n  expected: {finding.expected}\n  actual: {finding.actual}\n{finding.evidence}".rstrip()
-        for finding in findings
-    ]
-    return "\n".join([*texts, f"to reproduce: {cell.reproduce}"])
+    lines = [line for finding in findings for line in _finding_lines(finding)]
+    return "\n".join([*lines, one_line(f"to reproduce: {cell.reproduce}")])
+
+
+def _finding_lines(finding: Finding) -> list[str]:
+    words = (finding.key, f"  expected: {finding.expected}", f"  actual: {finding.actual}")
+    return [*map(one_line, words), *quotation(finding.evidence, EVIDENCE_LINES)]
 
 
 def _add_case(suite: ET.Element, classname: str, name: str) -> ET.Element:
-    return ET.SubElement(suite, "testcase", classname=plain(classname), name=plain(name))
+    return ET.SubElement(suite, "testcase", classname=one_line(classname), name=one_line(name))
 
 
-def _add_mark(case: ET.Element, kind: str, message: str, text: str) -> None:
+def _add_mark(case: ET.Element, kind: str, why: str, text: str) -> None:
     """Add the element (failure, error or skipped) without which a case has passed."""
-    ET.SubElement(case, kind, message=one_line(message)).text = plain(text)
+    ET.SubElement(case, kind, message=one_line(why)).text = text
 
 
 def _set_counts(suite: ET.Element) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from matrix.model.result import Verdict
 from matrix.reports import NOT_YET_MEASURED
 from matrix.reports.formats import Format
-from matrix.untrusted import plain
+from matrix.untrusted import mail_beginning, mail_line, message, one_line, quotation
 from matrix.verdicts.wording import count, cut, number_left
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def render(report: Report) -> str:
     lines = [*_unfinished(report), *_head(report), "", *_images(report), "", *_remarks(report)]
     for cell in report.judged_cells:
         lines += _details(cell, report.gate)
-    return plain("\n".join(lines).rstrip() + "\n")
+    return "\n".join(map(mail_line, lines)).rstrip() + "\n"
 
 
 FORMAT = Format(name="mail", file_name="gate.mail", render=render)
@@ -62,13 +62,13 @@ def _head(report: Report) -> list[str]:
 
 def _remarks(report: Report) -> Iterator[str]:
     """Yield the lines on cells without a result, on requirements, and the notes."""
-    yield from (f"{cell_id}: {_why_missing(report, cell_id)}" for cell_id in report.missing)
+    yield from (f"{mail_beginning(cell_id)}: {_why_missing(report, cell_id)}" for cell_id in report.missing)
     yield from itertools.starmap(_requirement, report.requirements.items())
     yield from (f"note: {note}" for note in report.notes)
 
 
 def _requirement(text: str, required: RequirementVerdict) -> str:
-    sentence = f"{text}: {required.why}"
+    sentence = f"{mail_beginning(text)}: {required.why}"
     return sentence if required == NOT_YET_MEASURED else f"{required.verdict}: {sentence}"
 
 
@@ -131,7 +131,7 @@ def _blamed(cell: CellResult, gate: Gate) -> Iterator[str]:
 
 def _undecided_or_mended(comparison: CellComparison) -> Iterator[str]:
     if comparison.undecided:
-        yield from (f"{comparison.cell}: could not be decided: {comparison.undecided}", "")
+        yield from _paragraph(f"{comparison.cell}: could not be decided: {comparison.undecided}")
     if comparison.mended:
         yield from (f"{comparison.cell}: mends {', '.join(cut(comparison.mended_keys, MENDS_SHOWN))}", "")
 
@@ -145,9 +145,16 @@ def _failures(cell: CellResult) -> Iterator[str]:
 
 def _reasons(cell: CellResult) -> Iterator[str]:
     if cell.reason:
-        yield from (f"{cell.id}: {cell.verdict}: {cell.reason}", "")
+        yield from _paragraph(f"{cell.id}: {cell.verdict}: {cell.reason}")
     without_findings = [check for check in cell.failed_checks if not check.findings]
-    yield from (f"{cell.id}: {check.check}: {check.reason}\n" for check in without_findings)
+    for check in without_findings:
+        yield from _paragraph(f"{cell.id}: {check.check}: {check.reason}")
+
+
+def _paragraph(text: str) -> Iterator[str]:
+    """Yield the lines of a text that may quote strangers in several, and an empty line."""
+    yield from message(text).split("\n")
+    yield ""
 
 
 def _quoted(cell: CellResult, findings: Sequence[tuple[str, Finding]], subject: str = "") -> Iterator[str]:
@@ -161,11 +168,12 @@ def _quoted(cell: CellResult, findings: Sequence[tuple[str, Finding]], subject: 
     left = number_left(findings, SHOWN)
     if left:
         yield f"> and {left} more"
-    yield from ("", "To see it again:", f"  {cell.reproduce}", "")
+    yield from ("", "To see it again:", f"  {mail_beginning(cell.reproduce)}", "")
 
 
 def _quoted_finding(check: str, finding: Finding) -> Iterator[str]:
     yield f"> {check}: {finding.key}"
     for word, text in (("expected", finding.expected), ("actual", finding.actual)):
-        yield from textwrap.wrap(f"{word}: {text}", WIDTH, initial_indent=">   ", subsequent_indent=">     ")
-    yield from (f">   | {line}" for line in finding.evidence.splitlines()[:EVIDENCE_LINES])
+        line = one_line(f"{word}: {text}")
+        yield from textwrap.wrap(line, WIDTH, initial_indent=">   ", subsequent_indent=">     ")
+    yield from quotation(finding.evidence, EVIDENCE_LINES, ">   | ")

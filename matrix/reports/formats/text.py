@@ -7,15 +7,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from matrix.model.result import Verdict
-from matrix.reports import NOT_YET_MEASURED
+from matrix.reports import NOT_YET_MEASURED, terminal
 from matrix.reports.formats import Format
 from matrix.reports.terminal import STYLES, WIDTH, mark
-from matrix.untrusted import one_line, plain
+from matrix.untrusted import message, one_line, quotation
 from matrix.verdicts.wording import count, number_left
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def render(report: Report, *, colour: bool = False, width: int = WIDTH) -> str:
     """Return the report as text, in lines of at most `width` columns where a table can be cut."""
     # Into a string, so that a report has the same bytes on a terminal of any kind, in a file and in a pipe.
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    console = terminal.console(file=out, width=width, force_terminal=colour, no_color=not colour)
     if report.unfinished:
         console.print(_unfinished(report.unfinished), soft_wrap=True)
     console.print(_table(report))
@@ -54,7 +53,7 @@ FORMAT = Format(name="text", file_name="gate.txt", render=render)
 
 
 def _unfinished(unfinished: Unfinished) -> Text:
-    return Text(plain(unfinished.sentence, lines=False), style=STYLES[Verdict.ERROR])
+    return Text(one_line(unfinished.sentence), style=STYLES[Verdict.ERROR])
 
 
 def _lines(report: Report) -> Iterator[Text]:
@@ -72,7 +71,8 @@ def _lines(report: Report) -> Iterator[Text]:
 
 def _table(report: Report) -> Table:
     names = report.check_names
-    title = Text(one_line(f"run {report.run}, tree {report.tree}"))
+    # A title that was folded would have a line that begins with a word of a tree's name.
+    title = Text(one_line(f"run {report.run}, tree {report.tree}"), no_wrap=True, overflow="ignore")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("cell", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -110,12 +110,12 @@ def _step_time(cell: CellResult, name: str) -> str:
 
 def _reason(cell: CellResult) -> Iterator[Text]:
     if cell.reason:
-        yield Text(f"{one_line(cell.id)}: ").append_text(mark(cell.verdict)).append(f": {plain(cell.reason)}")
+        yield Text(f"{one_line(cell.id)}: ").append_text(mark(cell.verdict)).append(f": {message(cell.reason)}")
 
 
 def _failures(cell: CellResult, folder: str) -> Iterator[Text]:
     """Yield the new findings of a cell, check by check, and the command that reproduces it."""
-    cell_folder = f"{folder}/cells/{one_line(cell.id)}"
+    cell_folder = f"{one_line(folder)}/cells/{one_line(cell.id)}"
     for check in _detailed_checks(cell):
         yield from _check_findings(cell, check, cell_folder)
     if _has_failed(cell):
@@ -141,7 +141,7 @@ def _check_findings(cell: CellResult, check: CheckResult, folder: str) -> Iterat
 
 
 def _summary(check: CheckResult) -> str:
-    summary = count(len(check.new_findings), "finding") if check.findings else plain(check.reason)
+    summary = count(len(check.new_findings), "finding") if check.findings else message(check.reason)
     known = len(check.known_findings)
     return f"{summary} ({count(known, 'known finding')} beside)" if known else summary
 
@@ -150,8 +150,7 @@ def _finding(finding: Finding, folder: str) -> Iterator[Text]:
     yield Text(f"  {one_line(finding.key)}")
     yield Text(f"    expected: {one_line(finding.expected)}")
     yield Text(f"    actual:   {one_line(finding.actual)}")
-    for line in finding.evidence.splitlines()[:EVIDENCE_LINES]:
-        yield Text(plain(f"    | {line}"))
+    yield from map(Text, quotation(finding.evidence, EVIDENCE_LINES, "    | "))
     if finding.where:
         yield Text(f"    see {one_line(f'{folder}/{finding.where}')}")
 
@@ -186,9 +185,9 @@ def _not_blamed(number: int, which: str) -> Iterator[Text]:
 
 def _comparison(report: Report, gate: Gate, comparison: CellComparison) -> Iterator[Text]:
     name = one_line(gate.name(comparison))
-    place = f"{report.folder}/cells/{one_line(comparison.cell)}"
+    place = f"{one_line(report.folder)}/cells/{one_line(comparison.cell)}"
     if comparison.undecided and not report.is_going_on:
-        yield Text(f"\n{name} ").append_text(mark(Verdict.ERROR)).append(f": {plain(comparison.undecided)}")
+        yield Text(f"\n{name} ").append_text(mark(Verdict.ERROR)).append(f": {message(comparison.undecided)}")
     if comparison.broken:
         yield Text(f"\n{name} ").append("newly fails", STYLES[Verdict.FAIL])
         yield from _blamed_findings(comparison.broken, f"{place}@{comparison.tree}")
@@ -200,7 +199,7 @@ def _comparison(report: Report, gate: Gate, comparison: CellComparison) -> Itera
 
 def _blamed_findings(findings: Sequence[CheckFinding], folder: str) -> Iterator[Text]:
     for check_finding in findings[:SHOWN]:
-        yield Text(f"  {check_finding.check}:")
+        yield Text(f"  {one_line(check_finding.check)}:")
         yield from _finding(check_finding.finding, folder)
     left = number_left(findings, SHOWN)
     if left:
@@ -237,7 +236,7 @@ def _end(report: Report) -> Iterator[Text]:
     for cell_id in report.missing:
         yield _missing(report, cell_id)
     yield Text("verdict: ").append(report.verdict_word, STYLES[report.verdict]).append(f" ({_verdict_counts(report)})")
-    yield Text(f"run: {report.folder}")
+    yield Text(f"run: {one_line(report.folder)}")
 
 
 def _missing(report: Report, cell_id: str) -> Text:

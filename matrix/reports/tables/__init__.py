@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from matrix.untrusted import one_line
+from matrix.untrusted import message, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +25,16 @@ def table(*headings: str, right: Collection[str] = (), no_wrap: Collection[str] 
         justify: JustifyMethod = "right" if heading in right else "left"
         made.add_column(heading, justify=justify, no_wrap=heading in no_wrap, overflow="fold")
     return made
+
+
+def add_row(made: Table, *cells: str | Text) -> None:
+    """Add a row to a table, in which a cell that a stranger may have written is one line and no markup."""
+    made.add_row(*(line(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
+def paragraph(text: str) -> Text:
+    """Return text of several lines, which a stranger may have written; the lines after the first are quoted."""
+    return Text(message(text))
 
 
 def line(text: str, style: str = "") -> Text:

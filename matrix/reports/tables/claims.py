@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from matrix.reports.tables import line
-from matrix.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from rich.text import Text
 
     from matrix.verdicts.claims import ClaimRow, Decision
 
@@ -37,4 +36,4 @@ def _owner(row: ClaimRow) -> str:
 
 def _answer(tree: str, decision: Decision) -> Text:
     words = filter(None, (str(decision.answer), decision.figure, decision.why))
-    return Text(plain(f"  {tree}: {'; '.join(words)}"))
+    return line(f"  {tree}: {'; '.join(words)}")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from matrix.reports.tables import line, table
-from matrix.untrusted import plain
+from matrix.reports.tables import add_row, line, table
 from matrix.verdicts.comparison import Difference
 from matrix.verdicts.wording import count
 
@@ -28,12 +25,12 @@ def parts(found: ComparisonRun) -> Iterator[Part]:
     """Yield the table of a comparison and the lines below it."""
     made = table(*HEADINGS, right=NUMBERS, no_wrap=HEADINGS)
     for measured in found.measured:
-        made.add_row(*_row(measured), *_counts(found, measured.comparison.measure))
+        add_row(made, *_row(measured), *_counts(found, measured.comparison.measure))
     yield made
     for measure, reason in found.left_out.items():
-        yield line(f"{measure}: {reason}")
+        yield line(f"not measured: {measure}: {reason}")
     for requirement, (verdict, reason) in found.required.items():
-        yield Text(plain(f"{verdict} {requirement}: {reason}"))
+        yield line(f"{verdict} {requirement}: {reason}")
     machine = f"{found.host.get('cpus', '?')} processors, {found.host.get('kernel', '')}"
     yield line(f"{count(found.pairs, 'round')}, -j{found.jobs}, {machine}")
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from matrix.reports.tables import add_row, line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Protocol
@@ -45,12 +47,13 @@ if TYPE_CHECKING:
 def needs(found: Iterable[MachineNeed]) -> Table:
     """Return the table of the matrix's needs of a machine: each with the thing that meets it, or with advice."""
     made = Table(show_header=False, box=None)
+    made.add_column(no_wrap=True)
     for need in found:
-        made.add_row(need.what, Text("ok", "green") if need.is_met else Text("missing", "red"), Text(need.found))
+        add_row(made, need.what, Text("ok", "green") if need.is_met else Text("missing", "red"), need.found)
     return made
 
 
-def removals(found: Iterable[Removable], *, dry_run: bool) -> Iterator[str]:
+def removals(found: Iterable[Removable], *, dry_run: bool) -> Iterator[Text]:
     """Yield a line for each thing that is removed or, on a dry run, would be."""
     verb = "would remove" if dry_run else "removing"
-    yield from (f"{verb} {item.kind} {item.name} ({item.purpose})" for item in found)
+    yield from (line(f"{verb} {item.kind} {item.name} ({item.purpose})") for item in found)

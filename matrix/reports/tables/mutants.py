@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from matrix.reports.tables import line, table
+from matrix.reports.tables import add_row, line, table
 from matrix.verdicts.wording import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from rich.text import Text
 
     from matrix.model.edit import Edit
     from matrix.reports.tables import Part
@@ -21,9 +23,7 @@ def parts(found: MutantsResult) -> Iterator[Part]:
     fixed = ("fault", "cell", "check", "fate", "seconds")
     made = table("fault", "cell", "check", "fate", "finding", "seconds", right=("seconds",), no_wrap=fixed)
     for row in found.planted:
-        made.add_row(
-            row.fault or "(none)", row.cell, row.check, str(row.fate), line(_finding(row)), f"{row.wall_s:.0f}"
-        )
+        add_row(made, row.fault or "(none)", row.cell, row.check, row.fate, _finding(row), f"{row.wall_s:.0f}")
     yield made
     yield line("")
     yield line(f"{_score(found)}; {found.mean_s:.1f} s a fault, with what was built to plant on")
@@ -40,9 +40,9 @@ def _score(found: MutantsResult) -> str:
     return "no fault was judged" if found.score is None else f"{found.score:.1%} killed as intended"
 
 
-def fault_lines(faults: Iterable[Edit]) -> Iterator[str]:
+def fault_lines(faults: Iterable[Edit]) -> Iterator[Text]:
     """Yield two lines a fault: its name and summary, and the check that is to find it where."""
     for edit in faults:
         assert edit.expect is not None
-        yield f"{edit.name}: {edit.summary}"
-        yield f"  {edit.expect.check} in {', '.join(edit.expect.cells)}"
+        yield line(f"{edit.name}: {edit.summary}")
+        yield line(f"  {edit.expect.check} in {', '.join(edit.expect.cells)}")

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matrix.reports.tables import line, paragraph
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.text import Text
 
     from matrix.scenario.plan import Scenario
 
 UNSET = "(unset)"
 
 
-def lines(planned: Scenario, dockerfile: str) -> Iterator[str]:
+def lines(planned: Scenario, dockerfile: str) -> Iterator[Text]:
     """Yield the lines of a plan; `dockerfile` is the text of the image's."""
-    yield planned.cell.id
-    yield f"image: {dockerfile}"
+    yield line(planned.cell.id)
+    yield paragraph(f"image: {dockerfile}")
     for step in planned.steps:
-        yield f"{step.name} ({step.place} container): {step.summary}"
-        yield f"  {step.text}"
-    yield "environment, and in the second container:"
+        yield line(f"{step.name} ({step.place} container): {step.summary}")
+        yield paragraph(f"  {step.text}")
+    yield line("environment, and in the second container:")
     yield from _environments(planned)
 
 
-def _environments(planned: Scenario) -> Iterator[str]:
+def _environments(planned: Scenario) -> Iterator[Text]:
     first = planned.steps[0].environment  # all steps of a container have the same
     second = next(step for step in planned.steps if step.place == "second").environment
     for name in sorted(first | second):
-        yield _variable(name, first.get(name, UNSET), second.get(name, UNSET))
+        yield line(_variable(name, first.get(name, UNSET), second.get(name, UNSET)))
 
 
 def _variable(name: str, first: str, second: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.reports.tables import line, table
+from matrix.reports.tables import add_row, line, table
 from matrix.trace import simulation
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def parts(
     """
     made = table(*HEADINGS, right=HEADINGS[:-1])
     for jobs, one in predicted.items():
-        limit = line(simulation.limit(one))
-        made.add_row(str(jobs), f"{one.wall_s:.1f}", *_measured(one, measured_s.get(jobs)), limit)
+        measured = _measured(one, measured_s.get(jobs))
+        add_row(made, str(jobs), f"{one.wall_s:.1f}", *measured, simulation.limit(one))
     yield made
     unknown, makes = undeclared
     yield line(f"the rules of {unknown} of {makes} makes are not known: their jobs follow what had ended before them")

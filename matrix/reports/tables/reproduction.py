@@ -38,13 +38,13 @@ def parts(rows: Sequence[Ingredient], outcome: Reproduction, now: CellResult, ru
     yield Text(f"{outcome.answer}: ", style="bold").append_text(_short(outcome.reason))
     yield from _failure(now, folder)
     yield Text("verdict: ").append_text(_verdict(now.verdict, now.reason))
-    yield Text(f"run: {folder}; `perf-matrix report {run}` says all of it")
+    yield line(f"run: {folder}; `perf-matrix report {run}` says all of it")
 
 
 def _ingredients(rows: Sequence[Ingredient]) -> Table:
     made = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("ingredient", "", "then", "now"):
-        made.add_column(heading, overflow="fold")
+        made.add_column(heading, overflow="fold", no_wrap=heading == "ingredient")
     for row in rows:
         made.add_row(_short(row.name), Text(row.same, style=SAME_STYLES[row.same]), _short(row.then), _now(row))
         if row.note:
@@ -78,7 +78,7 @@ def _failure(now: CellResult, folder: str) -> Iterator[Text]:
         return
     yield Text(f"step {name}: ").append_text(_verdict(step.verdict, step.reason))
     yield line(f"  {step.command}")
-    yield Text(f"  see {folder}/cells/{now.id}/{step.log}")
+    yield line(f"  see {folder}/cells/{now.id}/{step.log}")
 
 
 def _verdict(verdict: Verdict, reason: str) -> Text:

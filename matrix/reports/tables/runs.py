@@ -10,7 +10,7 @@ from rich.table import Table
 
 from matrix.model.base import Frozen
 from matrix.model.result import Verdict
-from matrix.reports.tables import line
+from matrix.reports.tables import add_row, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ def _table(rows: Sequence[RunRow]) -> Table:
     for heading, justify in COLUMNS.items():
         made.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")  # a run is one line, always
     for row in rows:
-        made.add_row(*map(line, _columns(row)))
+        add_row(made, *_columns(row))
     return made
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from matrix.errors import ExitStatus
-from matrix.reports.tables import line, table
-from matrix.untrusted import plain
+from matrix.reports.tables import add_row, line, table
+from matrix.untrusted import one_line
 from matrix.verdicts.wording import cut
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def parts(found: SeriesResult) -> Iterator[Part]:
     """Yield the table of a series and the lines below it."""
     made = table("patch", "", "cells", "newly fails", "subject", right=("patch", "cells"))
     for row in found.rows:
-        made.add_row(*_row(row))
+        add_row(made, *_row(row))
     yield made
     if not found.has_patches_alone:  # a break goes on from patch to patch, which patches alone do not
         yield from itertools.chain.from_iterable(_break(broken, found) for broken in found.breaks)
@@ -35,7 +35,7 @@ def parts(found: SeriesResult) -> Iterator[Part]:
 
 def _row(row: PatchResult) -> tuple[str | Text, ...]:
     cells = str(len(row.held) or "")
-    return str(row.step.number), _status(row), cells, _failures(row), line(row.step.subject)
+    return str(row.step.number), _status(row), cells, _failures(row), row.step.subject
 
 
 def _status(row: PatchResult) -> str:
@@ -67,7 +67,7 @@ def _company(row: PatchResult) -> str:
 def _failures(row: PatchResult) -> Text:
     broken = sorted({f"{held.cell}: {said.key}" for held in row.held for said in held.broken})
     undecided = [f"{held.cell}: {held.undecided}" for held in row.held if held.undecided]
-    return Text(plain("\n".join([*cut(broken, SHOWN), *undecided])))
+    return Text("\n".join(map(one_line, [*cut(broken, SHOWN), *undecided])))
 
 
 def _break(broken: Break, found: SeriesResult) -> Iterator[Text]:

@@ -20,7 +20,7 @@ from matrix.trace.cost import FORK
 from matrix.trace.lanes import Bar
 from matrix.trace.spans import leaf_spans
 from matrix.trace.views import View
-from matrix.untrusted import plain
+from matrix.untrusted import perfetto_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ Event = dict[str, Any]
 
 def render(cell: str, step: str, timeline: Timeline, account: Account, critical: Sequence[PathItem] = ()) -> str:
     """Return the step's jobs, makes and running leaves as a JSON object of trace events, one event on each line."""
-    title = plain(f"{cell}: {step}", lines=False)
+    title = perfetto_value(f"{cell}: {step}")
     bars = lanes.jobs(timeline)
     job_rows = lanes.row_count(bars)
     named = _group(JOBS_PID, f"jobs of {title}", [f"slot {row + 1}" for row in range(job_rows)], FIRST_TID)
@@ -59,7 +59,7 @@ def render(cell: str, step: str, timeline: Timeline, account: Account, critical:
     # The sort is stable: a parent that starts together with its child stays before it, so that the child nests in it.
     events = [*named, *sorted(drawn, key=lambda event: int(event["ts"])), *_counter(timeline)]
     lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
-    more = json.dumps({"cell": plain(cell, lines=False), "step": plain(step, lines=False)})
+    more = json.dumps({"cell": perfetto_value(cell), "step": perfetto_value(step)})
     return f'{{"displayTimeUnit":"ms","otherData":{more},"traceEvents":[\n{lines}\n]}}\n'
 
 
@@ -108,9 +108,9 @@ def _jobs(timeline: Timeline, bars: Sequence[Bar], critical: frozenset[int]) -> 
         within = list(_within(timeline, bar.process))
         args = {
             **_facts(bar.process),
-            "target": plain(job.target, lines=False),
+            "target": perfetto_value(job.target),
             "origin": str(job.origin),
-            "make": plain(lanes.short(timeline.targets.goal(job.make)), lines=False),
+            "make": perfetto_value(lanes.short(timeline.targets.goal(job.make))),
             "cpu_s": round(timeline.tree.cpu_s(bar.process), 3),
             "processes": sum(1 for _ in timeline.tree.below(bar.process)),
             "processes_drawn": 1 + len(within),
@@ -152,11 +152,11 @@ def _complete(bar: Bar, place: tuple[int, int], category: str, args: Event) -> E
     # Both ends are rounded, and not the duration: else an event could end a microsecond after the one that it nests in.
     start, end = round(1e6 * bar.start_s), round(1e6 * bar.end_s)
     event: Event = {"ph": "X", "pid": place[0], "tid": place[1], "ts": start, "dur": end - start}
-    return {**event, "name": plain(bar.name, lines=False), "cat": category, "cname": COLOURS[bar.kind], "args": args}
+    return {**event, "name": perfetto_value(bar.name), "cat": category, "cname": COLOURS[bar.kind], "args": args}
 
 
 def _facts(process: Process) -> Event:
-    return {"command": plain(command(process) or FORK), "exit status": process.status}
+    return {"command": perfetto_value(command(process) or FORK), "exit status": process.status}
 
 
 def _counter(timeline: Timeline) -> Iterator[Event]:

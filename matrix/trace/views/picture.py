@@ -1,7 +1,7 @@
 """The view for a browser: one HTML file that loads nothing, with the jobs of a step as bars over its time.
 
-Names and commands come from an untrusted build: each goes through `_safe`, and the page's content security policy
-(https://www.w3.org/TR/CSP3/) lets no script run but the page's own, which it names by its SHA-256.
+Names and commands come from an untrusted build: each goes through `untrusted.html`, and the page's content security
+policy (https://www.w3.org/TR/CSP3/) lets no script run but the page's own, which it names by its SHA-256.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import html
 import itertools
 import math
 from collections import defaultdict
@@ -20,7 +19,7 @@ from matrix.trace.command_lines import text as command
 from matrix.trace.cost import FORK
 from matrix.trace.spans import leaf_spans
 from matrix.trace.views import View
-from matrix.untrusted import plain
+from matrix.untrusted import html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -129,7 +128,7 @@ def render(cell: str, step: str, timeline: Timeline, account: Account, critical:
     ]
     return PAGE.format(
         policy=_policy(),
-        title=_safe(f"{cell}: {step}"),
+        title=html(f"{cell}: {step}"),
         style=_style(),
         figures=_figures(account),
         legend="\n".join(_legend(timeline, bars, marked=bool(wanted))),
@@ -138,10 +137,6 @@ def render(cell: str, step: str, timeline: Timeline, account: Account, critical:
         serial=_serial(account),
         script=SCRIPT,
     )
-
-
-def _safe(text: str) -> str:
-    return html.escape(plain(text))
 
 
 def _policy() -> str:
@@ -246,7 +241,7 @@ def _alone(timeline: Timeline, spans: Sequence[Span], wall_s: float) -> Iterator
         together = list(group)
         start_s, end_s = together[0].start_s, together[-1].end_s
         if name and end_s - start_s >= shortest_s:
-            label = _safe(f"{name}\nalone for {end_s - start_s:.2f} s, from {start_s:.2f} s")
+            label = html(f"{name}\nalone for {end_s - start_s:.2f} s, from {start_s:.2f} s")
             place = f'x="{1e3 * start_s:.1f}" width="{1e3 * (end_s - start_s):.1f}" height="1"'
             shapes.append(f'<rect class="alone" {place}><title>{label}</title></rect>')
     yield "<h2>One process at work <small>(or none)</small></h2>"
@@ -290,12 +285,12 @@ def _label(timeline: Timeline, bar: Bar) -> str:
     job = timeline.job(process)
     parent = f"; from make: {lanes.short(timeline.targets.goal(job.make))}" if job else ""
     times = f"{bar.kind}: {bar.wall_s:.2f} s, from {bar.start_s:.2f} s; {work}; {ended}{parent}"
-    return _safe(f"{bar.name}\n{times}\n{command(process) or FORK}")
+    return html(f"{bar.name}\n{times}\n{command(process) or FORK}")
 
 
 def _serial(account: Account) -> str:
     rows = [
-        f"<tr><td>{one.wall_s:.2f}</td><td>{_safe(lanes.short(one.name))}</td></tr>" for one in account.serial[:SERIAL]
+        f"<tr><td>{one.wall_s:.2f}</td><td>{html(lanes.short(one.name))}</td></tr>" for one in account.serial[:SERIAL]
     ]
     rest = account.serial[SERIAL:]
     if rest:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from matrix.trace.lanes import short
 from matrix.trace.views import View
-from matrix.untrusted import plain
+from matrix.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,8 +38,10 @@ def render(cell: str, step: str, _timeline: Timeline, account: Account, critical
     """Return the account of a step as tables."""
     out = io.StringIO()
     # Without colour and terminal codes: the text is the same on a terminal, in a file and in a mail.
-    console = Console(file=out, width=WIDTH, force_terminal=False, no_color=True, highlight=False)
-    console.print(Text(plain(f"{cell}: {step}, as it was traced", lines=False)), soft_wrap=True)
+    console = Console(
+        file=out, width=WIDTH, force_terminal=False, no_color=True, markup=False, emoji=False, highlight=False
+    )
+    console.print(_safe(f"{cell}: {step}, as it was traced"), soft_wrap=True)
     console.print(_headline(account), "")
     path = [_path(critical)] if critical else []
     for table in (_leaves(account), _serial(account), *path, _programs(account), _makes(account)):
@@ -105,7 +107,7 @@ def _path(critical: Sequence[PathItem]) -> Table:
     table = _table(f"critical path: {whole_s:.1f} s of CPU time in {len(critical):,} jobs", ">seconds", "for", "after")
     shown = sorted(sorted(critical, key=lambda item: -item.wall_s)[:SERIAL], key=critical.index)
     for item in shown:
-        table.add_row(f"{item.wall_s:.2f}", _safe(short(item.name)), item.waited_for)
+        table.add_row(f"{item.wall_s:.2f}", _safe(short(item.name)), _safe(item.waited_for))
     if len(critical) > len(shown):
         rest_s = whole_s - sum(item.wall_s for item in shown)
         table.add_row("", f"and {len(critical) - len(shown)} more: {rest_s:.2f} s", "")
@@ -151,7 +153,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _safe(text: str) -> Text:
-    return Text(plain(text, lines=False))
+    return Text(one_line(text))
 
 
 VIEW = View(suffix=".txt", render=render)

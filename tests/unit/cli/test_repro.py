@@ -134,8 +134,8 @@ def test_with_shell_it_ends_in_one_after_the_failing_step(
     monkeypatch.setattr(cell_shell, "shell", shell)
     shown = command("repro", "--from", packed(places, done(CELL, jobs=4)), "--shell")
     assert shown.exit_code == 1
-    [(cell, after, host, _, how)] = opened
-    assert (cell.id, after, host) == (CELL.id, "clean", None)
+    [(cell, after, access, how)] = opened
+    assert (cell.id, after, access.host) == (CELL.id, "clean", None)
     assert how == cell_shell.Circumstances(4, Limits(), begun[0].pins)
     assert [step.name for step in plan.scenario(cell, how.jobs).steps][-1] == after
 

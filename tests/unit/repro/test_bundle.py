@@ -251,7 +251,7 @@ def build(**more: Any) -> Callable[[dict[str, Any]], object]:
         (build(environment={"--privileged": ""}), "definition.build.environment.--privileged.*: String should match"),
         (build(surprise=1), "definition.build.surprise: Extra inputs are not permitted"),
         (build(perf_tests=["\0"]), r"it holds '\\x00', which no result does"),
-        (lambda data: data.update(wall_s=float("nan")), "it holds nan"),
+        (lambda data: data.update(wall_s=float("nan")), "wall_s: Input should be a finite number"),
         (lambda data: data.update(id="../x"), r"expected IMAGE/TOOLCHAIN/BUILD@TREE, found '../x'"),
         (lambda data: data.update(id="a/b/c@x"), r"its id and its definition do not agree: a/b/c@x and debian-trixie"),
         (lambda data: data["image"].update(name="other"), "its image and its definition do not agree"),
