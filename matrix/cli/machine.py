@@ -56,7 +56,12 @@ def _print_removals(found: Sequence[Resource], *, dry_run: bool, json_output: bo
     from matrix.reports.terminal import console
 
     if json_output:
-        print_json([{"kind": item.kind, "name": item.name, "purpose": item.purpose} for item in found])
+        print_json(
+            [
+                {"kind": item.kind, "name": item.name, "purpose": item.purpose, "size_bytes": item.size_bytes}
+                for item in found
+            ]
+        )
         return
     print_parts(machine.removals(found, dry_run=dry_run), console())
     typer.echo(count(len(found), "thing") if found else "nothing to remove", err=True)

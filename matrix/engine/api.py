@@ -44,13 +44,14 @@ class Resource:
     """A container, volume or image of an engine that carries LABEL.
 
     `kind` is one of these three words, `name` the engine's name or id for it, `purpose` and `run` are the values of
-    LABEL and RUN_LABEL.
+    LABEL and RUN_LABEL. `size_bytes` is the disk space of an image, or None where only a search of the disk would tell.
     """
 
     kind: str
     name: str
     purpose: str
     run: str
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True)

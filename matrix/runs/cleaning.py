@@ -40,8 +40,16 @@ def removable(engine: Engine, *, caches: bool) -> list[Resource]:
     found = ownership.left_over(engine)
     if caches:
         found += [item for item in engine.resources() if item.purpose in cache.KEPT]
-        found += [Resource(FILE, str(path), "cache", "") for path in cache.files()]
+        found += [Resource(FILE, str(path), "cache", "", _size_bytes(path)) for path in cache.files()]
     return found
+
+
+def _size_bytes(path: Path) -> int | None:
+    """Return the size of a file, or None where another process has just removed the file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def remove(found: Iterable[Resource], engine: Engine) -> None:

@@ -142,6 +142,7 @@ def needed(text: str) -> Iterable[Part]:
 
     class Removable:
         kind = name = purpose = text
+        size_bytes = 1
 
     yield machine.needs([Need()])
     yield from machine.removals([Removable()], dry_run=True)

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
         def purpose(self) -> str:
             """The purpose that the thing was made for, as `cell`."""
 
+        @property
+        def size_bytes(self) -> int | None:
+            """The thing's size on disk, or None where the size is not known."""
+
 
 def needs(found: Iterable[MachineNeed]) -> Table:
     """Return the table of the matrix's needs of a machine: each with the thing that meets it, or with advice."""
@@ -56,4 +60,8 @@ def needs(found: Iterable[MachineNeed]) -> Table:
 def removals(found: Iterable[Removable], *, dry_run: bool) -> Iterator[Text]:
     """Yield a line for each thing that is removed or, on a dry run, would be."""
     verb = "would remove" if dry_run else "removing"
-    yield from (line(f"{verb} {item.kind} {item.name} ({item.purpose})") for item in found)
+    yield from (line(f"{verb} {item.kind} {item.name} ({item.purpose}{_size(item)})") for item in found)
+
+
+def _size(item: Removable) -> str:
+    return "" if item.size_bytes is None else f", {item.size_bytes / (1 << 20):.1f} MiB"

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.engine import cache
 from matrix.errors import UsageError
 from matrix.runs import cleaning, locks, store
 from tests.unit import conftest as make
@@ -11,6 +13,8 @@ from tests.unit import conftest as make
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable
+
+    from matrix.engine.api import Resource
 
 pytestmark = pytest.mark.usefixtures("places")
 
@@ -26,3 +30,17 @@ def test_caches_are_not_removed_beside_work_that_needs_them(
     with work(), pytest.raises(UsageError, match=r"which needs the caches\n  Wait until it has ended; without --all"):
         cleaning.refuse_beside_work()
     cleaning.refuse_beside_work()
+
+
+class NoEngine:
+    """An engine that has nothing of ours."""
+
+    def resources(self) -> list[Resource]:
+        return []
+
+
+def test_a_file_of_the_caches_is_listed_with_its_size() -> None:
+    (cache.folder(cache.Part.DOWNLOADS) / "a.tar").write_bytes(b"12345")
+    [found] = cleaning.removable(NoEngine(), caches=True)  # type: ignore[arg-type] # all that is asked of it
+    assert (found.kind, found.size_bytes) == (cleaning.FILE, 5)
+    assert cleaning._size_bytes(Path("gone")) is None

@@ -234,4 +234,4 @@ def _copy_file(stream: Reader, target: Path) -> None:
 
 def _resource(kind: str, name: str, item: Any) -> Resource:
     labels = item.get("Labels") or {}
-    return Resource(kind, name, labels.get(LABEL, ""), labels.get(RUN_LABEL, ""))
+    return Resource(kind, name, labels.get(LABEL, ""), labels.get(RUN_LABEL, ""), item.get("Size"))

@@ -221,6 +221,7 @@ class Thing:
     kind: str = "container"
     name: str = "c1"
     purpose: str = "cell"
+    size_bytes: int | None = None
 
 
 def test_this_machine_has_a_row_for_what_is_needed_and_a_line_for_what_is_removed() -> None:
@@ -229,6 +230,8 @@ def test_this_machine_has_a_row_for_what_is_needed_and_a_line_for_what_is_remove
         " python            ok       3.11", " container engine  missing  none answers [x]",
     ]  # fmt: skip
     assert text(machine.removals([Thing()], dry_run=True)) == "would remove container c1 (cell)"
+    sized = Thing("file", "/c/tree.tar", "cache", size_bytes=3 << 19)
+    assert text(machine.removals([sized], dry_run=True)) == "would remove file /c/tree.tar (cache, 1.5 MiB)"
     assert text(machine.removals([Thing()], dry_run=False)) == "removing container c1 (cell)"
 
 
