@@ -41,7 +41,7 @@ def mutants(
     resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Plant faults in a tree: each must be found by its check, and nothing in the tree without them."""
-    from matrix.config.selection import tree as tree_of
+    from matrix.config.tree_words import tree as tree_of
     from matrix.reports.tables import line, mutants
     from matrix.runs import completion, planted_run
     from matrix.verdicts import mutants as verdicts

@@ -7,16 +7,12 @@ https://pytest-xdist.readthedocs.io/en/stable/known-limitations.html
 from __future__ import annotations
 
 import itertools
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix import registry
-from matrix.config import edits
+from matrix.config import tree_words
 from matrix.errors import UsageError, did_you_mean
-from matrix.model.cell import Cell, Limits, matches
-from matrix.model.globs import matches_any
-from matrix.model.tree import Tree, name_of_source
+from matrix.model.cell import Cell, matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,22 +20,20 @@ if TYPE_CHECKING:
 
     from matrix.config.load import Config
     from matrix.model.cell_id import Place
-    from matrix.model.edit import Edit
     from matrix.model.profile import Profile
+    from matrix.model.tree import Tree
 
-SCHEMES = registry.names("matrix.trees.sources")
-"""The schemes of sources. The room of trees is above this one, so only the names of its modules are read."""
 USUAL_TREE = "7.3"
+"""The tree of a single cell whose glob names no tree."""
 
 _FORM_OF_GLOBS = "`perf-matrix list` prints the ids; globs are IMAGE/TOOLCHAIN/BUILD@TREE, as debian-*/gcc/static."
-"""The tree of a single cell whose glob names no tree."""
 
 
 @dataclass(frozen=True)
 class Selection:
     """The options by which a command selects cells.
 
-    `configs` are the user's own folders of configuration. `trees` and `base` are words that the function `tree` takes;
+    `configs` are the user's own folders of configuration. `trees` and `base` are words of trees (see tree_words);
     `select` and `exclude` are globs over ids. The profile's own trees and globs apply where `trees` or `select` is
     empty. With a `base`, each cell is also run on that tree, to be compared with it.
     """
@@ -88,7 +82,7 @@ def selected(config: Config, asked: Selection) -> SelectedCells:
     cells = of_profile(config, chosen, words, asked.select, asked.exclude)
     if not asked.base:
         return SelectedCells(cells, tuple(words))
-    base = tree(config, asked.base)
+    base = tree_words.tree(config, asked.base)
     if all(cell.tree.name == base.name for cell in cells):
         raise UsageError(f"--base {asked.base} is the tree itself", "Name the tree to compare with it by --tree.")
     on_base = (cell.model_copy(update={"tree": base}) for cell in cells)
@@ -129,87 +123,8 @@ def tree_of_glob(glob: str) -> str:
 
 
 def on_trees(config: Config, cells: Iterable[str], words: Iterable[str]) -> tuple[Cell, ...]:
-    """Return the cells with these ids, on the trees of `words` (see `tree`)."""
+    """Return the cells with these ids, on the trees of `words` (see tree_words)."""
     return select(_every_on(config, words), tuple(cells))
-
-
-def tree(config: Config, word: str) -> Tree:
-    """Return the tree that `word` means: a configured name, or a source (`git:PATH@REV`), and `+NAME` for each edit.
-
-    The name of a tree given by its source is the scheme and a digest of the source, so that ids stay short and have
-    only the characters of a name.
-
-    Raises:
-        UsageError: the tree or an edit does not exist, or the edit is not meant for the tree.
-
-    """
-    base, names = _split(config, word)
-    found = _unedited(config, base)
-    chosen = [config.edits[name] for name in names]
-    if base in config.trees:
-        _check_are_meant_for(base, chosen)
-    return _edited(found, [edits.whole(name, config.edits) for name in names])
-
-
-def is_tree(config: Config, word: str) -> bool:
-    """Return whether `tree` knows a word."""
-    try:
-        tree(config, word)
-    except UsageError:
-        return False
-    return True
-
-
-def _edited(tree: Tree, chosen: Sequence[Edit]) -> Tree:
-    name = "+".join((tree.name, *(edit.name for edit in chosen)))
-    return tree.model_copy(update={"name": name, "edits": tuple(chosen)}) if chosen else tree
-
-
-def _split(config: Config, word: str) -> tuple[str, list[str]]:
-    """Return the word without the `+NAME`s at its end, and these names of edits, in their order."""
-    # From the end, and only over names of edits: a configured tree's name and a source may have a `+` of their own.
-    base, names = word, list[str]()
-    while base not in config.trees:
-        rest, plus, name = base.rpartition("+")
-        if not plus or name not in config.edits:
-            break
-        base = rest
-        names.insert(0, name)
-    return base, names
-
-
-def _check_are_meant_for(base: str, chosen: Sequence[Edit]) -> None:
-    for edit in chosen:
-        if not matches_any(base, edit.trees):
-            applies = ", ".join(edit.trees)
-            raise UsageError(f"edit {edit.name} is not meant for tree {base}", f"The edit applies to: {applies}.")
-
-
-def _unedited(config: Config, word: str) -> Tree:
-    if word in config.trees:
-        return config.trees[word]
-    if not _is_source(word):
-        raise _no_tree(config, word)
-    return Tree(name=name_of_source(word), summary=word, source=word)
-
-
-def _is_source(word: str) -> bool:
-    """Return whether a word is `SCHEME:…` with a scheme that is known."""
-    scheme, _, rest = word.partition(":")
-    return bool(rest) and scheme in SCHEMES
-
-
-def _no_tree(config: Config, word: str) -> UsageError:
-    """Return the error for a word that is no tree; its message says which part of the word is wrong."""
-    base, _, name = word.rpartition("+")
-    if base in config.trees:
-        return UsageError(f"no edit {name!r}{did_you_mean(name, config.edits)}", "Edits are in configs/edits.")
-    scheme, _, rest = word.partition(":")
-    meant = did_you_mean(scheme, SCHEMES) if rest else did_you_mean(word, config.trees)
-    return UsageError(
-        f"no tree {word!r}{meant}",
-        f"A tree is a name from configs/trees, or a source, as git:PATH@REV; schemes are {', '.join(SCHEMES)}.",
-    )
 
 
 def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
@@ -220,8 +135,8 @@ def every(config: Config, trees: Iterable[Tree]) -> tuple[Cell, ...]:
 
 
 def _every_on(config: Config, words: Iterable[str]) -> tuple[Cell, ...]:
-    """Return all possible cells on the trees of words (see `tree`), sorted by id."""
-    return every(config, [tree(config, word) for word in words])
+    """Return all possible cells on the trees of words (see tree_words), sorted by id."""
+    return every(config, [tree_words.tree(config, word) for word in words])
 
 
 def _on(tree: Tree, config: Config) -> Iterator[Cell]:
@@ -302,7 +217,7 @@ def _check_trees_are_there(config: Config, globs: Sequence[str], cells: Sequence
     there = {cell.tree.name for cell in cells}
     for glob in globs:
         name = tree_of_glob(glob)
-        if name and name not in there and is_tree(config, name):
+        if name and name not in there and tree_words.is_tree(config, name):
             on = f"the cells are on {', '.join(sorted(there))}"
             raise UsageError(f"--select {glob!r} selects no cell: {on}", f"Add --tree {name}.")
 
@@ -317,32 +232,3 @@ def profile(config: Config, name: str) -> Profile:
     if name not in config.profiles:
         raise UsageError(f"no profile {name!r}{did_you_mean(name, config.profiles)}")
     return config.profiles[name]
-
-
-def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, base: str = "") -> str:
-    """Return the command line that runs this cell again, quoted for a shell.
-
-    `configs` are the user's own folders of configuration, `base` is the word for the tree that the cell is compared
-    with, if any.
-    """
-    own = itertools.chain.from_iterable(("--configs", folder) for folder in configs)
-    trees = ["--tree", cell.tree.asked, *(["--base", base] if base else [])]
-    words = [*own, *trees, "--select", cell.place, "-j", str(jobs), *_bounds(limits)]
-    return shlex.join(["perf-matrix", "run", *words])
-
-
-def _bounds(limits: Limits) -> Iterator[str]:
-    """Yield the options for the limits that differ from the default ones."""
-    for option, value in _options(limits).items():
-        if value != _options(Limits())[option]:
-            yield from (option, str(value))
-
-
-def _options(limits: Limits) -> dict[str, int]:
-    """Map the options of `perf-matrix run` to limits, in the options' units: seconds, MiB, MiB and a number."""
-    return {
-        "--timeout": limits.step_s,
-        "--memory": limits.memory_bytes >> 20,
-        "--disk": limits.disk_bytes >> 20,
-        "--pids": limits.pids,
-    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from matrix.config import edits, selection
+from matrix.config import edits, tree_words
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.cell import Cell, Limits
 from matrix.untrusted import short
@@ -100,7 +100,7 @@ def tree_known_here(then: Tree, config: Config) -> Tree | None:
 
 def _given_tree(bare: Tree, config: Config, spec: str) -> Tree:
     """Return the tree that `spec` names: a configured one, or the result's tree `bare` with the source `spec`."""
-    found = selection.tree(config, spec)
+    found = tree_words.tree(config, spec)
     if found.edits:
         raise UsageError(f"--tree {spec} has edits", "Give the tree without: the result's own are applied to it.")
     is_configured = spec in config.trees

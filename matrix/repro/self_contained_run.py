@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from matrix import files
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.errors import MatrixError, UsageError
 from matrix.runs import store
 
@@ -43,7 +43,7 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
         settings = run.settings().model_copy(update={"configs": (*folders, str(own))})
         run.save_settings(settings)
         loaded = load.load([Path(folder) for folder in settings.configs])
-        read = selection.every(loaded, [selection.tree(loaded, cell.tree.name)])
+        read = selection.every(loaded, [tree_words.tree(loaded, cell.tree.name)])
         # The run would otherwise be of another cell than the one to reproduce.
         if cell not in read:
             raise UsageError(

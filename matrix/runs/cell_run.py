@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from matrix import __version__, checks
-from matrix.config import selection
+from matrix.config import command_line
 from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
@@ -287,4 +287,4 @@ def _reproduce(cell: Cell, context: Context) -> str:
     if cell.tree.delta:
         return shlex.join(["perf-matrix", "repro", cell.id, "--run", context.run.name])
     base = "" if cell.tree.name == context.base.tree else context.base_word
-    return selection.reproduce(cell, context.run.settings().configs, context.jobs, context.limits, base)
+    return command_line.reproduce(cell, context.run.settings().configs, context.jobs, context.limits, base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.config import selection
+from matrix.config import selection, tree_words
 from matrix.errors import InfrastructureError, MatrixError
 from matrix.model.result import CellResult, Verdict
 from matrix.runs import confinement, internal_errors, judging
@@ -102,7 +102,7 @@ def check_again(run: Run, loaded: Config) -> None:
 
     """
     settings = run.settings()
-    trees = [selection.tree(loaded, word) for word in settings.trees]
+    trees = [tree_words.tree(loaded, word) for word in settings.trees]
     today = {cell.id: cell for cell in selection.every(loaded, trees)}
     base = BaseCells(run, settings.base)
     for result in run.results():

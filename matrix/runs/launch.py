@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.config import load, selection
+from matrix.config import load, tree_words
 from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, MatrixError
 from matrix.runs import locks, ownership, progress
@@ -133,7 +133,7 @@ def _needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Confi
         UsageError: there is no such tree.
 
     """
-    asked = [selection.tree(config, word) for word in settings.trees]
+    asked = [tree_words.tree(config, word) for word in settings.trees]
     if isinstance(settings.kind, MutantsRun):
         return _each_once(tree.unedited for tree in asked)
     wanted_names = {cell_id.tree for cell_id in wanted}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.config import selection
+from matrix.config import selection, tree_words
 from matrix.errors import UsageError
 from matrix.model.cell import matches
 from matrix.runs import ownership, store
@@ -53,13 +53,13 @@ def find(config: Config, glob: str, trees: Sequence[str] = (), run_name: str = "
     if run_name and ownership.is_own(run := store.find(run_name)):
         return _of_named_run(run, config, glob, trees)
     tree_name = selection.tree_of_glob(glob)
-    if trees or not tree_name or selection.is_tree(config, tree_name):
+    if trees or not tree_name or tree_words.is_tree(config, tree_name):
         return NamedCell(selection.one_cell(config, glob, trees))
     return _of_newest_run(glob, tree_name)
 
 
 def _of_named_run(run: Run, config: Config, glob: str, trees: Sequence[str]) -> NamedCell:
-    ids = _on_trees(_ids(run, glob), [selection.tree(config, word).name for word in trees])
+    ids = _on_trees(_ids(run, glob), [tree_words.tree(config, word).name for word in trees])
     if not ids:
         raise UsageError(f"run {run.name} has no cell {glob!r}", f"`perf-matrix report {run.name}` names its cells.")
     return _of_run(run, picked(run, ids))

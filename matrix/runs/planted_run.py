@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.config import selection
+from matrix.config import selection, tree_words
 from matrix.runs import schedule, store
 from matrix.runs.run_kind import MutantsRun
 from matrix.verdicts import mutants
@@ -32,7 +32,7 @@ def begin(faults: Sequence[Edit], asked: Selection, config: Config, number: int,
     words = [tree, *(f"{tree}+{fault.name}" for fault in faults)]
     cells = selection.on_trees(config, mutants.wanted_cells(faults, tree), words)
     at_once = schedule.workers(number, len({cell.place for cell in cells}))  # a place's cells share a kept build
-    base = selection.tree(config, tree).name
+    base = tree_words.tree(config, tree).name
     kind = MutantsRun(planted=mutants.digests(faults))
     return store.begin(cells, words, asked.folders, schedule.jobs(jobs, at_once), base=base, kind=kind)
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING
 
-from matrix.config import selection
+from matrix.config import selection, tree_words
 from matrix.engine import backends, private_engine
 from matrix.errors import MatrixError
 from matrix.runs import cell_run, kept_builds, launch, locks, ownership, schedule, store
@@ -71,7 +71,7 @@ class PytestRun:
     @functools.cached_property
     def cells(self) -> tuple[Cell, ...]:
         """The run's cells, by id, those on the base tree first: the others are compared with them."""
-        trees = [selection.tree(self.config, word) for word in self.settings.trees]
+        trees = [tree_words.tree(self.config, word) for word in self.settings.trees]
         wanted = set(self.settings.cells)
         found = [cell for cell in selection.every(self.config, trees) if cell.id in wanted]
         # A stable sort: beside that, the order stays the same in every process, as xdist requires of a collection.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import time
@@ -23,7 +22,6 @@ from matrix.model.result import CellResult, RequirementVerdict
 from matrix.runs import transcripts
 from matrix.runs.run_kind import PlainRun, RunKind
 from matrix.untrusted import encodable
-from matrix.verdicts.comparison import ComparisonRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from matrix.scenario.transcript import Transcript
 
 
-COMPARISONS = "comparisons"
 SETTINGS_VERSION = 2  # the same as RunSettings.schema_version, for a message to runs of other versions
 DAMAGED = "Remove the file: --resume does the cell again."
 PLAIN = PlainRun()
@@ -246,21 +243,6 @@ def runs() -> list[Run]:
     folder = paths.state() / "runs"
     found = [path.parent for path in folder.glob("*/run.json")] if folder.is_dir() else []
     return [Run(path) for path in sorted(found, reverse=True)]
-
-
-def comparisons() -> Iterator[ComparisonRun]:
-    """Yield the comparison runs that are stored, newest first; a file that holds none is left out."""
-    folder = paths.state() / COMPARISONS
-    for path in sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else ():
-        with contextlib.suppress(OSError, ValueError):  # one damaged file must not hide the others from `claims`
-            yield ComparisonRun.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def save_comparison(session: ComparisonRun) -> Path:
-    """Store a comparison run, and return its file."""
-    path = paths.state() / COMPARISONS / f"{session.name}.json"
-    write(path, _text(session))
-    return path
 
 
 def find(name: str | None) -> Run:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import files
-from matrix.config import selection
+from matrix.config import tree_words
 from matrix.errors import UsageError
 from matrix.model.tree import Delta, Tree
 from matrix.scenario import perf
@@ -127,14 +127,14 @@ def tree_of_base(word: str, repository: Path | None, config: Config) -> Tree:
 
     """
     if _is_tree(word, config) and not _is_revision(word, repository):
-        return selection.tree(config, word)
+        return tree_words.tree(config, word)
     where = repository or Path()
     git.commit(where, word)
-    return selection.tree(config, f"git:{where.resolve()}@{word}")
+    return tree_words.tree(config, f"git:{where.resolve()}@{word}")
 
 
 def _is_tree(word: str, config: Config) -> bool:
-    return word in config.trees or word.partition(":")[0] in selection.SCHEMES
+    return word in config.trees or word.partition(":")[0] in tree_words.SCHEMES
 
 
 def _is_revision(word: str, repository: Path | None) -> bool:

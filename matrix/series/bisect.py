@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.checks import registry
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.errors import InfrastructureError, UsageError, did_you_mean
 from matrix.model.result import Verdict
 from matrix.runs import completion, interrupts, locks, schedule, store
@@ -179,7 +179,7 @@ def resume(run: Run) -> Bisection:
     if not isinstance(settings.kind, BisectRun) or not sha256:
         raise InfrastructureError(f"run {run.name} has no bisection to continue", "Begin a new bisection.")
     config = load.load([Path(folder) for folder in settings.configs])
-    return Bisection(run, apply.got_before(selection.tree(config, BASE), sha256), settings.kind.check)
+    return Bisection(run, apply.got_before(tree_words.tree(config, BASE), sha256), settings.kind.check)
 
 
 def _content_of(result: CellResult | None) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.config import selection
+from matrix.config import selection, tree_words
 from matrix.runs import schedule, store
 from matrix.runs.run_kind import ClaimsRun
+from matrix.timing import comparison_files
 from matrix.verdicts import claims
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def begin(asked: Selection, config: Config, number: int, jobs: int) -> Run:
     """
     # The tree first, the base last: `result` finds both again by these positions.
     words = tuple(dict.fromkeys((*asked.trees, asked.base)))
-    names = [selection.tree(config, word).name for word in (*asked.trees, asked.base)]
+    names = [tree_words.tree(config, word).name for word in (*asked.trees, asked.base)]
     known = config.claims.values()
     ids = [place.on(name) for place in claims.places(known) for name in names]
     cells = selection.on_trees(config, ids, words)
@@ -54,9 +55,9 @@ def result(run: Run, config: Config) -> ClaimsResult:
     """Return the answers to the claims, by the results of a run and the comparisons measured on this machine."""
     words = run.settings().trees
     tree, base = words[0], words[-1]
-    names = [selection.tree(config, word).name for word in (tree, base)]
+    names = [tree_words.tree(config, word).name for word in (tree, base)]
     known = config.claims.values()
     results = {result.id: result for result in run.results()}
-    rows = claims.claim_rows(known, names[0], names[1], results, store.comparisons())
+    rows = claims.claim_rows(known, names[0], names[1], results, comparison_files.comparisons())
     status = claims.exit_status(rows, claims.undecided_cells(known, names, results))
     return ClaimsResult(run, tree, base, rows, status)

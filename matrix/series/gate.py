@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import files
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.model.cell_id import Place
 from matrix.model.result import Verdict
 from matrix.reports import formats
@@ -41,7 +41,7 @@ def begin(asked: Selection, config: Config, pairs: int, number: int, jobs: int) 
 
     """
     found = selection.selected(config, asked)
-    [head] = [selection.tree(config, word).name for word in asked.trees]
+    [head] = [tree_words.tree(config, word).name for word in asked.trees]
     require = selection.profile(config, asked.profile).require if pairs else ()
     # Half of the cells: head and base of one place run one after the other, in one worker.
     sharing = schedule.jobs(jobs, schedule.workers(number, len(found.cells) // 2))

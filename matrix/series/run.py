@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from matrix import paths
-from matrix.config import selection
+from matrix.config import selection, tree_words
 from matrix.config.selection import Selection
 from matrix.errors import UsageError
 from matrix.runs import completion, interrupts, locks, schedule, store
@@ -121,7 +121,7 @@ def resume(run: Run) -> BegunSeries:
     """Return the series of a run that was begun before."""
     config = run.configuration()
     # The summary of the base's tree is the word for it (`apply.base`).
-    return BegunSeries(run, selection.tree(config, BASE).summary, config)
+    return BegunSeries(run, tree_words.tree(config, BASE).summary, config)
 
 
 def apply_series(request: SeriesRequest, config: Config, access: EngineAccess) -> AppliedSeries:

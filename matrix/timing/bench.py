@@ -26,7 +26,7 @@ from matrix.model.result import RequirementVerdict, Verdict
 from matrix.runs import execution, locks, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import StepRecord, records
-from matrix.timing import measures
+from matrix.timing import comparison_files, measures
 from matrix.trees import volumes
 from matrix.verdicts import comparison, requirement
 from matrix.verdicts.comparison import ComparisonRun, Counted, MeasureResult, Sample, Side
@@ -185,9 +185,9 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
             samples = tuple(_measured(bench, sides, measure, order))
             found = found.model_copy(update={"samples": (*found.samples, *samples)})
             found = found.model_copy(update={"measured": (*found.measured, _measure_result(found, measure))})
-            store.save_comparison(found)  # after each measure, so that an interrupt loses only the one in hand
+            comparison_files.save(found)  # after each measure, so that an interrupt loses only the one in hand
         found = found.model_copy(update={"required": _required(found, asked.required)})
-        return found, store.save_comparison(found)
+        return found, comparison_files.save(found)
 
 
 def builds(

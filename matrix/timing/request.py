@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.config import selection
+from matrix.config import selection, tree_words
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.cell import matches
 from matrix.runs import schedule
@@ -75,7 +75,7 @@ def _required_by_profile(config: Config, name: str) -> tuple[str, ...]:
 
 
 def _cell(config: Config, place: Place, word: str) -> Cell:
-    tree = selection.tree(config, word)
+    tree = tree_words.tree(config, word)
     cells = selection.every(config, [tree])
     found = [cell for cell in cells if matches(cell.id, place.on(tree.name))]
     if not found:

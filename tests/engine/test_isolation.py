@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.config import load, selection
+from matrix.config import load, tree_words
 from matrix.engine import agent_volume, images
 from matrix.engine.api import AGENT_UID, UID, USERS, CellSpec
 from matrix.model.cell import Limits
@@ -31,7 +31,7 @@ LIMITS = Limits(memory_bytes=256 << 20, disk_bytes=64 << 20, pids=64)
 def spec(engine: Engine) -> CellSpec:
     loaded = load.load([FAKE])
     image = images.prepare(loaded.images["debian-trixie-min"], engine, print)
-    tree = volumes.prepare(selection.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
+    tree = volumes.prepare(tree_words.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
     return CellSpec(image.tag, tree.volumes, agent_volume.provide(engine), "matrix", LIMITS)
 
 

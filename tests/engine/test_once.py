@@ -28,14 +28,14 @@ RECIPE = (
 PREPARE = """
 import sys
 from pathlib import Path
-from matrix.config import load, selection
+from matrix.config import load, tree_words
 from matrix.engine import backends, images
 from matrix.runs import ownership
 from matrix.trees import volumes
 loaded = load.load([Path(sys.argv[1])])
 engine = backends.connect(session=ownership.label())
 print("image", images.prepare(loaded.images[sys.argv[2]], engine, print).digest)
-print("tree", volumes.prepare(selection.tree(loaded, sys.argv[3]), engine, print).volumes[0])
+print("tree", volumes.prepare(tree_words.tree(loaded, sys.argv[3]), engine, print).volumes[0])
 """
 
 

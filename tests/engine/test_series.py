@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from matrix.config import load, selection
+from matrix.config import load, tree_words
 from matrix.trees import git, volumes
 from matrix.trees.tree_cache import TreeCache
 from tests.engine.conftest import FAKE, PATIENCE_S, PLACE, ROOT, Bench, Done, edit
@@ -96,7 +96,7 @@ def committed(folder: Path) -> tuple[str, ...]:
 
 def unpacked(folder: Path, engine: Engine) -> None:
     """Put the tree 7.3 into a folder."""
-    tree = volumes.prepare(selection.tree(load.load(), "7.3"), engine, print)
+    tree = volumes.prepare(tree_words.tree(load.load(), "7.3"), engine, print)
     with tarfile.open(TreeCache.of_this_machine().archive(tree.identity.sha256)) as archive:
         archive.extractall(folder.parent, filter="data")
     (folder.parent / "tree").rename(folder)

@@ -9,7 +9,7 @@ import pytest
 from docker.models.containers import ContainerCollection
 from filelock import FileLock
 
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.engine import private_engine
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
@@ -195,7 +195,7 @@ def test_where_ptrace_is_forbidden_what_needs_it_is_skipped_and_the_rest_stands(
     monkeypatch.setattr(ContainerCollection, "create", without_ptrace)
     monkeypatch.setenv("PERF_MATRIX_STATE", str(tmp_path))
     loaded = load.load([FAKE, bench.configs])
-    [cell] = selection.select(selection.every(loaded, [selection.tree(loaded, "good")]), [f"{PLACE}/fake"])
+    [cell] = selection.select(selection.every(loaded, [tree_words.tree(loaded, "good")]), [f"{PLACE}/fake"])
     run = store.begin([cell], ["good"], [], jobs=2)
     own = private_engine.ensure(None, ownership.label(run.name), print)
     kept = kept_builds.KeptBuilds(own, run, 2, Limits())

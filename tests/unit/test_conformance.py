@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix import checks, registry
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.engine import backends
 from matrix.errors import UsageError
 from matrix.model.result import CheckResult, Finding, RequirementVerdict, Verdict
@@ -66,7 +66,7 @@ def test_every_profile_selects_something(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(LOADED.trees))
 def test_every_tree_has_a_source_of_a_scheme_that_there_is(name: str) -> None:
-    assert LOADED.trees[name].source.partition(":")[0] in selection.SCHEMES
+    assert LOADED.trees[name].source.partition(":")[0] in tree_words.SCHEMES
 
 
 @pytest.mark.parametrize("name", sources.schemes())
@@ -74,7 +74,7 @@ def test_every_scheme_can_be_asked_for_and_refuses_what_is_not_there(name: str, 
     scheme = sources.schemes()[name]
     assert scheme.form.startswith(f"{name}:")
     assert f"`{scheme.form}`" in (importlib.import_module(f"matrix.trees.sources.{name}").__doc__ or "")
-    assert selection.tree(LOADED, f"{name}:{scheme.example}").source == f"{name}:{scheme.example}"
+    assert tree_words.tree(LOADED, f"{name}:{scheme.example}").source == f"{name}:{scheme.example}"
     with pytest.raises(UsageError) as caught:
         sources.open_source(f"{name}:{tmp_path}/nowhere@nothing", None, print)  # type: ignore[arg-type] # not needed
     assert caught.value.hint
@@ -115,10 +115,10 @@ def test_every_edit_can_be_asked_for_as_a_tree_of_each_kind_that_it_is_for(name:
     trees = [tree for tree in LOADED.trees if any(fnmatchcase(tree, glob) for glob in edit.trees)]
     assert trees
     for tree in trees:
-        asked = selection.tree(LOADED, f"{tree}+{name}")
+        asked = tree_words.tree(LOADED, f"{tree}+{name}")
         assert (asked.name, asked.source) == (f"{tree}+{name}", LOADED.trees[tree].source)
         [whole] = asked.edits
-        others = [selection.tree(LOADED, f"{tree}+{other}") for other in edit.includes]
+        others = [tree_words.tree(LOADED, f"{tree}+{other}") for other in edit.includes]
         included = [change for other in others for change in other.edits[0].changes]
         assert (whole.name, whole.includes) == (name, ())
         assert whole.changes == (*included, *edit.changes)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from matrix import cli
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.model.cell import Limits
 from matrix.model.result import StepResult, Verdict
 from matrix.repro import bundle
@@ -59,7 +59,7 @@ def begun(places: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 
 
 def config_cells(loaded: load.Config, run: Run) -> tuple[Cell, ...]:
-    return selection.every(loaded, [selection.tree(loaded, word) for word in run.settings().trees])
+    return selection.every(loaded, [tree_words.tree(loaded, word) for word in run.settings().trees])
 
 
 def packed(places: Path, result: CellResult) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.config import load, selection
+from matrix.config import command_line, load, selection, tree_words
 from matrix.config.load import Config
 from matrix.errors import UsageError
 from matrix.model.cell import Limits, matches
@@ -36,7 +36,7 @@ def configured(**profiles: Profile) -> Config:
 
 def ids(*globs: str, exclude: tuple[str, ...] = (), trees: tuple[str, ...] = ("7.3",)) -> list[str]:
     config = configured()
-    every = selection.every(config, [selection.tree(config, word) for word in trees])
+    every = selection.every(config, [tree_words.tree(config, word) for word in trees])
     return [cell.id for cell in selection.select(every, globs, exclude)]
 
 
@@ -108,13 +108,13 @@ def test_a_glob_that_selects_nothing_of_many_cells_is_refused_without_naming_the
 
 def test_a_tree_is_found_by_its_name() -> None:
     config = configured()
-    assert selection.tree(config, "7.2") is config.trees["7.2"]
+    assert tree_words.tree(config, "7.2") is config.trees["7.2"]
 
 
 @pytest.mark.parametrize("word", ["git:/srv/linux@v7.1", "dir:.", "tar:linux.tar.xz", "deb:linux-source@sid"])
 def test_a_tree_by_its_source_is_named_after_it(word: str) -> None:
-    one, two = selection.tree(configured(), word), selection.tree(configured(), word)
-    other = selection.tree(configured(), f"{word}x")
+    one, two = tree_words.tree(configured(), word), tree_words.tree(configured(), word)
+    other = tree_words.tree(configured(), f"{word}x")
     assert (one.source, one.asked) == (word, word)
     assert one.name == two.name != other.name
     assert one.name.startswith(word.partition(":")[0] + "-")
@@ -123,18 +123,18 @@ def test_a_tree_by_its_source_is_named_after_it(word: str) -> None:
 @pytest.mark.parametrize("word", ["7.4", "svn:trunk", "git:", "linux"])
 def test_an_unknown_tree_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match=f"no tree '{word}'"):
-        selection.tree(configured(), word)
+        tree_words.tree(configured(), word)
 
 
 def test_an_unknown_tree_comes_with_the_one_that_was_meant() -> None:
     with pytest.raises(UsageError, match=r"did you mean '7\.3'"):
-        selection.tree(configured(), "7.33")
+        tree_words.tree(configured(), "7.33")
 
 
 @pytest.mark.parametrize("word", ["gti:/srv/linux@v7.1", "got:x"])
 def test_an_unknown_scheme_comes_with_the_one_that_was_meant_and_all_that_there_are(word: str) -> None:
     with pytest.raises(UsageError, match=r"(?s)did you mean 'git'\?.*schemes are deb, dir, git, tar"):
-        selection.tree(configured(), word)
+        tree_words.tree(configured(), word)
 
 
 def profile() -> Profile:
@@ -164,12 +164,12 @@ def test_a_profile_is_found_by_its_name() -> None:
 
 
 def test_the_command_that_runs_a_cell_again_names_its_tree_and_its_jobs() -> None:
-    again = selection.reproduce(cell(), [], 3, Limits())
+    again = command_line.reproduce(cell(), [], 3, Limits())
     assert again == "perf-matrix run --tree 7.3 --select debian-trixie/gcc/default -j 3"
 
 
 def test_the_command_that_runs_a_cell_again_repeats_folders_and_unusual_limits() -> None:
-    again = selection.reproduce(
+    again = command_line.reproduce(
         cell(), ["/my own"], 2, Limits(step_s=9, memory_bytes=64 << 20, disk_bytes=1 << 30, pids=50)
     )
     assert again.startswith("perf-matrix run --configs '/my own' --tree 7.3 ")
@@ -177,29 +177,29 @@ def test_the_command_that_runs_a_cell_again_repeats_folders_and_unusual_limits()
 
 
 def test_an_edited_tree_is_named_after_its_edits_and_known_without_them() -> None:
-    found = selection.tree(configured(), "7.3+force+old")
+    found = tree_words.tree(configured(), "7.3+force+old")
     assert found.name == "7.3+force+old"
     assert [edit.name for edit in found.edits] == ["force", "old"]
     assert found.asked == "7.3+force+old"
-    assert found.unedited == selection.tree(configured(), "7.3")
+    assert found.unedited == tree_words.tree(configured(), "7.3")
     assert found.unedited.unedited == found.unedited
 
 
 def test_a_tree_that_is_given_by_its_source_can_be_edited_too() -> None:
-    found = selection.tree(configured(), "git:/srv/c++@v1+force")
+    found = tree_words.tree(configured(), "git:/srv/c++@v1+force")
     assert found.source == "git:/srv/c++@v1"
     assert found.name.endswith("+force")
     assert found.asked == "git:/srv/c++@v1+force"
-    assert selection.tree(configured(), "git:/srv/c++@v1+none").edits == ()
+    assert tree_words.tree(configured(), "git:/srv/c++@v1+none").edits == ()
 
 
 def test_an_edit_that_is_not_there_or_not_for_the_tree_is_an_error() -> None:
     with pytest.raises(UsageError, match="no edit 'forse'; did you mean 'force'"):
-        selection.tree(configured(), "7.3+forse")
+        tree_words.tree(configured(), "7.3+forse")
     own = configured()
     own.trees["6.12"] = tree("6.12")
     with pytest.raises(UsageError, match="edit force is not meant for tree"):
-        selection.tree(own, "6.12+force")
+        tree_words.tree(own, "6.12+force")
 
 
 def test_a_glob_that_leaves_out_nothing_is_an_error() -> None:

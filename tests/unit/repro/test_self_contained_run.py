@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.errors import UsageError
 from matrix.model.build import Expect
 from matrix.model.cell import Limits
@@ -43,7 +43,7 @@ def test_a_cell_is_read_again_as_it_was_whatever_is_in_it(places: Path) -> None:
     assert settings.cells == (cell.id,)
     assert (settings.jobs, settings.limits.pids) == (3, 99)
     loaded = load.load([Path(folder) for folder in settings.configs])
-    assert cell in selection.every(loaded, [selection.tree(loaded, word) for word in settings.trees])
+    assert cell in selection.every(loaded, [tree_words.tree(loaded, word) for word in settings.trees])
     assert sorted(path.name for path in run.folder.iterdir()) == ["configs", "run.json"]
     assert store.runs() == [run]
     assert places in run.folder.parents

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import CellResult, CheckResult, StepResult, Verdict
 from matrix.runs import internal_errors, judgement, judging, schedule, store
@@ -41,7 +41,7 @@ def judged(recorded: Transcript) -> CellResult:
 
 @pytest.fixture
 def on_real_tree() -> Cell:
-    everything = selection.every(LOADED, [selection.tree(LOADED, "7.3")])
+    everything = selection.every(LOADED, [tree_words.tree(LOADED, "7.3")])
     [found] = selection.select(everything, ["debian-trixie-min/gcc/minimal"])
     return found
 

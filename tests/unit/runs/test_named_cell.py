@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.cell_id import Place
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.usefixtures("places")
 
 LOADED = load.load()
 SOURCE = "git:/srv/linux@v1"
-NAME = selection.tree(LOADED, SOURCE).name
+NAME = tree_words.tree(LOADED, SOURCE).name
 PLACE, OTHER = Place("debian-trixie-min/gcc/minimal"), Place("debian-trixie/gcc/static")
 LIMITS = Limits(pids=100)
 
 
 def begin(*words: str, places: tuple[Place, ...] = (PLACE,)) -> store.Run:
-    names = [selection.tree(LOADED, word).name for word in words]
+    names = [tree_words.tree(LOADED, word).name for word in words]
     cells = selection.on_trees(LOADED, [place.on(name) for place in places for name in names], words)
     return store.begin(cells, words, [], 2, LIMITS)
 

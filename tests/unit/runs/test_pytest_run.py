@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.config import load, selection
+from matrix.config import load, selection, tree_words
 from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import Verdict
@@ -34,7 +34,7 @@ def config() -> Config:
 
 
 def cells_on(config: Config, *trees: str) -> tuple[Cell, ...]:
-    every = selection.every(config, [selection.tree(config, word) for word in trees])
+    every = selection.every(config, [tree_words.tree(config, word) for word in trees])
     return tuple(cell for cell in every if cell.place in BUILDS)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.model.result import RequirementVerdict, Verdict
-from matrix.runs import store
+from matrix.timing import comparison_files
 from matrix.verdicts.comparison import ComparisonRun
 from tests.unit.conftest import session
 
@@ -34,13 +34,13 @@ def test_requirements_are_met_where_something_was_measured_and_each_is_passed() 
 
 
 def test_a_session_is_kept_and_found_newest_first_without_what_is_none(places: Path) -> None:
-    assert list(store.comparisons()) == []
+    assert list(comparison_files.comparisons()) == []
     for name in ("20261123T200000Z", "20261124T200000Z"):
-        path = store.save_comparison(session(name=name))
+        path = comparison_files.save(session(name=name))
         assert ComparisonRun.model_validate(json.loads(path.read_text()), strict=False).name == name
     path.with_name("3.json").write_text("{}")
     assert path.is_relative_to(places)
-    assert [one.name for one in store.comparisons()] == ["20261124T200000Z", "20261123T200000Z"]
+    assert [one.name for one in comparison_files.comparisons()] == ["20261124T200000Z", "20261123T200000Z"]
 
 
 @pytest.mark.parametrize(
