@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from matrix import __version__
 from matrix.cli import bisect, gate, look, machine, repro, runs, series, timing, trust
-from matrix.errors import ExitStatus, MatrixError
-from matrix.untrusted import message
+from matrix.errors import ExitStatus, MatrixError, UsageError
+from matrix.untrusted import encodable, message, short
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 app = typer.Typer(
     name="perf-matrix",
@@ -52,9 +56,32 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
+def _print_any_text() -> None:
+    """Have standard output and error take every text: what their encoding has no bytes for becomes an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _refuse_words_that_are_not_utf8(words: Sequence[str]) -> None:
+    """Refuse words of the command line that no result could name, as results are JSON, which is UTF-8 (RFC 8259, 8.1).
+
+    Raises:
+        UsageError: a word has bytes that are not UTF-8; Python gives them as lone surrogates (PEP 383).
+
+    """
+    for word in words:
+        if encodable(word) != word:
+            raise UsageError(
+                f"an argument is not UTF-8: {short(encodable(word))}", "Rename the file or folder, or link to it."
+            )
+
+
 def main() -> None:
     """Run the command; every failure is a message and an exit status, with a traceback only for an internal error."""
+    _print_any_text()
     try:
+        _refuse_words_that_are_not_utf8(sys.argv[1:])
         app()
     except MatrixError as error:
         typer.echo(message(f"perf-matrix: {error.message}", error.hint), err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from matrix.reports.tables import line
+from matrix.reports.tables import add_row, line
 from matrix.reports.terminal import mark
 from matrix.untrusted import one_line
 from matrix.verdicts.failing_step import failing_step
@@ -46,9 +46,9 @@ def _ingredients(rows: Sequence[Ingredient]) -> Table:
     for heading in ("ingredient", "", "then", "now"):
         made.add_column(heading, overflow="fold", no_wrap=heading == "ingredient")
     for row in rows:
-        made.add_row(_short(row.name), Text(row.same, style=SAME_STYLES[row.same]), _short(row.then), _now(row))
+        add_row(made, _short(row.name), Text(row.same, style=SAME_STYLES[row.same]), _short(row.then), _now(row))
         if row.note:
-            made.add_row("", "", _short(row.note), "")
+            add_row(made, "", "", _short(row.note), "")
     return made
 
 
