@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+EACH_CHARS = 16 << 20
+"""The most characters that a file may stand for with `each`: the product's largest stands for 20,000."""
+
 Kind = TypeVar("Kind", Image, Build, Tree, Edit, Claim, Profile)
 
 
@@ -141,9 +144,23 @@ def _expanded(name: str, data: Any) -> Iterator[tuple[str, Any]]:
         return
     template = {**data}
     del template["each"]
+    _check_size(name, template, each)
     _check_words_occur(name, template, each)
     for item, values in each.items():
         yield f"{name}-{item}", _filled(template, {"name": item, **_mapping(values)})
+
+
+def _check_size(name: str, template: dict[str, Any], each: dict[str, Any]) -> None:
+    """Refuse a file of which `each` would make more than EACH_CHARS, with every `@KEY@` replaced.
+
+    Raises:
+        UsageError: it would.
+
+    """
+    marks = json.dumps(template).count("@")
+    longest = max((len(json.dumps(values)) for values in each.values()), default=0)
+    if len(each) * (len(json.dumps(template)) + marks * longest) > EACH_CHARS:
+        raise UsageError(f"{name}: key 'each' makes more than {EACH_CHARS} characters of the file")
 
 
 def _check_words_occur(name: str, template: dict[str, Any], each: dict[str, Any]) -> None:

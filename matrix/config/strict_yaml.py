@@ -19,11 +19,48 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=BaseModel)
 
 
+# Bounds far above those of any configuration, whose largest file has 9 kB and 6 levels: a folder of it may be a
+# stranger's, and an alias stands for all that its anchor has, so that ten lines can mean a billion values.
+FILE_BYTES = 256 << 10
+VALUES = 100_000
+DEPTH = 50
+NUMBER_CHARS = 100
+_SCALAR_TEXT = "tag:yaml.org,2002:str"
+
+
 class _Loader(yaml.SafeLoader):
     """A SafeLoader that refuses duplicate keys and keys that are no strings, and reads dates as strings.
 
     PyYAML keeps the last of two duplicate keys: https://github.com/yaml/pyyaml/issues/165
     """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._values: dict[int, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node, after checking that it is within the bounds with all that its aliases stand for."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if self._depth >= DEPTH:
+            raise yaml.composer.ComposerError(None, None, f"more than {DEPTH} levels", event.start_mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        assert node is not None
+        if isinstance(event, yaml.AliasEvent) and id(node) not in self._values:
+            raise _refused("an alias that stands for what it is in", node)
+        self._count(node)
+        return node
+
+    def _count(self, node: yaml.Node) -> None:
+        """Count the values of a node, those of an alias as often as there is one."""
+        if id(node) not in self._values:
+            self._values[id(node)] = 1 + sum(self._values[id(child)] for child in _children(node))
+        if self._values[id(node)] > VALUES:
+            raise _refused(f"more than {VALUES} values, those of aliases counted each time", node)
+        if isinstance(node, yaml.ScalarNode) and node.tag != _SCALAR_TEXT and len(node.value) > NUMBER_CHARS:
+            raise _refused(f"a number of more than {NUMBER_CHARS} characters; quote it", node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: dict[str, yaml.Mark] = {}
@@ -35,6 +72,12 @@ class _Loader(yaml.SafeLoader):
                 raise _refused(f"duplicate key {key!r} (first on line {seen[key].line + 1})", key_node)
             seen[key] = key_node.start_mark
         return super().construct_mapping(node, deep)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _refused(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
@@ -54,15 +97,28 @@ def read(path: Path) -> Any:
     """Return the YAML document in `path` as plain values (dict, list, str, int, float, bool, None).
 
     Raises:
-        UsageError: the file cannot be read, is no YAML, or has a duplicate key or one that is no string.
+        UsageError: the file cannot be read, is no YAML, is beyond a bound of this module, or has a duplicate key, one
+            that is no string, or a value of a type that JSON has not.
 
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - derives from SafeLoader
+        data = yaml.load(_text(path), Loader=_Loader)  # noqa: S506 - derives from SafeLoader
+        json.dumps(data)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: {_yaml_message(error)}") from error
+    except (TypeError, ValueError) as error:  # a tag gave a date, or bytes; or a number is none
+        raise UsageError(f"{path}: a value is of no type that a configuration has: {error}") from error
+    return data
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(FILE_BYTES + 1)
+    if len(content) > FILE_BYTES:
+        raise UsageError(f"{path}: has more than {FILE_BYTES} bytes", "No file of a configuration is that long.")
+    return content.decode()
 
 
 def _yaml_message(error: yaml.YAMLError) -> str:
