@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from matrix import registry as extension_points
@@ -68,7 +68,13 @@ def steps(names: Iterable[str]) -> frozenset[str]:
 
 def parents(paths: Iterable[str]) -> set[str]:
     """Return all folders above paths."""
-    return {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    found: set[str] = set()
+    for path in paths:
+        folder = posixpath.dirname(path)
+        while folder not in found:  # those above one that was found are found
+            found.add(folder)
+            folder = posixpath.dirname(folder)
+    return found
 
 
 def made_by(step: StepFacts, path: str) -> str:

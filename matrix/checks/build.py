@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import Ran, StepFacts
 
 # `perf version --build-options`, as status_print in tools/perf/builtin-version.c or, later, builtin-check.c prints it.
-_OPTION = re.compile(r"^\s*([\w.+-]+): \[ (on|OFF)\s*\]", re.M)
+# The output may be anything that a program of the tree prints: each expression looks at a character a fixed number of
+# times, so none has two repeats of one character next to each other.
+_OPTION = re.compile(r"^[ \t]*([\w.+-]+): \[ (on|OFF)[ \t]*\]", re.M)
 # The lines of FEATURE-DUMP.
 _FEATURE = re.compile(r"^feature-([\w.+-]+)=([01])$", re.M)
 # `perf test`, as tools/perf/tests/builtin-test.c prints it: ` 7.2: Parsing of a name  : Ok`.
-_TEST = re.compile(r"^\s*(\d+(?:\.\d+)*): (.*?)\s*:(?:\s*(Ok|Skip|FAILED!)[^\n]*)?\s*$", re.M)
+_TEST = re.compile(r"^[ \t]*(\d+(?:\.\d+)*+): (.*)$", re.M)
+_OUTCOME = re.compile(r":[ \t\r]*(?:(Ok|Skip|FAILED!)|$)")
 # A line up to a carriage return, which a terminal overwrites, or a colour (ECMA-48's control sequences).
-_TERMINAL = re.compile(r"[^\n]*\r(?!\n)|\x1b\[[0-9;]*[A-Za-z]")
+_TERMINAL = re.compile(r"^[^\n]*\r(?!\n)|\x1b\[[0-9;]*[A-Za-z]", re.M)
 
 
 def _command(step: StepFacts, label: str) -> Ran | None:
@@ -67,7 +70,8 @@ def last_lines(output: str) -> str:
 
 def tests(output: str) -> list[tuple[str, str, str]]:
     """Return (number, name, outcome) of each line of `perf test`; a suite's own line has no outcome, only its cases."""
-    return [(number, name, outcome) for number, name, outcome in _TEST.findall(last_lines(output))]
+    lines = ((number, rest, _OUTCOME.search(rest)) for number, rest in _TEST.findall(last_lines(output)))
+    return [(number, rest[: end.start()].strip(), end[1] or "") for number, rest, end in lines if end]
 
 
 def _suite(number: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matrix.checks import Check, Examined, made_by, parents
 from matrix.model.result import Finding
 from matrix.scenario import perf
-from matrix.scenario.gitignore import covered
+from matrix.scenario.gitignore import IgnoreFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,9 +89,10 @@ def _unignored(observations: Observations) -> Iterator[Finding]:
     """
     made = observations.made("build")
     new = [path for path in sorted(made.keys() - observations.lower.keys()) if path.startswith(perf.in_cell(""))]
+    ignored = IgnoreFiles(observations.ignore)
     for path in new:
         is_content = made[path].type not in ("directory", "whiteout")
-        if is_content and not covered(path.removeprefix(perf.in_cell("")), observations.ignore):
+        if is_content and not ignored.covers(path.removeprefix(perf.in_cell(""))):
             yield Finding(
                 kind="not-ignored",
                 subject=path,

@@ -1,79 +1,163 @@
-"""The coverage of paths by a tree's .gitignore files, by the rules of gitignore(5). Pure.
+"""The coverage of paths by a tree's .gitignore files, by the rules of gitignore(5), in time linear in both. Pure.
 
-pathspec matches single patterns; the precedence of patterns and files is decided here, as pathspec has no notion of
-several files.
+The files are a stranger's, so the patterns are matched by `name_glob` and by a loop that goes back to one place only.
 """
 
 from __future__ import annotations
 
+import itertools
+import posixpath
+import re
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+from matrix.scenario import name_glob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pathspec.pattern import Pattern
+_ANY = re.compile(".+", re.S)
+_NONE = re.compile("(?!)")
+"""The segment of a name that no file has."""
+_MANY = None
+"""The segment `**`, for any number of folders."""
 
 
-# One line of one file each time, for each of some thousand paths: the same few hundred lines again and again.
-@lru_cache(maxsize=4096)
-def _spec(text: str) -> GitIgnoreSpec:
-    return GitIgnoreSpec.from_lines(text.split("\n"))
+@dataclass(frozen=True)
+class _Rule:
+    """A pattern of a .gitignore file.
 
-
-@lru_cache(maxsize=64)
-def _own(text: str) -> str:
-    """Return the top's .gitignore without the lines that cover everything: a packager's, not the tree's.
-
-    Debian's source packages end theirs in `/*` and `!/debian/`, under which nothing could be found uncovered.
+    `segments` are the parts between its slashes, each the expression of a name or _MANY; a pattern without a slash has
+    one and matches at any depth (`is_name`).
     """
-    lines = text.split("\n")
-    return "\n".join(line for line in lines if not _spec(line).match_file("tools/"))
+
+    segments: tuple[re.Pattern[str] | None, ...]
+    is_name: bool
+    is_for_folders: bool
+    includes_again: bool
+
+    def matches(self, path: str, *, folder: bool) -> bool:
+        """Return whether the pattern is for a path, relative to the pattern's file."""
+        if self.is_for_folders and not folder:
+            return False
+        names = [posixpath.basename(path)] if self.is_name else path.split("/")
+        return _matches(self.segments, names)
+
+
+def _matches(segments: tuple[re.Pattern[str] | None, ...], names: list[str]) -> bool:
+    """Return whether names fit segments, one each, and any number a `**`.
+
+    Where a name does not fit, only the last `**` before it can take one name more.
+    """
+    at = begun = 0
+    many = -1
+    done = 0
+    while done < len(names):
+        segment = segments[at] if at < len(segments) else _ANY
+        if segment is _MANY:
+            many, begun, at = at, done, at + 1
+        elif at < len(segments) and segment.fullmatch(names[done]):
+            at, done = at + 1, done + 1
+        elif many >= 0:
+            at, begun = many + 1, begun + 1
+            done = begun
+        else:
+            return False
+    return all(segment is _MANY for segment in segments[at:])
+
+
+# The files of a tree are the same for each of its cells.
+@lru_cache(maxsize=1024)
+def _rules(text: str) -> tuple[_Rule, ...]:
+    """Return the patterns of a file's text, the last first, as the last that matches decides."""
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    rules = map(_rule, map(_without_blanks, lines))
+    return tuple(filter(None, rules))[::-1]
+
+
+def _without_blanks(line: str) -> str:
+    """Return a line without the blanks at its end, of which a backslash keeps one."""
+    bare = line.rstrip(" ")
+    backslashes = len(bare) - len(bare.rstrip("\\"))
+    is_kept = backslashes % 2 == 1 and len(bare) < len(line)
+    return f"{bare} " if is_kept else bare
+
+
+def _rule(line: str) -> _Rule | None:
+    """Return the pattern of a line, None for a comment, an empty line, or a pattern that can match no path."""
+    if line.startswith("#"):
+        return None
+    glob = line.removeprefix("!")
+    bare = glob.removesuffix("/")
+    is_name = "/" not in bare
+    parts = [bare] if is_name else bare.removeprefix("/").split("/")
+    segments = tuple(_segments(parts))
+    if not bare or _NONE in segments:
+        return None
+    return _Rule(segments, is_name, glob.endswith("/"), line.startswith("!"))
+
+
+def _segments(parts: list[str]) -> Iterator[re.Pattern[str] | None]:
+    """Yield the segments of a pattern; `**` at its end is for all below a folder, and not for the folder."""
+    for part, following in itertools.zip_longest(parts, parts[1:]):
+        is_many = len(part) > 1 and not part.strip("*")
+        if not is_many or len(parts) == 1:
+            yield name_glob.compiled(part) or _NONE
+        elif following is None:
+            yield from (_ANY, _MANY)
+        else:
+            yield _MANY
+
+
+class IgnoreFiles:
+    """The .gitignore files of a tree; `ignore` maps the folder of each to its text.
+
+    Debian's source packages end the top's in `/*` and `!/debian/`, under which nothing could be found uncovered: the
+    top's patterns that cover everything are a packager's, not the tree's, and are left out.
+    """
+
+    def __init__(self, ignore: Mapping[str, str]) -> None:
+        self._files = {folder: _rules(text) for folder, text in ignore.items()}
+        self._files[""] = tuple(rule for rule in self._files.get("", ()) if not _covers_everything(rule))
+        self._folders: dict[str, bool] = {"": False}
+
+    def covers(self, path: str) -> bool:
+        """Return whether git would ignore a file of this path.
+
+        The nearest file with a matching pattern decides. Below an ignored folder no pattern can include a file again.
+        """
+        return self._is_in_ignored_folder(path) or self._is_ignored(path, folder=False)
+
+    def _is_in_ignored_folder(self, path: str) -> bool:
+        """Return whether a folder above a path is ignored; each folder is looked at once."""
+        above = list(itertools.takewhile(lambda one: one not in self._folders, _parents(path)))
+        for folder in reversed(above):
+            is_below = self._folders[posixpath.dirname(folder)]
+            self._folders[folder] = is_below or self._is_ignored(folder, folder=True)
+        return self._folders[posixpath.dirname(path)]
+
+    def _is_ignored(self, path: str, *, folder: bool) -> bool:
+        """Return whether patterns ignore `path` itself, regardless of the folders above it."""
+        for place in _parents(path):
+            relative = path[len(place) :].removeprefix("/")
+            for rule in self._files.get(place, ()):
+                if rule.matches(relative, folder=folder):
+                    return not rule.includes_again
+        return False
+
+
+def _covers_everything(rule: _Rule) -> bool:
+    return not rule.includes_again and rule.matches("tools", folder=True)
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Yield the folders above a path, the nearest first and the top (empty) last."""
+    while path:
+        path = posixpath.dirname(path)
+        yield path
 
 
 def covered(path: str, ignore: Mapping[str, str]) -> bool:
-    """Return whether git would ignore `path`; `ignore` maps each folder to its .gitignore's text.
-
-    The nearest file with a matching pattern decides. Below an ignored folder no pattern can include a file again.
-    """
-    folders = [str(folder) for folder in PurePosixPath(path).parents if folder.name]
-    return _is_ignored(path, ignore, folder=False) or any(_is_ignored(one, ignore, folder=True) for one in folders)
-
-
-def _is_ignored(path: str, ignore: Mapping[str, str], *, folder: bool) -> bool:
-    """Return whether patterns ignore `path` itself, regardless of the folders above it."""
-    for above in PurePosixPath(path).parents:
-        place = str(above) if above.name else ""
-        text = ignore.get(place, "")
-        relative = path[len(place) :].lstrip("/")
-        # As the top's file is a packager's in part, its packaging lines are left out.
-        decision = _decision(text if place else _own(text), relative, folder=folder)
-        if decision is not None:
-            return decision
-    return False
-
-
-def _decision(text: str, path: str, *, folder: bool) -> bool | None:
-    """Return whether the last pattern that matches `path` ignores it; nothing where none matches."""
-    for pattern in _from_the_last(text, folder=folder):
-        if _matches(pattern, path, folder=folder):
-            return pattern.include
-    return None
-
-
-def _from_the_last(text: str, *, folder: bool) -> Iterator[Pattern]:
-    """Yield the patterns that can be for a folder or, else, for a file, the last first."""
-    for line in reversed(text.split("\n")):
-        is_for_folders = line.endswith("/")
-        if folder or not is_for_folders:
-            yield from _spec(line).patterns
-
-
-def _matches(pattern: Pattern, path: str, *, folder: bool) -> bool:
-    """Return whether a pattern is for a path; a comment or empty line is for none."""
-    if pattern.include is None:
-        return False
-    return pattern.match_file(f"{path}/" if folder else path) is not None
+    """Return whether git would ignore `path`; `ignore` maps each folder to its .gitignore's text."""
+    return IgnoreFiles(ignore).covers(path)

@@ -58,6 +58,7 @@ _EMPTY_TABLES = "test-empty"  # test-empty-pmu-events.c, which pmu-events/Build 
 
 # Feature tests, of tools/build.
 _FEATURE_FILE = re.compile(r"/feature/(test-[\w.-]+?)\.(?:c|cpp|d|bin|make\.output)$")
+_FEATURE_INPUT = re.compile(r"(?:^|[/\s])(test-[\w.-]+?)\.(?:c|cpp|make\.output)\b")
 _FEATURE_TARGET = re.compile(r"(?:^|/)(test-[\w.-]+?)\.bin\b")
 
 
@@ -129,6 +130,6 @@ def feature_target(word: str) -> str:
     return found[1] if found else ""
 
 
-def feature_inputs(test: str) -> re.Pattern[str]:
-    """Return the pattern of words that name a feature test's source or log, as its recipe does."""
-    return re.compile(rf"(?:^|[/\s]){re.escape(test)}\.(?:c|cpp|make\.output)\b")
+def feature_inputs(word: str) -> list[str]:
+    """Return the feature tests whose source or log a word of a command line names, as their recipes do."""
+    return _FEATURE_INPUT.findall(word)

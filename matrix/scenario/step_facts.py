@@ -210,7 +210,7 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
     processes: list[Process] = []
     commands: list[Ran] = []
     files: dict[str, File] = {}
-    mentions: dict[str, tuple[str, ...]] = {}
+    mentions: dict[str, list[str]] = {}
     unreadable: list[str] = []
     end: _End | None = None
     try:
@@ -223,8 +223,7 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
             elif kind == "file":
                 files[absolute(rest[0], rest[1])] = _FILE.validate_python(rest[2])
             elif kind == "mention":
-                path = absolute(rest[0], rest[1])
-                mentions[path] = (*mentions.get(path, ()), *_WORDS.validate_python(rest[2]))
+                mentions.setdefault(absolute(rest[0], rest[1]), []).extend(_WORDS.validate_python(rest[2]))
             elif kind == "unreadable":
                 unreadable.append(f"{rest[0]}: {rest[1]}")
             elif kind == "end":
@@ -239,7 +238,7 @@ def step_facts(step: Step, log: str, records: Iterable[Any], error: str, missing
         files=files,
         missing=tuple(missing),
         unreadable=tuple(unreadable),
-        mentions=mentions,
+        mentions={path: tuple(words) for path, words in mentions.items()},
         ended=end is not None,
         oom_kills=end.oom_kills if end else 0,
         fork_failures=end.fork_failures if end else 0,

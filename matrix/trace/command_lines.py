@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from matrix.scenario import perf
@@ -43,8 +44,32 @@ def maker(step: StepFacts, path: str) -> str:
 def _possible_makers(step: StepFacts, path: str) -> Iterator[Process]:
     """Yield the processes that name a file and ran when it was written."""
     at = step.files[path].mtime_ns / 1e9
-    running = (process for process in step.processes if _runs_at(process, at))
-    yield from (process for process in running if names(process, path))
+    naming = _by_name(_OneStep(step)).get(path, ())
+    yield from (process for process in naming if _runs_at(process, at))
+
+
+class _OneStep:
+    """A step as the key of a cache: it is equal to itself alone, which takes no comparison of all its facts."""
+
+    def __init__(self, step: StepFacts) -> None:
+        self.step = step
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _OneStep) and self.step is other.step
+
+    def __hash__(self) -> int:
+        return id(self.step)
+
+
+# Checks ask for the maker of each of some thousand files, of one step after the other.
+@lru_cache(maxsize=16)
+def _by_name(one: _OneStep) -> dict[str, list[Process]]:
+    """Map each file that a command line names to the processes that name it."""
+    found: dict[str, list[Process]] = {}
+    for process in one.step.processes:
+        for name in dict.fromkeys(file_access.of(process).names):
+            found.setdefault(name, []).append(process)
+    return found
 
 
 def _runs_at(process: Process, at: float) -> bool:

@@ -201,7 +201,7 @@ def _without_wrappers(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _assigned(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the words in the values of the variables that a command is given in front of its program."""
-    values = [_ASSIGNMENT.sub("", word) for word in itertools.takewhile(_ASSIGNMENT.match, words)]
+    values = [word.partition("=")[2] for word in itertools.takewhile(_ASSIGNMENT.match, words)]
     return tuple(word for value in values for word in value.split())
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from matrix.errors import UsageError
+from matrix.untrusted import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,6 +110,19 @@ def _ended(argv: list[str], stdin: bytes, env: Mapping[str, str] | None) -> subp
         raise UsageError(f"git did not end within {TIME_S} s: {shlex.join(argv)[-300:]}", _SLOW) from error
 
 
+def run_bounded(folder: Path, *words: str, stdin: bytes) -> bytes:
+    """Run git in a folder on a stranger's input (`bounded`), and return its output.
+
+    Raises:
+        UsageError: git is not installed, or failed; the message has git's own words.
+
+    """
+    done = bounded(folder, *words, stdin=stdin)
+    if done.returncode:
+        raise _failure(folder, words, done.stderr)
+    return done.stdout
+
+
 def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
     """Run git in a folder and return its output.
 
@@ -173,7 +187,8 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def _failure(folder: Path, words: tuple[str, ...], stderr: bytes) -> UsageError:
-    message = stderr.decode(errors="replace").strip()
+    # git names a remote by its address, which may have a password.
+    message = without_credentials(stderr.decode(errors="replace").strip())
     fetch = f"Fetch the objects that this partial clone lacks: git -C {folder} fetch --refetch --no-filter"
     hint = fetch if _PARTIAL_CLONE in message else ""
     return UsageError(f"git {_subcommand(words)} failed in {folder}: {message}", hint)

@@ -15,19 +15,26 @@ from matrix.errors import UsageError
 from matrix.trees import git
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 # Bounds far above those of any series, as the mails may be a stranger's.
 MAX_BYTES = 64 << 20
 MAX_PATCHES = 1000
+MAX_FROM_LINES = 10 * MAX_PATCHES
+"""The most lines of an mbox that may begin a mail: git makes a file of each before it can be counted."""
+SUBJECT_CHARS = 1000
+"""The longest subject that is looked at, and shown: a mail's header may have any length."""
 # The line that begins a mail of an mbox. The date is the one of git-format-patch(1), "the magic timestamp" of patches.
 MAIL = b"From mail Mon Sep 17 00:00:00 2001\n"
-_NUMBER = re.compile(r"\[[^]]*\bPATCH\b[^]]*?\b(\d{1,4})/(\d{1,4})\]", re.I)
+_BRACKETS = re.compile(r"\[([^]]*)\]")
+_PATCH = re.compile(r"\bPATCH\b", re.I)
+_NUMBER = re.compile(r"\b(\d{1,4})/(\d{1,4})$")
 # `[PATCH v7 3/14]`, `[RFC]` and the like before a subject; `git am` takes them off as well.
 _PREFIXES = re.compile(r"^(\s*\[[^]]*\])+\s*")
 _REPLY = re.compile(r"^\s*(re|aw|fwd?)\s*:", re.I)
 _DIFF = re.compile(rb"^(?:diff --git .|--- .+\n\+\+\+ .)", re.M)
-_HUNK = re.compile(r"^@@ -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
+# The heads of files and of hunks: https://git-scm.com/docs/diff-format#generate_patch_text_with_p
+_HEAD = re.compile(rb"^(?:diff --git a/(?P<old>.+) b/(?P<new>.+)|@@ -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@)", re.M)
 
 
 @dataclass(frozen=True)
@@ -46,26 +53,24 @@ class Patch:
     diff: bytes
     total: int = 0
 
-    def hunk(self, path: str, line: int) -> str:
-        """Return the name of the hunk that begins at a line of the old file: `hunk 2 of 3 (@@ -12,7 +12,8 @@)`."""
-        hunks = self._hunks(path)
-        for number, hunk in enumerate(hunks, 1):
-            if int(hunk["line"]) == line:
-                return f"hunk {number} of {len(hunks)} ({hunk[0]})"
-        return f"line {line}"
+    def hunks(self) -> dict[str, list[tuple[int, str]]]:
+        """Map each file, by its old and its new path, to its hunks: the first line in the old file, and the head.
 
-    def _hunks(self, path: str) -> list[re.Match[str]]:
-        """Return the matches of the `@@` lines of a file's hunks."""
-        found: list[re.Match[str]] = []
-        is_of_path = False
-        for text in self.diff.decode("utf-8", "surrogateescape").splitlines():
-            head = _HUNK.match(text)
-            if text.startswith("diff --git "):
-                # A renamed file is named by its old path in git's errors, and by its new one on the right here.
-                is_of_path = text.endswith(f" b/{path}") or text.startswith(f"diff --git a/{path} ")
-            elif head and is_of_path:
-                found.append(head)
+        A head is as `@@ -12,7 +12,8 @@`. git's errors name a renamed file by its old path.
+        """
+        found: dict[str, list[tuple[int, str]]] = {}
+        hunks: list[tuple[int, str]] = []
+        for head in _HEAD.finditer(self.diff):
+            if head["line"]:
+                hunks.append((int(head["line"]), _text(head[0])))
+            else:
+                hunks = []
+                found[_text(head["old"])] = found[_text(head["new"])] = hunks
         return found
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -87,14 +92,20 @@ class _Mail:
     @property
     def number(self) -> int | None:
         """The 3 of `[PATCH 3/14]`."""
-        match = _NUMBER.search(self.subject)
-        return int(match[1]) if match else None
+        found = self._numbers
+        return int(found[1]) if found else None
 
     @property
     def total(self) -> int:
         """The 14 of `[PATCH 3/14]`, or 0."""
-        match = _NUMBER.search(self.subject)
-        return int(match[2]) if match else 0
+        found = self._numbers
+        return int(found[2]) if found else 0
+
+    @property
+    def _numbers(self) -> re.Match[str] | None:
+        """The first match of `3/14` at the end of brackets with the word PATCH."""
+        texts = filter(_PATCH.search, _BRACKETS.findall(self.subject))
+        return next(filter(None, map(_NUMBER.search, texts)), None)
 
     def patch(self, number: int) -> Patch:
         """Return the mail as the patch of this number, without the prefixes of its subject."""
@@ -125,15 +136,27 @@ def _of_path(path: Path) -> list[_Mail]:
     found: list[_Mail] = []
     for content in filter(_may_be_mail, _contents(path)):
         found += _split(_mbox(content))
+        _check_number(len(found))
     return found
 
 
-def _contents(path: Path) -> list[bytes]:
+def _check_number(mails: int) -> None:
+    if mails > MAX_PATCHES:
+        raise UsageError(f"{mails} mails are more than any series", f"At most {MAX_PATCHES}.")
+
+
+def _contents(path: Path) -> Iterator[bytes]:
+    """Yield the content of a file, or of each file of a folder."""
     # Sorted, as the names that git format-patch gives (0001-…, 0002-…) are in the order of the series.
     files = sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]
-    if sum(file.stat().st_size for file in files) > MAX_BYTES:
-        raise UsageError(f"{path} is larger than any series", f"At most {MAX_BYTES >> 20} MiB.")
-    return [file.read_bytes() for file in files]
+    left_bytes = MAX_BYTES
+    for file in files:
+        with file.open("rb") as opened:  # a pipe has no size that could be looked at
+            content = opened.read(left_bytes + 1)
+        left_bytes -= len(content)
+        if left_bytes < 0:
+            raise UsageError(f"{path} is larger than any series", f"At most {MAX_BYTES >> 20} MiB.")
+        yield content
 
 
 def _may_be_mail(content: bytes) -> bool:
@@ -167,14 +190,16 @@ def _of_range(words: str, folder: Path) -> list[_Mail]:
 
 def _split(mbox: bytes) -> list[_Mail]:
     """Return the mails of an mbox; git splits it as `git am` does."""
+    lines = mbox.count(b"\nFrom ")
+    if lines > MAX_FROM_LINES:
+        raise UsageError(f"{lines} lines that begin a mail are more than any series", f"At most {MAX_FROM_LINES}.")
     with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
         folder = Path(name)
         # -b: a file that does not begin with a `From ` line is one mail. --keep-cr: a patch of a file with CR LF line
         # ends needs them; `_unix` takes away those that a mail program added.
-        git.run(folder, "mailsplit", "-b", "--keep-cr", f"-o{folder}", stdin=mbox)
+        git.run_bounded(folder, "mailsplit", "-b", "--keep-cr", f"-o{folder}", stdin=mbox)
         mails = sorted(folder.iterdir())
-        if len(mails) > MAX_PATCHES:
-            raise UsageError(f"{len(mails)} mails are more than any series", f"At most {MAX_PATCHES}.")
+        _check_number(len(mails))
         return [_mail(folder, _unix(mail.read_bytes())) for mail in mails]
 
 
@@ -190,9 +215,12 @@ def _mail(folder: Path, mail: bytes) -> _Mail:
     message, diff = folder / "message", folder / "diff"
     # -k keeps the subject's prefixes, which hold the patch's number.
     words = ("mailinfo", "-k", "--encoding=UTF-8", str(message), str(diff))
-    said = git.run(folder, *words, stdin=mail).decode(errors="replace")
-    facts = {key: value for key, colon, value in (line.partition(": ") for line in said.splitlines()) if colon}
-    subject, author, email, date = (facts.get(key, "") for key in ("Subject", "Author", "Email", "Date"))
+    said = git.run_bounded(folder, *words, stdin=mail).decode(errors="replace")
+    # By `\n` alone: other ends of line that Python knows may be in a subject, and forge a fact.
+    facts = {key: value for key, colon, value in (line.partition(": ") for line in said.split("\n")) if colon}
+    subject, author, email, date = (
+        facts.get(key, "")[:SUBJECT_CHARS] for key in ("Subject", "Author", "Email", "Date")
+    )
     body = message.read_text(encoding="utf-8", errors="replace")
     return _Mail(subject, author, email, date, body, diff.read_bytes())
 

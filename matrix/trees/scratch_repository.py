@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 EMPTY_DATE = "946684800 +0000"
 # The most bytes that the files changed by a series may have: far above any, as the patches may be a stranger's.
 MAX_BYTES = 256 << 20
+MAX_REASONS = 50
+"""The most files for which it is said why a patch does not apply: a patch may have any number."""
 # The errors of git-apply(1), with LC_ALL=C.
 _FAILED = re.compile(r"^error: patch failed: (.+):(\d+)$", re.M)
 _ERROR = re.compile(r"^error: (.+)$", re.M)
@@ -222,10 +224,20 @@ def _quoted(path: str) -> str:
 
 def _reasons(patch: Patch, said: str) -> tuple[str, ...]:
     """Return a sentence for each file that git could not change; of a hunk that does not apply, with its number."""
-    hunks = {path: patch.hunk(path, int(line)) for path, line in _FAILED.findall(said)}
-    failed = [f"{path}: {hunk} does not apply" for path, hunk in hunks.items()]
+    hunks = patch.hunks()
+    lines = {path: int(line) for path, line in _FAILED.findall(said)}
+    failed = [f"{path}: {_hunk(hunks.get(path, []), line)} does not apply" for path, line in lines.items()]
     others = [text for text in _ERROR.findall(said) if not _is_of_hunk(text)]
-    return tuple(dict.fromkeys([*failed, *others])) or (said.strip()[:200] or "git apply failed",)
+    found = tuple(dict.fromkeys([*failed, *others])) or (said.strip()[:200] or "git apply failed",)
+    more = (f"and {len(found) - MAX_REASONS} more",) if len(found) > MAX_REASONS else ()
+    return found[:MAX_REASONS] + more
+
+
+def _hunk(hunks: Sequence[tuple[int, str]], line: int) -> str:
+    """Return the name of the hunk that begins at a line of the old file: `hunk 2 of 3 (@@ -12,7 +12,8 @@)`."""
+    numbers = (number for number, (first, _) in enumerate(hunks, 1) if first == line)
+    number = next(numbers, 0)
+    return f"hunk {number} of {len(hunks)} ({hunks[number - 1][1]})" if number else f"line {line}"
 
 
 def _is_of_hunk(text: str) -> bool:

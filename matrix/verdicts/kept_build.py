@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import Process, StepFacts
 
 # A string or character, in which a comment does not begin, or a comment (C11, 6.4.5, 6.4.4.4, 6.4.9).
-_TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?(?:\*/|\Z)', re.S)
+# One that is not closed is a token to its line's end, as for a compiler; else each of its quotes would be looked after.
+_TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*+"?|\'(?:\\.|[^\'\\\n])*+\'?|//[^\n]*|/\*.*?(?:\*/|\Z)', re.S)
 # `%:` is another spelling of `#` (C11, 6.4.6).
 _DIRECTIVE = re.compile(r"^[ \t]*(?:#|%:).*$", re.M)
 # Ways to read a file, or to depend on one, that no directive shows: the assembler's, and operators of the preprocessor.

@@ -15,6 +15,7 @@ IGNORE = {
     "tools": "!*.a\n/only-here\ndocs/**/gen\n*.log  \n",
     "tools/perf": "perf\nPERF-VERSION-FILE\n!important.log\n/util/*.c\n!/util/real.c\nsub/\n!sub/x\n**/deep\n",
     "tools/perf/arch": "*\n!*/\n!*.h\n",
+    "lib": "inside/**\n[[:upper:]]x\n[!a-y]z\n\\*star\na?c\nx**y\n[]b]w\n/a/**/z\n*.[ch].*o\n",
 }
 PATHS = [
     "a.o", "keep.o", "tools/keep.o", "top", "tools/top", ".hidden", "tools/.hidden/x", ".gitignore",
@@ -24,6 +25,9 @@ PATHS = [
     "tools/perf/a/perf", "perf", "tools/perf/util/gen.c", "tools/perf/util/real.c", "tools/perf/util/a/gen.c",
     "tools/perf/sub/x", "tools/perf/a/b/deep", "tools/perf/arch/x.c", "tools/perf/arch/x.h",
     "tools/perf/arch/x86/y.h", "tools/perf/arch/x86/y.c", "tools/perf/PERF-VERSION-FILE", "other/plain.c",
+    "lib/inside", "lib/inside/x", "lib/a/inside/x", "lib/Ax", "lib/ax", "lib/zz", "lib/az", "lib/*star", "lib/star",
+    "lib/abc", "lib/ac", "lib/xy", "lib/xaay", "lib/xa/y", "lib/]w", "lib/bw", "lib/cw", "lib/a/z", "lib/a/b/c/z",
+    "lib/a/y", "lib/x.c.bo", "lib/x.d.bo",
 ]  # fmt: skip
 
 

@@ -81,9 +81,9 @@ def test_a_feature_tests_command_line_names_its_target_and_its_inputs() -> None:
     assert perf.feature_target("/out/feature/test-libelf.bin") == "test-libelf"
     assert perf.feature_target("gcc -o test-libelf.bin") == ""
     assert perf.feature_target("latest-libelf.bin") == ""
-    named = perf.feature_inputs("test-libelf")
-    assert named.search("gcc -MD -o x test-libelf.c")
-    assert not named.search("test-libelf-zstd.c")
+    assert perf.feature_inputs("gcc -MD -o x test-libelf.c > test-all.make.output") == ["test-libelf", "test-all"]
+    assert perf.feature_inputs("test-libelf-zstd.c") == ["test-libelf-zstd"]
+    assert perf.feature_inputs("latest-libelf.c") == []
     assert perf.is_feature_test("/out/feature/test-all.bin")
     assert not perf.is_feature_test("/out/util/test-all.bin")
 

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from matrix.trace import command_lines
 from matrix.trace.command_lines import TEXT_CHARS, maker, names, text
 from tests.unit.conftest import EPOCH, PERF, Record, file, process, step
+
+if TYPE_CHECKING:
+    from matrix.scenario.step_facts import Process
 
 
 def ran(*argv: str, cwd: str = PERF) -> Record:
@@ -67,3 +73,19 @@ def test_where_nobody_names_the_file_no_maker_is_told() -> None:
 
 def test_a_file_that_the_step_did_not_leave_has_no_maker() -> None:
     assert maker(step("build", process(0, "gcc", "-o", "a.o")).facts(), f"{PERF}/a.o") == ""
+
+
+def test_the_makers_of_many_files_are_found_in_one_pass_over_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 2000
+    processes = [process(number, "gcc", "-o", f"{number}.o") for number in range(count)]
+    facts = step("build", *processes, *(file(f"{PERF}/{number}.o") for number in range(count))).facts()
+    asked: list[object] = []
+    runs_at = command_lines._runs_at
+
+    def counted(one: Process, at: float) -> bool:
+        asked.append(one)
+        return runs_at(one, at)
+
+    monkeypatch.setattr(command_lines, "_runs_at", counted)
+    assert all(maker(facts, f"{PERF}/{number}.o") == f"gcc -o {number}.o" for number in range(count))
+    assert len(asked) == count, "only the process that names a file is looked at for it"

@@ -168,7 +168,7 @@ def test_a_submodule_is_refused(repository: Path) -> None:
 
 
 def test_a_line_that_no_hunk_begins_at_is_told_as_a_line() -> None:
-    assert Patch(1, "s", "a", "e", "", "", b"diff --git a/x b/x\n@@ -1 +1 @@\n").hunk("x", 7) == "line 7"
+    assert scratch_repository._hunk([(1, "@@ -1 +1 @@")], 7) == "line 7"
 
 
 def archive(tmp_path: Path) -> Path:
