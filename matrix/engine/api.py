@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from matrix.errors import InfrastructureError
 from matrix.model.cell import Limits
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ AGENT_UID = 61001
 
 USERS = {"agent": AGENT_UID, "commands": UID}
 """The users of a step, as the agent is told of them."""
+
+
+class EngineSilentError(InfrastructureError):
+    """An engine accepts connections, and does not answer in time."""
 
 
 @dataclass(frozen=True)

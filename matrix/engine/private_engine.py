@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from matrix import paths
 from matrix.engine import backends, host_packages
+from matrix.engine.api import EngineSilentError
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def ensure(host: str | None, session: str, say: Callable[[str], None]) -> Engine
     """
     try:
         return backends.connect(host, session)
+    except EngineSilentError:  # a second engine beside one that hangs would be a surprise
+        raise
     except InfrastructureError:
         # An engine that the user named is never replaced by another: its images and volumes are elsewhere.
         if host or os.environ.get("DOCKER_HOST"):

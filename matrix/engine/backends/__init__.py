@@ -32,6 +32,7 @@ def connect(host: str | None = None, session: str = "") -> Engine:
 
     Raises:
         InfrastructureError: none answers; the message names the addresses that were tried.
+        EngineSilentError: one accepts connections, and does not answer.
 
     """
     tried: list[str] = []

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 from docker.errors import DockerException
-from requests.exceptions import RequestException
+from requests.exceptions import RequestException, Timeout
 
 from matrix import paths
+from matrix.engine.api import EngineSilentError
+from matrix.engine.backends.docker.api import RESTART
+from matrix.engine.backends.docker.client import CONNECT_S, BoundedClient
 from matrix.engine.backends.docker.engine import DockerEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-TIMEOUT_S = 600
-"""The seconds for which the engine may be silent: the import of an image of 1.5 GB, say, answers only at its end."""
 
 
 class _Docker:
@@ -40,14 +40,29 @@ class _Docker:
             return None
         # A socket that something else than an engine answers on is no engine, so its errors are no reason to stop.
         with contextlib.suppress(DockerException, RequestException, OSError):
-            # "auto" speaks the version of the API that the engine has: docker 20.10's and Podman's are old ones.
-            client = docker.DockerClient(base_url=host, version="auto", timeout=TIMEOUT_S, tls=_tls(host))
-            client.ping()
-            return DockerEngine(client, host, session)
+            return DockerEngine(_client(host), host, session)
         return None
 
 
 BACKEND = _Docker()
+
+
+def _client(host: str) -> BoundedClient:
+    """Return the client of an engine that answers.
+
+    Raises:
+        EngineSilentError: something accepts connections there, and does not answer.
+
+    """
+    try:
+        return BoundedClient(host, _tls(host))
+    except (DockerException, Timeout) as error:
+        # The docker package wraps what happens to its first request, for the version.
+        if not isinstance(error.__cause__ or error, Timeout):
+            raise
+        raise EngineSilentError(
+            f"{host} accepts connections, but no engine answers within {CONNECT_S} s", f"{RESTART} Or set DOCKER_HOST."
+        ) from error
 
 
 def _sockets() -> tuple[Path, ...]:

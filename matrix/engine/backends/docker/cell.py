@@ -16,7 +16,8 @@ from docker.utils.socket import STDERR
 from requests.exceptions import RequestException
 
 from matrix.engine.api import AGENT, AGENT_UID, UID, CellSpec, Resource
-from matrix.engine.backends.docker.api import failing_as, stream
+from matrix.engine.backends.docker import streams
+from matrix.engine.backends.docker.api import failing_as
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class DockerContainer:
             timer.start()
             try:
                 facts = bytearray()
-                with stream(api, execution) as frames:
+                with streams.stream(api, execution, deadline_s) as frames:
                     for kind, block in frames:
                         if kind == STDERR:
                             on_log(block)
@@ -225,7 +226,7 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
     deadline = time.monotonic() + FILL_S
     while time.monotonic() < deadline:
         try:
-            if keeper.exec_run(["test", "-e", "/layer/ready"]).exit_code == 0:
+            if streams.status(engine.client.api, keeper.id, ["test", "-e", "/layer/ready"], FILL_S) == 0:
                 return keeper
         except APIError:  # it has ended
             break

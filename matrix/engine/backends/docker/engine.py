@@ -16,7 +16,8 @@ from requests.exceptions import RequestException
 
 from matrix.engine.api import LABEL, RUN_LABEL, UID, CellSpec, Resource
 from matrix.engine.backends.docker import cell
-from matrix.engine.backends.docker.api import Reader, failing_as
+from matrix.engine.backends.docker.api import failing_as
+from matrix.engine.backends.docker.streams import Reader
 from matrix.errors import InfrastructureError
 from matrix.files import tar_of
 

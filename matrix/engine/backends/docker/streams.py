@@ -1,0 +1,128 @@
+"""The streams of an engine as iterators and files: a program's output, within a deadline, and archives."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from matrix.engine.backends.docker.client import CONNECT_S, patience
+from matrix.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SILENCE_S = 30
+"""The seconds of a program's silence after which the engine is asked whether it still answers."""
+
+OVERTIME_S = 120
+"""The seconds from a program's deadline, at which its container is killed, to the end of its output."""
+
+BLOCK_BYTES = 64 << 10
+"""The most that is read of a frame at once; a frame's length, a 32-bit number, is the engine's word."""
+
+_HEADER = struct.Struct(">BxxxL")
+"""The stream and length of a frame: https://docs.docker.com/reference/api/engine/version/v1.41, "Stream format"."""
+
+
+@contextlib.contextmanager
+def stream(api: Any, execution: str, deadline_s: float) -> Iterator[Iterator[tuple[int, bytes]]]:
+    """Start a program and yield its output as pairs of a stream, STDOUT or STDERR, and a block of bytes.
+
+    The connection is closed at the end. The docker package's own reader leaves it open, so that a long run ends out of
+    file descriptors: https://github.com/docker/docker-py/issues/1755. That reader also waits for an engine that stopped
+    answering without end; this one has an end OVERTIME_S after the program's deadline.
+    """
+    connection = api.exec_start(execution, socket=True)
+    try:
+        yield _frames(_Bytes(api, _socket(connection), deadline_s))
+    finally:
+        connection._response.close()  # noqa: SLF001 - the socket alone has no reference to its connection
+
+
+def _socket(connection: Any) -> Any:
+    """Return the socket below a file, which raises a TimeoutError as often as one is due, and not once."""
+    return getattr(connection, "_sock", connection)
+
+
+def status(api: Any, container: str, argv: list[str], deadline_s: float) -> int:
+    """Run a short program in a container, and return its exit status; its output is left out."""
+    execution = api.exec_create(container, argv)["Id"]
+    with stream(api, execution, deadline_s) as frames:
+        for _ in frames:
+            pass
+    return int(api.exec_inspect(execution)["ExitCode"])
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """The bytes of a program's output, whose socket is read for `deadline_s` seconds and some overtime."""
+
+    api: Any
+    socket: Any
+    deadline_s: float
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield blocks until the engine closes the stream.
+
+        Raises:
+            InfrastructureError: the deadline and the overtime have passed.
+            requests.Timeout: the engine does not answer any more.
+
+        """
+        end = time.monotonic() + self.deadline_s + OVERTIME_S
+        while True:
+            self.socket.settimeout(max(0.001, min(SILENCE_S, end - time.monotonic())))
+            try:
+                block = self.socket.recv(BLOCK_BYTES)
+            except TimeoutError:
+                self._refuse_silence(end)
+                continue
+            if not block:
+                return
+            yield block
+
+    def _refuse_silence(self, end: float) -> None:
+        if time.monotonic() >= end:
+            raise InfrastructureError(
+                f"the engine did not end a program within {OVERTIME_S} s of its deadline",
+                "Is its disk or kernel stuck? Restart it, then go on: --resume RUN.",
+            )
+        with patience(self.api, CONNECT_S):
+            self.api.ping()
+
+
+def _frames(output: _Bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the parts of frames; a stream that ends within a frame is one whose container was killed."""
+    reader = Reader(output.blocks())
+    while len(header := reader.read(_HEADER.size)) == _HEADER.size:
+        kind, left = _HEADER.unpack(header)
+        while left and (part := reader.read(min(left, BLOCK_BYTES))):
+            yield kind, part
+            left -= len(part)
+
+
+class Reader(io.RawIOBase):
+    """A readable file over an iterator of blocks, which tarfile can stream from."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.blocks = blocks
+        self.rest = b""
+
+    def readable(self) -> bool:
+        """Return True, as io.RawIOBase asks of a file that can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, or all that are left."""
+        while size < 0 or len(self.rest) < size:
+            block = next(self.blocks, None)
+            if block is None:
+                break
+            self.rest += block
+        size = len(self.rest) if size < 0 else size
+        data, self.rest = self.rest[:size], self.rest[size:]
+        return data
