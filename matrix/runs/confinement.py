@@ -84,8 +84,9 @@ def _started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a child, which is killed where the body of the `with` ends before it does."""
     limits = (str(bounds.memory_bytes), str(bounds.cpu_s), str(bounds.output_bytes))
+    # -I: nothing from the environment. -B: a limit would cut short the compiled modules that a child writes for others.
     path = json.dumps([folder for folder in sys.path if folder])  # "" is the current folder, whoever wrote it
-    argv = [sys.executable, "-I", "-c", _START, path, task, *limits]
+    argv = [sys.executable, "-I", "-B", "-c", _START, path, task, *limits]
     given, written, errors = files
     with subprocess.Popen(argv, stdin=given, stdout=written, stderr=errors, cwd="/") as child:
         try:

@@ -27,7 +27,7 @@ _SCRIPT = (
 def difference(engine: Engine, path: str, first: bytes, second: bytes) -> str:
     """Return diffoscope's text on two contents of the file at `path`, or a line with the reason why there is none."""
     if max(len(first), len(second)) > MAX_BYTES:
-        return f"{path} is too large for diffoscope: {len(first)} and {len(second)} bytes\n"
+        return f"{path} is too large for diffoscope: more than {MAX_BYTES >> 20} MiB\n"
     try:
         image = images.prepare(load.load().images["diffoscope"], engine, lambda _: None)
         # Both files keep the name: diffoscope takes its comparators by it, too.

@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 from matrix.checks import reproducible
 from matrix.engine.api import USERS, CellSpec
 from matrix.errors import InfrastructureError
-from matrix.runs import diffoscope
-from matrix.scenario import elf, make_database, perf, plan
+from matrix.runs import diffoscope, parsing
+from matrix.scenario import perf, plan
+from matrix.scenario.elf import ElfFacts
 from matrix.scenario.observations import obstacle
 from matrix.scenario.step_facts import children, gone
 from matrix.scenario.transcript import StepRecord, Transcript, records, stacked, trouble
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import StepFacts
     from matrix.trees.volumes import PreparedTree
 
-MAX_READ_BYTES = 512 << 20
 """The most that is read of a file of a cell, whose size is not to be trusted."""
 
 SCAN_S = 300
@@ -163,16 +163,14 @@ class Execution:
 
     def _note_databases(self, log: Path) -> str:
         """Record the rules in a step's log, and empty the log (24 MB for perf); return the error in it, or nothing."""
-        with log.open(encoding="utf-8", errors="replace") as file:
-            head = file.readline()
-            try:
-                databases = make_database.parse(file)
-            except ValueError as error:
-                return str(error)
+        head, _, printed = log.read_bytes().partition(b"\n")
+        try:
+            databases = parsing.databases(printed)
+        except ValueError as error:
+            return str(error)
         self._record(databases=databases)
-        if not databases:
-            return ""
-        log.write_text(f"{head}{len(databases)} data bases: their rules are in the transcript\n", encoding="utf-8")
+        if databases:
+            log.write_bytes(head + f"\n{len(databases)} data bases: their rules are in the transcript\n".encode())
         return ""
 
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
@@ -215,18 +213,24 @@ class Execution:
         output = plan.output_folder(self.scenario.cell)
         paths = [f"{output}/{name}" for name in perf.ELF_FILES]
         built = [path for path in paths if path in self.facts["build"].files]
-        tables = perf.compact_tables(self._read(f"{output}/{perf.TABLES_SOURCE}"))
-        self._record(elf={path: elf.facts(path, self._read(path)) for path in built}, compact_tables=tables)
+        self._record(elf={path: parsing.elf_facts(path, self._read(path)) for path in built})
+        try:
+            tables = perf.compact_tables(self._read(f"{output}/{perf.TABLES_SOURCE}"))
+        except ValueError as error:
+            source = f"{output}/{perf.TABLES_OBJECT}"
+            self._record(elf={**self.transcript.elf, source: ElfFacts(path=source, error=str(error))})
+        else:
+            self._record(compact_tables=tables)
 
     def _read(self, path: str) -> bytes:
-        return self.container("first").read(path, MAX_READ_BYTES) or b""
+        return self.container("first").read(path, parsing.FILE_BYTES) or b""
 
     def explain(self) -> None:
         """Store diffoscope's text on the first file that differs between the builds; the transcript has its begin."""
         path = reproducible.first_difference(self.transcript.observations(self.facts))
         if path is None:
             return
-        contents = {place: self.container(place).read(path, MAX_READ_BYTES) for place in ("first", "second")}
+        contents = {place: self.container(place).read(path, diffoscope.MAX_BYTES + 1) for place in ("first", "second")}
         target = self.run.cell(self.scenario.cell.id) / "logs" / "diffoscope.txt"
         text = diffoscope.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
         target.write_text(text, encoding="utf-8", errors="replace")

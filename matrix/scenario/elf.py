@@ -60,6 +60,8 @@ def facts(path: str, content: bytes) -> ElfFacts:
     """Return the facts of an ELF file's content; of a file that cannot be read, with its `error`."""
     try:
         return _facts(path, content)
+    except (MemoryError, RecursionError):  # the limits of the process that reads it
+        raise
     except Exception as error:  # noqa: BLE001 - what pyelftools raises on hostile bytes is anything
         return ElfFacts(path=path, error=f"{type(error).__name__}: {error}")
 

@@ -53,6 +53,9 @@ STRING_SYMBOL = "big_c_string"
 # As jevents.py's print_pending_events and print_pending_metrics write them.
 _COMPACT_TABLE = re.compile(rb"^(?:static )?const struct compact_pmu_event (pmu_(?:events|metrics)__\w+)\[\]", re.M)
 
+MOST_TABLES, TABLE_NAME_BYTES = 10_000, 1_000
+"""Twenty times what perf has: 368 tables with names of 40 bytes; a transcript has all of them."""
+
 _POOL = b"ProcessPoolExecutor"
 _EMPTY_TABLES = "test-empty"  # test-empty-pmu-events.c, which pmu-events/Build compares with empty-pmu-events.c
 
@@ -104,8 +107,19 @@ def is_table_symbol(name: str) -> bool:
 
 
 def compact_tables(source: bytes) -> tuple[str, ...]:
-    """Return the names of the compact event tables that the generated C source declares, sorted."""
-    return tuple(sorted({name.decode() for name in _COMPACT_TABLE.findall(source)}))
+    """Return the names of the compact event tables that the generated C source declares, sorted.
+
+    Raises:
+        ValueError: there are more than MOST_TABLES, or one has a name of more than TABLE_NAME_BYTES.
+
+    """
+    names: set[bytes] = set()
+    for found in _COMPACT_TABLE.finditer(source):
+        names.add(found[1])
+        if len(names) > MOST_TABLES or len(found[1]) > TABLE_NAME_BYTES:
+            limits = f"more than {MOST_TABLES} compact tables, or a name of more than {TABLE_NAME_BYTES} bytes"
+            raise ValueError(f"{posixpath.basename(TABLES_SOURCE)} has {limits}")
+    return tuple(sorted(name.decode() for name in names))
 
 
 def is_skeleton(path: str) -> bool:

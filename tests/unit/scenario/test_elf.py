@@ -153,3 +153,15 @@ def test_a_relocation_section_of_a_section_that_is_not_there_is_an_error(built: 
     raw = bytearray((built / "twice.o").read_bytes())
     struct.pack_into("<I", raw, section(raw, ".rela.data.x") + 44, 99)
     assert elf.facts("x", bytes(raw)).error == "IndexError: list index out of range"
+
+
+@pytest.mark.parametrize("limit", [MemoryError, RecursionError])
+def test_a_limit_of_the_process_is_no_error_of_the_file(
+    limit: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exceed(*_: object) -> None:
+        raise limit
+
+    monkeypatch.setattr(elf, "_facts", exceed)
+    with pytest.raises(limit):
+        elf.facts("x", b"")

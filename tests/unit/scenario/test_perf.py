@@ -91,3 +91,17 @@ def test_a_feature_tests_command_line_names_its_target_and_its_inputs() -> None:
 def test_a_skeleton_of_the_bootstrapped_bpftool_is_none_of_perf() -> None:
     assert perf.is_skeleton("/out/util/bpf_skel/off_cpu.skel.h")
     assert not perf.is_skeleton("/out/util/bpf_skel/.tmp/bootstrap/pid_iter.skel.h")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"".join(
+            b"const struct compact_pmu_event pmu_events__%d[] = {\n" % number for number in range(perf.MOST_TABLES + 1)
+        ),
+        b"const struct compact_pmu_event pmu_events__%s[] = {\n" % (b"a" * perf.TABLE_NAME_BYTES),
+    ],
+)
+def test_a_source_with_too_many_tables_or_too_long_names_is_refused(source: bytes) -> None:
+    with pytest.raises(ValueError, match=r"pmu-events\.c has more than 10000 compact tables, or a name of more than"):
+        perf.compact_tables(source)
