@@ -15,6 +15,8 @@ import re
 import unicodedata
 from typing import Any
 
+from matrix.errors import UsageError
+
 _CREDENTIALS = re.compile(r"://[^/\s@]*@")
 # The names of the parameters by which signed addresses of well-known stores and servers of packages give access.
 _SECRET = re.compile(r"[?&;](?:[\w-]*token|[\w-]*signature|sig|[\w-]*credential|[\w-]*passw(?:or)?d|[\w-]*key)=", re.I)
@@ -161,6 +163,20 @@ def _is_harmless(character: str, *, lines: bool) -> bool:
 def has_credentials(address: str) -> bool:
     """Return whether an address (URL) has a user, a password or a token, which no result, report or log may have."""
     return bool(_CREDENTIALS.search(address) or _SECRET.search(address))
+
+
+def refuse_credentials(address: str) -> None:
+    """Refuse an address with a user, a password or a token.
+
+    Raises:
+        UsageError: it has one; the message does not.
+
+    """
+    if has_credentials(address):
+        hint = "Put the password into ~/.netrc, which is read; or get the file, and name it."
+        raise UsageError(
+            f"{without_credentials(address)}: credentials in an address would be in results and logs", hint
+        )
 
 
 def without_credentials(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import registry
 from matrix.errors import UsageError, did_you_mean
+from matrix.untrusted import has_credentials
 from matrix.verdicts import requirement
 from matrix.verdicts.comparison import MEASURES
 
@@ -43,7 +44,7 @@ class _Reference:
 def mistakes(config: Config) -> list[str]:
     """Return a line for each unknown name, and for each requirement of a profile that cannot be parsed."""
     unknown = [reference.mistake for reference in _references(config) if not reference.is_known]
-    return [*unknown, *_requirement_mistakes(config)]
+    return [*unknown, *_requirement_mistakes(config), *_credentials(config)]
 
 
 def _references(config: Config) -> Iterator[_Reference]:
@@ -87,6 +88,13 @@ def _of_profiles(config: Config) -> Iterator[_Reference]:
         configured = [word for word in profile.trees if ":" not in word]  # the other words are sources
         for word in configured:
             yield _Reference(f"profile {profile.name}", "trees", "no tree", word, config.trees)
+
+
+def _credentials(config: Config) -> Iterator[str]:
+    """Yield a line for each tree whose source has credentials, which would be in every result on it."""
+    for tree in config.trees.values():
+        if has_credentials(tree.source):
+            yield f"tree {tree.name}: key 'source': credentials in an address; put the password into ~/.netrc"
 
 
 def _requirement_mistakes(config: Config) -> Iterator[str]:

@@ -9,6 +9,7 @@ from matrix.config import edits
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.globs import matches_any
 from matrix.model.tree import Tree, name_of_source
+from matrix.untrusted import refuse_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,7 @@ def _unedited(config: Config, word: str) -> Tree:
         return config.trees[word]
     if not _is_source(word):
         raise _no_tree(config, word)
+    refuse_credentials(word)
     return Tree(name=name_of_source(word), summary=word, source=word)
 
 

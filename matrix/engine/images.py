@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
     from matrix.model.image import Base, Bootstrap, Image
 
+_ORIGIN = re.compile(r"pulled \S+|mmdebstrap \S+")
 SHOWN_CHARACTERS = 1500
 """The end of mmdebstrap's messages that an error quotes: its last lines name the package and the reason."""
 
@@ -63,7 +65,7 @@ def prepare(image: Image, engine: Engine, say: Callable[[str], None]) -> ImageId
         tag = f"perf-build-matrix/{image.name}:{key}"
         digest = engine.image(tag) or _built(image, text, tag, engine, say)
         packages = _packages(tag, digest, engine, say)
-    origin = _origin(image.base).read_text(encoding="utf-8").strip()
+    origin = _read_origin(image.base)
     return ImageIdentity(name=image.name, tag=tag, digest=digest, base=origin, packages=packages)
 
 
@@ -81,12 +83,15 @@ def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str
 
 def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None]) -> dict[str, str]:
     """Return the version of each package in an image by its name, from the cache or listed now."""
-    record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')[:16]}.json"
-    if not record.is_file():
-        say(f"listing the packages of {tag}")
-        files.write(record, json.dumps(_listed(tag, engine)))
-    packages: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
-    return packages
+    record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')}.packages"
+    kept = files.read_sealed(record)
+    if kept is not None:
+        packages: dict[str, str] = json.loads(kept)
+        return packages
+    say(f"listing the packages of {tag}")
+    listed = _listed(tag, engine)
+    files.write_sealed(record, json.dumps(listed).encode())
+    return listed
 
 
 def _listed(tag: str, engine: Engine) -> dict[str, str]:
@@ -110,6 +115,14 @@ def _origin(recipe: Base) -> Path:
     return cache.folder(Part.IMAGES) / f"{_key(recipe)}.origin"
 
 
+def _read_origin(recipe: Base) -> str:
+    """Return the origin of a base image, or nothing where its file is missing or cannot be read."""
+    try:
+        return _origin(recipe).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
     """Return the tag of a base image, which is pulled where a registry answers, or else bootstrapped.
 
@@ -122,7 +135,7 @@ def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
     key = _key(recipe)
     tag = f"perf-build-matrix/base:{key}"
     with cache.lock(f"base-{key}"):
-        if engine.image(tag) is not None and _origin(recipe).is_file():
+        if engine.image(tag) is not None and _ORIGIN.fullmatch(_read_origin(recipe)):
             return tag
         say(f"pulling {recipe.pull}")
         digest = engine.pull(recipe.pull, tag)

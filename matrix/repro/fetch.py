@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from matrix.errors import InfrastructureError, UsageError
 from matrix.trees import transfer
+from matrix.untrusted import refuse_credentials
 
 if TYPE_CHECKING:
     from matrix.trees.sources import Say
@@ -40,7 +41,7 @@ def _read(path: Path, most_bytes: int) -> bytes:
 
 def _download(url: str, most_bytes: int, say: Say) -> bytes:
     """Return the body of an address's answer as it was sent, cut soon after `most_bytes`."""
-    transfer.refuse_credentials(url)
+    refuse_credentials(url)
     if not transfer.is_address(url):
         raise UsageError(f"{url} is no http or https address", _WHAT)
     data = bytearray()

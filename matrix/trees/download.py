@@ -18,7 +18,7 @@ from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.base import Frozen
 from matrix.trees import transfer
-from matrix.untrusted import without_credentials
+from matrix.untrusted import refuse_credentials, without_credentials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +97,7 @@ def download(url: str, expected: str, say: Say) -> tuple[Path, Download]:
         InfrastructureError: the file could not be fetched whole, or is another.
 
     """
-    transfer.refuse_credentials(url)
+    refuse_credentials(url)
     # A folder for each address: two addresses may end in the same name.
     folder = cache.folder(Part.DOWNLOADS) / hashlib.sha256(url.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)

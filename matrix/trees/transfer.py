@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import requests
 from urllib3.exceptions import HTTPError
 
-from matrix import untrusted
-from matrix.errors import InfrastructureError, UsageError
+from matrix.errors import InfrastructureError
 from matrix.untrusted import without_credentials
 
 if TYPE_CHECKING:
@@ -142,18 +141,6 @@ def _blocks(reader: _Reader, deadline: float) -> Iterator[bytes]:
 def is_address(text: str) -> bool:
     """Return whether a text is an http or https address."""
     return text.lower().startswith(("http://", "https://"))
-
-
-def refuse_credentials(url: str) -> None:
-    """Refuse an address with a password or a token, as it would be in results, reports and logs.
-
-    Raises:
-        UsageError: the address has one, which the message leaves out.
-
-    """
-    if untrusted.has_credentials(url):
-        hint = "Put the password into ~/.netrc, which is read; or get the file, and name it."
-        raise UsageError(f"{without_credentials(url)}: credentials in an address would be in results and logs", hint)
 
 
 def is_plain(addresses: tuple[str, ...]) -> bool:

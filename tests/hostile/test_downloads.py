@@ -12,7 +12,8 @@ import pytest
 
 from matrix.errors import InfrastructureError, UsageError
 from matrix.repro import fetch
-from matrix.trees import download, sources, transfer
+from matrix.trees import download, sources
+from matrix.untrusted import refuse_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,7 +149,7 @@ def test_a_way_from_https_to_plain_http_is_refused_without_a_checksum() -> None:
 )
 def test_an_address_with_credentials_is_refused_without_them(url: str) -> None:
     with pytest.raises(UsageError, match="credentials in an address") as first:
-        transfer.refuse_credentials(url)
+        refuse_credentials(url)
     with pytest.raises(UsageError, match="credentials in an address") as second:
         fetch.fetched(url, 1, lambda _: None)
     with pytest.raises(UsageError, match="credentials in an address") as third:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from matrix.engine import images
+from matrix.engine import cache, images
+from matrix.engine.cache import Part
+from matrix.model.image import Base
 
 pytestmark = pytest.mark.usefixtures("places")
 
@@ -22,3 +24,41 @@ def test_the_packages_of_an_image_are_listed_once_saying_so() -> None:
     for _ in range(2):
         assert images._packages("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
     assert said == ["listing the packages of tag:1"]
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"gcc": "1"}\n', "null"])
+def test_packages_of_the_cache_that_are_not_what_was_listed_are_listed_again(content: str) -> None:
+    engine: Any = FakeEngine()
+    said: list[str] = []
+    images._packages("tag:1", "sha256:4711", engine, said.append)
+    [record] = cache.folder(Part.IMAGES).iterdir()
+    record.write_text(content)
+    assert images._packages("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
+    assert len(said) == 2
+
+
+class Registry(FakeEngine):
+    """An engine that pulls, and has what it pulled."""
+
+    def __init__(self) -> None:
+        self.tags: list[str] = []
+
+    def image(self, tag: str) -> str | None:
+        return "sha256:1" if tag in self.tags else None
+
+    def pull(self, _: str, tag: str) -> str:
+        self.tags.append(tag)
+        return "sha256:1"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"something else"])
+def test_the_origin_of_a_base_that_is_none_is_got_again(content: bytes) -> None:
+    engine, said = Registry(), list[str]()
+    recipe = Base(pull="debian:trixie")
+    for _ in range(2):
+        images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
+    assert said == ["pulling debian:trixie"]
+    images._origin(recipe).write_bytes(content)
+    images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
+    assert said == ["pulling debian:trixie"] * 2
+    assert images._read_origin(recipe) == "pulled sha256:1"
