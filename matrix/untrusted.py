@@ -33,8 +33,8 @@ MAIL_LINE_BYTES = 990
 QUOTE = "  | "
 """The beginning of a line that a stranger wrote, below a line of ours."""
 
-_VERDICT = re.compile(r"\b(verdict):", re.I)
-"""The beginning of the last line of a report; anywhere, as a table folds a long text into lines."""
+_OUR_LINE = re.compile(r"\b(verdict|to reproduce):", re.I)
+"""The beginnings of a report's last line and of its commands; anywhere, as a table or a terminal folds a long text."""
 
 _WORKFLOW_COMMAND = re.compile(r"^( *):(?=:)|:(?=:[\w-]+(?: [^\n]*)?::)", re.M)
 """The beginning of a workflow command of GitHub Actions, `::NAME PARAMETERS::`, which stands after nothing but spaces.
@@ -75,7 +75,7 @@ def plain(text: str, *, lines: bool = True) -> str:
     with `lines`; without, they become `?` too.
     """
     harmless = "".join(character if _is_harmless(character, lines=lines) else "?" for character in text)
-    return _LOGGING_COMMAND.sub("#?", _WORKFLOW_COMMAND.sub(r"\g<1>?", _VERDICT.sub(r"\1?", harmless)))
+    return _LOGGING_COMMAND.sub("#?", _WORKFLOW_COMMAND.sub(r"\g<1>?", _OUR_LINE.sub(r"\1?", harmless)))
 
 
 def message(text: str, hint: str = "") -> str:

@@ -43,4 +43,6 @@ def _message(result: CellResult, check: CheckResult) -> str:
     new = [finding for finding in check.findings if not finding.known]
     lines = [f"  {finding.key}: expected {finding.expected}, actual {finding.actual}" for finding in new]
     headline = untrusted.message(f"{check.verdict} {check.reason}".strip())
-    return "\n".join([headline, *map(untrusted.one_line, [*lines, f"to reproduce: {result.reproduce}"])])
+    return "\n".join(
+        [headline, *map(untrusted.one_line, lines), f"to reproduce: {untrusted.one_line(result.reproduce)}"]
+    )

