@@ -24,7 +24,7 @@ class Format:
     file_name: str
 
     # The whole report as text that ends in a newline. Every text in a report may come from a cell or from another
-    # machine: what it shows of them goes through matrix.untrusted.plain first, and has no markup of the format's.
+    # machine: what it shows of them goes through the function of matrix.untrusted for such a format first.
     render: Callable[[Report], str]
 
 
