@@ -135,14 +135,8 @@ def test_a_commit_with_a_file_that_is_too_large_is_refused_before_it_is_read(
         read(f"git:{repository}", [])
 
 
-def test_a_folder_of_two_thousand_folders_inside_each_other_is_refused(tmp_path: Path) -> None:
-    top = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(2000):
-        os.mkdir("d", dir_fd=top)
-        inner = os.open("d", os.O_RDONLY, dir_fd=top)
-        os.close(top)
-        top = inner
-    os.close(top)
+def test_a_folder_of_a_hundred_folders_inside_each_other_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ("d/" * 100)).mkdir(parents=True)
     with pytest.raises(UsageError, match="more than 64 folders inside each other"):
         read(f"dir:{tmp_path}", [])
 
