@@ -156,7 +156,8 @@ def follow(pid: int, tracer: Optional[Tracer]) -> Tuple[int, Any, float]:
             break
         got, status, usage = change
         tracer.handle(got, status)
-        if got == pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+        # Another process may get the command's id once that has ended.
+        if result is None and got == pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
             result = status, usage, time.monotonic()
             deadline = result[2] + GRACE_S
     if result is None:

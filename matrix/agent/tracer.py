@@ -43,6 +43,8 @@ class TracedProcess:
 class Programs:
     """The programs that words stand for: the first word of a command line may name any, whatever was run.
 
+    A name counts where it lies on the file system of the top folder, the image's, which the tree cannot write to.
+
     Args:
         search: the folders of programs, as in PATH.
 
@@ -50,6 +52,7 @@ class Programs:
 
     def __init__(self, search: str) -> None:
         self.folders = search.split(os.pathsep)
+        self.device = device("/")
         self.found = {}  # type: Dict[Tuple[str, str, str], str]
 
     def other_than(self, word: str, cwd: str, program: str) -> str:
@@ -62,9 +65,22 @@ class Programs:
         return self.found[key]
 
     def _leads_to(self, word: str, cwd: str, program: str) -> bool:
-        """Return whether a word is a path of the program, or its name in a folder, symbolic links followed."""
+        """Return whether a word is a path of the program, or its name in a folder, the image's links followed."""
         folders = [cwd] if "/" in word else self.folders
-        return any(os.path.realpath(os.path.join(folder, word)) == program for folder in folders)
+        return any(self._is_name(os.path.join(folder, word), program) for folder in folders)
+
+    def _is_name(self, path: str, program: str) -> bool:
+        """Return whether a path of the image leads to the program."""
+        is_of_image = device(os.path.dirname(path)) == self.device
+        return is_of_image and os.path.realpath(path) == program
+
+
+def device(folder: str) -> Optional[int]:
+    """Return the number of the file system that a folder is on, or None where there is no such folder."""
+    try:
+        return os.stat(folder).st_dev
+    except OSError:
+        return None
 
 
 class Tracer:
@@ -167,6 +183,7 @@ class Tracer:
     def executed(self, pid: int) -> None:
         """Note a new program; a thread that execs gets its leader's id ("execve(2) under ptrace" of ptrace(2))."""
         self.thread_of.pop(pid, None)
+        self._forget_thread(self.message(pid))
         process = self.processes[self.known(pid)]
         raw = kernel_files.read("/proc/%d/cmdline" % pid, ARGV_BYTES)
         text = raw.decode("utf-8", "surrogateescape")
@@ -176,6 +193,11 @@ class Tracer:
         process.stdouts.append(kernel_files.link("/proc/%d/fd/1" % pid))
         process.cwd = kernel_files.link("/proc/%d/cwd" % pid)
         process.programs.append(self.programs.other_than(argv[0], process.cwd, kernel_files.link("/proc/%d/exe" % pid)))
+
+    def _forget_thread(self, thread: int) -> None:
+        """Forget a thread whose id has ended without a word, so that a process which gets it next is none."""
+        self.thread_of.pop(thread, None)
+        self.announced.discard(thread)
 
     def exiting(self, pid: int) -> None:
         """Add up the CPU time of a thread or process while /proc still shows it."""

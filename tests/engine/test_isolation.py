@@ -223,6 +223,14 @@ print(json.dumps([result, error, new, os.strerror(ctypes.get_errno())]))"""
     assert python(cell, text) == [-1, "Operation not permitted", -1, "Function not implemented"]
 
 
+def test_a_compiler_by_another_name_of_the_trees_own_is_told(cell: Container) -> None:
+    script = "ln -s $(gcc -print-prog-name=cc1) /tmp/innocent; cd /tmp; ./innocent --version; rm innocent"
+    said = records(cell, "sh", "-c", script)
+    processes = [record[2] for record in said if record[0] == "process"]
+    [programs] = [facts["programs"] for facts in processes if facts["argvs"] == [["./innocent", "--version"]]]
+    assert programs[0].endswith("/cc1")
+
+
 def test_a_file_that_cannot_be_read_is_told_as_such(cell: Container) -> None:
     script = "echo one > /out/hidden; chmod 0 /out/hidden"
     said = records(cell, "sh", "-c", script, roots={"output": "/out"})

@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from matrix.agent import command as agent_command
+from matrix.agent.tracer import Tracer
 from tests.unit.agents import AGENT, ARGV, command, run
 
 SPEC = json.dumps(
@@ -334,6 +337,36 @@ def test_a_program_that_a_symbolic_link_leads_to_has_its_name(tmp_path: Path) ->
         "/bin/sh",
     ]
     assert {program for one in said.processes for program in one["programs"]} == {""}
+
+
+def test_a_program_that_a_link_of_another_file_system_leads_to_is_told() -> None:
+    """A cell's tree is on another file system than its image, and may hold links by any name."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        if Path(folder).stat().st_dev == Path("/").stat().st_dev:
+            pytest.skip("there is but one file system")
+        (Path(folder) / "innocent").symlink_to("/usr/bin/env")
+        env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        said = run(command("sh", "-c", "./innocent -i true; innocent -i true", cwd=folder, env=env))
+    programs = {argv[0]: one["programs"] for one in said.processes for argv in one["argvs"][:1]}
+    assert programs == {"sh": [""], "./innocent": ["/usr/bin/env", ""], "innocent": ["/usr/bin/env", ""]}
+
+
+def test_a_thread_that_becomes_a_program_leaves_its_id_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracer = Tracer("")
+    thread = 1 << 22
+    tracer.thread_of = {thread: os.getpid()}
+    monkeypatch.setattr(tracer, "message", lambda _pid: thread)
+    tracer.executed(os.getpid())
+    assert tracer.thread_of == {}
+
+
+def test_a_process_that_gets_the_commands_id_later_has_no_say_in_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    pid, tracer = 1 << 22, Tracer("")
+    tracer.known(1)
+    changes = iter([(pid, 2 << 8, "usage"), (pid, 0, "other"), None])
+    monkeypatch.setattr(agent_command, "next_change", lambda _deadline: next(changes))
+    status, usage, _ = agent_command.follow(pid, tracer)
+    assert (status, usage) == (2 << 8, "usage")
 
 
 UNTRACED = """
