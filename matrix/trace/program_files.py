@@ -36,6 +36,11 @@ _OTHER_OPTIONS = (
     "-isystem", "-idirafter", "-iquote", "-imultiarch", "-iprefix", "-soname", "-m", "-z", "-plugin", "-e", "-p",
     "-target", "--crate-type", "--crate-name", "--edition", "-arch", "-march", "-mtune", "-l",
 )  # fmt: skip
+TAKE_A_WORD = (
+    *_OUTPUT_OPTIONS, *_OTHER_OPTIONS, "-include", "-imacros", "-isysroot", "-iwithprefix", "-iwithprefixbefore", "-T",
+    "-u", "-B", "-A", "-F", "-rpath", "-Xlinker", "-Xassembler", "-mllvm", "--param", "--sysroot",
+)  # fmt: skip
+"""The options of compilers whose value is the next word, whatever that looks like."""
 # `-ofile`, but neither `-o=file` nor `-o-…`; only for programs that have it, as `ls -ort` means three options.
 _JOINED_OUTPUT = re.compile(r"^(?P<option>-o)(?P<value>[^-=].*)$")
 _OPTION_WITH_VALUE = re.compile(r"^(?P<option>--?[A-Za-z][\w-]*)=(?P<value>.+)$")

@@ -5,11 +5,13 @@ Pure.
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from matrix.trace import file_access
+from matrix.trace import file_access, program_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +30,7 @@ _DRIVERS_TOO = ("clang", "rustc")
 """The beginnings of the names of programs that are a driver and a compiler in one."""
 _LINKERS = ("ld", "ld.bfd", "ld.gold", "ld.lld", "lld")
 _ARCHIVER = re.compile(r"^(?:llvm-)?ar$|-gcc-ar$")
-_QUERIES = ("--version", "-dumpversion", "-dumpmachine", "--help")
+_QUERIES = (("--version",), ("-dumpversion",), ("-dumpmachine",), ("--help",))
 
 _SCRIPTS = (
     (re.compile(r"^python"), (".py",)),
@@ -42,9 +44,16 @@ def work(process: Process) -> tuple[str, str] | None:
     """Return the kind of work that a process did, one of KINDS, and its subject; None where it did no work.
 
     The subject of compiling is the source, of linking and installing the file made, of generating the script or
-    grammar. A driver (gcc) does no work itself, as the programs that it runs (cc1, ld) are counted.
+    grammar. A driver (gcc) does no work itself, as the programs that it runs (cc1, ld) are counted. Of several programs
+    that a process ran one after the other (execve(2)), the last one that did work counts.
     """
-    if not process.argv or _is_query(process):
+    programs = (replace(process, argvs=(argv,)) for argv in reversed(process.argvs))
+    return next(filter(None, map(_work_of_program, programs)), None)
+
+
+def _work_of_program(process: Process) -> tuple[str, str] | None:
+    """Return the work of a process that ran one program."""
+    if _is_query(process):
         return None
     done = ((kind, _shown(subject(process))) for does, kind, subject in _RULES if does(process))
     return next(done, None)
@@ -53,17 +62,26 @@ def work(process: Process) -> tuple[str, str] | None:
 def _is_query(process: Process) -> bool:
     """Return whether a process only answers a question: `--version`, or `cc1 -E`, which `gcc -dM -E` runs."""
     words = process.argv[1:]
-    return _has_query_option(words) or (_only_preprocesses(words) and _is_compiler(process.program))
+    return _has_query_option(words) or _only_preprocesses(process.program, words)
 
 
 def _has_query_option(words: tuple[str, ...]) -> bool:
-    """Return whether a program is asked for its version, its target or its help."""
-    return words in (("-v",), ("-V",)) or not set(_QUERIES).isdisjoint(words)
+    """Return whether a program is asked for its version, its target or its help, by its first word.
+
+    Any later word may be the value of an option: `ld -rpath --version a.o` links.
+    """
+    return words in (("-v",), ("-V",)) or words[:1] in _QUERIES
 
 
-def _only_preprocesses(words: tuple[str, ...]) -> bool:
+def _only_preprocesses(program: str, words: tuple[str, ...]) -> bool:
+    """Return whether a compiler is told to preprocess; `cc1 -isystem -E a.c` compiles, in a folder of this name."""
     # `cc1 -E -lang-asm` is the first half of assembling a .S file, which is work.
-    return "-E" in words and "-lang-asm" not in words
+    if "-lang-asm" in words:
+        return False
+    if program in _COMPILERS:
+        return words[:1] == ("-E",)  # gcc puts it first: trad_capable_cpp in gcc/gcc.cc
+    options = (word for before, word in itertools.pairwise(("", *words)) if before not in program_files.TAKE_A_WORD)
+    return _is_compiler(program) and "-E" in options
 
 
 def _is_compiler(program: str) -> bool:

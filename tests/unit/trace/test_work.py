@@ -43,11 +43,23 @@ def work_of(*argv: str, cwd: str = PERF) -> tuple[str, str] | None:
         (("mawk", "-v", "x=1", "-f", "gen.awk"), "generator", "gen.awk"),
         (("install", "-v", "a.h", "include/a.h"), "install", "include/a.h"),
         (("/bin/sh", "trace/gen.sh", "x"), "generator", "trace/gen.sh"),
+        (("cc1", "-quiet", "-isystem", "-E", "a.c"), "compiler", "a.c"),
+        (("cc1", "-isystem", "--version", "a.c"), "compiler", "a.c"),
+        (("clang", "-include", "-E", "-c", "a.c"), "compiler", "a.c"),
+        (("ld", "-rpath", "--version", "a.o", "-o", "a"), "linker", "a"),
+        (("python3", "pmu-events/jevents.py", "--help"), "generator", "pmu-events/jevents.py"),
     ],
     ids=str,
 )
 def test_work_is_what_only_a_build_with_something_to_do_needs(argv: tuple[str, ...], kind: str, target: str) -> None:
     assert work_of(*argv) == (kind, target if target == "?" else f"{PERF}/{target}")
+
+
+def test_a_compiler_that_becomes_another_program_did_work_all_the_same() -> None:
+    record = ran()
+    facts = record[2] | {"argvs": [["sh", "-c", "…"], ["cc1", "a.c"], ["true"]]}
+    [one] = step("build", [*record[:2], facts]).facts().processes
+    assert work(one) == ("compiler", f"{PERF}/a.c")
 
 
 @pytest.mark.parametrize(
