@@ -29,8 +29,11 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def file_facts(path: str) -> Dict[str, Any]:
+def file_facts(path: str, *, is_in_overlay: bool) -> Dict[str, Any]:
     """Return type, mode, size, times, inode and content of one directory entry.
+
+    A whiteout is one in an overlay's upper layer alone: in any other folder a build may make such a device
+    (mknod(2), since Linux 5.8), and it is a file that was left like any other.
 
     Raises:
         OSError: the entry cannot be read, or is larger than any real one.
@@ -56,7 +59,7 @@ def file_facts(path: str) -> Dict[str, Any]:
         facts["type"] = "symlink"
         facts["content"] = os.readlink(path)
     # overlayfs marks a deleted file so: https://docs.kernel.org/filesystems/overlayfs.html
-    elif stat.S_ISCHR(entry.st_mode) and entry.st_rdev == 0:
+    elif is_in_overlay and stat.S_ISCHR(entry.st_mode) and entry.st_rdev == 0:
         facts["type"] = "whiteout"
     else:
         facts["type"] = "special"
@@ -78,7 +81,8 @@ class Scan:
             if merged:
                 self._listing(merged, relative)
             for entry in sorted(folders + files):
-                self._entry(name, os.path.normpath(os.path.join(relative, entry)), os.path.join(folder, entry))
+                inside = os.path.normpath(os.path.join(relative, entry))
+                self._entry(name, inside, os.path.join(folder, entry), is_in_overlay=bool(merged))
 
     def _unreadable_folder(self, error: OSError) -> None:
         self.output.emit("unreadable", str(error.filename), str(error))
@@ -91,10 +95,10 @@ class Scan:
         except OSError as error:
             self.output.emit("unreadable", view, str(error))
 
-    def _entry(self, name: str, relative: str, path: str) -> None:
+    def _entry(self, name: str, relative: str, path: str, *, is_in_overlay: bool) -> None:
         """Write the record of one directory entry."""
         try:
-            self.output.emit("file", name, relative, file_facts(path))
+            self.output.emit("file", name, relative, file_facts(path, is_in_overlay=is_in_overlay))
         except OSError as error:
             self.output.emit("unreadable", path, str(error))
 

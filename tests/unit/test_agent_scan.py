@@ -47,7 +47,9 @@ def test_a_file_of_the_lower_layer_that_was_removed_is_a_whiteout(tmp_path: Path
         os.mknod(tmp_path / "gone", 0o20000, os.makedev(0, 0))
     except PermissionError:
         pytest.skip("only root makes devices")
-    assert run(roots={"output": str(tmp_path)}).files["gone"]["type"] == "whiteout"
+    folder = str(tmp_path)
+    assert run(roots={"source": folder}, merged=folder).files["gone"]["type"] == "whiteout"
+    assert run(roots={"output": folder}).files["gone"]["type"] == "special"
 
 
 @pytest.mark.parametrize("name", [b"a b", b"new\nline", b'"', b"caf\xe9", "ä\u202e".encode(), b"\x1b[31m", b"-x"])
