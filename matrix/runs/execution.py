@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 """The most that is read of a file of a cell, whose size is not to be trusted."""
 
+CELL_FACTS_BYTES = 256 << 20
+"""The most of the agent's records that all steps of a cell may have together; perf's largest cell has 30 MB of them.
+
+This process holds them in memory, where they take five times as much.
+"""
+
 SCAN_S = 300
 """The seconds after a step's commands in which the agent hashes the files that they wrote."""
 
@@ -72,6 +78,7 @@ class Execution:
     cpus: str = ""
     containers: dict[str, Container] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
+    facts_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.children = children(self.tree.facts.index)
@@ -179,6 +186,9 @@ class Execution:
         # The agent ends a command that overruns timeout_s; this is for an agent that does not.
         deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
         status, output = container.agent(words, lambda block: _write(log, block), deadline_s)
+        self.facts_bytes += len(output)
+        if self.facts_bytes > CELL_FACTS_BYTES:
+            return [], f"the facts of the cell's steps exceed {CELL_FACTS_BYTES >> 20} MiB"
         found, error = records(output)
         # The agent's last record is `end`: without it, facts are lacking, and lacking facts look like a clean build.
         if not error and (not found or found[-1][0] != "end"):
@@ -304,7 +314,8 @@ def execute(cell: Execution) -> Iterator[StepFacts]:
 def _look_into_containers(cell: Execution, facts: StepFacts) -> None:
     """Record the facts that later steps would destroy: the program's ELF facts, and why the second build differs."""
     cell_id = cell.scenario.cell.id
-    if facts.step.name == "self-test":
+    # Before the self-test, in which the program could put another file in its place.
+    if facts.step.name == "build" and not facts.failure and _is_self_tested(cell.scenario):
         cell.run.progress(cell_id, "read the ELF files")
         cell.inspect()
     if facts.step.name == "build-again" and not facts.failure:
@@ -313,6 +324,10 @@ def _look_into_containers(cell: Execution, facts: StepFacts) -> None:
             cell.explain()
         # No later step needs the second container, and its volumes are in memory.
         cell.containers.pop(facts.step.place).remove()
+
+
+def _is_self_tested(scenario: Scenario) -> bool:
+    return any(step.name == "self-test" for step in scenario.steps)
 
 
 @contextlib.contextmanager

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matrix.engine.api import USERS
 from matrix.runs import execution
 from matrix.scenario import plan
 from matrix.scenario.plan import Command, Step
 from matrix.scenario.step_facts import StepFacts
+
+if TYPE_CHECKING:
+    import pytest
 
 MAKE = Command(label="make", argv=("make", "-j2"), traced=True)
 SAID = Command(label="options", argv=("perf", "version"), captured=True)
@@ -28,7 +32,8 @@ class FakeExecution:
     def __init__(self, *, built: bool) -> None:
         self.noted: list[str] = []
         self.built = built
-        self.scenario = SimpleNamespace(cell=SimpleNamespace(id="cell"))
+        self.facts_bytes = 0
+        self.scenario = SimpleNamespace(cell=SimpleNamespace(id="cell"), steps=[step(name="self-test")])
         self.run = SimpleNamespace(progress=lambda _cell_id, title: self.noted.append(title))
         second = SimpleNamespace(remove=lambda: self.noted.append("  removed"))
         self.containers = {"second": second}
@@ -42,11 +47,30 @@ class FakeExecution:
 
 def test_what_is_looked_at_after_a_step_is_a_chapter_of_its_own() -> None:
     fake: Any = FakeExecution(built=False)
-    for taken in (step(name="self-test"), step(name="build-again", place="second")):
+    for taken in (step(), step(name="self-test"), step(name="build-again", place="second")):
         execution._look_into_containers(fake, StepFacts(taken, "log", ended=True))
     assert fake.noted == [
         "read the ELF files", "  inspected", "explain the first difference", "  explained", "  removed",
     ]  # fmt: skip
+
+
+def test_a_build_that_failed_or_is_not_tested_has_no_elf_facts() -> None:
+    fake: Any = FakeExecution(built=False)
+    execution._look_into_containers(fake, StepFacts(step(), "log"))
+    fake.scenario.steps = []
+    execution._look_into_containers(fake, StepFacts(step(), "log", ended=True))
+    assert fake.noted == []
+
+
+def test_the_facts_of_all_steps_of_a_cell_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "CELL_FACTS_BYTES", 2 << 20)
+    output = b'["end",' + b" " * (1 << 20) + b"{}]\n"
+    container = SimpleNamespace(agent=lambda *_: (0, output))
+    fake: Any = FakeExecution(built=False)
+    fake.container, fake._commands = (lambda _place: container), (lambda _step: [])
+    assert execution.Execution._execute(fake, step(), BytesIO()) == ([["end", {}]], "")
+    told = execution.Execution._execute(fake, step(), BytesIO())
+    assert told == ([], "the facts of the cell's steps exceed 2 MiB")
 
 
 def test_a_build_that_continued_is_not_explained() -> None:
