@@ -47,6 +47,17 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
 
 
+TAIL_BYTES = 64 << 10
+"""The end of a log in which a message looks for its last lines; the log may have gigabytes."""
+
+
+def last_lines(path: Path, most: int) -> list[str]:
+    """Return the last lines of a log, `most` of them or what TAIL_BYTES hold; bytes that are not UTF-8 are replaced."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        return file.read(TAIL_BYTES).decode(errors="replace").splitlines()[-most:]
+
+
 def write(path: Path, content: str | bytes) -> None:
     """Write a file, text as UTF-8; a reader sees the old content or the new one, and never a part."""
     with replacing(path) as part:

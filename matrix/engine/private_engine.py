@@ -16,6 +16,7 @@ from matrix import paths
 from matrix.engine import backends, host_packages
 from matrix.engine.api import EngineSilentError
 from matrix.errors import InfrastructureError
+from matrix.files import last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +121,7 @@ def _start(now: Status) -> Status:
     with now.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
         pid = os.posix_spawn(argv[0], argv, _environment(), setsid=True, file_actions=_streams(nothing, log))
     if not _answers_in_time(pid, f"unix://{now.socket}"):
-        tail = "\n  ".join(now.log.read_text(errors="replace").splitlines()[-8:])
+        tail = "\n  ".join(last_lines(now.log, 8))
         raise InfrastructureError("dockerd did not start", f"Its log, {now.log}, ends:\n  {tail}")
     return status()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from matrix.config import load, tree_words
 from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, MatrixError
+from matrix.files import last_lines
 from matrix.runs import locks, ownership, progress
 from matrix.runs.interrupts import interruptible
 from matrix.runs.run_kind import MutantsRun
@@ -163,7 +164,7 @@ def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: Engin
         raise InfrastructureError(f"No space left on device: {run.folder}", "Free some, then go on with the run.")
     # 1 is pytest's status where items failed (pytest.ExitCode), which the cells' results say better.
     if process.returncode not in (0, 1):
-        tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
+        tail = "\n  ".join(last_lines(log, 12))
         raise InfrastructureError(f"pytest ended with status {process.returncode}", f"Its log, {log}, ends:\n  {tail}")
 
 

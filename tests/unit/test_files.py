@@ -41,6 +41,16 @@ def test_a_file_is_written_whole_in_place_of_the_one_before(tmp_path: Path, cont
     assert [one.name for one in path.parent.iterdir()] == ["file"]
 
 
+def test_the_last_lines_of_a_log_are_read_without_the_rest_of_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"a\nb\nc\xff\n")
+    assert files.last_lines(log, 2) == ["b", "c\ufffd"]
+    with log.open("r+b") as file:
+        file.seek(1 << 40)  # a terabyte, sparse
+        file.write(b"\nlast\n")
+    assert files.last_lines(log, 1) == ["last"]
+
+
 def test_a_file_that_could_not_be_written_whole_is_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "file"
     files.write(path, "before")
