@@ -95,12 +95,18 @@ def _ignore(told: Mapping[str, bytes]) -> dict[str, str]:
 
 def _check_told(path: str, content: bytes) -> None:
     """Refuse a file that is too large for facts to be taken from it."""
-    name = f"the tree's {short(path)}"
-    limit_bytes = IGNORE_BYTES if is_ignore_file(path) else TOLD_BYTES
-    if len(content) > limit_bytes:
-        raise UsageError(f"{name} is larger than any kernel's: {len(content)} bytes", f"At most {limit_bytes} bytes.")
-    if is_ignore_file(path) and content.count(b"\n") > IGNORE_LINES:
-        raise UsageError(f"{name} has more lines than any kernel's", f"At most {IGNORE_LINES} lines.")
+    if is_ignore_file(path):
+        _check_most(path, "bytes", len(content), IGNORE_BYTES)
+        _check_most(path, "lines", content.count(b"\n"), IGNORE_LINES)
+    else:
+        _check_most(path, "bytes", len(content), TOLD_BYTES)
+
+
+def _check_most(path: str, unit: str, count: int, most: int) -> None:
+    if count > most:
+        raise UsageError(
+            f"the tree's {short(path)} is larger than any kernel's: {count} {unit}", f"At most {most} {unit}."
+        )
 
 
 def is_telling(path: str) -> bool:

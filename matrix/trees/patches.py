@@ -125,10 +125,14 @@ def read(where: str, repository: Path | None) -> tuple[Patch, ...]:
     """
     path = Path(where).expanduser()
     mails = _of_path(path) if path.exists() else _of_range(where, repository or Path())
-    numbered = _numbered([mail for mail in mails if mail.is_patch])
+    numbered = _numbered(list(filter(_is_patch, mails)))
     if not numbered:
         raise UsageError(f"{where} holds no patch", "Name an mbox as `b4 am` writes it, a folder of patches, or A..B.")
     return tuple(mail.patch(number) for number, mail in numbered.items())
+
+
+def _is_patch(mail: _Mail) -> bool:
+    return mail.is_patch
 
 
 def _of_path(path: Path) -> list[_Mail]:

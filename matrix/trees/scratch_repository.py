@@ -7,7 +7,9 @@ was imported from an archive.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 EMPTY_DATE = "946684800 +0000"
 # The most bytes that the files changed by a series may have: far above any, as the patches may be a stranger's.
 MAX_BYTES = 256 << 20
+NAME_DIGITS = 32
+"""The number of hex digits of a digest in the name of a scratch repository: 128 bits."""
 MAX_REASONS = 50
 """The most files for which it is said why a patch does not apply: a patch may have any number."""
 # The errors of git-apply(1), with LC_ALL=C.
@@ -122,7 +126,7 @@ def of_repository(repository: Path, revision: str) -> tuple[Scratch, str]:
     # A worktree has no objects of its own; the common folder is the repository's (git-worktree(1)).
     common = git.run(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").decode().rstrip("\n")
     objects = Path(common) / "objects"
-    scratch = Scratch(cache.folder(Part.SCRATCH) / f"{hashlib.sha256(str(objects).encode()).hexdigest()[:16]}.git")
+    scratch = Scratch(cache.folder(Part.SCRATCH) / f"{_digest(str(objects))}.git")
     with _made(scratch):
         _borrow(scratch.folder, Path(common))
     return scratch, commit
@@ -136,6 +140,11 @@ def bisecting(scratch: Scratch, folder: Path) -> Path:
     git.run(folder.parent, "init", "-q", "--bare", "--template=", str(folder))
     _borrow(folder, scratch.folder)
     return folder
+
+
+def _digest(text: str) -> str:
+    """Return the name of a text's scratch repository."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:NAME_DIGITS]
 
 
 def _borrow(folder: Path, other: Path) -> None:
@@ -159,9 +168,12 @@ def of_archive(archive: Path) -> tuple[Scratch, str]:
         InfrastructureError: git could not import the tree.
 
     """
-    scratch = Scratch(cache.folder(Part.SCRATCH) / f"{archive.stem[:16]}.git")
+    scratch = Scratch(cache.folder(Part.SCRATCH) / f"{archive.stem[:NAME_DIGITS]}.git")
     with _made(scratch):
-        if git.attempt(scratch.folder, "rev-parse", "--verify", "refs/heads/base").returncode:
+        # Each object has its digest, by which git sees damage; some seconds for a kernel tree, once a series.
+        if git.attempt(scratch.folder, "fsck", "--no-dangling", "refs/heads/base").returncode:
+            shutil.rmtree(scratch.folder)
+            _init(scratch)
             _import(scratch, archive)
     return scratch, git.commit(scratch.folder, "refs/heads/base")
 
@@ -171,11 +183,21 @@ def _made(scratch: Scratch) -> FileLock:
     scratch.folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(scratch.folder.with_suffix(".lock"))
     with lock:
-        if not (scratch.folder / "HEAD").is_file():
-            # Without a template there are no hooks.
-            git.run(scratch.folder.parent, "init", "-q", "--bare", "--template=", str(scratch.folder))
-            (scratch.folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
+        if not _is_repository(scratch.folder):
+            shutil.rmtree(scratch.folder, ignore_errors=True)
+            _init(scratch)
     return lock
+
+
+def _is_repository(folder: Path) -> bool:
+    """Return whether git takes a folder for a repository; where it does not, it would look for one around it."""
+    return not git.attempt(folder.parent, "rev-parse", "--git-dir", env={"GIT_DIR": str(folder)}).returncode
+
+
+def _init(scratch: Scratch) -> None:
+    # Without a template there are no hooks.
+    git.run(scratch.folder.parent, "init", "-q", "--bare", "--template=", str(scratch.folder))
+    (scratch.folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
 
 
 def _import(scratch: Scratch, archive: Path) -> None:
@@ -227,10 +249,16 @@ def _reasons(patch: Patch, said: str) -> tuple[str, ...]:
     hunks = patch.hunks()
     lines = {path: int(line) for path, line in _FAILED.findall(said)}
     failed = [f"{path}: {_hunk(hunks.get(path, []), line)} does not apply" for path, line in lines.items()]
-    others = [text for text in _ERROR.findall(said) if not _is_of_hunk(text)]
+    others = itertools.filterfalse(_is_of_hunk, _ERROR.findall(said))
     found = tuple(dict.fromkeys([*failed, *others])) or (said.strip()[:200] or "git apply failed",)
-    more = (f"and {len(found) - MAX_REASONS} more",) if len(found) > MAX_REASONS else ()
-    return found[:MAX_REASONS] + more
+    return _first(found)
+
+
+def _first(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first reasons, and the number of the others."""
+    if len(reasons) <= MAX_REASONS:
+        return reasons
+    return (*reasons[:MAX_REASONS], f"and {len(reasons) - MAX_REASONS} more")
 
 
 def _hunk(hunks: Sequence[tuple[int, str]], line: int) -> str:

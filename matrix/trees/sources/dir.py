@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import stat
@@ -139,8 +140,17 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of a folder's folders, without `.git`, and of its other entries, both sorted."""
     try:
         with os.scandir(folder) as found:
-            is_folder = {entry.name: entry.is_dir(follow_symlinks=False) for entry in found}
+            entries = sorted(found, key=_name)
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}", "Mend its mode, or name a copy.") from error
-    folders = sorted(name for name, is_one in is_folder.items() if is_one and name != ".git")
-    return folders, sorted(name for name, is_one in is_folder.items() if not is_one)
+    folders = list(filter(_is_folder, entries))
+    others = itertools.filterfalse(_is_folder, entries)
+    return [name for name in map(_name, folders) if name != ".git"], list(map(_name, others))
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)

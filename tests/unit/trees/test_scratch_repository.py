@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -218,3 +219,16 @@ def test_a_whole_archive_goes_through_a_pipe_that_breaks(
     monkeypatch.setattr(scratch_repository, "_feed", breaks)
     with pytest.raises(InfrastructureError, match="fast-import"):
         scratch_repository.of_archive(archive(tmp_path))
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize("name", ["HEAD", "config", "refs/heads/base", "objects/??/*"])
+def test_a_scratch_repository_of_the_cache_that_is_damaged_is_made_again(name: str, tmp_path: Path) -> None:
+    path = archive(tmp_path)
+    scratch, commit = scratch_repository.of_archive(path)
+    damaged = min(scratch.folder.glob(name))
+    damaged.chmod(0o644)
+    os.truncate(damaged, damaged.stat().st_size // 2)
+    again, same = scratch_repository.of_archive(path)
+    assert (again.folder, same) == (scratch.folder, commit)
+    assert again.read(commit, "Makefile") == "1\n"
