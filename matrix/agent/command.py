@@ -197,22 +197,38 @@ def untraced() -> List[List[str]]:
     if os.getppid() != 0:
         return []
     deadline = time.monotonic() + GRACE_S
-    found = _untraced_now()
-    while found and time.monotonic() < deadline:
+    found = []  # type: List[List[str]]
+    while True:
+        # A process that ended between two looks may have a child that the first look was too early for.
+        others = _untraced_now()
+        if not others:
+            return []
+        found = [_words(name) for name, status in others if _lives(status)] or found
+        if time.monotonic() > deadline:
+            return found
         time.sleep(0.01)
-        found = _untraced_now()
-    return found
 
 
-def _untraced_now() -> List[List[str]]:
+def await_killed() -> None:
+    """Wait for the end of killed processes that are not this one's children, at most GRACE_S."""
+    deadline = time.monotonic() + GRACE_S
+    while os.getppid() == 0 and _untraced_now() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _untraced_now() -> List[Tuple[str, bytes]]:
+    """Return the other processes without a tracer: id and content of /proc/PID/status, empty for one that ended."""
     others = [name for name in os.listdir("/proc") if name.isdigit() and int(name) not in (1, os.getpid())]
-    return [_words(name) for name in others if _is_untraced(kernel_files.read("/proc/%s/status" % name))]
+    statuses = [(name, kernel_files.read("/proc/%s/status" % name)) for name in others]
+    return [(name, status) for name, status in statuses if not _is_traced(status)]
 
 
-def _is_untraced(status: bytes) -> bool:
-    """Return whether the content of /proc/PID/status is that of a process that lives and has no tracer."""
-    lives = re.search(rb"^State:\s*[^ZX\s]", status, re.M)
-    return bool(lives and re.search(rb"^TracerPid:\s*0$", status, re.M))
+def _is_traced(status: bytes) -> bool:
+    return bool(re.search(rb"^TracerPid:\s*[1-9]", status, re.M))
+
+
+def _lives(status: bytes) -> bool:
+    return bool(re.search(rb"^State:\s*[^ZX\s]", status, re.M))
 
 
 def _words(pid: str) -> List[str]:
@@ -261,6 +277,7 @@ def run(command: Spec, spec: Spec, output: Output) -> int:
     remaining, strangers = left_running(tracer), untraced()
     kill_all(pid)
     reap(tracer)
+    await_killed()
     pump.join(GRACE_S)  # not for ever: outside of a container a process may have escaped with the pipe
     exit_status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
     for index, process in enumerate(tracer.processes if tracer else []):

@@ -253,6 +253,24 @@ def test_nothing_but_a_regular_file_is_read(cell: Container) -> None:
     records(cell, "rm", "/out/fifo", "/out/link")
 
 
+HOPS = """
+import os
+if not os.fork():
+    os.setsid()
+    while True:
+        if os.fork():
+            os._exit(0)
+"""
+
+
+def test_a_process_that_is_another_at_every_look_is_told_and_ended(cell: Container) -> None:
+    for _ in range(4):
+        said = records(cell, "python3", "-c", HOPS, trace=False)
+        [facts] = [record[1] for record in said if record[0] == "command"]
+        assert facts["untraced"]
+    assert len(python(cell, "print(json.dumps([name for name in os.listdir('/proc') if name.isdigit()]))")) == 3
+
+
 def test_a_process_that_outlives_a_command_without_tracing_is_told_and_ended(cell: Container) -> None:
     said = records(cell, "sh", "-c", "setsid sleep 1000 & exit 0", trace=False)
     [facts] = [record[1] for record in said if record[0] == "command"]
