@@ -184,17 +184,24 @@ def _examine(observations: Observations) -> Examined:
 
 
 def _left_running(observations: Observations) -> Iterator[Finding]:
-    """Yield the processes that were still running when make had ended: they may write into the output later."""
-    step = observations.steps["build"]
-    for ran in step.commands:
-        for argv in ran.left_running:
-            yield Finding(
+    """Yield the processes that were still running when a make had ended: they may write into the output later."""
+    found: dict[str, Finding] = {}
+    for step in observations.steps.values():
+        for argv in _outlived(step):
+            finding = Finding(
                 kind="left-running",
                 subject=argv[0],
                 expected="no process outlives make",
                 actual=" ".join(argv)[:200],
                 where=step.log,
             )
+            found.setdefault(finding.key, finding)  # the first step that left one is to blame for it
+    yield from found.values()
+
+
+def _outlived(step: StepFacts) -> Iterator[tuple[str, ...]]:
+    for ran in step.commands:
+        yield from ran.left_running
 
 
 CHECK = Check(

@@ -196,6 +196,14 @@ def test_a_process_that_outlives_make_is_a_finding() -> None:
     assert result.findings[0].actual == "sleep 1000"
 
 
+def test_a_process_that_outlives_a_later_make_is_a_finding_of_the_first_that_it_outlives() -> None:
+    left = [command(left_running=[["sleep", "1000"]])]
+    seen = observations(None, {"rebuild": left, "clean": left})
+    result = judge.check_result(registry()["build"], seen, [])
+    [finding] = [one for one in result.findings if one.kind == "left-running"]
+    assert finding.where == seen.steps["rebuild"].log
+
+
 @pytest.mark.parametrize("step", ["build", "self-test"])
 def test_a_step_of_its_own_that_fails_is_a_finding(step: str) -> None:
     seen = observations(errors={step: "the container ended"})
