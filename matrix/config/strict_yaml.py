@@ -51,6 +51,7 @@ class _Loader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) and id(node) not in self._values:
             raise _refused("an alias that stands for what it is in", node)
         self._count(node)
+        _check_number(node)
         return node
 
     def _count(self, node: yaml.Node) -> None:
@@ -59,8 +60,6 @@ class _Loader(yaml.SafeLoader):
             self._values[id(node)] = 1 + sum(self._values[id(child)] for child in _children(node))
         if self._values[id(node)] > VALUES:
             raise _refused(f"more than {VALUES} values, those of aliases counted each time", node)
-        if isinstance(node, yaml.ScalarNode) and node.tag != _SCALAR_TEXT and len(node.value) > NUMBER_CHARS:
-            raise _refused(f"a number of more than {NUMBER_CHARS} characters; quote it", node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: dict[str, yaml.Mark] = {}
@@ -72,6 +71,13 @@ class _Loader(yaml.SafeLoader):
                 raise _refused(f"duplicate key {key!r} (first on line {seen[key].line + 1})", key_node)
             seen[key] = key_node.start_mark
         return super().construct_mapping(node, deep)
+
+
+def _check_number(node: yaml.Node) -> None:
+    """Refuse a long word that PyYAML would make a number of, in more time than it has characters."""
+    is_number = isinstance(node, yaml.ScalarNode) and node.tag != _SCALAR_TEXT
+    if is_number and len(node.value) > NUMBER_CHARS:
+        raise _refused(f"a number of more than {NUMBER_CHARS} characters; quote it", node)
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

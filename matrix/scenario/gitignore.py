@@ -98,16 +98,19 @@ def _rule(line: str) -> _Rule | None:
     return _Rule(segments, is_name, glob.endswith("/"), line.startswith("!"))
 
 
-def _segments(parts: list[str]) -> Iterator[re.Pattern[str] | None]:
-    """Yield the segments of a pattern; `**` at its end is for all below a folder, and not for the folder."""
-    for part, following in itertools.zip_longest(parts, parts[1:]):
-        is_many = len(part) > 1 and not part.strip("*")
-        if not is_many or len(parts) == 1:
-            yield name_glob.compiled(part) or _NONE
-        elif following is None:
-            yield from (_ANY, _MANY)
-        else:
-            yield _MANY
+def _segments(parts: list[str]) -> list[re.Pattern[str] | None]:
+    """Return the segments of a pattern; `**` at its end is for all below a folder, and not for the folder."""
+    if len(parts) == 1:
+        return [name_glob.compiled(parts[0]) or _NONE]
+    found = list(map(_segment, parts))
+    if found[-1] is _MANY:
+        found.insert(-1, _ANY)
+    return found
+
+
+def _segment(part: str) -> re.Pattern[str] | None:
+    is_many = len(part) > 1 and not part.strip("*")
+    return _MANY if is_many else name_glob.compiled(part) or _NONE
 
 
 class IgnoreFiles:
