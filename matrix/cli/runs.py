@@ -42,6 +42,12 @@ def run(
     select: Select = [], exclude: Exclude = [], profile: ProfileName = "gate", tree: TreeNames = [],
     base: Against = "", configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
     timeout: Annotated[int, typer.Option(help="Seconds that a step may take.", min=1)] = LIMITS.step_s,
+    cell_timeout: Annotated[
+        int, typer.Option(help="Seconds that a cell's steps may take together; 0: as long as four of them.", min=0)
+    ] = 0,
+    run_timeout: Annotated[
+        int, typer.Option(help="Seconds after which the run is ended, to be resumed; 0: no limit of its own.", min=0)
+    ] = 0,
     memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
     pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
@@ -49,7 +55,7 @@ def run(
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, with every check."""
     from matrix.config import load
-    from matrix.runs import completion, run_report
+    from matrix.runs import completion, locks, run_report
 
     console = progress_console(json_output=json_output)
     access = engine_access(engine, console, no_install=no_install)
@@ -59,14 +65,18 @@ def run(
             "--resume goes with none of --select, --exclude, --tree, --base and --configs", "A run has its own."
         )
     limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
+    if cell_timeout:
+        limits = limits.model_copy(update={"cell_s": cell_timeout})
     config = None
     if resume:
         this = resumed(resume, "run")
     else:
         config = load.load(asked.configs)
         this = _begin(asked, config, limits, number, jobs)
-    # One attempt: the report names each ERROR, and the command that goes on.
-    completion.complete(this, number, access, attempts=1, config=config)
+    with locks.doing(this):
+        this.limit_time(run_timeout)
+        # One attempt: the report names each ERROR, and the command that goes on.
+        completion.complete(this, number, access, attempts=1, config=config)
     print_report(run_report.of_run(this), console, json_output=json_output)
 
 

@@ -28,8 +28,9 @@ def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, bas
 
 def _bounds(limits: Limits) -> Iterator[str]:
     """Yield the options for the limits that differ from the default ones."""
+    usual = _options(Limits()) | {"--cell-timeout": Limits(step_s=limits.step_s).cell_s}
     for option, value in _options(limits).items():
-        if value != _options(Limits())[option]:
+        if value != usual[option]:
             yield from (option, str(value))
 
 
@@ -37,6 +38,7 @@ def _options(limits: Limits) -> dict[str, int]:
     """Map the options of `perf-matrix run` to limits, in the options' units: seconds, MiB, MiB and a number."""
     return {
         "--timeout": limits.step_s,
+        "--cell-timeout": limits.cell_s,
         "--memory": limits.memory_bytes >> 20,
         "--disk": limits.disk_bytes >> 20,
         "--pids": limits.pids,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from pydantic import Field
+
 from matrix.model.base import Frozen, Name
 from matrix.model.build import Build
 from matrix.model.cell_id import CellId, Place
@@ -23,14 +25,23 @@ def matches(cell_id: str, glob: str) -> bool:
     return fnmatchcase(cell_id, pattern)
 
 
+CELL_STEPS = 4
+"""The number of steps that may take all of their time before the cell's is over."""
+
+
 class Limits(Frozen):
-    """The resources that a cell may use: a step that exceeds one of them is ended, and its build has failed."""
+    """The resources that a cell may use: a step that exceeds one of them is ended, and its build has failed.
+
+    `step_s` is the time of a command of a step, `cell_s` that of all steps together.
+    """
 
     # Far above what a build of perf needs, so that only a runaway build meets them.
     memory_bytes: int = 8 << 30
     disk_bytes: int = 4 << 30
     pids: int = 2048
     step_s: int = 1200
+    # The two builds of a cell, and as much again for its other steps, each of which takes a tenth of a build.
+    cell_s: int = Field(default_factory=lambda given: CELL_STEPS * given["step_s"])
 
 
 class Cell(Frozen):

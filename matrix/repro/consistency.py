@@ -21,7 +21,7 @@ LONGEST_ID = 200
 
 MOST_JOBS = 1024
 """The most jobs of a result: a reproduction runs make with as many."""
-LEAST = Limits(memory_bytes=64 << 20, disk_bytes=16 << 20, pids=16, step_s=1)
+LEAST = Limits(memory_bytes=64 << 20, disk_bytes=16 << 20, pids=16, step_s=1, cell_s=1)
 """The least limits that `perf-matrix run` takes."""
 
 

@@ -11,6 +11,7 @@ from matrix.checks import reproducible
 from matrix.engine.api import USERS, CellSpec
 from matrix.errors import InfrastructureError
 from matrix.runs import diffoscope, parsing
+from matrix.runs.cell_deadline import CellDeadline
 from matrix.scenario import perf, plan
 from matrix.scenario.elf import ElfFacts
 from matrix.scenario.observations import obstacle
@@ -82,6 +83,7 @@ class Execution:
 
     def __post_init__(self) -> None:
         self.children = children(self.tree.facts.index)
+        self.deadline = CellDeadline(self.scenario.limits.cell_s)
         self.transcript = Transcript(
             scenario=self.scenario,
             ignore=self.tree.facts.ignore,
@@ -185,14 +187,18 @@ class Execution:
         words = agent_words(spec(step, self._commands(step)))
         # The agent ends a command that overruns timeout_s; this is for an agent that does not.
         deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
-        status, output = container.agent(words, lambda block: _write(log, block), deadline_s)
+        if self.deadline.failure:
+            return [], self.deadline.failure
+        allowed_s = min(deadline_s, self.deadline.left_s)
+        status, output = container.agent(words, lambda block: _write(log, block), allowed_s)
         self.facts_bytes += len(output)
         if self.facts_bytes > CELL_FACTS_BYTES:
             return [], f"the facts of the cell's steps exceed {CELL_FACTS_BYTES >> 20} MiB"
         found, error = records(output)
         # The agent's last record is `end`: without it, facts are lacking, and lacking facts look like a clean build.
         if not error and (not found or found[-1][0] != "end"):
-            error = f"the step's facts end early (its container or the agent ended, status {status})"
+            early = f"the step's facts end early (its container or the agent ended, status {status})"
+            error = self.deadline.failure or early
         if self.built and step.name == "build" and not error:
             try:
                 found = stacked(self.built.record.records, found)

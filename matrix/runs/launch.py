@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,7 +155,8 @@ def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: Engin
         env={**_environment(run, access.host), **lock.environment}, pass_fds=lock.descriptors,
     ) as process:  # fmt: skip
         try:
-            progress.show(shown, process, access.console)
+            with _ended_after(run.settings().run_s, process):
+                progress.show(shown, process, access.console)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 access.say("interrupted: ending the cells that run")
@@ -166,6 +168,34 @@ def _run_pytest(run: Run, wanted: tuple[CellId, ...], number: int, access: Engin
     if process.returncode not in (0, 1):
         tail = "\n  ".join(last_lines(log, 12))
         raise InfrastructureError(f"pytest ended with status {process.returncode}", f"Its log, {log}, ends:\n  {tail}")
+
+
+@contextlib.contextmanager
+def _ended_after(limit_s: float, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End pytest where it still runs after a time, if there is one.
+
+    Raises:
+        InfrastructureError: pytest was ended.
+
+    """
+    passed = threading.Event()
+
+    def end() -> None:
+        passed.set()
+        _end(process)
+
+    timer = threading.Timer(limit_s, end)
+    if limit_s:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if passed.is_set():
+        timer.join()
+        raise InfrastructureError(
+            f"the run was ended after {limit_s} s, the limit on a run", "--run-timeout gives it more."
+        )
 
 
 def _pytest_words(number: int) -> list[str]:

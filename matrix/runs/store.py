@@ -40,7 +40,8 @@ _REQUIRED = TypeAdapter(dict[str, RequirementVerdict])
 class RunSettings(Frozen):
     """The settings of a run, in its run.json: all that is needed to do it again or to go on with it.
 
-    `base` names the tree, one of `trees`, that cells on the others are compared with.
+    `base` names the tree, one of `trees`, that cells on the others are compared with. `run_s` is the time in seconds
+    after which a command that does the run ends it, 0 for no such time.
     """
 
     schema_version: Literal[2] = 2
@@ -54,6 +55,7 @@ class RunSettings(Frozen):
     limits: Limits = Limits()
     base: str = ""
     kind: RunKind = PLAIN
+    run_s: int = 0
 
     @model_validator(mode="after")
     def _has_cells_on_its_base(self) -> RunSettings:
@@ -130,6 +132,10 @@ class Run:
             "trees": tuple(dict.fromkeys((*settings.trees, *trees))),
         }
         self.save_settings(settings.model_copy(update=more))
+
+    def limit_time(self, run_s: int) -> None:
+        """Store the time in seconds after which the run is ended; 0 for none."""
+        self.save_settings(self.settings().model_copy(update={"run_s": run_s}))
 
     def forget(self, cell_id: str) -> None:
         """Remove a cell's result, transcript and progress, so that the cell is lacking again."""

@@ -274,3 +274,15 @@ def test_a_glob_that_names_a_tree_which_was_not_asked_for_is_refused_with_the_op
 def test_cells_are_found_by_their_ids_on_the_trees_that_words_mean() -> None:
     ids = [f"debian-trixie-min/gcc/minimal@{tree}" for tree in ("7.3", "7.3+unrefactored")]
     assert [cell.id for cell in selection.on_trees(LOADED, ids, ["7.3+unrefactored", "7.3"])] == ids
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(step_s=60), "--timeout 60"),
+        (Limits(step_s=60, cell_s=90), "--timeout 60 --cell-timeout 90"),
+        (Limits(cell_s=90), "--cell-timeout 90"),
+    ],
+)
+def test_a_cells_own_time_is_an_option_where_it_does_not_follow_from_its_steps(limits: Limits, words: str) -> None:
+    assert command_line.reproduce(cell(), [], 3, limits).endswith(f" -j 3 {words}")

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from matrix.model.build import Build
+from matrix.model.cell import Limits
 from matrix.model.known_failure import KnownFailure
 from matrix.model.result import Finding, Verdict, worst
 from matrix.model.tree import Tree, name_of_source
@@ -70,3 +71,10 @@ def test_the_worst_verdict_is_the_same_in_any_order() -> None:
     for length in (1, 2, 3):
         for chosen in permutations(ranked, length):
             assert worst(list(chosen)) is max(chosen, key=ranked.index)
+
+
+def test_a_cell_has_the_time_of_four_steps_unless_it_is_given_another() -> None:
+    assert Limits().cell_s == 4800
+    assert Limits(step_s=100).cell_s == 400
+    assert Limits(step_s=100, cell_s=50).cell_s == 50
+    assert Limits.model_validate_json('{"step_s": 7200}').cell_s == 28800

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from matrix.engine.api import USERS
 from matrix.runs import execution
+from matrix.runs.cell_deadline import CellDeadline
 from matrix.scenario import plan
 from matrix.scenario.plan import Command, Step
 from matrix.scenario.step_facts import StepFacts
@@ -33,6 +35,7 @@ class FakeExecution:
         self.noted: list[str] = []
         self.built = built
         self.facts_bytes = 0
+        self.deadline = CellDeadline(100)
         self.scenario = SimpleNamespace(cell=SimpleNamespace(id="cell"), steps=[step(name="self-test")])
         self.run = SimpleNamespace(progress=lambda _cell_id, title: self.noted.append(title))
         second = SimpleNamespace(remove=lambda: self.noted.append("  removed"))
@@ -121,3 +124,39 @@ def test_the_data_bases_that_makes_declare_may_be_longer_than_a_log() -> None:
 def test_with_roots_of_its_own_nothing_else_is_looked_through() -> None:
     told = execution.spec(step(), [(MAKE, ENVIRONMENT, "")], {})
     assert (told["roots"], told["folders"]) == ({}, [ENVIRONMENT["HOME"]])
+
+
+class FakeContainer:
+    """A container whose agent writes nothing before it is killed at its deadline."""
+
+    def __init__(self) -> None:
+        self.deadlines: list[float] = []
+
+    def agent(self, _words: object, _on_log: object, deadline_s: float) -> tuple[int, bytes]:
+        self.deadlines.append(deadline_s)
+        return 137, b""
+
+
+def executing(container: FakeContainer, limit_s: int) -> Any:
+    return SimpleNamespace(
+        container=lambda _: container, _commands=lambda _: [], built=None, facts_bytes=0, deadline=CellDeadline(limit_s)
+    )
+
+
+def test_a_step_has_no_more_time_than_its_cell_has_left() -> None:
+    container = FakeContainer()
+    _, error = execution.Execution._execute(executing(container, 100), step(), BytesIO())
+    assert container.deadlines[0] <= 100
+    assert error == "the step's facts end early (its container or the agent ended, status 137)"
+
+
+def test_a_step_past_its_cells_deadline_fails_by_its_name_and_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    container = FakeContainer()
+    cell: Any = executing(container, 100)
+    past = "ended, as the cell had taken 100 s, the limit on a cell"
+    times = iter([0.0, 0.0, 1000.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(times, 1000.0))
+    cell.deadline = CellDeadline(100)
+    assert execution.Execution._execute(cell, step(), BytesIO()) == ([], past)
+    assert execution.Execution._execute(cell, step(), BytesIO()) == ([], past)
+    assert len(container.deadlines) == 1

@@ -5,6 +5,7 @@ import io
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -183,3 +184,21 @@ def test_faults_are_planted_in_the_tree_without_them(config: Config) -> None:
     needed = launch._needed_trees(run.settings(), [CellId("i/gcc/b@7.3+clean-forgets-beauty")], config)
     assert [tree.name for tree in needed] == ["7.3"]
     assert needed[0].edits == ()
+
+
+def test_a_run_past_its_time_is_ended_and_says_so() -> None:
+    with subprocess.Popen(["sleep", "100"], start_new_session=True) as process:
+        began = time.monotonic()
+        with (
+            pytest.raises(InfrastructureError, match=r"the run was ended after 0\.1 s, the limit on a run"),
+            launch._ended_after(0.1, process),
+        ):
+            process.wait(60)
+        assert time.monotonic() - began < 60
+        assert process.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("limit_s", [0, 100])
+def test_a_run_that_ends_in_time_is_left_alone(limit_s: float) -> None:
+    with subprocess.Popen(["true"], start_new_session=True) as process, launch._ended_after(limit_s, process):
+        assert process.wait(60) == 0
