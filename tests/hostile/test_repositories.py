@@ -153,6 +153,8 @@ def test_a_file_that_grows_while_it_is_read_is_not_read_for_ever(tmp_path: Path)
     (tmp_path / "a").write_text("more than was told")
     with pytest.raises(UsageError, match="changed while it was read"):
         dir_source._content(tmp_path / "a", 4)
+    with pytest.raises(UsageError, match="changed while it was read"):
+        dir_source._member("gone", tmp_path / "gone")
 
 
 def test_a_folder_that_cannot_be_read_is_not_left_out_in_silence(tmp_path: Path) -> None:

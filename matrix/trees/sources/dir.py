@@ -49,7 +49,10 @@ def _members(path: Path) -> Iterator[Member]:
 
 
 def _member(name: str, file: Path) -> Member:
-    entry = file.lstat()
+    try:
+        entry = file.lstat()
+    except OSError as error:
+        raise _changed(file) from error
     if stat.S_ISLNK(entry.st_mode):
         return Member(name, 0, executable=False, target=str(file.readlink()), read=bytes)
     if stat.S_ISREG(entry.st_mode):
@@ -73,8 +76,12 @@ def _content(file: Path, size_bytes: int) -> bytes:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "Mend its mode, or name a copy.") from error
     if len(content) != size_bytes:
-        raise UsageError(f"{file} changed while it was read", "Try again when nothing writes to the folder.")
+        raise _changed(file)
     return content
+
+
+def _changed(file: Path) -> UsageError:
+    return UsageError(f"{file} changed while it was read", "Try again when nothing writes to the folder.")
 
 
 def _tracked(path: Path) -> list[str] | None:
