@@ -103,7 +103,11 @@ def download(url: str, expected: str, say: Say) -> tuple[Path, Download]:
     folder.mkdir(parents=True, exist_ok=True)
     place = _Place(url, folder / _file_name(url))
     with FileLock(folder / "download.lock"):
-        found = _kept(place, expected) or _fetched(place, expected, say)
+        found = _kept(place, expected)
+        if found is None:
+            if place.file.exists():
+                say(f"{place.file} is not what is expected: fetching it again")
+            found = _fetched(place, expected, say)
     if found.is_plain and not expected:
         say(f"{url} comes by plain http, which anybody on the way can change; append #sha256=DIGEST to have it checked")
     return place.file, found

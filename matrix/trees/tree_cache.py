@@ -134,7 +134,9 @@ class TreeCache:
     def _read(self, source: Source, say: Say) -> _CachedFacts:
         """Read a source's tree into an archive of the cache, and return the record of its facts."""
         remarks: list[str] = []
-        say(f"reading {source.origin}")
+        is_known = source.fixed and self._pointer(source).exists()
+        why = ", as the cache's files of it are damaged or of another version" if is_known else ""
+        say(f"reading {source.origin}{why}")
         with files.part_of(self._pointer(source)) as part:  # the archive's name is the hash of what is read here
             with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
                 facts = tree_archive.write(source.members(), archive, remarks.append)

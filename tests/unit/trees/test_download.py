@@ -211,7 +211,9 @@ def test_a_download_of_no_known_version_begins_anew(version: str) -> None:
 def test_a_file_of_the_cache_that_is_not_what_was_fetched_is_fetched_again(spoil: bytes) -> None:
     with serving(Site()) as site:
         fetched(site.url).write_bytes(spoil)
-        assert fetched(site.url).read_bytes() == CONTENT
+        said: list[str] = []
+        assert fetched(site.url, said.append).read_bytes() == CONTENT
+        assert "linux.tar is not what is expected: fetching it again" in said[0]
         fetched(site.url).with_name("linux.tar.json").write_text("{}")
         assert fetched(site.url).read_bytes() == CONTENT
     assert len(site.asked) == 3
