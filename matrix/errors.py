@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,21 @@ class UsageError(MatrixError):
 
 class InfrastructureError(MatrixError):
     """The engine, the network, the disk or the machine failed; never the fault of the tree under test."""
+
+
+_OF_THE_MACHINE = frozenset(
+    (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ESTALE)
+)
+
+
+def from_system(message: str, hint: str, error: OSError) -> MatrixError:
+    """Return the error for a file or program of the user's that failed with an OSError.
+
+    The user can mend a path, a mode or a program that is not there. A disk that fails, or a machine out of memory,
+    processes or open files, is the infrastructure's fault.
+    """
+    kind = InfrastructureError if error.errno in _OF_THE_MACHINE else UsageError
+    return kind(message, hint)
 
 
 # A longer list would push the sentence itself out of sight.

@@ -8,11 +8,14 @@ import io
 import os
 import secrets
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+PART_SUFFIX = ".part"
+"""The suffix of a file that is being written."""
 
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
@@ -32,11 +35,22 @@ def part_of(path: Path) -> Iterator[Path]:
     """Give the path of a new file beside `path`, in a folder that is made if need be; a file left there is removed."""
     # In the same folder, as only there a rename is atomic (rename(2)); process and token, as others may write it too.
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART_SUFFIX}")
     try:
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Return the files below a folder that `part_of` gave to processes which have ended, killed, and left them."""
+    return sorted(part for part in folder.rglob(f".*{PART_SUFFIX}") if not _writer_lives(part))
+
+
+def _writer_lives(part: Path) -> bool:
+    """Return whether the process in a name `.FILE.PROCESS-TOKEN.part` lives; a name of another form is nobody's."""
+    number = part.name.split(".")[-2].partition("-")[0]
+    return not number.isdecimal() or Path(f"/proc/{number}").exists()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from matrix.errors import UsageError, did_you_mean
+from matrix.errors import UsageError, did_you_mean, from_system
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -110,7 +110,9 @@ def read(path: Path) -> Any:
     try:
         data = yaml.load(_text(path), Loader=_Loader)  # noqa: S506 - derives from SafeLoader
         json.dumps(data)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise from_system(f"{path}: cannot be read: {error}", "", error) from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: {_yaml_message(error)}") from error

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import paths
+from matrix import files, paths
 from matrix.engine import cache
 from matrix.engine.api import Resource
+from matrix.engine.cache import Part
 from matrix.errors import UsageError
 from matrix.runs import locks, ownership, store
 
@@ -37,11 +38,21 @@ def refuse_beside_work() -> None:
 
 def removable(engine: Engine, *, caches: bool) -> list[Resource]:
     """Return the resources that ended runs left in an engine, and with `caches` the images, trees and downloads."""
-    found = ownership.left_over(engine)
+    found = ownership.left_over(engine) + [_file(path) for path in _abandoned()]
     if caches:
         found += [item for item in engine.resources() if item.purpose in cache.KEPT]
-        found += [Resource(FILE, str(path), "cache", "", _size_bytes(path)) for path in cache.files()]
+        found += [_file(path) for path in cache.files() if path.suffix != files.PART_SUFFIX]
     return found
+
+
+def _abandoned() -> list[Path]:
+    """Return the unfinished files that killed processes left in the caches and in the runs."""
+    folders = [*(cache.folder(part) for part in Part), paths.state()]
+    return [path for folder in folders for path in files.abandoned(folder)]
+
+
+def _file(path: Path) -> Resource:
+    return Resource(FILE, str(path), "cache", "", _size_bytes(path))
 
 
 def _size_bytes(path: Path) -> int | None:

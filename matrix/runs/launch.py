@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix import files
 from matrix.config import load, tree_words
 from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, MatrixError
@@ -75,6 +76,7 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
     ownership.refuse_outside_of_the_state_folder(run)
     with locks.doing(run), discarding(run), _telling_what_is_kept(run, access), interruptible():
         locks.refuse_beside_a_measurement()
+        _remove_abandoned_files(run)
         engine = private_engine.ensure(access.host, ownership.label(run.name), access.say)
         ownership.sweep(engine, access.say)
         try:
@@ -84,6 +86,13 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
             _run_pytest(run, wanted, number, access)
         finally:
             ownership.sweep_run(engine, run.name, access.say)
+
+
+def _remove_abandoned_files(run: Run) -> None:
+    """Remove the unfinished files that killed processes left in the run's folder, as far as its disk allows."""
+    for part in files.abandoned(run.folder):
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def resume_command(run: Run) -> str:
@@ -203,13 +212,13 @@ def _pytest_words(number: int) -> list[str]:
 
     The options from `-o` on take away the addopts, warning filters, root folder and configuration file that pytest
     would find from the current folder up; importlib mode leaves sys.path as it is; `no:cacheprovider` writes nothing
-    into an installed package. Meaning of each: `pytest --help`, and https://pytest-xdist.readthedocs.io for `-n` and
-    `--dist`.
+    into an installed package, and `no:tmpdir` leaves no `pytest-of-USER` in the temporary folder. Meaning of each:
+    `pytest --help`, and https://pytest-xdist.readthedocs.io for `-n` and `--dist`.
     """
     folder = str(load.cell_tests())
     return [
-        sys.executable, "-m", "pytest", "-p", "matrix.runs.plugin", "-p", "no:cacheprovider", "-q", "--tb=short",
-        "-n", str(number), "--dist", "loadgroup", "-o", "addopts=", "-W", "default",
+        sys.executable, "-m", "pytest", "-p", "matrix.runs.plugin", "-p", "no:cacheprovider", "-p", "no:tmpdir", "-q",
+        "--tb=short", "-n", str(number), "--dist", "loadgroup", "-o", "addopts=", "-W", "default",
         "--rootdir", folder, "-c", os.devnull, "--import-mode=importlib", folder,
     ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from matrix import __version__, paths
 from matrix.config import load
-from matrix.errors import UsageError
+from matrix.errors import UsageError, from_system
 from matrix.files import write
 from matrix.model.base import Frozen, first_problem
 from matrix.model.cell import Limits
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 SETTINGS_VERSION = 2  # the same as RunSettings.schema_version, for a message to runs of other versions
+_NAMES_RUNS = "`perf-matrix runs` names the runs."
 DAMAGED = "Remove the file: --resume does the cell again."
 PLAIN = PlainRun()
 _REQUIRED = TypeAdapter(dict[str, RequirementVerdict])
@@ -98,10 +99,10 @@ class Run:
             text = path.read_text(encoding="utf-8")
             self._refuse_other_versions(json.loads(text))
             return RunSettings.model_validate_json(text)
-        except (OSError, ValueError, RecursionError) as error:  # json recurses once for each bracket
-            raise UsageError(
-                f"{self.folder} holds no run: {first_problem(error)}", "`perf-matrix runs` names the runs."
-            ) from error
+        except OSError as error:
+            raise from_system(f"{self.folder} holds no run: {error}", _NAMES_RUNS, error) from error
+        except (ValueError, RecursionError) as error:  # json recurses once for each bracket
+            raise UsageError(f"{self.folder} holds no run: {first_problem(error)}", _NAMES_RUNS) from error
 
     def _refuse_other_versions(self, settings: Any) -> None:
         """Refuse settings that another version of this program wrote; settings of version 1 had no `schema_version`."""

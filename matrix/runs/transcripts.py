@@ -7,7 +7,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING
 
-from matrix.errors import UsageError
+from matrix.errors import UsageError, from_system
 from matrix.files import replacing
 from matrix.model.base import first_problem
 from matrix.scenario.transcript import Transcript
@@ -15,6 +15,7 @@ from matrix.scenario.transcript import Transcript
 if TYPE_CHECKING:
     from pathlib import Path
 
+_AGAIN = "Run the cell again."
 BLOCK_BYTES = 1 << 20
 TRANSCRIPT_BYTES = 1 << 30
 """The size of a transcript's JSON beyond which it is not read; perf's largest cell has 30 MB."""
@@ -37,8 +38,10 @@ def read(path: Path) -> Transcript:
     try:
         with gzip.open(path, "rb") as file:
             return Transcript.model_validate_json(_content(file))
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UsageError(f"{path} is no transcript: {first_problem(error)}", "Run the cell again.") from error
+    except OSError as error:  # gzip's own for other content, too
+        raise from_system(f"{path} is no transcript: {error}", _AGAIN, error) from error
+    except (EOFError, ValueError, zlib.error) as error:
+        raise UsageError(f"{path} is no transcript: {first_problem(error)}", _AGAIN) from error
 
 
 def _content(file: gzip.GzipFile) -> bytes:

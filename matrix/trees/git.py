@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError, from_system
 from matrix.untrusted import without_credentials
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ _OVERRIDES = {
 _PARTIAL_CLONE = "promisor remote"
 _SLOW = "Is its repository on a slow or absent file system? Else what it reads is made to take long."
 _NO_GIT = "Install git, or use dir: or tar:."
+_FROM_OUTSIDE = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+"""The signals that end git from outside, as the kernel does where memory is short; none is what a repository causes."""
 
 
 def command(folder: Path, *words: str) -> list[str]:
@@ -103,11 +106,20 @@ def bounded(
 
 def _ended(argv: list[str], stdin: bytes, env: Mapping[str, str] | None) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(argv, input=stdin, capture_output=True, check=False, env=environment(env), timeout=TIME_S)
+        done = subprocess.run(argv, input=stdin, capture_output=True, check=False, env=environment(env), timeout=TIME_S)
     except OSError as error:
-        raise UsageError(f"git could not be run: {error}", _NO_GIT) from error
+        raise from_system(f"git could not be run: {error}", _NO_GIT, error) from error
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"git did not end within {TIME_S} s: {shlex.join(argv)[-300:]}", _SLOW) from error
+    # Callers take a failure for an answer, as that a folder is no checkout; a git that was killed gave none.
+    if -done.returncode in _FROM_OUTSIDE:
+        raise _killed(done.returncode)
+    return done
+
+
+def _killed(status: int) -> InfrastructureError:
+    name = signal.Signals(-status).name
+    return InfrastructureError(f"git was killed by {name}", "Is the machine short of memory? Do the command again.")
 
 
 def run_bounded(folder: Path, *words: str, stdin: bytes) -> bytes:
@@ -158,7 +170,7 @@ def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iter
                 env=environment(),
             )
         except OSError as error:
-            raise UsageError(f"git could not be run: {error}", _NO_GIT) from error
+            raise from_system(f"git could not be run: {error}", _NO_GIT, error) from error
         lost: Exception | None = None
         end = threading.Timer(TIME_S, process.kill)
         end.start()
@@ -172,6 +184,8 @@ def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iter
         finally:
             _close(process)
             end.cancel()
+        if -process.returncode in _FROM_OUTSIDE:
+            raise _killed(process.returncode)
         if process.returncode or lost:
             said.seek(0)
             raise _failure(folder, words, said.read() or str(lost).encode()) from lost

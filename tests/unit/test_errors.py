@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from matrix import paths
-from matrix.errors import ExitStatus, InfrastructureError, MatrixError, UsageError
+from matrix.errors import ExitStatus, InfrastructureError, MatrixError, UsageError, from_system
 
 
 def test_an_error_says_what_and_what_to_do() -> None:
@@ -28,3 +30,12 @@ def test_a_variable_says_where_things_are_kept(monkeypatch: pytest.MonkeyPatch, 
 def test_the_engines_socket_is_in_the_folder_of_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERF_MATRIX_RUNTIME", "/elsewhere")
     assert str(paths.engine_socket()) == "/elsewhere/engine.sock"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOENT, UsageError), (errno.EACCES, UsageError), (errno.EIO, InfrastructureError), (None, UsageError)],
+)
+def test_a_path_is_its_users_and_a_broken_disk_the_machines(number: int | None, kind: type[MatrixError]) -> None:
+    error = OSError(number, "words") if number else OSError("words")
+    assert type(from_system("it cannot be read", "Mend it.", error)) is kind

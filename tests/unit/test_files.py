@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -82,3 +84,15 @@ def test_a_sealed_file_is_read_as_it_was_written_or_not_at_all(tmp_path: Path) -
     files.write_sealed(path, b"")
     assert files.read_sealed(path) == b""
     assert files.sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_what_a_killed_process_left_unfinished_is_abandoned_and_no_more(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = tmp_path / "folder" / f".file.json.{int(ended.stdout)}-0a0b0c0d.part"
+    left.parent.mkdir()
+    for name in ("file.json", ".other.part", "part"):
+        (tmp_path / "folder" / name).touch()
+    left.touch()
+    with files.part_of(tmp_path / "folder" / "file.json") as mine:
+        mine.touch()
+        assert files.abandoned(tmp_path) == [left]

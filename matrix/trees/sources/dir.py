@@ -9,7 +9,7 @@ import stat
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from matrix.errors import UsageError
+from matrix.errors import UsageError, from_system
 from matrix.trees import git
 from matrix.trees.sources import Member, Source
 from matrix.trees.tree_archive import DEPTH
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matrix.engine.api import Engine
+    from matrix.errors import MatrixError
     from matrix.trees.sources import Say
 
 _EXECUTABLE = 0o100
@@ -74,7 +75,7 @@ def _content(file: Path, size_bytes: int) -> bytes:
         with file.open("rb") as opened:
             content = opened.read(size_bytes + 1)
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}", "Mend its mode, or name a copy.") from error
+        raise _unreadable(file, error) from error
     if len(content) != size_bytes:
         raise _changed(file)
     return content
@@ -149,10 +150,14 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(folder) as found:
             entries = sorted(found, key=_name)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be read: {error.strerror}", "Mend its mode, or name a copy.") from error
+        raise _unreadable(folder, error) from error
     folders = list(filter(_is_folder, entries))
     others = itertools.filterfalse(_is_folder, entries)
     return [name for name in map(_name, folders) if name != ".git"], list(map(_name, others))
+
+
+def _unreadable(path: Path, error: OSError) -> MatrixError:
+    return from_system(f"{path} cannot be read: {error.strerror}", "Mend its mode, or name a copy.", error)
 
 
 def _name(entry: os.DirEntry[str]) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,3 +46,19 @@ def test_a_file_of_the_caches_is_listed_with_its_size() -> None:
     [found] = cleaning.removable(NoEngine(), caches=True)  # type: ignore[arg-type] # all that is asked of it
     assert (found.kind, found.size_bytes) == (cleaning.FILE, 5)
     assert cleaning._size_bytes(Path("gone")) is None
+
+
+def test_the_unfinished_files_of_killed_processes_are_removed() -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    run = store.begin([make.cell()], ["7.3"], [], 1)
+    name = f".result.json.{int(ended.stdout)}-0a0b0c0d.part"
+    left = [run.cell("a/b/c@d") / name, cache.folder(cache.Part.TREES) / name]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    engine: Any = NoEngine()
+    found = cleaning.removable(engine, caches=False)
+    assert sorted(item.name for item in found) == sorted(map(str, left))
+    assert len(cleaning.removable(engine, caches=True)) == len(left)  # each once
+    cleaning.remove(found, engine)
+    assert not cleaning.removable(engine, caches=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.trees import git, scratch_repository, sources
 from matrix.trees.patches import Patch
 
@@ -297,3 +297,20 @@ def test_what_git_says_of_a_stream_that_broke_is_the_error(repository: Path, wor
 
 def test_the_configuration_of_ours_is_a_file_that_is_there() -> None:
     assert Path(git.environment()["GIT_CONFIG_GLOBAL"]).is_file()
+
+
+@pytest.mark.parametrize("how", ["kill -9 $$", "kill -15 $$"])
+def test_a_git_that_was_killed_gave_no_answer(
+    repository: Path, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder inside of a checkout would be taken for no checkout otherwise, and read with all that git ignores."""
+    inside = repository / "tools"
+    inside.mkdir(exist_ok=True)
+    program = tmp_path / "git"
+    program.write_text(f"#!/bin/sh\n{how}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(InfrastructureError, match="git was killed by SIG"):
+        git.attempt(inside, "ls-files")
+    with pytest.raises(InfrastructureError, match="git was killed by SIG"), git.streaming(inside, "ls-files"):
+        pass

@@ -80,7 +80,7 @@ class DockerContainer:
                         if len(facts) > OUTPUT_BYTES:
                             self._kill()
                             break
-                status = api.exec_inspect(execution)["ExitCode"]
+                status = streams.exit_status(api, execution)
             finally:
                 timer.cancel()
             self._check_alive()

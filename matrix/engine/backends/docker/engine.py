@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
-from requests.exceptions import RequestException
 
 from matrix.engine.api import LABEL, RUN_LABEL, UID, CellSpec, Resource
 from matrix.engine.backends.docker import cell
@@ -84,12 +83,13 @@ class DockerEngine:
 
     def pull(self, reference: str, tag: str) -> str | None:
         """Pull an image (see Engine.pull)."""
-        try:
-            image = self.client.images.pull(reference)
-        except (APIError, RequestException):  # whether it is not there or nobody answers: the base is bootstrapped then
-            return None
-        repository, _, version = tag.partition(":")
-        image.tag(repository, version)
+        with failing_as(f"pull {reference}"):
+            try:
+                image = self.client.images.pull(reference)
+            except APIError:  # whether it is not there or no registry answers: the base is bootstrapped then
+                return None
+            repository, _, version = tag.partition(":")
+            image.tag(repository, version)
         digests = image.attrs.get("RepoDigests") or [image.id]  # a mirror may give none
         return str(digests[0])
 

@@ -21,6 +21,12 @@ SILENCE_S = 30
 OVERTIME_S = 120
 """The seconds from a program's deadline, at which its container is killed, to the end of its output."""
 
+END_S = 10
+"""The seconds from the end of a program's output in which the engine notices the program's end."""
+
+KILLED = 137
+"""The exit status of a killed program: as a shell has it, 128 and SIGKILL's 9."""
+
 BLOCK_BYTES = 64 << 10
 """The most that is read of a frame at once; a frame's length, a 32-bit number, is the engine's word."""
 
@@ -54,7 +60,26 @@ def status(api: Any, container: str, argv: list[str], deadline_s: float) -> int:
     with stream(api, execution, deadline_s) as frames:
         for _ in frames:
             pass
-    return int(api.exec_inspect(execution)["ExitCode"])
+    found = exit_status(api, execution)
+    return KILLED if found is None else found
+
+
+def exit_status(api: Any, execution: str) -> int | None:
+    """Return the exit status of a program whose output has ended; None where its container ended first.
+
+    The engine may notice the program's end some time after the end of its output.
+
+    Raises:
+        InfrastructureError: the program goes on, so the engine cut its output short.
+
+    """
+    deadline = time.monotonic() + END_S
+    while (found := api.exec_inspect(execution))["Running"]:
+        if time.monotonic() > deadline:
+            raise InfrastructureError("the engine cut the output of a program short", "Run it again: --resume RUN.")
+        time.sleep(0.05)
+    status: int | None = found["ExitCode"]
+    return status
 
 
 @dataclass(frozen=True)
