@@ -14,7 +14,7 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 
-from matrix.errors import UsageError
+from matrix.errors import MatrixError, UsageError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 OOM_SCORE = 500
@@ -65,8 +65,9 @@ def _status(task: str) -> int:
         return Ending.MEMORY
     except RecursionError:
         return Ending.DEPTH
-    except UsageError as error:
-        sys.stderr.write(json.dumps({"message": error.args[0], "hint": error.hint}))
+    except MatrixError as error:
+        is_usage = isinstance(error, UsageError)
+        sys.stderr.write(json.dumps({"message": error.args[0], "hint": error.hint, "is_usage": is_usage}))
         sys.stderr.flush()
         return Ending.REFUSED
     except BaseException as error:  # noqa: BLE001 - the parent raises it

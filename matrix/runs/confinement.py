@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from matrix.errors import InfrastructureError, UsageError
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 WALL_FACTOR = 10
 """The wall time of a child in multiples of its limit on CPU time: the machine may have other work, but not for ever."""
+
+LOOK_S = 5.0
+"""How often a child that has not ended is looked at."""
 
 TRACEBACK_BYTES = 64 << 10
 """The most that is read of a child's standard error; a traceback has a few KiB."""
@@ -98,13 +103,27 @@ def _started(
 def _waited(child: subprocess.Popen[bytes], task: str, bounds: Bounds) -> int:
     """Return the status that a child ends with."""
     deadline_s = bounds.cpu_s * WALL_FACTOR
-    try:
-        return child.wait(deadline_s)
-    except subprocess.TimeoutExpired as error:
-        raise InfrastructureError(
-            f"{task} did not end within {deadline_s} s, and used less than {bounds.cpu_s} s of CPU time",
-            "Is the machine overloaded, or the disk of the run slow? Run it again: --resume RUN.",
-        ) from error
+    end = time.monotonic() + deadline_s
+    while (left_s := end - time.monotonic()) > 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(min(LOOK_S, left_s))
+        if _hangs_without_memory(child.pid, bounds):
+            return Ending.MEMORY
+    raise InfrastructureError(
+        f"{task} did not end within {deadline_s} s, and used less than {bounds.cpu_s} s of CPU time",
+        "Is the machine overloaded, or the disk of the run slow? Run it again: --resume RUN.",
+    )
+
+
+def _hangs_without_memory(pid: int, bounds: Bounds) -> bool:
+    """Return whether a child sleeps that used up its memory: it waits for nothing else than a disk, which is state D.
+
+    A panic of pydantic's Rust code needs memory itself, and can wait for a lock that it holds.
+    """
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    facts = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    peak_kib = int(facts.get("VmPeak", "0 kB").split()[0])
+    return facts["State"].split()[0] == "S" and peak_kib << 10 > bounds.memory_bytes // 2
 
 
 def _exceeded(status: int, bounds: Bounds, complaint: str) -> Limit | None:
@@ -126,7 +145,8 @@ def _exceeded(status: int, bounds: Bounds, complaint: str) -> Limit | None:
 def _raise_what_went_wrong(task: str, status: int, complaint: str) -> None:
     if status == Ending.REFUSED:
         refusal = json.loads(complaint)
-        raise UsageError(refusal["message"], refusal["hint"])
+        kind = UsageError if refusal["is_usage"] else InfrastructureError
+        raise kind(refusal["message"], refusal["hint"])
     if status:
         last = complaint.strip().rpartition("\n")[2]
         how = f"was killed by signal {-status}" if status < 0 else f"failed: {last}"

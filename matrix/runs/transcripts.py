@@ -28,27 +28,27 @@ def write(path: Path, transcript: Transcript) -> None:
         json.dump(transcript.model_dump(mode="json"), file)
 
 
-def read(path: Path) -> Transcript:
+def read(path: Path, most_bytes: int = TRANSCRIPT_BYTES) -> Transcript:
     """Return a transcript.
 
     Raises:
-        UsageError: the file is no transcript of ours, or a larger one than TRANSCRIPT_BYTES.
+        UsageError: the file is no transcript of ours, or a larger one than `most_bytes`.
 
     """
     try:
         with gzip.open(path, "rb") as file:
-            return Transcript.model_validate_json(_content(file))
+            return Transcript.model_validate_json(_content(file, most_bytes))
     except OSError as error:  # gzip's own for other content, too
         raise from_system(f"{path} is no transcript: {error}", _AGAIN, error) from error
     except (EOFError, ValueError, zlib.error) as error:
         raise UsageError(f"{path} is no transcript: {first_problem(error)}", _AGAIN) from error
 
 
-def _content(file: gzip.GzipFile) -> bytes:
+def _content(file: gzip.GzipFile, most_bytes: int) -> bytes:
     """Return the content of a compressed file, unless there is too much: a few KiB can expand to gigabytes of zeros."""
     content = bytearray()
     while block := file.read(BLOCK_BYTES):
         content += block
-        if len(content) > TRANSCRIPT_BYTES:
-            raise ValueError(f"it has more than {TRANSCRIPT_BYTES >> 20} MiB, the limit on a transcript")
+        if len(content) > most_bytes:
+            raise ValueError(f"it has more than {most_bytes >> 20} MiB, the limit on a transcript")
     return bytes(content)

@@ -124,6 +124,7 @@ def _shifted(record: list[Any], by: int) -> list[Any]:
 _TROUBLE = re.compile(
     r"\b\w*error\b|\*\*\*|undefined reference|No such file|not found|No space left|Cannot|Killed", re.I
 )
+EVIDENCE_CHARS = 4_000  # of a line, which may have no end
 EVIDENCE_LINES = 5  # the first errors, and as many last lines: of a parallel make the first error is rarely the last
 
 
@@ -133,7 +134,7 @@ def trouble(log: str) -> tuple[str, ...]:
     errors = [number for number, line in enumerate(lines) if _TROUBLE.search(line)]
     last = range(len(lines))[-EVIDENCE_LINES:]
     chosen = sorted({*errors[:EVIDENCE_LINES], *last})
-    return tuple(dict.fromkeys(lines[number] for number in chosen))
+    return tuple(dict.fromkeys(lines[number][:EVIDENCE_CHARS] for number in chosen))
 
 
 def records(output: bytes) -> tuple[list[list[Any]], str]:

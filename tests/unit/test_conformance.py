@@ -218,3 +218,9 @@ def test_every_kind_of_engine_looks_somewhere_and_finds_none_where_nothing_liste
     assert all("://" in host for host in backend.hosts())
     assert backend.connect(f"unix://{tmp_path}/nothing.sock", "session") is None
     assert backend.connect("tcp://127.0.0.1:1", "session") is None
+
+
+def test_every_step_is_owned_by_a_check_so_that_its_failure_is_a_finding() -> None:
+    owned = set[str]().union(*(check.owns for check in checks.registry().values()))
+    for found in EVERY:
+        assert {step.name for step in plan.scenario(found).steps} <= owned
