@@ -22,6 +22,8 @@ NO_ARTEFACT = re.compile(r"(\.log|\.make\.output|\.d|\.cmd|\.pyc|/" + perf.FEATU
 They hold the commands and dates of their build, and no artefact is made of them. They are compared and counted.
 """
 
+CLOCK_DIGITS = 18
+"""The most digits of a clock's seconds: int() takes no text of more than 4,300, and a cell prints what it likes."""
 MOVED_S = 86400
 """The seconds by which the clocks of the two builds must differ, where libfaketime moves the second's.
 
@@ -102,7 +104,7 @@ def _read_clock(observations: Observations, place: str) -> int | None:
     steps = [step for step in observations.steps.values() if step.step.place == place]
     clocks = [ran for step in steps for ran in step.commands if ran.label == "clock"]
     output = (clocks[0].output or "").strip() if clocks else ""
-    return int(output) if output.isdecimal() else None
+    return int(output) if output.isdecimal() and len(output) <= CLOCK_DIGITS else None
 
 
 def _finding(observations: Observations, path: str, *, first: bool) -> Finding:

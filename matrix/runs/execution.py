@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from matrix.checks import reproducible
 from matrix.engine.api import USERS, CellSpec
 from matrix.errors import InfrastructureError
+from matrix.model.base import first_problem
 from matrix.runs import diffoscope, parsing
 from matrix.runs.cell_deadline import CellDeadline
 from matrix.scenario import perf, plan
@@ -145,7 +146,11 @@ class Execution:
             # A log alone, as in a bundle, says which commands it is of.
             file.write(f"# {step.name}: {step.text}\n".encode())
             found, error = self._execute(step, file)
-        missing = tuple(gone(found, self.children))
+        missing: tuple[str, ...] = ()
+        try:
+            missing = tuple(gone(found, self.children))
+        except ValueError as problem:
+            error = error or f"a listing of step {step.name} is not as the agent writes it: {first_problem(problem)}"
         if step.declares and not error:
             error = self._note_databases(path)
         record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)

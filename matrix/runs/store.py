@@ -236,7 +236,7 @@ class Run:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             return str(found["step"]), float(found["since"])
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
 
 

@@ -56,6 +56,36 @@ class ElfFacts(Frozen):
         return frozenset(symbol.name for symbol in self.symbols)
 
 
+READS = 8
+"""The most times that a file is read over: symbols take four, and sections that overlap thousands."""
+LEAST_READS_BYTES = 16 << 10
+"""The bytes that may be read of a file however small, as each name is read 64 bytes at a time."""
+
+
+class _BoundedReads(io.BytesIO):
+    """The content of a file of which no more is read, all together, than READS times its length.
+
+    Thousands of sections may be said to lie at one place, and one name without an end may be that of every symbol.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left_bytes = READS * len(content) + LEAST_READS_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            ValueError: more was read of the file than of any whose sections lie side by side.
+
+        """
+        block = super().read(size)
+        self._left_bytes -= len(block)
+        if self._left_bytes < 0:
+            raise ValueError(f"its sections overlap: it would be read more than {READS} times")
+        return block
+
+
 def facts(path: str, content: bytes) -> ElfFacts:
     """Return the facts of an ELF file's content; of a file that cannot be read, with its `error`."""
     try:
@@ -67,7 +97,7 @@ def facts(path: str, content: bytes) -> ElfFacts:
 
 
 def _facts(path: str, content: bytes) -> ElfFacts:
-    elf = ELFFile(io.BytesIO(content))
+    elf = ELFFile(_BoundedReads(content))
     sections = list(elf.iter_sections())
     offsets = _relocated_offsets(sections, relocatable=elf["e_type"] == "ET_REL")
     segments = {segment["p_type"] for segment in elf.iter_segments()}

@@ -25,6 +25,10 @@ FREE_FLOOR_BYTES = 4 << 20
 """The free space at a command's end below which the disk counts as full: a compiler removes what did not fit."""
 
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
+Int64 = Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)]
+"""A number of the kernel, of 64 bits with or without a sign: a larger one is no float, and would end a check."""
+Seconds = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
+"""A time or a duration: the kernel has none beyond some hundred years from 1970, and sums of these stay finite."""
 
 
 class _Record:
@@ -48,12 +52,12 @@ class File(_Record):
     """
 
     type: str
-    mode: int
-    size: int
-    mtime_ns: int
-    ino: int
+    mode: Int64
+    size: Int64
+    mtime_ns: Int64
+    ino: Int64
     content: str
-    ctime_ns: int | None = None
+    ctime_ns: Int64 | None = None
 
     def equals(self, other: File) -> bool:
         """Return whether another entry is of the same type and has the same content."""
@@ -67,16 +71,16 @@ class Process(_Record):
     `stdouts` says what its standard output was at each exec, as /proc names it (`pipe:[4711]`).
     """
 
-    index: int
-    parent: int | None
-    start: FiniteFloat
-    end: FiniteFloat | None
+    index: Int64
+    parent: Int64 | None
+    start: Seconds
+    end: Seconds | None
     argvs: tuple[Words, ...]
     cwd: str
-    cpu_ns: int
-    rss_kib: int
-    status: int | None
-    threads: int
+    cpu_ns: Int64
+    rss_kib: Int64
+    status: Int64 | None
+    threads: Int64
     stdouts: tuple[str, ...] = ()
 
     @property
@@ -106,16 +110,16 @@ class Ran(_Record):
     label: str
     argv: Words
     exit_status: StrictInt
-    began: FiniteFloat
-    wall_s: FiniteFloat
-    user_s: FiniteFloat
-    system_s: FiniteFloat
-    rss_bytes: int
+    began: Seconds
+    wall_s: Seconds
+    user_s: Seconds
+    system_s: Seconds
+    rss_bytes: Int64
     traced: bool
     timed_out: bool
-    free_bytes: int | None
+    free_bytes: Int64 | None
     left_running: tuple[Words, ...]
-    log_dropped_bytes: int
+    log_dropped_bytes: Int64
     output: str | None
     processes: tuple[Process, ...]
     untraced: tuple[Words, ...] = ()
@@ -277,17 +281,23 @@ _PROCESS = TypeAdapter(Process)
 _RAN = TypeAdapter(Ran)
 _WORDS = TypeAdapter(tuple[str, ...])
 _END = TypeAdapter(_End)
+_LISTING = TypeAdapter(tuple[str, str, list[str]])
 
 
 def gone(records: Iterable[Any], children: dict[str, set[str]]) -> list[str]:
     """Return the tree's paths that a step's listings no longer show; `children` maps the tree's folders to names.
 
     Only folders that a step wrote to can have lost something, and just those are listed.
+
+    Raises:
+        ValueError: a listing is not as the agent writes it.
+
     """
     missing: list[str] = []
     for record in records:
         if record[0] == "listing":
-            missing += _lost(record[1], record[2], children)
+            _, folder, names = _LISTING.validate_python(record)
+            missing += _lost(folder, names, children)
     return missing
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -103,7 +104,7 @@ def stacked(below: list[list[Any]], above: list[list[Any]]) -> list[list[Any]]:
     try:
         shift = 1 + max((record[1] for record in earlier), default=-1)
         return earlier + [_shifted(record, shift) for record in above]
-    except (TypeError, KeyError, ValueError) as problem:
+    except (TypeError, KeyError, IndexError, ValueError) as problem:
         raise ValueError(f"a process's record is not as the agent writes it: {problem!r}") from problem
 
 
@@ -137,6 +138,10 @@ def trouble(log: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines[number][:EVIDENCE_CHARS] for number in chosen))
 
 
+LEVELS = 16
+"""The most levels of a record: a process's words have four, and a transcript of 200 levels cannot be read again."""
+
+
 def records(output: bytes) -> tuple[list[list[Any]], str]:
     """Return the agent's records and an error, or an empty one; the lines after one that is no record are left out."""
     found: list[list[Any]] = []
@@ -153,11 +158,31 @@ def records(output: bytes) -> tuple[list[list[Any]], str]:
 
 def _parsed(line: bytes) -> Any:
     # Few lines have a surrogate, and `encodable` walks through every value in Python.
-    value = json.loads(line.decode("utf-8"))
+    value = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     has_surrogate = b"\\ud" in line.lower()
     return encodable(value) if has_surrogate else value
 
 
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    """Return the number that a text of JSON is; ValueError for one that no float has, as 1e999."""
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:10]} is out of range")
+    return number
+
+
 def _is_record(value: Any) -> bool:
-    """Return whether a value is a list that begins with a word, the record's kind."""
-    return isinstance(value, list) and bool(value) and isinstance(value[0], str)
+    """Return whether a value is a list that begins with a word, the record's kind, and has no more than LEVELS."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], str) and _is_shallow(value, LEVELS)
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    """Return whether lists and maps are in each other no more than `levels` times."""
+    if not isinstance(value, list | dict):
+        return True
+    values = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in values if isinstance(one, list | dict))

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from matrix.trace import program_files, shell_script
-from matrix.trace.program_files import Flow
+from matrix.trace.program_files import PATH_MAX, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from matrix.trace.shell_script import SimpleCommand
 
 SHELLS = ("sh", "bash", "dash")
+
+MOST_PIPED = 20_000
+"""The most words that the commands of a script pass to each other: a link of perf passes 300. In a group, each command
+gets all that is piped into the group, so that a script of 128 KiB could pass hundreds of millions."""
 
 # Programs that run the command after them, so that its program is the next word.
 _WRAPPERS = ("exec", "command", "env", "nice", "time", "ccache")
@@ -97,7 +101,8 @@ class _Use:
 
     `redirected_from` and `redirected_to` are the files of its redirections, `logs` those of `2>`; `piped` are the
     files of which it reads the content or the names through a pipe; `assigned` are the words of variables before its
-    program (`LIBS='a.a b.a' python3 setup.py`); `folder` is the folder it runs in, relative to the process's.
+    program (`LIBS='a.a b.a' python3 setup.py`); `folder` is the folder it runs in, relative to the process's;
+    `passed` is the number of words that came from other commands of the script.
     """
 
     words: tuple[str, ...]
@@ -107,6 +112,7 @@ class _Use:
     piped: tuple[str, ...] = ()
     assigned: tuple[str, ...] = ()
     folder: str = ""
+    passed: int = 0
 
     @property
     def flows(self) -> list[Flow]:
@@ -114,7 +120,8 @@ class _Use:
         own = program_files.flows(self.words)
         # Standard output may come from anything that the command reads, so each source leads to it.
         sources = (*(name for flow in own for name in flow.reads), *self.redirected_from, *self.piped)
-        through = [Flow(self.piped, flow.writes) for flow in own if self.piped]
+        written = tuple(name for flow in own for name in flow.writes)
+        through = [Flow(self.piped, written)] if own and self.piped else []
         return [*own, *through, Flow(sources, self.redirected_to), Flow((), self.logs)]
 
 
@@ -122,24 +129,31 @@ def _uses(commands: Sequence[SimpleCommand]) -> Iterator[_Use]:
     """Yield the uses of a script's commands, in their order."""
     given_on = [tuple(_given_on(command)) for command in commands]
     printed = [tuple(_printed(command)) for command in commands]
+    left = MOST_PIPED
     for command in commands:
-        yield _use(command, given_on, printed)
+        use = _use(command, given_on, printed, left)
+        left -= use.passed
+        yield use
 
 
-def _use(command: SimpleCommand, given_on: Sequence[tuple[str, ...]], printed: Sequence[tuple[str, ...]]) -> _Use:
+def _use(
+    command: SimpleCommand, given_on: Sequence[tuple[str, ...]], printed: Sequence[tuple[str, ...]], most: int
+) -> _Use:
     """Return the use of a script's command.
 
     `given_on` and `printed` hold, for each command of the script, the files that it passes on (`_given_on`) and the
     words that it prints (`_printed`). Printed words become arguments of `xargs`; to any other program that is fed, the
-    files that were passed on count as read.
+    files that were passed on count as read. `most` is the number of words that may come from other commands.
     """
     words = _without_wrappers(command.words)
     # tools/build links by `printf "util/%s " a.o b.o | xargs ld -r -o …`: the names are printed, and no file is read.
     piped: tuple[str, ...] = ()
     if words[:1] == ("xargs",):
-        words = (*_operands_from(words[1:]), *_of_all(command.fed_by, printed))
+        passed = tuple(_of_all(command.fed_by, printed, most))
+        words = (*_operands_from(words[1:]), *passed)
     else:
-        piped = tuple(dict.fromkeys(_of_all(command.fed_by, given_on)))
+        passed = tuple(_of_all(command.fed_by, given_on, most))
+        piped = tuple(dict.fromkeys(passed))
     return _Use(
         words=words,
         redirected_from=command.reads,
@@ -148,12 +162,13 @@ def _use(command: SimpleCommand, given_on: Sequence[tuple[str, ...]], printed: S
         piped=piped,
         assigned=_assigned(command.words),
         folder=command.folder,
+        passed=len(passed),
     )
 
 
-def _of_all(positions: Iterable[int], words: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Yield the words of the commands at some positions of a script."""
-    return itertools.chain.from_iterable(words[position] for position in positions)
+def _of_all(positions: Iterable[int], words: Sequence[tuple[str, ...]], most: int) -> Iterator[str]:
+    """Yield the words of the commands at some positions of a script, the first `most` of them."""
+    return itertools.islice(itertools.chain.from_iterable(words[position] for position in positions), most)
 
 
 def _given_on(command: SimpleCommand) -> Iterator[str]:
@@ -177,7 +192,7 @@ def _printed(command: SimpleCommand) -> Iterator[str]:
 def _formatted(pattern: str = "", *words: str) -> list[str]:
     """Return words as printf's format (`util/%s `) prints them, or none where the format has no `%s`."""
     prefix, place, _ = pattern.partition("%s")
-    return [f"{prefix}{word}" for word in words] if place else []
+    return [f"{prefix}{word}" for word in words] if place and len(prefix) <= PATH_MAX else []
 
 
 def _operands_from(words: tuple[str, ...]) -> tuple[str, ...]:

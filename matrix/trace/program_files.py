@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+NAME_MAX, PATH_MAX = 255, 4096
+"""The longest name and path of Linux (linux/limits.h). A script of the tree's may have words of any length."""
+
 # Toolchains for another target have a prefix (`aarch64-linux-gnu-ld`), Debian's a version at the end (`gcc-14`).
 _ARCHIVER = re.compile(r"^(?:.*-)?ar$")
 _COMPILER = re.compile(r"^(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?$|^cc1(?:plus)?$")
@@ -68,7 +71,7 @@ def flows(words: tuple[str, ...]) -> list[Flow]:
     """Return the flows of a program, by the words that it was started with: none for one that names no file."""
     if not words:
         return []
-    program, arguments = posixpath.basename(words[0]), words[1:]
+    program, arguments = posixpath.basename(words[0])[:NAME_MAX], words[1:]
     for pattern, rule in _RULES:
         if pattern.search(program):
             return rule(arguments)
@@ -93,7 +96,8 @@ def _archive(arguments: tuple[str, ...]) -> list[Flow]:
 def _archives_and_members(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names that end in `.a`, or the first name where none does, and all other names."""
     archives = tuple(filter(_is_archive, names)) or tuple(names[:1])
-    members = tuple(name for name in names if name not in archives)
+    known = frozenset(archives)
+    members = tuple(name for name in names if name not in known)
     return archives, members
 
 
@@ -135,7 +139,7 @@ def _link(arguments: tuple[str, ...]) -> list[Flow]:
     flows = _copy(arguments)
     if not any(map(_SYMBOLIC.match, arguments)):
         return flows
-    return [Flow((posixpath.join(_folder(flow), flow.reads[0]),), flow.writes) for flow in flows]
+    return [Flow((posixpath.join(_folder(flow), flow.reads[0]),), flow.writes) for flow in flows if flow.writes]
 
 
 def _folder(flow: Flow) -> str:
@@ -143,6 +147,9 @@ def _folder(flow: Flow) -> str:
 
 
 def _into_folder(name: str, folder: str) -> Flow:
+    """Return the flow of a file into a folder; a folder of more characters than any path has is none."""
+    if len(folder) > PATH_MAX:
+        return Flow((name,))
     return Flow((name,), (posixpath.join(folder, posixpath.basename(name)),))
 
 
@@ -214,6 +221,7 @@ def _unnamed_outputs(words: Sequence[str], sources: Iterable[str]) -> list[str]:
 
 def separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
     """Yield the words of a command with each option apart from the file that is joined to it: `-o x` for `-ox`."""
+    joins_output = _joins_output(program)
     for word in arguments:
         if word.startswith("-Wp,"):
             yield from _preprocessor_words(word)
@@ -222,12 +230,12 @@ def separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
         elif word.startswith("--emit="):
             yield from _rustc_outputs(word)
         else:
-            yield from _option_and_value(program, word)
+            yield from _option_and_value(word, joins_output=joins_output)
 
 
-def _option_and_value(program: str, word: str) -> tuple[str, ...]:
+def _option_and_value(word: str, *, joins_output: bool) -> tuple[str, ...]:
     """Return the option and the value that are joined in a word, or the word alone where none are."""
-    joined = _JOINED_OUTPUT.search(word) if _joins_output(program) else None
+    joined = _JOINED_OUTPUT.search(word) if joins_output else None
     valued = joined or _OPTION_WITH_VALUE.search(word)
     return (valued["option"], valued["value"]) if valued else (word,)
 

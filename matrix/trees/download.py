@@ -171,7 +171,9 @@ def _download_rest(place: _Place, deadline: float, *, may_be_plain: bool) -> Hea
         _append(answer, place, have_bytes)
     coming_bytes = headers.fields.get("Content-Length", "")
     # requests ends a body that is cut short without an error: https://github.com/psf/requests/issues/4956
-    is_whole = not coming_bytes.isdigit() or place.part.stat().st_size == have_bytes + int(coming_bytes)
+    # Only ASCII's digits: `²` is a digit for str.isdigit, and no number for int.
+    is_known = coming_bytes.isascii() and coming_bytes.isdigit()
+    is_whole = not is_known or coming_bytes == str(place.part.stat().st_size - have_bytes)
     return headers if is_whole else None
 
 

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from matrix.errors import UsageError
 from matrix.trees import git
+from matrix.untrusted import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,9 @@ LISTING_BYTES = 64 << 20
 """The longest list of a commit's files: 7.3's has 9 MB. A few folders that hold each other tenfold make any length."""
 OBJECT_BYTES = 256 << 20
 """The largest file of a commit: 7.3's has 24 MB."""
+
+SIZE_DIGITS = 19
+"""The most digits of an object's size: 64 bits have no more."""
 
 LINK, GITLINK = 0o120000, 0o160000
 """The modes by which git stores a symbolic link and a submodule (git-fast-import(1), "filemodify")."""
@@ -45,9 +49,16 @@ def entries(folder: Path, commit: str, too_large: str) -> Iterator[Entry]:
             raise UsageError(too_large, f"At most {LISTING_BYTES >> 20} MiB of names of files.")
     # The format of `git ls-tree -z`: https://git-scm.com/docs/git-ls-tree#_output_format
     for line in listing.split(b"\0")[:-1]:
-        facts, _, path = line.partition(b"\t")
+        yield _entry(line)
+
+
+def _entry(line: bytes) -> Entry:
+    facts, _, path = line.partition(b"\t")
+    try:
         octal, _, name = facts.decode().split()
-        yield Entry(int(octal, 8), name, path.decode("utf-8", "surrogateescape"))
+        return Entry(int(octal, 8), name, path.decode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        raise UsageError(f"git lists no entry of a commit: {short(repr(line))}", "Is git on PATH git?") from error
 
 
 def contents(folder: Path, names: Sequence[str], limit_bytes: int, too_large: str) -> Iterator[bytes]:
@@ -84,7 +95,10 @@ def _size(header: bytes, name: str) -> int:
     """
     if not header or header.endswith(b" missing\n"):  # git's words for an object that is not there
         raise EOFError(f"object {name} is missing")
-    return int(header.split()[2])
+    *_, size = header.split() or [b""]
+    if not size.isdigit() or len(size) > SIZE_DIGITS:
+        raise EOFError(f"object {name} has no size: {short(repr(header))}")
+    return int(size)
 
 
 def _content(stream: IO[bytes], size_bytes: int) -> bytes:

@@ -118,7 +118,8 @@ def _records(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _number(digits: str | bytes) -> int:
-    if not digits.isdigit() or len(digits) > _DIGITS:
+    # Only ASCII's digits: `²` is a digit for str.isdigit, and no number for int.
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
         raise tarfile.ReadError("a number of a PAX header is damaged")
     return int(digits)
 

@@ -89,8 +89,13 @@ class _Reader:
         except _Unwanted:
             pass
         except (requests.RequestException, HTTPError) as error:
-            with contextlib.suppress(_Unwanted):
-                self._put(error)
+            self._put_last(error)
+        except Exception as error:  # noqa: BLE001 - a server's Location may be no address: urllib's ValueError
+            self._put_last(requests.RequestException(f"the answer cannot be read: {error!r}"))
+
+    def _put_last(self, error: Exception) -> None:
+        with contextlib.suppress(_Unwanted):
+            self._put(error)
 
     def _put(self, item: Headers | bytes | Exception | None) -> None:
         while not self._unwanted.is_set():

@@ -48,7 +48,7 @@ def parse(text: str, known: Collection[str] = MEASURES) -> Requirement:
     if measure not in known:
         raise UsageError(f"{text!r}: nothing measures {measure!r}{did_you_mean(measure, known)}")
     at_most = _bound(form)
-    if at_most <= 0:  # `at least 100 % faster`, say
+    if not 0 < at_most < math.inf:  # `at least 100 % faster`, say, or a number of 400 digits
         raise UsageError(f"{text!r}: the ratio of times must be above 0", _FORMS)
     return Requirement(measure=measure, at_most=at_most)
 

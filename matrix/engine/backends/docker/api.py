@@ -29,3 +29,13 @@ def failing_as(what: str) -> Iterator[None]:
         reason = getattr(error, "explanation", None) or str(error)
         hint = "Free some disk space, or run `perf-matrix clean`." if "no space left" in str(reason) else ""
         raise InfrastructureError(f"the engine could not {what}: {reason}", hint) from error
+
+
+@contextlib.contextmanager
+def of_the_api() -> Iterator[None]:
+    """Turn the errors of an answer that is not of the form of the Docker Engine API into InfrastructureErrors."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = f"the engine's answer is not of the Docker Engine API: {error!r}"
+        raise InfrastructureError(reason, "Is it an engine that answers there? See DOCKER_HOST.") from error

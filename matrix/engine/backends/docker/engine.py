@@ -15,7 +15,7 @@ from docker.types import Mount
 
 from matrix.engine.api import LABEL, RUN_LABEL, UID, CellSpec, Resource
 from matrix.engine.backends.docker import cell
-from matrix.engine.backends.docker.api import failing_as
+from matrix.engine.backends.docker.api import failing_as, of_the_api
 from matrix.engine.backends.docker.streams import Reader
 from matrix.errors import InfrastructureError
 from matrix.files import tar_of
@@ -57,20 +57,8 @@ class DockerEngine:
 
     def describe(self) -> dict[str, str]:
         """Describe the engine (see Engine.describe), by GET /info and GET /version of the Docker Engine API."""
-        with failing_as("describe itself"):
-            info = self.client.info()
-            version = self.client.version()
-        return {
-            "engine": f"{version.get('Platform', {}).get('Name') or 'docker'} {version['Version']}".strip(),
-            "api": version["ApiVersion"],
-            "url": self.url,
-            "kernel": info["KernelVersion"],
-            "architecture": info["Architecture"],
-            "storage": info["Driver"],
-            "cgroup": str(info.get("CgroupVersion", "1")),
-            "cpus": str(info["NCPU"]),
-            "memory_bytes": str(info["MemTotal"]),
-        }
+        with failing_as("describe itself"), of_the_api():
+            return _description(self.client.info(), self.client.version(), self.url)
 
     def image(self, tag: str) -> str | None:
         """Return an image's digest (see Engine.image)."""
@@ -104,7 +92,7 @@ class DockerEngine:
         """Build an image (see Engine.build); the build's own output goes to `on_log`."""
         context = io.BytesIO(tar_of({"Dockerfile": dockerfile.encode()}))
         last: list[str] = []
-        with failing_as(f"build {tag}"):
+        with failing_as(f"build {tag}"), of_the_api():
             # The host's network: apt-get works there wherever it works on this machine, as with a proxy at localhost.
             # rm and forcerm remove the containers of its steps, which carry no label by which they could be swept.
             for message in self.client.api.build(
@@ -236,3 +224,18 @@ def _copy_file(stream: Reader, target: Path) -> None:
 def _resource(kind: str, name: str, item: Any) -> Resource:
     labels = item.get("Labels") or {}
     return Resource(kind, name, labels.get(LABEL, ""), labels.get(RUN_LABEL, ""), item.get("Size"))
+
+
+def _description(info: dict[str, Any], version: dict[str, Any], url: str) -> dict[str, str]:
+    """Return the facts of an engine from its answers to GET /info and GET /version."""
+    return {
+        "engine": f"{version.get('Platform', {}).get('Name') or 'docker'} {version['Version']}".strip(),
+        "api": version["ApiVersion"],
+        "url": url,
+        "kernel": info["KernelVersion"],
+        "architecture": info["Architecture"],
+        "storage": info["Driver"],
+        "cgroup": str(info.get("CgroupVersion", "1")),
+        "cpus": str(info["NCPU"]),
+        "memory_bytes": str(info["MemTotal"]),
+    }
