@@ -1,0 +1,127 @@
+"""Documents of the configuration, and answers of the engine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from unittest import mock
+
+from matrix.config import documents
+from matrix.engine import images
+from matrix.engine.backends.docker.engine import DockerEngine
+from matrix.errors import InfrastructureError, MatrixError
+from matrix.model.build import Build
+from matrix.model.claim import Claim
+from matrix.model.edit import Edit
+from matrix.model.image import Image
+from matrix.model.profile import Profile
+from matrix.model.tree import Tree
+from tests.fuzz import samples
+from tests.fuzz.target import Target
+
+KINDS: tuple[type[Any], ...] = (Image, Build, Tree, Edit, Claim, Profile)
+
+
+def _document(data: bytes) -> None:
+    """Read a file as a document of every kind; mistakes are lines of a list, and no error."""
+    folder = samples.written("configs/a.yaml", data).parent
+    for kind in KINDS:
+        documents.read(kind, [folder], [])
+
+
+def _described(data: bytes) -> None:
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    client = mock.Mock()
+    client.info.return_value = client.version.return_value = answer
+    DockerEngine(client, "unix://", "s").describe()
+
+
+def _built(data: bytes) -> None:
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    client = mock.Mock()
+    client.api.build.return_value = iter(answer if isinstance(answer, list) else [answer])
+    DockerEngine(client, "unix://", "s").build("FROM x", "t", lambda _: None)
+
+
+def _packages(data: bytes) -> None:
+    engine = mock.Mock()
+    engine.script.return_value = (0, data)
+    images._listed("t", engine)
+
+
+CLAIM = b"summary: a\npatch: 1\ndecided_by: {check: build, cell: a/b/c, refuted_by: ['*']}\n"
+EDIT = b"""summary: a
+trees: ['*']
+each:
+  x: {file: a.c}
+changes:
+- file: '@file@'
+  find: |
+    a
+  replace: b
+"""
+BUILD = b"summary: a\nextends: b\nmake: {NO_X: '1'}\nenvironment: {}\n"
+DESCRIBED = (
+    b'{"Version": "24", "ApiVersion": "1.43", "Platform": {"Name": "x"}, "KernelVersion": "6",'
+    b' "Architecture": "x86_64", "Driver": "overlay2", "CgroupVersion": "2", "NCPU": 2, "MemTotal": 1}'
+)
+
+TARGETS = (
+    Target(
+        "document",
+        _document,
+        (CLAIM, EDIT, BUILD),
+        own=(MatrixError,),
+        cost=12,
+        words=(
+            b"!!int x",
+            b"!!float x",
+            b"!!bool x",
+            b"!!timestamp x",
+            b"!!binary x",
+            b"!!set {a}",
+            b"!!null x",
+            b"&a ",
+            b"*a",
+            b"<<: *a\n",
+            b"? ",
+            b": ",
+            b"- ",
+            b"[",
+            b"{",
+            b"each: ",
+            b"extends: a\n",
+            b".inf",
+            b".nan",
+            b"0x_",
+            b"1:99",
+            b"\n  ",
+            b"%YAML 1.1\n---\n",
+            b"2020-01-01",
+            b"@name@",
+            b"|\n",
+        ),
+        growing={
+            "brackets": lambda size: b"a: " + b"[" * size,
+            "keys": lambda size: b"".join(b"k%d: 1\n" % n for n in range(size // 8)),
+            "items": lambda size: b"a: [" + b"1," * (size // 2) + b"]",
+            "a key": lambda size: b"a" * size + b": 1",
+            "aliases": lambda size: b"a: &a [1]\n" + b"".join(b"b%d: *a\n" % n for n in range(size // 8)),
+            "laughs": lambda size: (
+                b"x: &x0 [1]\n"
+                + b"".join(b"y%d: &x%d [*x%d, *x%d]\n" % (n, n + 1, n, n) for n in range(min(20, size // 250)))
+            ),
+        },
+    ),
+    Target("engine-description", _described, (DESCRIBED,), is_json=True, own=(InfrastructureError,)),
+    Target(
+        "engine-build", _built, (b'[{"stream": "a\\n"}, {"error": "x"}]',), is_json=True, own=(InfrastructureError,)
+    ),
+    Target("package-list", _packages, (b"gcc 14\nmake 4.4\n",), own=(InfrastructureError,)),
+)
