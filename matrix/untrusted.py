@@ -36,7 +36,7 @@ QUOTE = "  | "
 _OUR_LINE = re.compile(r"\b(verdict|to reproduce):", re.I)
 """The beginnings of a report's last line and of its commands; anywhere, as a table or a terminal folds a long text."""
 
-_WORKFLOW_COMMAND = re.compile(r"^( *):(?=:)|:(?=:[\w-]+(?: [^\n]*)?::)", re.M)
+_WORKFLOW_COMMAND = re.compile(r"^( *):(?=:)|:(?=:[\w-]+(?: [^\n]*?)?::)", re.M)
 """The beginning of a workflow command of GitHub Actions, `::NAME PARAMETERS::`, which stands after nothing but spaces.
 
 `::` is one at a line's beginning, whatever follows, as others may end it; a whole command anywhere, as a table folds.

@@ -116,7 +116,7 @@ def read(path: Path) -> Any:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: {_yaml_message(error)}") from error
-    except (TypeError, ValueError) as error:  # a tag gave a date, or bytes; or a number is none
+    except (TypeError, ValueError, LookupError, AttributeError) as error:  # a tag gave a date, or is not for its value
         raise UsageError(f"{path}: a value is of no type that a configuration has: {error}") from error
     return data
 

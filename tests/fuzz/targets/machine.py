@@ -107,17 +107,6 @@ TARGETS = (
             b"@name@",
             b"|\n",
         ),
-        growing={
-            "brackets": lambda size: b"a: " + b"[" * size,
-            "keys": lambda size: b"".join(b"k%d: 1\n" % n for n in range(size // 8)),
-            "items": lambda size: b"a: [" + b"1," * (size // 2) + b"]",
-            "a key": lambda size: b"a" * size + b": 1",
-            "aliases": lambda size: b"a: &a [1]\n" + b"".join(b"b%d: *a\n" % n for n in range(size // 8)),
-            "laughs": lambda size: (
-                b"x: &x0 [1]\n"
-                + b"".join(b"y%d: &x%d [*x%d, *x%d]\n" % (n, n + 1, n, n) for n in range(min(20, size // 250)))
-            ),
-        },
     ),
     Target("engine-description", _described, (DESCRIBED,), is_json=True, own=(InfrastructureError,)),
     Target(

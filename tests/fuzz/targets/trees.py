@@ -261,7 +261,6 @@ TARGETS = (
         growing={
             "blanks": lambda size: b"VERSION" + b" " * size,
             "lines": lambda size: b"VERSION = 7\n" * (size // 12),
-            "globs": lambda size: b"*a" * (size // 2) + b"b",
         },
     ),
     Target("index-entry", _indexed, (b"644 " + b"1" * 64, b"777 ../a"), own=(ValueError,)),
