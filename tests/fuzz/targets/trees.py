@@ -89,9 +89,10 @@ def _git(output: bytes) -> Iterator[None]:
 
 def _mail(data: bytes) -> None:
     """Take the parts of mails as git-mailinfo(1) gives them: subjects before a NUL, the diff after it."""
-    subject, _, diff = data.partition(b"\0")
-    text = subject.decode("utf-8", "replace")
-    mails = [patches._Mail(line, "a", "b", "c", "d", diff) for line in text.split("\n")]
+    head, _, diff = data.partition(b"\0")
+    text = head.decode("utf-8", "replace")
+    subjects = (line[: patches.SUBJECT_CHARS] for line in text.split("\n"))  # as _mail cuts them
+    mails = [patches._Mail(subject, "a", "b", "c", "d", diff) for subject in subjects]
     patches._may_be_mail(data)
     patches._unix(data)
     mails = [mail for mail in mails if mail.is_patch]
