@@ -71,8 +71,19 @@ def _status(task: str) -> int:
         sys.stderr.flush()
         return Ending.REFUSED
     except BaseException as error:  # noqa: BLE001 - the parent raises it
-        return Ending.OUTPUT if _is_too_much_output(error) else _failed(error)
+        return _ending(error)
     return 0
+
+
+def _ending(error: BaseException) -> int:
+    if _is_too_much_output(error):
+        return Ending.OUTPUT
+    return Ending.MEMORY if _is_null_object(error) else _failed(error)
+
+
+def _is_null_object(error: BaseException) -> bool:
+    """Return whether Python had no memory for an object that pydantic's Rust code asked for: PyO3 panics so then."""
+    return type(error).__name__ == "PanicException" and "PyObject pointer is null" in str(error)
 
 
 def _is_too_much_output(error: BaseException) -> bool:

@@ -25,6 +25,7 @@ THING = {
     "Id": "sha256:1",
     "Name": "/thing",
     "Mountpoint": "/volumes/thing",
+    "Running": False,
     "State": {"Running": True, "OOMKilled": False, "ExitCode": 0},
     "Config": {"Tty": False},
     "ExitCode": 0,

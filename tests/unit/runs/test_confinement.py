@@ -40,6 +40,11 @@ def test_a_task_is_given_its_request_and_what_it_yields_is_returned(
             "memory",
             "256 MiB of memory",
         ),
+        (
+            "yield b'a'; raise type('PanicException', (BaseException,), {})('PyObject pointer is null')",
+            "memory",
+            "256 MiB of memory",
+        ),
         ("yield b'a'; any(iter(int, 1))", "cpu-time", "1 s of CPU time"),
         ("yield b'a'; yield bytes(8192)", "result-size", "a result of 4 KiB"),
         ("yield b'a'; f = lambda: f(); f()", "nesting", f"{sys.getrecursionlimit()} nested calls"),
