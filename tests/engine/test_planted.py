@@ -114,7 +114,7 @@ def test_the_table_and_the_list_name_faults(planted: tuple[Bench, Done, dict[tup
     bench, _, _ = planted
     words = ["--configs", str(FAKE), "--configs", str(bench.configs), "--tree", "good", "--select", "forgets"]
     listed = bench.command("mutants", *words, "--list")
-    assert (listed.status, listed.err) == (0, "1 faults\n")
+    assert (listed.status, listed.err) == (0, "1 fault\n")
     assert listed.out.startswith("forgets: forgets\n  clean in ")
     done = bench.command("mutants", *words)
     assert done.status == 1
