@@ -181,8 +181,6 @@ def _is_record(value: Any) -> bool:
 
 
 def _is_shallow(value: Any, levels: int) -> bool:
-    """Return whether lists and maps are in each other no more than `levels` times."""
-    if not isinstance(value, list | dict):
-        return True
+    """Return whether the lists and maps in a list or map are in each other no more than `levels` times."""
     values = value.values() if isinstance(value, dict) else value
     return levels > 0 and all(_is_shallow(one, levels - 1) for one in values if isinstance(one, list | dict))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from matrix.scenario.observations import obstacle
 from tests.unit.conftest import Record, build, cell, command, file, observations
 
 
@@ -10,6 +11,19 @@ def test_a_step_is_done_when_it_ran_and_did_not_fail() -> None:
     assert seen.done("build") is seen.steps["build"]
     assert seen.done("rebuild") is None
     assert seen.done("clean") is None
+
+
+def test_a_step_after_a_failed_build_is_not_lacking() -> None:
+    seen = observations(steps={"build": [command(exit_status=1)]}, omit=["rebuild", "clean"])
+    assert seen.lacking is None
+    [rebuild] = [step for step in seen.scenario.steps if step.name == "rebuild"]
+    assert obstacle(rebuild, seen.steps.values()) == "step build failed: exit status 1 of make"
+
+
+def test_a_step_that_nothing_stood_in_the_way_of_is_lacking() -> None:
+    lacking = observations(omit=["clean"]).lacking
+    assert lacking is not None
+    assert lacking.name == "clean"
 
 
 def test_made_is_what_the_tree_did_not_have_or_had_with_other_content() -> None:
