@@ -159,7 +159,7 @@ def test_what_a_run_recorded_can_be_traced_and_replayed_without_an_engine(bench:
     assert one["wall_s"] == pytest.approx(one["work_s"])
     assert predicted["span"]["wall_s"] <= many["wall_s"] <= one["wall_s"]
     missing = bench.command("trace", f"{PLACE}/fake@more", "--run", bench.latest().name, *configs(bench))
-    assert (missing.status, "has no transcript" in missing.err) == (2, True)
+    assert (missing.status, "has no cell" in missing.err) == (2, True)
 
 
 def test_a_prediction_can_be_held_against_what_is_measured(bench: Bench) -> None:
