@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from matrix.agent import confinement, kernel_files
+from matrix.agent import kernel_files, privileges
 from matrix.agent.records import Output
 from matrix.agent.tracer import Tracer
 
@@ -30,7 +30,7 @@ class Watch(threading.Thread):
         self.roots = roots
         self.over = threading.Event()
         self.timed_out = False
-        self.free_bytes = None  # type: Optional[int]
+        self.free_bytes: Optional[int] = None
 
     def run(self) -> None:
         """Look four times a second."""
@@ -105,11 +105,11 @@ def prefer_as_victim() -> None:
 def _become(users: Optional[Dict[str, int]]) -> None:
     """Become the commands' user; until then this child is the agent's user, whom its files in /proc belong to."""
     if users:
-        confinement.use_files_as(users["agent"])
-        confinement.dumpable(1)
+        privileges.use_files_as(users["agent"])
+        privileges.dumpable(1)
     prefer_as_victim()
     if users:
-        confinement.become_command(users["commands"])
+        privileges.become_command(users["commands"])
 
 
 def start(command: Spec, users: Optional[Dict[str, int]], output: int) -> Tuple[int, int]:
@@ -132,7 +132,7 @@ def start(command: Spec, users: Optional[Dict[str, int]], output: int) -> Tuple[
         os.umask(command["umask"])
         os.chdir(command["cwd"])
         if command["trace"]:
-            confinement.refuse_untraced_clones()
+            privileges.refuse_untraced_clones()
         os.read(gate, 1)
         os.execvpe(command["argv"][0], command["argv"], command["env"])  # noqa: S606 - a shell would be one process more
     except Exception as error:  # noqa: BLE001 - a child that does not become the command must end
@@ -148,8 +148,8 @@ def follow(pid: int, tracer: Optional[Tracer]) -> Tuple[int, Any, float]:
     if tracer is None:
         _, status, usage = os.wait4(pid, 0)
         return status, usage, time.monotonic()
-    result = None  # type: Optional[Tuple[int, Any, float]]
-    deadline = None  # type: Optional[float]
+    result: Optional[Tuple[int, Any, float]] = None
+    deadline: Optional[float] = None
     while result is None or tracer.live:
         change = next_change(deadline)
         if change is None:
@@ -197,7 +197,7 @@ def untraced() -> List[List[str]]:
     if os.getppid() != 0:
         return []
     deadline = time.monotonic() + GRACE_S
-    found = []  # type: List[List[str]]
+    found: List[List[str]] = []
     while True:
         # A process that ended between two looks may have a child that the first look was too early for.
         others = _untraced_now()
@@ -252,13 +252,13 @@ def run(command: Spec, spec: Spec, output: Output) -> int:
     # Start the child, seize it while it waits, and only then let it become the command.
     reading, writing = os.pipe()
     began = time.time()
-    confinement.dumpable(1)
+    privileges.dumpable(1)
     pid, release = start(command, spec["users"], writing)
     os.close(writing)  # or the pump would never see the end of the pipe
     tracer = Tracer(command["env"].get("PATH", "")) if command["trace"] else None
     if tracer is not None and not tracer.seize(pid):
         tracer = None
-    confinement.dumpable(0)
+    privileges.dumpable(0)
     pump = Pump(reading, command["log_bytes"], capture=command["capture"])
     watch = Watch(pid, command["timeout_s"], sorted(spec["roots"].values()))
     pump.start()

@@ -4,7 +4,7 @@ import os
 import signal
 from typing import List
 
-from matrix.agent import confinement
+from matrix.agent import privileges
 
 
 def main(words: List[str]) -> None:
@@ -13,8 +13,8 @@ def main(words: List[str]) -> None:
     Steps are started in the container beside this process, which so outlives each of them.
     """
     for user in words:
-        confinement.become_nobody(int(user))
-    confinement.dumpable(0)
+        privileges.become_nobody(int(user))
+    privileges.dumpable(0)
     # Blocked, SIGCHLD stays pending until sigwait takes it: none is lost between the two calls.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     while True:

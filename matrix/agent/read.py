@@ -3,7 +3,7 @@
 import sys
 from typing import List
 
-from matrix.agent import confinement
+from matrix.agent import privileges
 from matrix.agent.scan import open_regular
 
 BLOCK_BYTES = 1 << 16
@@ -18,7 +18,7 @@ def main(words: List[str]) -> None:
     """
     user, path, limit_bytes = words
     if user:
-        confinement.become_nobody(int(user))
+        privileges.become_nobody(int(user))
     try:
         copy(path, int(limit_bytes))
     except OSError as error:

@@ -40,14 +40,14 @@ def file_facts(path: str, *, is_in_overlay: bool) -> Dict[str, Any]:
 
     """
     entry = os.lstat(path)
-    facts = {
+    facts: Dict[str, Any] = {
         "mode": stat.S_IMODE(entry.st_mode),
         "size": entry.st_size,
         "mtime_ns": entry.st_mtime_ns,
         "ctime_ns": entry.st_ctime_ns,
         "ino": entry.st_ino,
         "content": "",
-    }  # type: Dict[str, Any]
+    }
     if stat.S_ISDIR(entry.st_mode):
         facts["type"] = "directory"
     elif stat.S_ISREG(entry.st_mode):
@@ -113,7 +113,7 @@ class Scan:
 
 def mentioning(text: bytes, basename: str) -> Set[bytes]:
     """Return the paths of a command file that end in a basename, each cut after it."""
-    found = set()  # type: Set[bytes]
+    found: Set[bytes] = set()
     name = basename.encode()
     after = re.compile(rb"[\w.]")
     for word in SEPARATORS.split(text):

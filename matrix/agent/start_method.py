@@ -28,7 +28,7 @@ def force_start_method(method: str) -> None:
 
             map = staticmethod(map)
 
-        concurrent.futures.ProcessPoolExecutor = SerialPool  # type: ignore[misc,assignment]
+        concurrent.futures.ProcessPoolExecutor = SerialPool  # type: ignore[misc,assignment] # a class of ours, as is meant
     else:
         import multiprocessing  # noqa: PLC0415 - only where it is asked for
 

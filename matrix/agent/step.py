@@ -5,7 +5,7 @@ import os
 import re
 from typing import Any, Dict, List
 
-from matrix.agent import command, confinement
+from matrix.agent import command, privileges
 from matrix.agent.records import Output
 from matrix.agent.scan import Scan, beginning
 
@@ -40,9 +40,9 @@ def main(words: List[str]) -> None:
         words: a JSON object, in parts as long as an argument of a program may be (execve(2)).
 
     """
-    spec = json.loads("".join(words))  # type: Spec
+    spec: Spec = json.loads("".join(words))
     if spec["users"]:
-        confinement.become_agent(spec["users"]["agent"], spec["users"]["commands"])
+        privileges.become_agent(spec["users"]["agent"], spec["users"]["commands"])
     output = Output()
     scan = Scan(output)
     for folder in spec["folders"]:

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import time
-from typing import Dict, List, Optional, Set, Tuple  # noqa: F401 - Set and Tuple are named in comments
+from typing import Dict, List, Optional, Set, Tuple
 
 from matrix.agent import kernel_files
 
@@ -27,16 +27,16 @@ class TracedProcess:
     """
 
     def __init__(self, start: float) -> None:
-        self.parent = None  # type: Optional[int]
+        self.parent: Optional[int] = None
         self.start = start
-        self.end = None  # type: Optional[float]
-        self.argvs = []  # type: List[List[str]]
-        self.programs = []  # type: List[str]
-        self.stdouts = []  # type: List[str]
+        self.end: Optional[float] = None
+        self.argvs: List[List[str]] = []
+        self.programs: List[str] = []
+        self.stdouts: List[str] = []
         self.cwd = ""
         self.cpu_ns = 0
         self.rss_kib = 0
-        self.status = None  # type: Optional[int]
+        self.status: Optional[int] = None
         self.threads = 1
 
 
@@ -53,7 +53,7 @@ class Programs:
     def __init__(self, search: str) -> None:
         self.folders = search.split(os.pathsep)
         self.device = device("/")
-        self.found = {}  # type: Dict[Tuple[str, str, str], str]
+        self.found: Dict[Tuple[str, str, str], str] = {}
 
     def other_than(self, word: str, cwd: str, program: str) -> str:
         """Return the path of a program that was run, or nothing where the first word of its words leads to it."""
@@ -92,13 +92,13 @@ class Tracer:
     """
 
     def __init__(self, search: str) -> None:
-        self.processes = []  # type: List[TracedProcess]
+        self.processes: List[TracedProcess] = []
         self.programs = Programs(search)
-        self.live = {}  # type: Dict[int, int]
-        self.thread_of = {}  # type: Dict[int, int]
-        self.ended = {}  # type: Dict[int, int]
-        self.announced = set()  # type: Set[int]
-        self.ended_threads = set()  # type: Set[int]
+        self.live: Dict[int, int] = {}
+        self.thread_of: Dict[int, int] = {}
+        self.ended: Dict[int, int] = {}
+        self.announced: Set[int] = set()
+        self.ended_threads: Set[int] = set()
         self.libc = ctypes.CDLL(None, use_errno=True)
         # Declared types, as ctypes passes undeclared ones as int, which cuts pointers short on 64 bits.
         self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]

@@ -41,7 +41,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Return the next node, after checking that it is within the bounds with all that its aliases stand for."""
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call] # types-PyYAML has it not
         if self._depth >= DEPTH:
             raise yaml.composer.ComposerError(None, None, f"more than {DEPTH} levels", event.start_mark)
         self._depth += 1

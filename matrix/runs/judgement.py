@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matrix.config import selection, tree_words
 from matrix.errors import InfrastructureError, MatrixError
 from matrix.model.result import CellResult, Verdict
-from matrix.runs import confinement, internal_errors, judging
+from matrix.runs import confinement, internal_errors, judging_child
 from matrix.runs.confinement import Bounds
 from matrix.verdicts import judgement
 from matrix.verdicts.judgement import JudgementPart
@@ -40,13 +40,13 @@ def judged(
         ChildDiedError: the child died of an internal error.
 
     """
-    request = judging.Request(
+    request = judging_child.Request(
         transcript=str(run.transcript_path(cell.id).resolve()),
         base=str(base.resolve()) if base else "",
         cell=cell,
         known=tuple(known),
     )
-    outcome = confinement.run(judging.__name__, request.model_dump_json().encode(), BOUNDS)
+    outcome = confinement.run(judging_child.__name__, request.model_dump_json().encode(), BOUNDS)
     whole_lines = outcome.output.rpartition(b"\n")[0].splitlines()
     parts = [JudgementPart.model_validate_json(line) for line in whole_lines]
     return judgement.judged(result, parts, outcome.exceeded)

@@ -200,7 +200,7 @@ class _Parser:
             self._close()
 
     def _redirect(self, name: str) -> None:
-        descriptor, operator = _REDIRECTION.fullmatch(self.redirection).groups()  # type: ignore[union-attr]
+        descriptor, operator = _REDIRECTION.fullmatch(self.redirection).groups()  # type: ignore[union-attr] # a token of it
         self.redirection = ""
         if _redirects_to_file(operator, name):
             self._redirected(descriptor, operator).append(name)

@@ -9,7 +9,7 @@ import pytest
 from matrix.config import load, selection, tree_words
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import CellResult, CheckResult, StepResult, Verdict
-from matrix.runs import internal_errors, judgement, judging, schedule, store
+from matrix.runs import internal_errors, judgement, judging_child, schedule, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import Transcript
 from tests.unit import conftest as make
@@ -164,7 +164,7 @@ def test_an_error_is_not_judged_again_whatever_checks_it_has(run: store.Run, on_
 def test_an_internal_error_of_the_child_is_an_error_of_its_cell_alone(
     run: store.Run, on_real_tree: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "__name__", "matrix.nowhere")
+    monkeypatch.setattr(judging_child, "__name__", "matrix.nowhere")
     run.save(result(on_real_tree.id, checks=PASSED))
     run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build"))
     judgement.check_again(run, LOADED)
