@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from matrix.checks import reproducible
-from matrix.engine.api import USERS, CellSpec
+from matrix.engine.api import CellSpec
 from matrix.errors import InfrastructureError
 from matrix.model.base import first_problem
-from matrix.runs import diffoscope, parsing
+from matrix.runs import diffoscope, parsing, step_specification
 from matrix.runs.cell_deadline import CellDeadline
 from matrix.scenario import perf, plan
 from matrix.scenario.elf import ElfFacts
+from matrix.scenario.listings import children, gone
 from matrix.scenario.observations import obstacle
-from matrix.scenario.step_facts import children, gone
 from matrix.scenario.transcript import StepRecord, Transcript, records, stacked, trouble
 from matrix.trace import command_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from matrix.engine.api import Container, Engine
     from matrix.model.result import ImageIdentity
     from matrix.runs.store import Run
-    from matrix.scenario.plan import Command, Scenario, Step
+    from matrix.scenario.plan import Invocation, Scenario, Step
     from matrix.scenario.step_facts import StepFacts
     from matrix.trees.volumes import PreparedTree
-
-"""The most that is read of a file of a cell, whose size is not to be trusted."""
 
 CELL_FACTS_BYTES = 256 << 20
 """The most of the agent's records that all steps of a cell may have together; perf's largest cell has 30 MB of them.
@@ -44,9 +41,6 @@ SCAN_S = 300
 
 TAIL_BYTES = 1 << 20
 """The end of a failed step's log in which the lines with the reason are looked for."""
-
-ARGUMENT_BYTES = 64 << 10
-"""The length of each part of the agent's command line; MAX_ARG_STRLEN (linux/binfmts.h) is twice as much."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +148,12 @@ class Execution:
         if step.declares and not error:
             error = self._note_databases(path)
         record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)
-        if record.facts().failure:
-            record = record.model_copy(update={"evidence": trouble(_tail(path))})
+        facts = record.facts()  # once: a build has 20,000 records
+        if facts.failure:
+            evidence = trouble(_tail(path))
+            record, facts = record.model_copy(update={"evidence": evidence}), replace(facts, evidence=evidence)
         self._record(steps=[*self.transcript.steps, record])
-        facts = self.facts[step.name] = record.facts()
+        self.facts[step.name] = facts
         self._note_lower(facts)
         if self.built and step.touch and step.name == "build":
             self._check_touched(self.built.touched, facts)
@@ -189,7 +185,7 @@ class Execution:
 
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
         container = self.container(step.place)
-        words = agent_words(spec(step, self._commands(step)))
+        words = step_specification.words(step, self._invocations(step))
         # The agent ends a command that overruns timeout_s; this is for an agent that does not.
         deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
         if self.deadline.failure:
@@ -211,9 +207,9 @@ class Execution:
                 error = str(problem)
         return found, error
 
-    def _commands(self, step: Step) -> list[tuple[Command, dict[str, str], str]]:
+    def _invocations(self, step: Step) -> list[Invocation]:
         if not step.replays:
-            return [(command, step.environment, "") for command in step.commands]
+            return plan.invocations(step)
         seen = command_lines.generator_argv(self.facts["build"], step.replays)
         return plan.replays(step, seen) if seen else []
 
@@ -256,48 +252,6 @@ class Execution:
         text = diffoscope.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
         target.write_text(text, encoding="utf-8", errors="replace")
         self._record(differences=tuple(text.splitlines()[:40]))
-
-
-def spec(
-    step: Step, commands: list[tuple[Command, dict[str, str], str]], roots: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return a step's specification, which matrix/agent/step.py reads as JSON.
-
-    `commands` are triples of a command, its environment and the folder that it writes to, if it needs one made. `roots`
-    maps the names of the folders that the agent scans to their paths; None for the usual ones.
-    """
-    if roots is None:
-        roots = {"generated": plan.GENERATED} if step.replays else {"source": "/layer/upper", "output": perf.OUTPUT}
-    mounted = {perf.OUTPUT, "/layer/upper"}  # by the engine, so the agent need not make them, and could not
-    homes = {environment["HOME"] for _, environment, _ in commands}
-    return {
-        "users": USERS,
-        "folders": sorted(homes | {folder for _, _, folder in commands if folder} | set(roots.values()) - mounted),
-        "touch": list(step.touch),
-        "roots": dict(roots),
-        "merged": perf.SOURCE,
-        "keep_going": step.keep_going,
-        "commands": [
-            {
-                "label": command.label,
-                "argv": list(command.argv),
-                "cwd": perf.FOLDER if step.replays else perf.SOURCE,
-                "env": environment,
-                "umask": step.umask,
-                "timeout_s": step.timeout_s,
-                "trace": command.traced,
-                "capture": command.captured,
-                "log_bytes": plan.DATABASE_BYTES if step.declares else plan.LOG_BYTES,
-            }
-            for command, environment, _ in commands
-        ],
-    }
-
-
-def agent_words(spec: dict[str, Any]) -> list[str]:
-    """Return the agent's command line for a step, in parts, as execve(2) bounds each argument."""
-    text = json.dumps(spec)
-    return ["step", *(text[at : at + ARGUMENT_BYTES] for at in range(0, len(text), ARGUMENT_BYTES))]
 
 
 def _tail(log: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from matrix.model.base import Frozen
 from matrix.model.cell import Cell, Limits
@@ -34,6 +34,14 @@ class Command(Frozen):
     argv: tuple[str, ...]
     traced: bool = False
     captured: bool = False
+
+
+class Invocation(NamedTuple):
+    """A command as a step runs it: with its environment, and the folder that it writes to where one must be made."""
+
+    command: Command
+    environment: dict[str, str]
+    folder: str = ""
 
 
 CLOCK = Command(label="clock", argv=("date", "+%s"), captured=True)
@@ -260,8 +268,13 @@ STEPS = (
 """The functions that plan a step each, in the order in which the steps run; None is for a step that a cell lacks."""
 
 
-def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, str], str]]:
-    """Return the generator's command for each start method, with its environment and the folder that it writes to.
+def invocations(step: Step) -> list[Invocation]:
+    """Return a step's commands as they are planned."""
+    return [Invocation(command, step.environment) for command in step.commands]
+
+
+def replays(step: Step, argv: tuple[str, ...]) -> list[Invocation]:
+    """Return the generator's command for each start method, into a folder of its own.
 
     `argv` is the generator's command line in the build.
     """
@@ -269,7 +282,7 @@ def replays(step: Step, argv: tuple[str, ...]) -> list[tuple[Command, dict[str, 
     for method in START_METHODS:
         folder = f"{GENERATED}/{method}"
         command = Command(label=method, argv=into(folder, argv), traced=True)
-        planned.append((command, {**step.environment, "PERF_MATRIX_START_METHOD": method}, folder))
+        planned.append(Invocation(command, {**step.environment, "PERF_MATRIX_START_METHOD": method}, folder))
     return planned
 
 

@@ -23,7 +23,7 @@ from matrix.engine.api import CellSpec
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.result import RequirementVerdict, Verdict
-from matrix.runs import execution, locks, store
+from matrix.runs import execution, locks, step_specification, store
 from matrix.scenario import plan
 from matrix.scenario.transcript import StepRecord, records
 from matrix.timing import comparison_files, measures
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from matrix.engine.api import Container, Engine
     from matrix.model.cell import Cell
     from matrix.model.result import ImageIdentity
-    from matrix.runs.named_cell import NamedCell
     from matrix.scenario.plan import Step
     from matrix.scenario.step_facts import StepFacts
     from matrix.trees.volumes import PreparedTree
@@ -138,8 +137,7 @@ class Bench:
         """
         load = os.getloadavg()[0]  # before the command, as it is a load itself
         # No roots to scan: hashing a tree's files after each run would take longer than most measures.
-        commands = [(one, step.environment, "") for one in step.commands]
-        words = execution.agent_words(execution.spec(step, commands, {}))
+        words = step_specification.words(step, plan.invocations(step), roots={})
         log = bytearray()
         status, output = container.agent(words, log.extend, step.timeout_s + execution.SCAN_S)
         found, error = records(output)
@@ -165,7 +163,7 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
     """
     from matrix.verdicts import paired_ratios  # noqa: PLC0415 - scipy is slow to import, and only this needs it
 
-    with _alone(), contextlib.ExitStack() as stack:
+    with alone(), contextlib.ExitStack() as stack:
         image = images.prepare(asked.base.image, engine, say)
         host = engine.describe()
         # Pinned where make has fewer jobs than there are CPUs, so that it does not move between them.
@@ -190,41 +188,8 @@ def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[C
         return found, comparison_files.save(found)
 
 
-def builds(
-    named: NamedCell, jobs: Sequence[int], times: int, engine: Engine, say: Callable[[str], None]
-) -> dict[int, float]:
-    """Return the median wall time, in seconds, of `times` builds from scratch, untraced, for each number of jobs.
-
-    A build with N jobs is pinned to N processors.
-
-    Raises:
-        UsageError: a build failed, or other cells are being run.
-
-    """
-    cell = named.cell
-    asked = Asked(base=cell, head=cell, measures=("build",), pairs=times, jobs=max(jobs), seed=0)
-    took: dict[int, list[float]] = {number: [] for number in jobs}
-    with _alone(), contextlib.ExitStack() as stack:
-        image = images.prepare(cell.image, engine, say)
-        agent = agent_volume.provide(engine)
-        tree = volumes.prepare(cell.tree, engine, say, named.pins)
-        for turn in range(times):
-            # There and back again, so that a machine that warms up favours no number.
-            for number in jobs if turn % 2 == 0 else tuple(reversed(jobs)):
-                say(f"{cell.id} -j{number}: build {turn + 1} of {times}")
-                [build] = plan.scenario(cell, number, asked.limits, only=("build",)).steps
-                make = build.commands[0].model_copy(update={"traced": False})
-                bench = Bench(asked, engine, image, agent, f"0-{number - 1}", say, stack)
-                container = bench.container(tree)
-                step = build.model_copy(update={"commands": (make,)})
-                took[number].append(bench.sample(step, container, "build", turn, "base").wall_s)
-                container.remove()
-                say(f"{cell.id} -j{number}: {took[number][-1]:.1f} s")
-    return {number: round(statistics.median(times_s), 3) for number, times_s in took.items()}
-
-
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Hold the lock on measuring while the body of a `with` runs; programs other than perf-matrix are not looked for.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matrix.errors import UsageError, did_you_mean
 from matrix.runs import interrupts
-from matrix.timing import bench, recording
+from matrix.timing import build_times, recording
 from matrix.trace import jobgraph, simulation, timeline
 
 if TYPE_CHECKING:
@@ -128,4 +128,4 @@ def _measured(request: PredictionRequest, access: EngineAccess) -> dict[int, flo
     if not request.measured:
         return {}
     with interrupts.interruptible():
-        return bench.builds(request.named, request.measured, request.times, access.connect(), access.say)
+        return build_times.measure(request.named, request.measured, request.times, access.connect(), access.say)

@@ -7,10 +7,8 @@ from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from matrix.engine.api import USERS
 from matrix.runs import execution
 from matrix.runs.cell_deadline import CellDeadline
-from matrix.scenario import plan
 from matrix.scenario.plan import Command, Step
 from matrix.scenario.step_facts import StepFacts
 
@@ -70,7 +68,7 @@ def test_the_facts_of_all_steps_of_a_cell_have_a_limit(monkeypatch: pytest.Monke
     output = b'["end",' + b" " * (1 << 20) + b"{}]\n"
     container = SimpleNamespace(agent=lambda *_: (0, output))
     fake: Any = FakeExecution(built=False)
-    fake.container, fake._commands = (lambda _place: container), (lambda _step: [])
+    fake.container, fake._invocations = (lambda _place: container), (lambda _step: [])
     assert execution.Execution._execute(fake, step(), BytesIO()) == ([["end", {}]], "")
     told = execution.Execution._execute(fake, step(), BytesIO())
     assert told == ([], "the facts of the cell's steps exceed 2 MiB")
@@ -80,50 +78,6 @@ def test_a_build_that_continued_is_not_explained() -> None:
     fake: Any = FakeExecution(built=True)
     execution._look_into_containers(fake, StepFacts(step(name="build-again", place="second"), "log", ended=True))
     assert fake.noted == ["  removed"]
-
-
-def test_a_step_is_told_whole() -> None:
-    told = execution.spec(
-        step(touch=("/src/a.c",), umask=0o077, keep_going=True),
-        [(MAKE, ENVIRONMENT, ""), (SAID, ELSEWHERE, "/tmp/folder")],  # noqa: S108 - inside the cell
-    )
-    common = {"cwd": "/src", "umask": 0o077, "timeout_s": 60, "log_bytes": plan.LOG_BYTES}
-    assert told == {
-        "users": USERS,
-        "folders": ["/tmp/folder", "/tmp/home", "/tmp/other"],  # noqa: S108 - inside the cell
-        "touch": ["/src/a.c"],
-        "roots": {"source": "/layer/upper", "output": "/out"},
-        "merged": "/src",
-        "keep_going": True,
-        "commands": [
-            {"label": "make", "argv": ["make", "-j2"], "env": ENVIRONMENT, "trace": True, "capture": False, **common},
-            {
-                "label": "options",
-                "argv": ["perf", "version"],
-                "env": ELSEWHERE,
-                "trace": False,
-                "capture": True,
-                **common,
-            },
-        ],
-    }
-
-
-def test_a_replayed_generator_runs_in_the_folder_of_perf_and_only_what_it_makes_is_looked_at() -> None:
-    told = execution.spec(step(replays="pmu-events/jevents.py"), [(MAKE, ENVIRONMENT, "")])
-    assert told["roots"] == {"generated": plan.GENERATED}
-    assert told["folders"] == sorted([plan.GENERATED, ENVIRONMENT["HOME"]])
-    assert told["commands"][0]["cwd"] == "/src/tools/perf"
-
-
-def test_the_data_bases_that_makes_declare_may_be_longer_than_a_log() -> None:
-    told = execution.spec(step(declares=True), [(MAKE, ENVIRONMENT, "")])
-    assert told["commands"][0]["log_bytes"] == plan.DATABASE_BYTES > plan.LOG_BYTES
-
-
-def test_with_roots_of_its_own_nothing_else_is_looked_through() -> None:
-    told = execution.spec(step(), [(MAKE, ENVIRONMENT, "")], {})
-    assert (told["roots"], told["folders"]) == ({}, [ENVIRONMENT["HOME"]])
 
 
 class FakeContainer:
@@ -139,7 +93,11 @@ class FakeContainer:
 
 def executing(container: FakeContainer, limit_s: int) -> Any:
     return SimpleNamespace(
-        container=lambda _: container, _commands=lambda _: [], built=None, facts_bytes=0, deadline=CellDeadline(limit_s)
+        container=lambda _: container,
+        _invocations=lambda _: [],
+        built=None,
+        facts_bytes=0,
+        deadline=CellDeadline(limit_s),
     )
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from matrix.scenario.step_facts import absolute, children, gone
+from matrix.scenario.step_facts import absolute
 from tests.unit.conftest import PERF, Record, command, end, file, process, step
 
 
@@ -98,23 +98,3 @@ def test_a_failed_command_without_words_is_still_a_failure() -> None:
     record = command(exit_status=1)
     record[1]["argv"] = []
     assert step("build", record).facts().failure
-
-
-def test_children_are_the_names_in_each_folder() -> None:
-    assert children(["Makefile", "tools/perf/a.c", "tools/perf/b.c", "tools/lib/c.c"]) == {
-        "": {"Makefile", "tools"},
-        "tools": {"perf", "lib"},
-        "tools/perf": {"a.c", "b.c"},
-        "tools/lib": {"c.c"},
-    }
-
-
-def test_gone_is_what_the_listing_of_a_folder_no_longer_shows() -> None:
-    names = children(["Makefile", "tools/perf/a.c", "tools/perf/b.c"])
-    listings = [
-        ["listing", ".", ["tools", "new"]],
-        ["listing", "tools/perf", ["b.c", "perf"]],
-        ["listing", "made/here", ["x"]],
-        ["file", "source", "a", {}],
-    ]
-    assert gone(listings, names) == ["Makefile", "tools/perf/a.c"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.agents import command, run
+from tests.unit.agent.running import command, run
 
 
 def test_files_links_and_folders_are_told_with_their_facts(tmp_path: Path) -> None:
