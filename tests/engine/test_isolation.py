@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +12,10 @@ from matrix.config import load, tree_words
 from matrix.engine import agent_volume, images
 from matrix.engine.api import AGENT_UID, UID, USERS, CellSpec
 from matrix.model.cell import Limits
-from matrix.runs import execution
+from matrix.runs import step_specification
 from matrix.trees import volumes
 from tests.engine.conftest import FAKE
+from tests.unit.agent.running import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,20 +44,10 @@ def cell(engine: Engine, spec: CellSpec) -> Iterator[Container]:
 
 def records(container: Container, *argv: str, **more: Any) -> list[list[Any]]:
     """Run a command as a step of a build does, and return the agent's records."""
-    command = {
-        "label": "it",
-        "argv": argv,
-        "cwd": "/src",
-        "env": {"PATH": os.environ["PATH"]},
-        "umask": 0o022,
-        "timeout_s": 60,
-        "trace": more.pop("trace", True),
-        "capture": True,
-        "log_bytes": 1 << 20,
-    }
+    run = command(*argv, cwd="/src", trace=more.pop("trace", True))
     spec = {"users": USERS, "folders": [], "touch": [], "roots": {}, "merged": "", "keep_going": False, **more}
     log: list[bytes] = []
-    words = execution.agent_words({**spec, "commands": [command]})
+    words = step_specification.in_parts({**spec, "commands": [run]})
     status, out = container.agent(words, log.append, 120)
     assert status == 0, b"".join(log).decode()
     return [json.loads(line) for line in out.splitlines()]

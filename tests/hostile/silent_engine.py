@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tests.replay.fake_engine import _Server
+from tests.replay.engine_socket import EngineSocket, QuietHandler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,37 +34,19 @@ THING = {
 """The answer to every request for JSON: each caller takes from it what it looks for."""
 
 
-class SilentEngine:
+class SilentEngine(EngineSocket):
     """Docker's API on a socket; `answers` is the number of requests that are still answered."""
 
     def __init__(self, path: Path) -> None:
-        self.url = f"unix://{path}"
         self.answers = 10**6
         self.frames = b"\x01\0\0\0\0\0\0\x02ok"
         self.keeps_streams_open = False
         self.asked: list[str] = []
-        self.ends = threading.Event()
-        engine = self
-
-        class Handler(_Handler):
-            """Answers for this engine."""
-
-            of = engine
-
-        self._server = _Server(str(path), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.ends.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(path, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     of: SilentEngine
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self._serve()
@@ -131,12 +111,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-
-    def address_string(self) -> str:
-        return "socket"
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
 
 
 def _archive() -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from matrix.engine.backends.docker.engine import DockerEngine
 from matrix.errors import InfrastructureError, UsageError
 from matrix.runs.store import Run
-from matrix.scenario import elf, step_facts, transcript
+from matrix.scenario import elf, listings, transcript
 from matrix.trace import file_access, program_files, shell_script
 from matrix.trees import download, tar_headers, transfer
 from matrix.verdicts import requirement
@@ -63,7 +63,7 @@ def test_a_record_can_be_written_into_a_transcript_and_read_again(line: bytes) -
 @pytest.mark.parametrize("record", [["listing"], ["listing", "a"], ["listing", [], []], ["listing", "a", [[]]]])
 def test_a_listing_of_another_form_is_refused(record: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"listing|tuple"):
-        step_facts.gone([record], {})
+        listings.gone([record], {})
 
 
 def test_a_process_without_an_index_is_refused() -> None:

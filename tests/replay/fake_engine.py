@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import json
-import socketserver
 import threading
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from matrix.engine.api import LABEL, RUN_LABEL
+from tests.replay.engine_socket import EngineSocket, QuietHandler
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class FakeEngine:
+class FakeEngine(EngineSocket):
     """Docker's API on a socket, as far as a run asks before its first image: a cell that is begun there does not end.
 
     `volumes` maps the name of each volume there is to its label of a run; the API removes them.
     """
 
     def __init__(self, path: Path) -> None:
-        self.url = f"unix://{path}"
         self.volumes: dict[str, str] = {}
         self.asked_for_image = threading.Event()
-        self.ends = threading.Event()
-        engine = self
-
-        class Handler(_Handler):
-            """Answers for this engine."""
-
-            of = engine
-
-        self._server = _Server(str(path), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.ends.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(path, _Handler)
 
 
-class _Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-    request_queue_size = 32
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that was killed."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     of: FakeEngine
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -87,12 +60,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def address_string(self) -> str:
-        return "socket"
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 def _volume(name: str, run: str) -> dict[str, Any]:

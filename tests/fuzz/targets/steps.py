@@ -9,7 +9,7 @@ from typing import Any
 from matrix.agent import scan
 from matrix.checks import build as build_check
 from matrix.model.base import first_problem
-from matrix.scenario import elf, gitignore, make_database, perf, plan, step_facts, transcript
+from matrix.scenario import elf, gitignore, listings, make_database, perf, plan, transcript
 from tests.fuzz import samples
 from tests.fuzz.target import Target
 from tests.unit import conftest as make
@@ -35,7 +35,7 @@ def _stacked(data: bytes) -> None:
 
 def _gone(data: bytes) -> None:
     found, _ = transcript.records(data)
-    step_facts.gone(found, step_facts.children(["tools/perf/a.c", "tools/perf/b.c"]))
+    listings.gone(found, listings.children(["tools/perf/a.c", "tools/perf/b.c"]))
 
 
 def _many_records(size: int) -> bytes:
