@@ -65,11 +65,16 @@ TAIL_BYTES = 64 << 10
 """The end of a log in which a message looks for its last lines; the log may have gigabytes."""
 
 
-def last_lines(path: Path, most: int) -> list[str]:
-    """Return the last lines of a log, `most` of them or what TAIL_BYTES hold; bytes that are not UTF-8 are replaced."""
+def tail(path: Path, most_bytes: int = TAIL_BYTES) -> str:
+    """Return the end of a log; bytes that are not UTF-8 are replaced."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        return file.read(TAIL_BYTES).decode(errors="replace").splitlines()[-most:]
+        file.seek(max(0, path.stat().st_size - most_bytes))
+        return file.read(most_bytes).decode(errors="replace")
+
+
+def last_lines(path: Path, most: int) -> list[str]:
+    """Return the last lines of a log, `most` of them or what TAIL_BYTES hold."""
+    return tail(path).splitlines()[-most:]
 
 
 def write(path: Path, content: str | bytes) -> None:

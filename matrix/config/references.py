@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix.checks import registry
+from matrix.credentials import has_credentials
 from matrix.errors import UsageError, did_you_mean
-from matrix.untrusted import has_credentials
 from matrix.verdicts import requirement
 from matrix.verdicts.comparison import MEASURES
 

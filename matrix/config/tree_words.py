@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from matrix import registry
 from matrix.config import edits
+from matrix.credentials import refuse_credentials
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.globs import matches_any
 from matrix.model.tree import Tree, name_of_source
-from matrix.untrusted import refuse_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

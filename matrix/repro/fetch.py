@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix.credentials import refuse_credentials
 from matrix.errors import InfrastructureError, UsageError
 from matrix.trees import transfer
-from matrix.untrusted import refuse_credentials
 
 if TYPE_CHECKING:
     from matrix.trees.sources import Say

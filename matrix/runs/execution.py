@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
+from matrix import files
 from matrix.checks import reproducible
 from matrix.engine.api import CellSpec
 from matrix.errors import InfrastructureError
@@ -150,7 +151,7 @@ class Execution:
         record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)
         facts = record.facts()  # once: a build has 20,000 records
         if facts.failure:
-            evidence = trouble(_tail(path))
+            evidence = trouble(files.tail(path, TAIL_BYTES))
             record, facts = record.model_copy(update={"evidence": evidence}), replace(facts, evidence=evidence)
         self._record(steps=[*self.transcript.steps, record])
         self.facts[step.name] = facts
@@ -252,13 +253,6 @@ class Execution:
         text = diffoscope.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
         target.write_text(text, encoding="utf-8", errors="replace")
         self._record(differences=tuple(text.splitlines()[:40]))
-
-
-def _tail(log: Path) -> str:
-    """Return the last TAIL_BYTES of a log."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        return file.read().decode(errors="replace")
 
 
 def _write(file: IO[bytes], block: bytes) -> None:

@@ -13,12 +13,12 @@ import requests
 from filelock import FileLock
 
 from matrix import files
+from matrix.credentials import refuse_credentials, without_credentials
 from matrix.engine import cache
 from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.base import Frozen
 from matrix.trees import transfer
-from matrix.untrusted import refuse_credentials, without_credentials
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from matrix.credentials import without_credentials
 from matrix.errors import InfrastructureError, UsageError, from_system
-from matrix.untrusted import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import requests
 from urllib3.exceptions import HTTPError
 
+from matrix.credentials import without_credentials
 from matrix.errors import InfrastructureError
-from matrix.untrusted import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

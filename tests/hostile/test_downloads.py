@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from matrix.credentials import refuse_credentials
 from matrix.errors import InfrastructureError, UsageError
 from matrix.repro import fetch
 from matrix.trees import download, sources
-from matrix.untrusted import refuse_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -86,6 +86,11 @@ def test_an_engine_that_stops_at_any_request_is_an_error_in_bounded_time(
         silent.answers = 10**6
 
 
+def connected_container(silent: SilentEngine) -> cell.DockerContainer:
+    engine: Any = backends.connect(silent.url)
+    return cell.DockerContainer(engine, ENGINES_CONTAINER, ["source", "layer", "out"])
+
+
 def test_a_program_that_outlives_its_deadline_in_silence_is_an_error(
     silent: SilentEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +98,7 @@ def test_a_program_that_outlives_its_deadline_in_silence_is_an_error(
     monkeypatch.setattr(streams, "CONNECT_S", 5.0)
     silent.keeps_streams_open = True
     silent.frames = b""
-    container = cell.DockerContainer(backends.connect(silent.url), ENGINES_CONTAINER, ["source", "layer", "out"])  # type: ignore[arg-type]
+    container = connected_container(silent)
     with pytest.raises(InfrastructureError, match=r"the engine did not end a program within 0\.03 s of its deadline"):
         container.agent(["run", "{}"], lambda _: None, SOON_S)
 
@@ -104,7 +109,7 @@ def test_an_engine_that_hangs_while_a_program_is_silent_is_found_before_the_dead
     be_impatient(monkeypatch)
     monkeypatch.setattr(client, "ANSWER_S", 5.0)
     silent.keeps_streams_open = True
-    container = cell.DockerContainer(backends.connect(silent.url), ENGINES_CONTAINER, ["source", "layer", "out"])  # type: ignore[arg-type]
+    container = connected_container(silent)
     silent.answers = 2  # the program is made and started
     began = time.monotonic()
     with pytest.raises(EngineSilentError, match="the engine does not answer: it could not run a step in time"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 
-from matrix import untrusted
+from matrix import credentials, untrusted
 from matrix.errors import UsageError
 from matrix.model.cell_id import CellId
 from matrix.model.globs import matches_any
@@ -122,9 +122,9 @@ def _shown(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
     for show in SHOWN:
         show(text).encode()
-    untrusted.without_credentials(text)
+    credentials.without_credentials(text)
     untrusted.quotation(text, 10)
-    untrusted.has_credentials(text)
+    credentials.has_credentials(text)
 
 
 def _redacted(data: bytes) -> None:

@@ -84,8 +84,8 @@ class DockerContainer:
             finally:
                 timer.cancel()
             self._check_alive()
-        # The engine knows no status where the container ended first: as a shell has it, 128 and SIGKILL's 9.
-        return (137 if status is None else status), bytes(facts)
+        # The engine knows no status where the container ended first.
+        return (streams.KILLED if status is None else status), bytes(facts)
 
     def _check_alive(self) -> None:
         """Refuse a container that somebody else ended; one that hit its own limits failed by its own fault.
