@@ -159,6 +159,15 @@ def test_a_command_is_shown_as_one_would_type_it() -> None:
     assert "'LDFLAGS=-static -s'" in plan.scenario(of).steps[0].text
 
 
+def test_a_steps_commands_are_invoked_in_its_environment_into_no_folder_of_their_own() -> None:
+    step = next(s for s in plan.scenario(cell()).steps if s.name == "build-again")
+
+    planned = plan.invocations(step)
+
+    assert [one.command.label for one in planned] == ["make", "clock"]
+    assert all(one.environment == step.environment and not one.folder for one in planned)
+
+
 def test_a_generator_is_replayed_once_per_start_method_into_a_folder_per_method() -> None:
     step = next(s for s in plan.scenario(cell(what=build(start_method="fork"))).steps if s.replays)
     seen = ("python3", "pmu-events/jevents.py", "x86", "all", "pmu-events/arch", "/out/pmu-events/a.c")
