@@ -1,8 +1,13 @@
-"""Files that are there whole or not at all, some with a seal by which damage is seen; small tar archives in memory."""
+"""Files that are there whole or not at all, some with a seal by which damage is seen; small tar archives in memory.
+
+A file that a loss of power must not take is flushed to the disk (fsync(2)), and so is the folder with its name. A
+sealed file is not: what is lost of it is seen, and made again.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -34,7 +39,7 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
 def part_of(path: Path) -> Iterator[Path]:
     """Give the path of a new file beside `path`, in a folder that is made if need be; a file left there is removed."""
     # In the same folder, as only there a rename is atomic (rename(2)); process and token, as others may write it too.
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART_SUFFIX}")
     try:
         yield part
@@ -53,12 +58,49 @@ def _writer_lives(part: Path) -> bool:
     return not number.isdecimal() or Path(f"/proc/{number}").exists()
 
 
+_UNFLUSHED_FOLDERS = frozenset((errno.EINVAL, errno.ENOTSUP))
+"""The errors of fsync(2) on a file system that flushes no folders."""
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where its file system does that."""
+    try:
+        _flush(folder)
+    except OSError as error:
+        if error.errno not in _UNFLUSHED_FOLDERS:
+            raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that do not exist; a loss of power takes none of them."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    flush_folder(folder.parent)
+
+
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a new file that replaces `path` when the body of the `with` has ended without an error."""
+def replacing(path: Path, *, flushed: bool = True) -> Iterator[Path]:
+    """Give the path of a new file that replaces `path` when the body of the `with` has ended without an error.
+
+    Once it is replaced a loss of power does not take it, unless `flushed` is False, for what can be made again.
+    """
     with part_of(path) as part:
         yield part
+        if flushed:  # before the rename: a file system may do that first, and a loss of power leaves an empty file
+            _flush(part)
         part.replace(path)
+    if flushed:
+        flush_folder(path.parent)
 
 
 TAIL_BYTES = 64 << 10
@@ -77,15 +119,15 @@ def last_lines(path: Path, most: int) -> list[str]:
     return tail(path).splitlines()[-most:]
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file, text as UTF-8; a reader sees the old content or the new one, and never a part."""
-    with replacing(path) as part:
+def write(path: Path, content: str | bytes, *, flushed: bool = True) -> None:
+    """Write a file, text as UTF-8; a reader sees the old content or the new one, and never a part (see `replacing`)."""
+    with replacing(path, flushed=flushed) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_sealed(path: Path, content: bytes) -> None:
     """Write a file as `write` does, with a seal: a last line with the SHA-256 of all before it."""
-    write(path, content + _seal(content))
+    write(path, content + _seal(content), flushed=False)
 
 
 def read_sealed(path: Path) -> bytes | None:

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from matrix.agent import kernel_files, privileges
+from matrix.agent import clock, kernel_files, privileges
 from matrix.agent.records import Output
 from matrix.agent.tracer import Tracer
 
@@ -251,7 +251,7 @@ def run(command: Spec, spec: Spec, output: Output) -> int:
     """Run one command, write its records, and return its exit status (negative: the signal)."""
     # Start the child, seize it while it waits, and only then let it become the command.
     reading, writing = os.pipe()
-    began = time.time()
+    began = clock.now()
     privileges.dumpable(1)
     pid, release = start(command, spec["users"], writing)
     os.close(writing)  # or the pump would never see the end of the pipe
@@ -265,7 +265,7 @@ def run(command: Spec, spec: Spec, output: Output) -> int:
     watch.start()
 
     # The command runs.
-    clock = time.monotonic()
+    released = time.monotonic()
     os.write(release, b"g")
     os.close(release)
     status, usage, ended = follow(pid, tracer)
@@ -287,7 +287,7 @@ def run(command: Spec, spec: Spec, output: Output) -> int:
         "argv": command["argv"],
         "exit_status": exit_status,
         "began": began,
-        "wall_s": round(ended - clock, 4),
+        "wall_s": round(ended - released, 4),
         "user_s": usage.ru_utime,
         "system_s": usage.ru_stime,
         "rss_bytes": usage.ru_maxrss * 1024,  # Linux has it in KiB (getrusage(2))

@@ -4,10 +4,9 @@ import ctypes
 import os
 import re
 import signal
-import time
 from typing import Dict, List, Optional, Set, Tuple
 
-from matrix.agent import kernel_files
+from matrix.agent import clock, kernel_files
 
 # Requests and events of ptrace(2), from linux/ptrace.h: Python has no module for them.
 SEIZE, CONT, GETEVENTMSG, LISTEN = 0x4206, 7, 0x4201, 0x4208
@@ -119,7 +118,7 @@ class Tracer:
         """Return the index of the process with this pid, made now if it is new."""
         if pid not in self.live:
             self.live[pid] = len(self.processes)
-            self.processes.append(TracedProcess(time.time()))
+            self.processes.append(TracedProcess(clock.now()))
         return self.live[pid]
 
     def message(self, pid: int) -> int:
@@ -223,5 +222,5 @@ class Tracer:
             process = self.processes[index]
             if process.parent is None:
                 self.ended[pid] = index
-            process.end = time.time()
+            process.end = clock.now()
             process.status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)

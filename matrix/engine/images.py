@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from matrix.engine import cache, host_packages
 from matrix.engine.api import UID
 from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError
+from matrix.model.base import Frozen
 from matrix.model.result import ImageIdentity
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
     from matrix.model.image import Base, Bootstrap, Image
 
-_ORIGIN = re.compile(r"pulled \S+|mmdebstrap \S+")
+_PULLED = re.compile(r"pulled \S+")
 SHOWN_CHARACTERS = 1500
 """The end of mmdebstrap's messages that an error quotes: its last lines name the package and the reason."""
 
@@ -34,6 +34,13 @@ elif command -v apk >/dev/null; then apk info -v | sed 's/-\([0-9]\)/ \1/'
 fi
 """
 """A shell script that prints `NAME VERSION` for each package of an image."""
+
+
+class _ListedPackages(Frozen):
+    """The file of an image's packages in the cache: the image's digest, and the version of each package by name."""
+
+    image: str
+    packages: dict[str, str]
 
 
 def dockerfile(image: Image, base_tag: str) -> str:
@@ -84,14 +91,27 @@ def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str
 def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None]) -> dict[str, str]:
     """Return the version of each package in an image by its name, from the cache or listed now."""
     record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')}.packages"
-    kept = files.read_sealed(record)
+    kept = _kept_packages(record, digest)
     if kept is not None:
-        packages: dict[str, str] = json.loads(kept)
-        return packages
-    say(f"listing the packages of {tag}")
-    listed = _listed(tag, engine)
-    files.write_sealed(record, json.dumps(listed).encode())
-    return listed
+        return kept
+    say(f"listing the packages of {tag}{_why_again(record)}")
+    listed = _ListedPackages(image=digest, packages=_listed(tag, engine))
+    files.write_sealed(record, listed.model_dump_json().encode())
+    return listed.packages
+
+
+def _kept_packages(record: Path, digest: str) -> dict[str, str] | None:
+    """Return the packages of an image from the cache; None where the file is missing, damaged or another image's."""
+    try:
+        kept = _ListedPackages.model_validate_json(files.read_sealed(record) or b"")
+    except ValueError:
+        return None
+    return kept.packages if kept.image == digest else None
+
+
+def _why_again(path: Path) -> str:
+    """Return the reason why what a file of the cache should say is found out again, for the end of a sentence."""
+    return f", as {path} is damaged or of another version" if path.exists() else ""
 
 
 def _listed(tag: str, engine: Engine) -> dict[str, str]:
@@ -116,11 +136,26 @@ def _origin(recipe: Base) -> Path:
 
 
 def _read_origin(recipe: Base) -> str:
-    """Return the origin of a base image, or nothing where its file is missing or cannot be read."""
+    """Return the origin of a base image, or nothing where its file is missing, damaged or of another base.
+
+    A file of an earlier version has no seal: it counts if it has nothing but an origin in it.
+    """
+    path = _origin(recipe)
     try:
-        return _origin(recipe).read_text(encoding="utf-8", errors="replace").strip()
+        content = files.read_sealed(path) or path.read_bytes()
     except OSError:
         return ""
+    text = content.decode(errors="replace")
+    return text if _is_origin(text, recipe) else ""
+
+
+def _is_origin(text: str, recipe: Base) -> bool:
+    is_bootstrapped = recipe.bootstrap is not None and text == _bootstrapped_from(recipe.bootstrap)
+    return is_bootstrapped or bool(_PULLED.fullmatch(text))
+
+
+def _bootstrapped_from(bootstrap: Bootstrap) -> str:
+    return f"mmdebstrap {bootstrap.suite}"
 
 
 def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
@@ -135,12 +170,13 @@ def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
     key = _key(recipe)
     tag = f"perf-build-matrix/base:{key}"
     with cache.lock(f"base-{key}"):
-        if engine.image(tag) is not None and _ORIGIN.fullmatch(_read_origin(recipe)):
+        if engine.image(tag) is not None and _read_origin(recipe):
             return tag
-        say(f"pulling {recipe.pull}")
+        damage = "" if _read_origin(recipe) else _why_again(_origin(recipe))
+        say(f"pulling {recipe.pull}{damage}")
         digest = engine.pull(recipe.pull, tag)
         origin = f"pulled {digest}" if digest else _bootstrapped(recipe, tag, engine, say)
-        files.write(_origin(recipe), origin)
+        files.write_sealed(_origin(recipe), origin.encode())
     return tag
 
 
@@ -156,7 +192,7 @@ def _bootstrapped(recipe: Base, tag: str, engine: Engine, say: Callable[[str], N
         _mmdebstrap(bootstrap, archive)
         say(f"importing {bootstrap.suite} as {tag}")
         engine.import_image(archive, tag)
-    return f"mmdebstrap {bootstrap.suite}"
+    return _bootstrapped_from(bootstrap)
 
 
 def _mmdebstrap(bootstrap: Bootstrap, archive: Path) -> None:

@@ -97,16 +97,16 @@ def run(cell: Cell, context: Context) -> CellResult:
 
     An internal error is an ERROR too: a cell without a result would be built again for each of its checks.
     """
-    began = time.time()
+    began, started = time.monotonic(), time.gmtime()
     # Stored before anything can fail: a killed process then leaves an ERROR, and the run counts as begun.
-    result = _begun(cell, context, began)
+    result = _begun(cell, context, started)
     context.run.save(result)
     try:
         result = _ended(result, cell, context)
     except Exception as error:  # noqa: BLE001 - the other checks of the cell, and the other cells, go on
         context.kept_builds.close()  # it may be what failed
         result = _as_error(result, context.run, error)
-    result = result.model_copy(update={"wall_s": round(time.time() - began, 1)})
+    result = result.model_copy(update={"wall_s": round(time.monotonic() - began, 1)})
     context.run.save(result)
     with contextlib.suppress(OSError):  # the result is stored, whatever the display of progress shows
         context.chapter(cell, "")
@@ -132,7 +132,7 @@ def _as_error(result: CellResult, run: Run, error: Exception) -> CellResult:
     return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason})
 
 
-def _begun(cell: Cell, context: Context, began: float) -> CellResult:
+def _begun(cell: Cell, context: Context, started: time.struct_time) -> CellResult:
     """Return the result of a cell that has only begun: an ERROR, which it stays if this process is killed."""
     return CellResult(
         id=cell.id,
@@ -146,7 +146,7 @@ def _begun(cell: Cell, context: Context, began: float) -> CellResult:
         environment=plan.environments(cell)["first"],
         out_of_tree=cell.build.out_of_tree,
         limits=context.limits,
-        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
         reproduce=_reproduce(cell, context),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matrix.errors import UsageError
 from matrix.runs import launch, locks, schedule
 from matrix.verdicts.wording import count
 
@@ -37,6 +38,7 @@ def complete(
 
 def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config: Config | None) -> None:
     settings = run.settings()
+    _forget_damaged(run, settings.cells, access)
     lacking = _lacking(run, settings.cells)
     access.say(f"run {run.name}: {_progress(settings, lacking, number)}")
     for attempt in range(attempts):
@@ -47,6 +49,16 @@ def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config
         at_once = schedule.at_once(settings, lacking, number)  # anew: few cells may be left for many workers
         launch.run(run, settings.cells, at_once, access, config)
         lacking = _lacking(run, settings.cells)
+
+
+def _forget_damaged(run: Run, wanted: tuple[CellId, ...], access: EngineAccess) -> None:
+    """Remove results that are damaged or another cell's, each with a line that names it: the cells are lacking then."""
+    for cell_id in wanted:
+        try:
+            run.result(cell_id)
+        except UsageError as error:
+            access.say(f"{error.message}: the cell is done again")
+            run.forget(cell_id)
 
 
 def _lacking(run: Run, wanted: tuple[CellId, ...]) -> tuple[CellId, ...]:

@@ -77,7 +77,7 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
     with locks.doing(run), discarding(run), _telling_what_is_kept(run, access), interruptible():
         locks.refuse_beside_a_measurement()
         _remove_abandoned_files(run)
-        engine = private_engine.ensure(access.host, ownership.label(run.name), access.say)
+        engine = private_engine.ensure(access.host, ownership.label(run.name, access.say), access.say)
         ownership.sweep(engine, access.say)
         try:
             # Before pytest starts, so that a tree that cannot be had is one message and not one in each worker.

@@ -6,6 +6,7 @@ The leftovers of a run or process that has ended are swept: by the next run, and
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,23 +26,34 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine, Resource
 
 
+_OWNER = re.compile(rb"[0-9a-f]{12}")
+
+
 def _unsaid(_line: str) -> None:
     """Drop a line of progress, where there is nobody to read it."""
 
 
-def owner() -> str:
-    """Return the id of this state folder, 12 random hex digits, which is made once and kept there."""
+def owner(say: Callable[[str], None] = _unsaid) -> str:
+    """Return the id of this state folder, 12 random hex digits, which is made once and kept there.
+
+    Where its file is damaged, which is told, it is made anew: what ended runs left under the old one is not found.
+    """
     path = paths.state() / "owner"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # two first commands at once must get one id
-        if not path.is_file():
-            files.write(path, secrets.token_hex(6))
-        return path.read_text()
+        kept = path.read_bytes() if path.is_file() else None
+        if kept is not None and _OWNER.fullmatch(kept):
+            return kept.decode()
+        if kept is not None:
+            say(f"{path} is damaged: what earlier runs left in the engine is no longer known as this state folder's")
+        made = secrets.token_hex(6)
+        files.write(path, made)
+        return made
 
 
-def label(run: str = "") -> str:
+def label(run: str = "", say: Callable[[str], None] = _unsaid) -> str:
     """Return the label of a run's resources, `OWNER.RUN`, or else of this process's, `OWNER.pid-NUMBER`."""
-    return f"{owner()}.{run or f'pid-{os.getpid()}'}"
+    return f"{owner(say)}.{run or f'pid-{os.getpid()}'}"
 
 
 def gone(label: str) -> bool:

@@ -41,7 +41,7 @@ class Progress:
         self.run = run
         self.wanted = wanted
         self.console = console
-        self.began = time.time()
+        self.began = time.monotonic()
         self._compares = run.settings().kind.reports_comparisons
         self._versions: dict[CellId, tuple[int, int]] = {}  # of each state file at the last look: mtime and inode
         self._steps: dict[CellId, tuple[str, float]] = {}
@@ -68,8 +68,8 @@ class Progress:
         at = self.run.at(cell_id)
         if at is None:
             return
-        title, since = at
-        self._steps[cell_id] = untrusted.one_line(title), since  # a title may hold the name of a cell's file
+        # Since this look, by the steady clock: the time of day in the file may be set back or forth meanwhile.
+        self._steps[cell_id] = untrusted.one_line(at[0]), time.monotonic()  # a title may hold the name of a cell's file
         step = self._steps[cell_id][0] or ENDED
         if self._printed.get(cell_id) == step:
             return
@@ -77,7 +77,7 @@ class Progress:
         if step == ENDED:
             self.console.print(self._ended(cell_id))
         elif not self.console.is_terminal:
-            self.console.print(Text(f"{time.time() - self.began:6.0f} s  {cell_id}  {step}"))
+            self.console.print(Text(f"{time.monotonic() - self.began:6.0f} s  {cell_id}  {step}"))
 
     def _ended(self, cell_id: CellId) -> Text:
         result = self.run.result(cell_id)
@@ -93,7 +93,7 @@ class Progress:
 
     def table(self) -> Group:
         """Return the lines of progress: the numbers of cells done and left, and a line for each cell that runs."""
-        now = time.time()
+        now = time.monotonic()
         done = self._done()
         left = len(self.wanted) - done
         head = f"{done} of {count(len(self.wanted), 'cell')} done, {left} left, {now - self.began:.0f} s"

@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from matrix import __version__, paths
 from matrix.config import load
 from matrix.errors import UsageError, from_system
-from matrix.files import write
+from matrix.files import flush_folder, make_folder, write
 from matrix.model.base import Frozen, first_problem
 from matrix.model.cell import Limits
 from matrix.model.cell_id import CellId
@@ -228,7 +228,7 @@ class Run:
 
     def progress(self, cell_id: str, step: str) -> None:
         """Store the chapter that a cell is at (a step, say) for progress; an empty one means that it has ended."""
-        write(self.cell(cell_id) / "progress.json", json.dumps({"step": step, "since": time.time()}))
+        write(self.cell(cell_id) / "progress.json", json.dumps({"step": step, "since": time.time()}), flushed=False)
 
     def at(self, cell_id: str) -> tuple[str, float] | None:
         """Return the chapter that a cell is at and since when, in seconds since the epoch; None if none can be read."""
@@ -273,7 +273,9 @@ def new_run() -> Run:
     # The random digits let two runs begin in one second.
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
     folder = paths.state() / "runs" / name
-    folder.mkdir(parents=True)
+    make_folder(folder.parent)
+    folder.mkdir()
+    flush_folder(folder.parent)
     return Run(folder)
 
 

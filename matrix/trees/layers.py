@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from matrix.errors import InfrastructureError
 from matrix.trees import edits, facts
 from matrix.trees.facts import TreeFacts, TreeFile
 from matrix.trees.scratch_repository import CommitFile
@@ -78,11 +79,13 @@ def _verified(below: TreeFacts, cache: TreeCache, path: str, place: tuple[int, i
 
     Raises:
         DamagedTreeError: the content is another than the tree's; the tree is no longer in the cache then.
+        InfrastructureError: it is another, and the archive is whole.
 
     """
     content = cache.content(below.sha256, place)
     if hashlib.sha256(content).hexdigest() != below.index[path].content:
         cache.whole_archive(below.sha256)
+        raise InfrastructureError(f"{path} was not read as it is in the tree's archive", "Is the disk all right?")
     return content
 
 

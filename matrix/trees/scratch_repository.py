@@ -156,7 +156,7 @@ def _borrow(folder: Path, other: Path) -> None:
     files.write(folder / "objects" / "info" / "alternates", f"{other / 'objects'}\n")
     cut_off = other / "shallow"
     if cut_off.is_file():
-        files.write(folder / "shallow", cut_off.read_text(encoding="utf-8"))
+        files.write(folder / "shallow", cut_off.read_bytes())
     else:
         (folder / "shallow").unlink(missing_ok=True)
 

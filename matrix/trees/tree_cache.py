@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import StringConstraints, TypeAdapter
+from pydantic import StringConstraints
 
 from matrix import files
 from matrix.engine import cache
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from matrix.trees.sources import Say, Source
 
 BLOCK_BYTES = 1 << 20
-_OFFSETS = TypeAdapter(dict[str, tuple[int, int]])
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
 class DamagedTreeError(InfrastructureError):
@@ -73,6 +74,13 @@ class _CachedFacts(Frozen):
         """
         index = {path: TreeFile.parse(text) for path, text in self.index.items()}
         return TreeFacts(self.sha256, self.version, index, self.ignore, self.generator_has_pool)
+
+
+class _Offsets(Frozen):
+    """The file of the offsets in a tree's archive: the tree's content hash, and the places of the files' content."""
+
+    sha256: str
+    places: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -128,8 +136,8 @@ class TreeCache:
         )
 
     def _known(self, source: Source) -> _CachedFacts | None:
-        sha256 = files.read_sealed(self._pointer(source)) if source.fixed else None
-        return self._cached(sha256.decode()) if sha256 else None
+        sha256 = (files.read_sealed(self._pointer(source)) or b"") if source.fixed else b""
+        return self._cached(sha256.decode()) if _DIGEST.fullmatch(sha256) else None
 
     def _read(self, source: Source, say: Say) -> _CachedFacts:
         """Read a source's tree into an archive of the cache, and return the record of its facts."""
@@ -178,11 +186,24 @@ class TreeCache:
         """Map each file of a tree to the offset and the size of its content in the archive, in bytes; kept on disk."""
         kept = self.folder / f"{sha256}.offsets.json"
         try:
-            return _OFFSETS.validate_python(json.loads(files.read_sealed(kept) or b""))
+            return self._kept_offsets(kept, sha256)
         except ValueError:
-            found = _offsets(self.whole_archive(sha256))
-            files.write_sealed(kept, json.dumps(found).encode())
-            return found
+            found = _Offsets(sha256=sha256, places=_offsets(self.whole_archive(sha256)))
+            # json, as pydantic writes no surrogates (see `_read`).
+            files.write_sealed(kept, json.dumps(found.model_dump()).encode())
+            return found.places
+
+    def _kept_offsets(self, kept: Path, sha256: str) -> dict[str, tuple[int, int]]:
+        """Return the offsets that a file of the cache holds.
+
+        Raises:
+            ValueError: the file is missing, damaged, or of another tree.
+
+        """
+        found = _Offsets.model_validate(json.loads(files.read_sealed(kept) or b""))
+        if found.sha256 != sha256:
+            raise ValueError(f"{kept} is of another tree")
+        return found.places
 
     def content(self, sha256: str, place: tuple[int, int]) -> bytes:
         """Return the content at a place in a tree's archive: an offset and a size that `offsets` gave."""

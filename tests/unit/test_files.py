@@ -1,19 +1,19 @@
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from matrix import files
 from matrix.files import tar_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_archive_holds_the_files_that_anyone_may_read() -> None:
@@ -96,3 +96,53 @@ def test_what_a_killed_process_left_unfinished_is_abandoned_and_no_more(tmp_path
     with files.part_of(tmp_path / "folder" / "file.json") as mine:
         mine.touch()
         assert files.abandoned(tmp_path) == [left]
+
+
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list to which each flush adds the name of what was flushed, and each rename its two names."""
+    calls: list[str] = []
+    real = Path.replace
+
+    def fsync(descriptor: int) -> None:
+        calls.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    def replace(self: Path, target: Path) -> Path:
+        calls.append(f"{self.name} -> {target.name}")
+        return real(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    return calls
+
+
+def test_a_file_is_on_the_disk_before_it_is_replaced_and_its_name_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss of power left an empty file otherwise, or the one before, or no folder."""
+    calls = flushed(monkeypatch)
+    files.write(tmp_path / "a" / "b" / "file", "content")
+    *folders, part, renamed, folder = calls
+    assert folders == [tmp_path.name, "a"]
+    assert (renamed, folder) == (f"{part} -> file", "b")
+    assert part.startswith(".file.")
+
+
+def test_what_can_be_made_again_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = flushed(monkeypatch)
+    files.write(tmp_path / "file", "content", flushed=False)
+    files.write_sealed(tmp_path / "file", b"content")
+    assert [name for name in calls if "->" not in name] == []
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_file_system_that_flushes_no_folders_is_no_failure_and_a_failing_disk_is(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output") if number == errno.EIO else contextlib.nullcontext():
+        files.write(tmp_path / "file", "content")
+    assert (tmp_path / "file").read_text() == "content"

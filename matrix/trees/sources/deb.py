@@ -68,8 +68,9 @@ def _fetch(package: str, suite: str, path: Path, engine: Engine, say: Say) -> No
     codename = suite.partition("-")[0]
     base = Base(pull=f"debian:{codename}", bootstrap=Bootstrap(suite=codename))
     image = images.base(base, engine, say)
-    say(f"downloading {package} from {suite}")
-    with files.replacing(path) as part:
+    damage = f", as {path} is not what was fetched" if path.exists() else ""
+    say(f"downloading {package} from {suite}{damage}")
+    with files.replacing(path, flushed=False) as part:  # its record has its digest
         engine.fetch(image, _SCRIPT.format(package=package, suite=suite), _FETCHED, part)
     files.write_sealed(_record(path), files.sha256(path).encode())
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from matrix import files
 from matrix.engine import cache, images
 from matrix.engine.cache import Part
-from matrix.model.image import Base
+from matrix.model.image import Base, Bootstrap
 
 pytestmark = pytest.mark.usefixtures("places")
 
@@ -26,7 +27,7 @@ def test_the_packages_of_an_image_are_listed_once_saying_so() -> None:
     assert said == ["listing the packages of tag:1"]
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"gcc": "1"}\n', "null"])
+@pytest.mark.parametrize("content", ["", "{", '{"gcc": "1"}\n', "null", '{"image": "sha256:4711", "packages": {}}'])
 def test_packages_of_the_cache_that_are_not_what_was_listed_are_listed_again(content: str) -> None:
     engine: Any = FakeEngine()
     said: list[str] = []
@@ -34,7 +35,21 @@ def test_packages_of_the_cache_that_are_not_what_was_listed_are_listed_again(con
     [record] = cache.folder(Part.IMAGES).iterdir()
     record.write_text(content)
     assert images._packages("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
-    assert len(said) == 2
+    assert said[1:] == [f"listing the packages of tag:1, as {record} is damaged or of another version"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"gcc": "1"}', b'{"image": "sha256:4712", "packages": {"gcc": "1"}}', b"[" * 300]
+)
+def test_a_whole_file_that_holds_no_packages_of_this_image_is_not_believed(content: bytes) -> None:
+    engine: Any = FakeEngine()
+    said: list[str] = []
+    images._packages("tag:1", "sha256:4711", engine, said.append)
+    [record] = cache.folder(Part.IMAGES).iterdir()
+    files.write_sealed(record, content)
+    for _ in range(2):
+        assert images._packages("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
+    assert said[1:] == [f"listing the packages of tag:1, as {record} is damaged or of another version"]
 
 
 class Registry(FakeEngine):
@@ -51,7 +66,7 @@ class Registry(FakeEngine):
         return "sha256:1"
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"something else"])
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"something else", b"mmdebstrap sid", b"pulled sha256:1\nx"])
 def test_the_origin_of_a_base_that_is_none_is_got_again(content: bytes) -> None:
     engine, said = Registry(), list[str]()
     recipe = Base(pull="debian:trixie")
@@ -60,5 +75,29 @@ def test_the_origin_of_a_base_that_is_none_is_got_again(content: bytes) -> None:
     assert said == ["pulling debian:trixie"]
     images._origin(recipe).write_bytes(content)
     images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
-    assert said == ["pulling debian:trixie"] * 2
+    damaged = f"as {images._origin(recipe)} is damaged or of another version"
+    assert said == ["pulling debian:trixie", f"pulling debian:trixie, {damaged}"]
     assert images._read_origin(recipe) == "pulled sha256:1"
+
+
+@pytest.mark.parametrize("place", [3, 12, 40])
+def test_a_byte_that_changed_in_the_origin_of_a_base_is_seen(place: int) -> None:
+    engine, said = Registry(), list[str]()
+    recipe = Base(pull="debian:trixie")
+    images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
+    content = bytearray(images._origin(recipe).read_bytes())
+    content[place] ^= 1
+    images._origin(recipe).write_bytes(content)
+    images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
+    assert len(said) == 2
+    assert images._read_origin(recipe) == "pulled sha256:1"
+
+
+def test_the_origin_that_an_earlier_version_wrote_without_a_seal_counts() -> None:
+    engine, said = Registry(), list[str]()
+    recipe = Base(pull="debian:trixie", bootstrap=Bootstrap(suite="trixie"))
+    images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
+    images._origin(recipe).write_text("mmdebstrap trixie")
+    images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
+    assert said == ["pulling debian:trixie"]
+    assert images._read_origin(recipe) == "mmdebstrap trixie"

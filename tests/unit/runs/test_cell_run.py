@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -110,3 +111,19 @@ def test_a_planted_fault_is_never_built_from_scratch_instead(failure: Exception)
     planted = results.edited()
     with pytest.raises(type(failure), match=r"a\.c was not compiled"):
         cell_run._recorded(prepared(planted), context(planted, predecessor=planted.tree.unedited))
+
+
+@pytest.mark.parametrize("jump_s", [-86400.0, 4000 * 86400.0])
+def test_a_clock_that_is_set_meanwhile_is_in_no_duration(jump_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The duration was that of the clock's jump, a negative one if it was set back."""
+    now = time.time
+    where = context(CELL)
+
+    def jumping(result: Any, *_: Any) -> Any:
+        monkeypatch.setattr(time, "time", lambda: now() + jump_s)
+        return result
+
+    monkeypatch.setattr(cell_run, "_ended", jumping)
+    result = cell_run.run(CELL, where)
+    assert 0 <= result.wall_s < 60
+    assert result.started[:4] == time.strftime("%Y", time.gmtime())

@@ -83,3 +83,23 @@ def test_progress_is_printed_as_it_is_whatever_the_width(places: Path) -> None:
     EngineAccess(None, Console(file=out, width=10)).say("[red]a long line of progress[/]")
     assert out.getvalue() == "[red]a long line of progress[/]\n"
     assert not list(places.iterdir())
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize("damaged", ["", "{", "another"])
+def test_a_result_that_is_damaged_is_named_and_its_cell_done_again(
+    damaged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--resume` stopped at it before, until somebody removed the file."""
+    fake, run, _ = completed(monkeypatch, [Verdict.FAIL], [Verdict.PASS])
+    path = run.cell(CELLS[0].id) / "result.json"
+    other = (run.cell(CELLS[1].id) / "result.json").read_text()
+    path.write_text(other if damaged == "another" else damaged)
+    fake.verdicts[CELLS[0].id].append(Verdict.FAIL)
+    out = io.StringIO()
+    completion.complete(run, 2, EngineAccess(None, Console(file=out)))
+    assert fake.numbers == [2, 1]
+    named, *_ = out.getvalue().splitlines()
+    assert named.startswith(f"{path} is no result")
+    assert named.endswith(": the cell is done again")
+    assert [result.verdict for result in run.results()] == [Verdict.FAIL, Verdict.PASS]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -98,3 +99,18 @@ def test_cached_files_are_downloads_images_repositories_and_trees_without_locks(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert cache.files() == [places / "cache" / name for name in names[:4]]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 12, b"0123456789a", b"0123456789ab\n", b"0123456789AB"])
+def test_an_owner_that_is_damaged_is_named_and_made_anew(places: Path, content: bytes) -> None:
+    """An empty one gave a label that no state folder has, and one that is no text a traceback."""
+    ownership.owner()
+    path = places / "state" / "owner"
+    path.write_bytes(content)
+    said: list[str] = []
+    mine = ownership.label("r1", said.append)
+    assert re.fullmatch(r"[0-9a-f]{12}[.]r1", mine)
+    assert mine == ownership.label("r1", said.append)
+    assert said == [
+        f"{path} is damaged: what earlier runs left in the engine is no longer known as this state folder's"
+    ]

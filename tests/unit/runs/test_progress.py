@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,23 @@ def test_a_state_file_that_did_not_change_is_not_read_again(run: store.Run) -> N
         shown.look()
     assert CountingRun.reads == len(CELLS) + 1
     assert [line for line in table(shown) if "touch" in line] == [f"  {CELLS[3]}  touch  0 s"]
+
+
+@pytest.mark.parametrize("jump_s", [-86400.0, 4000 * 86400.0])
+def test_a_clock_that_is_set_meanwhile_is_in_no_duration(
+    jump_s: float, run: store.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table said that a step had taken -86400 s."""
+    where = console(terminal=False)
+    shown = Progress(run, CELLS[:2], where)
+    run.progress(CELLS[0], "build")
+    shown.look()
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump_s)
+    run.progress(CELLS[1], "build")
+    shown.look()
+    assert printed(where) == [f"     0 s  {cell_id}  build" for cell_id in CELLS[:2]]
+    assert table(shown) == ["0 of 2 cells done, 2 left, 0 s", *(f"  {cell_id}  build  0 s" for cell_id in CELLS[:2])]
 
 
 def test_a_cell_that_was_not_begun_is_not_read(run: store.Run) -> None:

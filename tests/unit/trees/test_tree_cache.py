@@ -202,3 +202,22 @@ def test_names_that_are_no_utf_8_are_kept(tmp_path: Path) -> None:
     facts = cache.get(source({**KERNEL, "caf\udce9": b"1"}), silent)
     assert cache.facts(facts.sha256) == facts
     assert "caf\udce9" in cache.offsets(facts.sha256)
+
+
+def test_the_offsets_of_another_tree_are_not_believed(tmp_path: Path) -> None:
+    cache = TreeCache(tmp_path)
+    one = cache.get(source(KERNEL), silent)
+    other = cache.get(source({**KERNEL, "Makefile": KERNEL["Makefile"] + b"# " + bytes(4096)}), silent)
+    offsets = cache.offsets(one.sha256)
+    cache.offsets(other.sha256)
+    (tmp_path / f"{other.sha256}.offsets.json").replace(tmp_path / f"{one.sha256}.offsets.json")
+    assert cache.offsets(one.sha256) == offsets
+
+
+def test_a_whole_pointer_that_names_no_tree_points_to_nothing(tmp_path: Path) -> None:
+    cache = TreeCache(tmp_path)
+    one = cache.get(source(KERNEL, "git 1"), silent)
+    [pointer] = tmp_path.glob("*.source")
+    for content in (b"\xff", b"", b"../../x", one.sha256.encode() + b"\n"):
+        files.write_sealed(pointer, content)
+        assert cache.get(source(KERNEL, "git 1"), silent) == one
