@@ -90,14 +90,21 @@ class Container(Protocol):
     def agent(self, words: Sequence[str], on_log: Callable[[bytes], None], deadline_s: float) -> tuple[int, bytes]:
         """Run the agent; pass on its standard error, return its exit status and standard output.
 
-        Past `deadline_s` seconds, and past OUTPUT_BYTES of standard output, the container is killed, which ends it.
+        Past `deadline_s` seconds, and past OUTPUT_BYTES of standard output, the container is killed, which ends it. So
+        does the kernel where all that the container has exceeds its limit on memory (see `is_out_of_memory`).
 
         Args:
             words: the agent's command line (see matrix/agent/__main__.py).
             on_log: is called with each block of standard error.
             deadline_s: seconds.
 
+        Raises:
+            InfrastructureError: the agent or the container was ended by anything else.
+
         """
+
+    def is_out_of_memory(self) -> bool:
+        """Return whether the kernel ended a program of this container for the container's own limit on memory."""
 
     def read(self, path: str, limit_bytes: int) -> bytes | None:
         """Return a file's content, cut at `limit_bytes`, or nothing where it cannot be read."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matrix.engine.api import Container, Engine
+    from matrix.model.cell import Limits
     from matrix.model.result import ImageIdentity
     from matrix.runs.store import Run
     from matrix.scenario.plan import Invocation, Scenario, Step
@@ -198,9 +199,13 @@ class Execution:
             return [], f"the facts of the cell's steps exceed {CELL_FACTS_BYTES >> 20} MiB"
         found, error = records(output)
         # The agent's last record is `end`: without it, facts are lacking, and lacking facts look like a clean build.
-        if not error and (not found or found[-1][0] != "end"):
-            early = f"the step's facts end early (its container or the agent ended, status {status})"
-            error = self.deadline.failure or early
+        if error or not found or found[-1][0] != "end":
+            error = (
+                self.deadline.failure
+                or _lack_of_memory(status, container, self.scenario.limits)
+                or error
+                or _early(status)
+            )
         if self.built and step.name == "build" and not error:
             try:
                 found = stacked(self.built.record.records, found)
@@ -253,6 +258,17 @@ class Execution:
         text = diffoscope.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
         target.write_text(text, encoding="utf-8", errors="replace")
         self._record(differences=tuple(text.splitlines()[:40]))
+
+
+def _lack_of_memory(status: int, container: Container, limits: Limits) -> str:
+    """Return that the cell's limit on memory ended the agent, or nothing where it did not."""
+    if not status or not container.is_out_of_memory():
+        return ""
+    return f"hit the limit on memory, {limits.memory_bytes >> 20} MiB (the kernel ended the agent or the container)"
+
+
+def _early(status: int) -> str:
+    return f"the step's facts end early (its container or the agent ended, status {status})"
 
 
 def _write(file: IO[bytes], block: bytes) -> None:

@@ -91,12 +91,18 @@ class Observations:
 def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
     """Return the reason why a step cannot be run: the build, or an earlier step in its container, failed; else empty.
 
-    The step `database` stands in nobody's way: it makes nothing.
+    The step `database` makes nothing, so it stands in nobody's way unless its container may have ended with it.
     """
     for facts in earlier:
-        if facts.failure and not facts.step.declares and (facts.step.name == "build" or facts.step.place == step.place):
+        if facts.failure and _stands_in_the_way(facts, step):
             return f"step {facts.step.name} failed: {facts.failure}"
     return ""
+
+
+def _stands_in_the_way(failed: StepFacts, step: Step) -> bool:
+    if failed.step.declares and failed.ended:
+        return False
+    return failed.step.name == "build" or failed.step.place == step.place
 
 
 def _ways(before: Mapping[str, File], after: Mapping[str, File]) -> Iterator[tuple[str, str]]:

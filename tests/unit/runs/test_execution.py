@@ -7,6 +7,7 @@ from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from matrix.model.cell import Limits
 from matrix.runs import execution
 from matrix.runs.cell_deadline import CellDeadline
 from matrix.scenario.plan import Command, Step
@@ -83,8 +84,9 @@ def test_a_build_that_continued_is_not_explained() -> None:
 class FakeContainer:
     """A container whose agent writes nothing before it is killed at its deadline."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_out_of_memory: bool = False) -> None:
         self.deadlines: list[float] = []
+        self.is_out_of_memory = lambda: is_out_of_memory
 
     def agent(self, _words: object, _on_log: object, deadline_s: float) -> tuple[int, bytes]:
         self.deadlines.append(deadline_s)
@@ -98,7 +100,14 @@ def executing(container: FakeContainer, limit_s: int) -> Any:
         built=None,
         facts_bytes=0,
         deadline=CellDeadline(limit_s),
+        scenario=SimpleNamespace(limits=Limits(memory_bytes=256 << 20)),
     )
+
+
+def test_a_step_that_memory_ended_fails_by_the_name_and_value_of_that_limit() -> None:
+    container = FakeContainer(is_out_of_memory=True)
+    _, error = execution.Execution._execute(executing(container, 100), step(), BytesIO())
+    assert error == "hit the limit on memory, 256 MiB (the kernel ended the agent or the container)"
 
 
 def test_a_step_has_no_more_time_than_its_cell_has_left() -> None:

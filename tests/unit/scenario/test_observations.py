@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from matrix.scenario.observations import obstacle
@@ -18,6 +20,14 @@ def test_a_step_after_a_failed_build_is_not_lacking() -> None:
     assert seen.lacking is None
     [rebuild] = [step for step in seen.scenario.steps if step.name == "rebuild"]
     assert obstacle(rebuild, seen.steps.values()) == "step build failed: exit status 1 of make"
+
+
+def test_a_step_that_makes_nothing_is_in_the_way_only_where_its_container_may_have_ended() -> None:
+    seen = observations()
+    clean, database = seen.steps["clean"].step, seen.steps["database"]
+    failed = replace(database, error="exit status 2 of make")
+    assert obstacle(clean, [failed]) == ""
+    assert obstacle(clean, [replace(failed, ended=False)]) == "step database failed: exit status 2 of make"
 
 
 def test_a_step_that_nothing_stood_in_the_way_of_is_lacking() -> None:

@@ -31,6 +31,11 @@ FILL_S = 120
 READ_S = 300
 """The seconds that the reading of one file may take."""
 
+SETTLE_S = 2
+"""The seconds in which the engine notices the end of a container; it took milliseconds on a machine under load."""
+
+AGAIN = "Run it again: --resume RUN."
+
 OUTPUT_BYTES = 600 << 20
 """The most that the agent writes in one go: a file that is read, or a step's facts; this process holds it in memory."""
 
@@ -80,26 +85,57 @@ class DockerContainer:
                         if len(facts) > OUTPUT_BYTES:
                             self._kill()
                             break
-                status = streams.exit_status(api, execution)
+                found = streams.exit_status(api, execution)
             finally:
                 timer.cancel()
-            self._check_alive()
-        # The engine knows no status where the container ended first.
-        return (streams.KILLED if status is None else status), bytes(facts)
+            # The engine knows no status where the container ended first.
+            status = streams.KILLED if found is None else found
+            self._check_alive(status)
+        return status, bytes(facts)
 
-    def _check_alive(self) -> None:
-        """Refuse a container that somebody else ended; one that hit its own limits failed by its own fault.
+    def _check_alive(self, status: int) -> None:
+        """Refuse an agent, or a container, that somebody else ended; one that hit its own limits failed by them.
 
         Raises:
-            InfrastructureError: the container was ended by neither its limit on memory nor our deadline.
+            InfrastructureError: it was ended by neither its limit on memory nor our deadline.
 
         """
-        state = self.engine.client.api.inspect_container(self.id)["State"]
-        if not (state["Running"] or state["OOMKilled"] or self.overdue):
+        state = self._state_after_kill() if status == streams.KILLED else self._state()
+        if self.overdue or state["OOMKilled"]:
+            return
+        if status == streams.KILLED or not state["Running"]:  # no command of the cell may signal the agent
             raise InfrastructureError(
-                f"a cell's container was ended from outside (status {state['ExitCode']})",
-                "Run it again: --resume RUN.",
+                f"a cell's container, or the agent in it, was ended from outside (status {state['ExitCode']})", AGAIN
             )
+
+    def _state_after_kill(self) -> dict[str, Any]:
+        """Return the state of the container in which the agent was killed, once the engine knows why.
+
+        An engine can tell of a lack of memory only when the container has ended, so one that the agent was killed in
+        alone is ended, too: without the agent its step has failed.
+        """
+        state = self._settled()
+        if state["Running"]:
+            with contextlib.suppress(DockerException, RequestException):  # it may have ended meanwhile
+                self.container.kill()
+            state = self._settled()
+        return state
+
+    def _settled(self) -> dict[str, Any]:
+        """Return the container's state when it has ended, or after SETTLE_S: events reach the engine in any order."""
+        deadline = time.monotonic() + SETTLE_S
+        while (state := self._state())["Running"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return state
+
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.engine.client.api.inspect_container(self.id)["State"]
+        return state
+
+    def is_out_of_memory(self) -> bool:
+        """Return whether the kernel ended a program for the limit on memory (see Container.is_out_of_memory)."""
+        with failing_as("inspect a container"):
+            return bool(self._state()["OOMKilled"])
 
     def _kill(self) -> None:
         self.overdue = True
