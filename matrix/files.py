@@ -10,11 +10,12 @@ import contextlib
 import errno
 import hashlib
 import io
+import json
 import os
 import secrets
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,8 +111,13 @@ TAIL_BYTES = 64 << 10
 def tail(path: Path, most_bytes: int = TAIL_BYTES) -> str:
     """Return the end of a log; bytes that are not UTF-8 are replaced."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - most_bytes))
-        return file.read(most_bytes).decode(errors="replace")
+        return end_of(file, most_bytes)
+
+
+def end_of(file: IO[bytes], most_bytes: int) -> str:
+    """Return the end of an open file; bytes that are not UTF-8 are replaced."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - most_bytes))
+    return file.read(most_bytes).decode(errors="replace")
 
 
 def last_lines(path: Path, most: int) -> list[str]:
@@ -130,14 +136,27 @@ def write_sealed(path: Path, content: bytes) -> None:
     write(path, content + _seal(content), flushed=False)
 
 
+SEALED_BYTES = 256 << 20
+"""The longest sealed file; the record of 7.3's tree has 9 MB."""
+
+
 def read_sealed(path: Path) -> bytes | None:
     """Return the content of a file that `write_sealed` wrote; None where it is missing, or anything was done to it."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(SEALED_BYTES)  # the seal of a longer one is beyond them
     except OSError:
         return None
     content = data[:-_SEAL_BYTES]
     return content if data[-_SEAL_BYTES:] == _seal(content) else None
+
+
+def read_sealed_json(path: Path) -> Any:
+    """Return the JSON value in a file that `write_sealed` wrote; None where it cannot be read, as one of no JSON."""
+    try:
+        return json.loads(read_sealed(path) or b"")
+    except (ValueError, RecursionError):  # json recurses once for each bracket
+        return None
 
 
 def _seal(content: bytes) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING
 
+from matrix import files
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _FORBIDDEN = "PERF_MATRIX_NO_INSTALL"
 """An environment variable, as the workers of a run are processes of their own, which inherit it."""
 
-SHOWN_CHARACTERS = 1500
+SHOWN_BYTES = 1500
 """The end of apt-get's messages that an error quotes: its last lines name the package and the reason."""
 
 
@@ -47,7 +49,10 @@ def _may_install() -> bool:
 def _apt_get(*words: str) -> None:
     # Without it a package's configuration may ask a question, and wait for an answer for ever: debconf(7).
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(["apt-get", "-qq", *words], capture_output=True, check=False, env=environment)
-    if done.returncode:
-        tail = done.stderr.decode(errors="replace").strip()[-SHOWN_CHARACTERS:]
+    with tempfile.TemporaryFile() as said:
+        status = subprocess.run(
+            ["apt-get", "-qq", *words], stdout=subprocess.DEVNULL, stderr=said, check=False, env=environment
+        ).returncode
+        tail = files.end_of(said, SHOWN_BYTES).strip()
+    if status:
         raise InfrastructureError(f"apt-get {words[0]} failed:\n{tail}", "Is the network up?")

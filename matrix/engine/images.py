@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING
 
 from matrix import files
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matrix.model.image import Base, Bootstrap, Image
 
 _PULLED = re.compile(r"pulled \S+")
-SHOWN_CHARACTERS = 1500
+SHOWN_BYTES = 1500
 """The end of mmdebstrap's messages that an error quotes: its last lines name the package and the reason."""
 
 _PACKAGES = r"""
@@ -200,7 +201,10 @@ def _mmdebstrap(bootstrap: Bootstrap, archive: Path) -> None:
     options = [f"--aptopt={option}" for option in bootstrap.apt_options]
     components = f"--components={','.join(bootstrap.components)}"
     argv = ["mmdebstrap", "--quiet", "--format=tar", f"--variant={bootstrap.variant}", components, *options]
-    done = subprocess.run([*argv, bootstrap.suite, str(archive)], capture_output=True, check=False)
-    if done.returncode:
-        tail = done.stderr.decode(errors="replace").strip()[-SHOWN_CHARACTERS:]
+    with tempfile.TemporaryFile() as said:
+        status = subprocess.run(
+            [*argv, bootstrap.suite, str(archive)], stdout=subprocess.DEVNULL, stderr=said, check=False
+        ).returncode
+        tail = files.end_of(said, SHOWN_BYTES).strip()
+    if status:
         raise InfrastructureError(f"{bootstrap.suite} could not be bootstrapped:\n{tail}", "Is the network up?")

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from matrix.model.base import Frozen
+from matrix.model.base import Frozen, Name
 from matrix.model.cell import Cell, Limits
 from matrix.scenario import perf
 
@@ -57,7 +57,7 @@ class Step(Frozen):
     to `keep_going` runs all its commands, whatever their exit statuses. `timeout_s` is the limit on each command.
     """
 
-    name: str
+    name: Name
     summary: str
     place: Literal["first", "second"] = "first"
     commands: tuple[Command, ...] = ()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix import files
 from matrix.checks import registry
 from matrix.config import load, selection, tree_words
 from matrix.errors import InfrastructureError, UsageError, did_you_mean
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from matrix.runs.engine_access import EngineAccess
     from matrix.runs.store import Run
     from matrix.series.apply import PatchBase
+
+
+SAID_BYTES = 2000
+"""The end of git's output that an error quotes; the output has what each step prints."""
 
 
 class BisectStatus(IntEnum):
@@ -235,12 +241,13 @@ def _git_bisect(bisection: Bisection, bad: str, access: EngineAccess) -> str:
     # Each step is a process of its own, a child of git: it inherits the lock of the run, which this process holds.
     lock = locks.inheritance(bisection.run)
     environment = git.environment(lock.environment)
-    with interrupts.interruptible():
-        # Standard error goes to the terminal, where the steps report their progress.
-        done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, env=environment, pass_fds=lock.descriptors)
-    if done.returncode:
-        said = done.stdout.decode(errors="replace").strip()
-        raise UsageError("git bisect named no commit", f"The end of its output:\n{said[-2000:]}")
+    with tempfile.TemporaryFile() as said:
+        with interrupts.interruptible():
+            # Standard error goes to the terminal, where the steps report their progress.
+            done = subprocess.run(argv, check=False, stdout=said, env=environment, pass_fds=lock.descriptors)
+        if done.returncode:
+            end = files.end_of(said, SAID_BYTES).strip()
+            raise UsageError("git bisect named no commit", f"The end of its output:\n{end}")
     return git.commit(repository, "refs/bisect/bad")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class _Place:
     def kept(self) -> Download | None:
         """Return the record of the file if the file exists and has the size and the SHA-256 of the record."""
         try:
-            found = Download.model_validate(json.loads(files.read_sealed(self.record) or b""))
+            found = Download.model_validate(files.read_sealed_json(self.record))
             is_whole = self.file.stat().st_size == found.bytes
         except (OSError, ValueError):
             return None

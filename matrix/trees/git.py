@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from matrix import programs
 from matrix.credentials import without_credentials
 from matrix.errors import InfrastructureError, UsageError, from_system
 
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 2 << 30
 """The address space of a git that reads a stranger's input (`bounded`)."""
+
+OUTPUT_BYTES = 64 << 20
+"""The longest output of a git that is read at once, as a list of files, one file or a series' patches.
+
+7.3's list of files has 9 MB, its largest file 24 MB. A few folders that hold each other tenfold make any length.
+"""
+
+SHOWN_CHARS = 2000
+"""The end of git's messages that an error quotes."""
 
 TIME_S = 600
 """The longest time that a git runs, in seconds: to pack a whole kernel tree takes one or two minutes."""
@@ -89,7 +99,7 @@ def attempt(
     """Run git in a folder, with the variables `env` on top of our own; return its exit status and output.
 
     Raises:
-        UsageError: git is not installed.
+        UsageError: git is not installed, or prints more than OUTPUT_BYTES.
 
     """
     return _ended(command(folder, *words), stdin, env)
@@ -106,11 +116,14 @@ def bounded(
 
 def _ended(argv: list[str], stdin: bytes, env: Mapping[str, str] | None) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, check=False, env=environment(env), timeout=TIME_S)
+        done = programs.run(argv, most_bytes=OUTPUT_BYTES, time_s=TIME_S, stdin=stdin, env=environment(env))
     except OSError as error:
         raise from_system(f"git could not be run: {error}", _NO_GIT, error) from error
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"git did not end within {TIME_S} s: {shlex.join(argv)[-300:]}", _SLOW) from error
+    except programs.TooMuchOutputError as error:
+        told = f"git printed more than {OUTPUT_BYTES >> 20} MiB: {shlex.join(argv)[-300:]}"
+        raise UsageError(told, "Is its repository that of a kernel?") from error
     # Callers take a failure for an answer, as that a folder is no checkout; a git that was killed gave none.
     if -done.returncode in _FROM_OUTSIDE:
         raise _killed(done.returncode)
@@ -126,7 +139,7 @@ def run_bounded(folder: Path, *words: str, stdin: bytes) -> bytes:
     """Run git in a folder on a stranger's input (`bounded`), and return its output.
 
     Raises:
-        UsageError: git is not installed, or failed; the message has git's own words.
+        UsageError: git is not installed, failed or printed too much; the message has git's own words.
 
     """
     done = bounded(folder, *words, stdin=stdin)
@@ -139,7 +152,7 @@ def run(folder: Path, *words: str, stdin: bytes = b"", env: Mapping[str, str] | 
     """Run git in a folder and return its output.
 
     Raises:
-        UsageError: git is not installed, or failed; the message has git's own words.
+        UsageError: git is not installed, failed or printed too much; the message has git's own words.
 
     """
     done = attempt(folder, *words, stdin=stdin, env=env)
@@ -156,7 +169,7 @@ def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iter
     other error of the body kills git.
 
     Raises:
-        UsageError: git is not installed, or failed; the message has git's own words.
+        UsageError: git is not installed, failed or printed too much; the message has git's own words.
 
     """
     # Errors go to a file, as a pipe that nobody reads would stop git once it is full.
@@ -188,7 +201,7 @@ def streaming(folder: Path, *words: str, stdin: IO[bytes] | None = None) -> Iter
             raise _killed(process.returncode)
         if process.returncode or lost:
             said.seek(0)
-            raise _failure(folder, words, said.read() or str(lost).encode()) from lost
+            raise _failure(folder, words, said.read(programs.ERROR_BYTES) or str(lost).encode()) from lost
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
@@ -202,7 +215,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 def _failure(folder: Path, words: tuple[str, ...], stderr: bytes) -> UsageError:
     # git names a remote by its address, which may have a password.
-    message = without_credentials(stderr.decode(errors="replace").strip())
+    message = without_credentials(stderr.decode(errors="replace").strip()[-SHOWN_CHARS:])
     fetch = f"Fetch the objects that this partial clone lacks: git -C {folder} fetch --refetch --no-filter"
     hint = fetch if _PARTIAL_CLONE in message else ""
     return UsageError(f"git {_subcommand(words)} failed in {folder}: {message}", hint)

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-LISTING_BYTES = 64 << 20
-"""The longest list of a commit's files: 7.3's has 9 MB. A few folders that hold each other tenfold make any length."""
+LISTING_BYTES = git.OUTPUT_BYTES
+"""The longest list of a commit's files."""
 OBJECT_BYTES = 256 << 20
 """The largest file of a commit: 7.3's has 24 MB."""
+
+HEADER_BYTES = 1000
+"""The longest line that git puts before an object: a name, a type and a size."""
 
 SIZE_DIGITS = 19
 """The most digits of an object's size: 64 bits have no more."""
@@ -78,7 +81,7 @@ def contents(folder: Path, names: Sequence[str], limit_bytes: int, too_large: st
             assert process.stdout is not None
             left_bytes = limit_bytes
             for name in names:
-                size_bytes = _size(process.stdout.readline(), name)
+                size_bytes = _size(process.stdout.readline(HEADER_BYTES), name)
                 left_bytes -= size_bytes
                 if left_bytes < 0 or size_bytes > OBJECT_BYTES:
                     most = f"At most {limit_bytes >> 20} MiB of files, {OBJECT_BYTES >> 20} MiB each."

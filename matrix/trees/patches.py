@@ -33,8 +33,11 @@ _NUMBER = re.compile(r"\b(\d{1,4})/(\d{1,4})$")
 _PREFIXES = re.compile(r"^(\s*\[[^]]*\])+\s*")
 _REPLY = re.compile(r"^\s*(re|aw|fwd?)\s*:", re.I)
 _DIFF = re.compile(rb"^(?:diff --git .|--- .+\n\+\+\+ .)", re.M)
-# The heads of files and of hunks: https://git-scm.com/docs/diff-format#generate_patch_text_with_p
-_HEAD = re.compile(rb"^(?:diff --git a/(?P<old>.+) b/(?P<new>.+)|@@ -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@)", re.M)
+# The heads of files and of hunks; the number of a line has at most 32 bits, which is ten digits:
+# https://git-scm.com/docs/diff-format#generate_patch_text_with_p
+_HEAD = re.compile(
+    rb"^(?:diff --git a/(?P<old>.+) b/(?P<new>.+)|@@ -(?P<line>\d{1,10})(?:,\d+)? \+\d+(?:,\d+)? @@)", re.M
+)
 
 
 @dataclass(frozen=True)

@@ -108,9 +108,8 @@ class TreeCache:
 
     def _cached(self, sha256: str) -> _CachedFacts | None:
         """Return the record of a tree if it is unchanged since it was written and its archive has the size in it."""
-        content = files.read_sealed(self.folder / f"{sha256}.json")
         try:
-            cached = _CachedFacts.model_validate(json.loads(content or b""))
+            cached = _CachedFacts.model_validate(files.read_sealed_json(self.folder / f"{sha256}.json"))
             is_whole = self.archive(sha256).stat().st_size == cached.archive_bytes
         except (OSError, ValueError):
             return None
@@ -200,7 +199,7 @@ class TreeCache:
             ValueError: the file is missing, damaged, or of another tree.
 
         """
-        found = _Offsets.model_validate(json.loads(files.read_sealed(kept) or b""))
+        found = _Offsets.model_validate(files.read_sealed_json(kept))
         if found.sha256 != sha256:
             raise ValueError(f"{kept} is of another tree")
         return found.places

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from tests.fuzz import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +31,9 @@ _VALUES: tuple[Any, ...] = (
     float("nan"), "", "\0", "\ud800", "²", "..", "/", "a" * 5000, "\n", [], {}, [[]], [""], {"": ""}, [0],
 )  # fmt: skip
 
+_JSON_VALUES = tuple(map(json.dumps, _VALUES))
+_ENDS = tuple(json.dumps(end)[1:] for end in ("\n", "\0", "²", "/..", "\ud800", "*", "@", " ", "a" * 300))
+
 
 def mutated(target: Target, random: Random) -> bytes:
     """Return a seed of a target with a few changes, or random bytes."""
@@ -38,12 +44,11 @@ def mutated(target: Target, random: Random) -> bytes:
 
 def changed(target: Target, data: bytes, random: Random) -> bytes:
     """Return an input with a few changes."""
-    found = data
-    for _ in range(1 + random.randrange(4)):
-        if target.is_json and random.randrange(3):
-            found = _json_changed(found, random)
-        else:
-            found = _bytes_changed(found, target, random)
+    count = 1 + random.randrange(4)
+    of_json = sum(random.randrange(3) > 0 for _ in range(count)) if target.is_json else 0
+    found = _json_changed(data, of_json, random) if of_json else data
+    for _ in range(count - of_json):
+        found = _bytes_changed(found, target, random)
     return found[:MOST_BYTES]
 
 
@@ -103,44 +108,47 @@ def _word(target: Target, random: Random) -> bytes:
     return random.choice(words)
 
 
-def _json_changed(data: bytes, random: Random) -> bytes:
-    """Return a JSON text with one value changed: another value, one of the text's own, none, or a deeper one."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return data
-    places = list(_places(value))
+def _json_changed(data: bytes, count: int, random: Random) -> bytes:
+    """Return a JSON text with some values changed: to another, one of the text's own, none, or a deeper one."""
+    text = data.decode("utf-8", "replace")
+    places = json_text.places(text)
     if not places:
-        return json.dumps(random.choice(_VALUES)).encode()
-    where, key = random.choice(places)
+        return random.choice(_JSON_VALUES).encode()
+    end, source = len(text) + 1, _Source(text, places)
+    for place in sorted((random.choice(places) for _ in range(count)), reverse=True):
+        if place.after < end:  # not within the last change, nor around it
+            text = _with_another(text, place, source, random)
+            end = place.before
+    return text.encode()
+
+
+def _with_another(text: str, place: json_text.Place, source: _Source, random: Random) -> str:
     if random.randrange(6) == 0:
-        del where[key]
-    else:
-        where[key] = _other(where[key], places, random)
-    return json.dumps(value).encode()
+        return text[: place.before] + text[place.after :]
+    return text[: place.begin] + _other(text[place.begin : place.end], source, random) + text[place.end :]
 
 
-def _places(value: Any) -> Any:
-    """Yield each container of a JSON value with each of its keys."""
-    if isinstance(value, dict | list):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield value, key
-            yield from _places(value[key])
+@dataclass(frozen=True)
+class _Source:
+    """A JSON text before its changes, and the places of its values, which are copied from it."""
+
+    text: str
+    places: Sequence[json_text.Place]
+
+    def value(self, random: Random) -> str:
+        """Return the JSON text of one of the values."""
+        place = random.choice(self.places)
+        return self.text[place.begin : place.end]
 
 
-def _other(value: Any, places: list[Any], random: Random) -> Any:
+def _other(value: str, source: _Source, random: Random) -> str:
+    """Return the JSON text of another value."""
     kind = random.randrange(4)
     if kind == 0:
-        container, key = random.choice(places)
-        return json.loads(json.dumps(container[key]))
-    if kind == 1 and isinstance(value, str):
-        return value + random.choice(("\n", "\0", "²", "/..", "\ud800", "*", "@", " ", "a" * 300))
+        return source.value(random)
+    if kind == 1 and value.startswith('"'):
+        return f"{value[:-1]}{random.choice(_ENDS)}"
     if kind == 2 and random.randrange(8) == 0:
-        return _nested(value, random.choice((10, 150, 190, 300, 600)))
-    return random.choice(_VALUES)
-
-
-def _nested(value: Any, depth: int) -> Any:
-    for _ in range(depth):
-        value = [value]
-    return value
+        depth = random.choice((10, 150, 190, 300, 600))
+        return "[" * depth + value + "]" * depth
+    return random.choice(_JSON_VALUES)

@@ -267,7 +267,7 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
         except APIError:  # it has ended
             break
         time.sleep(0.05)
-    raise InfrastructureError("a cell's volumes could not be filled", keeper.logs().decode(errors="replace"))
+    raise InfrastructureError("a cell's volumes could not be filled", streams.log_end(keeper))
 
 
 def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, tuple[str, bool]]) -> Any:

@@ -14,7 +14,7 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
 
 from matrix.engine.api import LABEL, RUN_LABEL, UID, CellSpec, Resource
-from matrix.engine.backends.docker import cell
+from matrix.engine.backends.docker import cell, streams
 from matrix.engine.backends.docker.api import failing_as, of_the_api
 from matrix.engine.backends.docker.streams import Reader
 from matrix.errors import InfrastructureError
@@ -34,6 +34,9 @@ COMPLETE = "complete"
 
 REMOVE_TRIES, REMOVE_PAUSE_S = 20, 0.25
 """Together 5 s: the time that an engine under load takes to let go of a volume whose container is gone."""
+
+FETCHED_BYTES = 4 << 30
+"""The largest file that is copied out of a script's container, as the largest that is downloaded."""
 
 BLOCK_BYTES = 1 << 20
 SANDBOX: dict[str, Any] = {
@@ -110,14 +113,14 @@ class DockerEngine:
         with failing_as("run a script"), self._scripted(image, text, network=network, volume=volume) as container:
             status = container.wait()["StatusCode"]
             # Warnings of a script that succeeded would be taken for its answer.
-            return status, container.logs(stdout=True, stderr=status != 0)
+            return status, streams.log(container, stderr=status != 0)
 
     def fetch(self, image: str, text: str, path: str, target: Path) -> None:
         """Copy a file out of a script's container (see Engine.fetch)."""
         with failing_as(f"fetch {path}"), self._scripted(image, text, network=True, volume="") as container:
             if container.wait()["StatusCode"]:
-                tail = container.logs()[-2000:].decode(errors="replace")
-                raise InfrastructureError(f"the script that makes {path} failed", f"Is the network up? {tail}")
+                said = streams.log_end(container)
+                raise InfrastructureError(f"the script that makes {path} failed", f"Is the network up? {said}")
             stream, _ = container.get_archive(path)
             _copy_file(Reader(stream), target)
 
@@ -212,13 +215,29 @@ class DockerEngine:
 
 
 def _copy_file(stream: Reader, target: Path) -> None:
-    """Write the one file that a tar archive holds."""
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
-            source = archive.extractfile(member)
-            if source is not None:
-                with target.open("wb") as file:
-                    shutil.copyfileobj(source, file, BLOCK_BYTES)
+    """Write the one file that a tar archive holds.
+
+    Raises:
+        InfrastructureError: the file has more than FETCHED_BYTES, or the archive is damaged.
+
+    """
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                _check_size(member)
+                source = archive.extractfile(member) if member.isreg() else None
+                if source is not None:
+                    with target.open("wb") as file:
+                        shutil.copyfileobj(source, file, BLOCK_BYTES)
+    except (tarfile.TarError, EOFError, ValueError) as error:  # a PAX header may have any text for a number
+        raise InfrastructureError(f"the engine gives no archive of a file: {error}", "Try again.") from error
+
+
+def _check_size(member: tarfile.TarInfo) -> None:
+    if member.size > FETCHED_BYTES:
+        raise InfrastructureError(
+            f"a fetched file has more than {FETCHED_BYTES >> 30} GiB", "Debian's packages of kernels have 200 MB."
+        )
 
 
 def _resource(kind: str, name: str, item: Any) -> Resource:

@@ -30,6 +30,9 @@ KILLED = 137
 BLOCK_BYTES = 64 << 10
 """The most that is read of a frame at once; a frame's length, a 32-bit number, is the engine's word."""
 
+LOG_BYTES = 16 << 20
+"""The longest output of a script of ours, in whatever image: a list of packages has 100 KB, diffoscope's text 200."""
+
 _HEADER = struct.Struct(">BxxxL")
 """The stream and length of a frame: https://docs.docker.com/reference/api/engine/version/v1.41, "Stream format"."""
 
@@ -62,6 +65,38 @@ def status(api: Any, container: str, argv: list[str], deadline_s: float) -> int:
             pass
     found = exit_status(api, execution)
     return KILLED if found is None else found
+
+
+def log(container: Any, *, stderr: bool) -> bytes:
+    """Return the output of a container's program that has ended, with its standard error or without.
+
+    Raises:
+        InfrastructureError: the output is longer than LOG_BYTES.
+
+    """
+    output = bytearray()
+    for block in _log_blocks(container, stderr=stderr):
+        output += block
+        if len(output) > LOG_BYTES:
+            raise InfrastructureError(f"a script printed more than {LOG_BYTES >> 20} MiB", "Is its image ours?")
+    return bytes(output)
+
+
+def log_end(container: Any, most_bytes: int = 2000) -> str:
+    """Return the end of the output of a container's program that has ended; bytes that are not UTF-8 are replaced."""
+    output = bytearray()
+    for block in _log_blocks(container, stderr=True):
+        output += block
+        del output[:-most_bytes]
+    return output.decode(errors="replace")
+
+
+def _log_blocks(container: Any, *, stderr: bool) -> Iterator[bytes]:
+    blocks = container.logs(stdout=True, stderr=stderr, stream=True, follow=False)
+    try:
+        yield from blocks
+    finally:
+        blocks._response.close()  # noqa: SLF001 - as in `stream`
 
 
 def exit_status(api: Any, execution: str) -> int | None:
