@@ -57,10 +57,17 @@ class Observations:
         step = self.steps.get(name)
         return step if step and not step.failure else None
 
-    def made(self, name: str) -> dict[str, File]:
+    def made(self, name: str) -> Mapping[str, File]:
         """Return the files, by path, that are there after a step and not in the tree, or there with other bytes."""
-        files = self.steps[name].files
-        return {path: file for path, file in files.items() if not self._is_as_in_tree(path, file)}
+        if name not in self._made:
+            files = self.steps[name].files
+            self._made[name] = {path: file for path, file in files.items() if not self._is_as_in_tree(path, file)}
+        return self._made[name]
+
+    @cached_property
+    def _made(self) -> dict[str, dict[str, File]]:
+        """The answers of `made` so far: each check asks again, of what may be 100,000 files."""
+        return {}
 
     def _is_as_in_tree(self, path: str, file: File) -> bool:
         """Return whether the tree has a path with the same content; of a folder it is enough that it is there."""
@@ -81,11 +88,18 @@ class Observations:
             last[seen] = name
         return before
 
-    def changed(self, name: str) -> dict[str, str]:
+    def changed(self, name: str) -> Mapping[str, str]:
         """Return how each file (no folder) differs after a step from before it, as `created` or `content changed`."""
-        touched = self.steps[name].step.touch  # by the scenario, not by make
-        ways = _ways(self.steps[self.previous[name]].files, self.steps[name].files)
-        return {path: way for path, way in ways if way and path not in touched}
+        if name not in self._changed:
+            touched = self.steps[name].step.touch  # by the scenario, not by make
+            ways = _ways(self.steps[self.previous[name]].files, self.steps[name].files)
+            self._changed[name] = {path: way for path, way in ways if way and path not in touched}
+        return self._changed[name]
+
+    @cached_property
+    def _changed(self) -> dict[str, dict[str, str]]:
+        """The answers of `changed` so far."""
+        return {}
 
 
 def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
@@ -106,8 +120,9 @@ def _stands_in_the_way(failed: StepFacts, step: Step) -> bool:
 
 
 def _ways(before: Mapping[str, File], after: Mapping[str, File]) -> Iterator[tuple[str, str]]:
-    """Yield each path of two steps, in order, with how it differs between them."""
-    for path in sorted(after.keys() | before.keys()):
+    """Yield each path with different facts in two steps, in order, with how it differs between them."""
+    different = {path for path in after.keys() | before.keys() if before.get(path) != after.get(path)}
+    for path in sorted(different):
         yield path, _way(before.get(path), after.get(path))
 
 
