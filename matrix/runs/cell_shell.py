@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from matrix import temporary
 from matrix.engine import agent_volume, images
 from matrix.engine.api import UID
 from matrix.errors import UsageError, did_you_mean
@@ -19,6 +18,8 @@ from matrix.trees import volumes
 from matrix.untrusted import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matrix.model.cell import Cell, Limits
     from matrix.runs.engine_access import EngineAccess
     from matrix.runs.named_cell import NamedCell
@@ -59,10 +60,8 @@ def shell(cell: Cell, after: str, access: EngineAccess, how: Circumstances = USU
         engine = access.connect()
         image = images.prepare(cell.image, engine, access.say)
         tree = volumes.prepare(cell.tree, engine, access.say, how.pins)
-    with tempfile.TemporaryDirectory(prefix="perf-matrix-shell-") as folder:
-        cell_run = execution.Execution(
-            engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine)
-        )
+    with temporary.folder("shell") as folder:
+        cell_run = execution.Execution(engine, store.Run(folder), scenario, image, tree, agent_volume.provide(engine))
         return _shell(cell_run, after, access)
 
 

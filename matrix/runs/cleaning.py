@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import files, paths
+from matrix import files, paths, temporary
 from matrix.engine import cache
 from matrix.engine.api import Resource
 from matrix.engine.cache import Part
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 FILE = "file"
 """The kind of a resource that is a file of a cache, and in no engine."""
+
+FOLDER = "folder"
+"""The kind of a resource that is a folder of a process which was killed, and in no engine."""
 
 
 def refuse_beside_work() -> None:
@@ -38,7 +42,8 @@ def refuse_beside_work() -> None:
 
 def removable(engine: Engine, *, caches: bool) -> list[Resource]:
     """Return the resources that ended runs left in an engine, and with `caches` the images, trees and downloads."""
-    found = ownership.left_over(engine) + [_file(path) for path in _abandoned()]
+    folders = [Resource(FOLDER, str(path), "temporary", "") for path in temporary.abandoned()]
+    found = ownership.left_over(engine) + [_file(path) for path in _abandoned()] + folders
     if caches:
         found += [item for item in engine.resources() if item.purpose in cache.KEPT]
         found += [_file(path) for path in cache.files() if path.suffix != files.PART_SUFFIX]
@@ -68,5 +73,7 @@ def remove(found: Iterable[Resource], engine: Engine) -> None:
     for item in found:
         if item.kind == FILE:
             Path(item.name).unlink(missing_ok=True)  # another `clean` may be at it, too
+        elif item.kind == FOLDER:
+            shutil.rmtree(item.name, ignore_errors=True)
         else:
             engine.remove(item)

@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from matrix import __version__
+from matrix import __version__, temporary
 from matrix.engine import agent_volume, images
 from matrix.engine.api import CellSpec
 from matrix.errors import UsageError
@@ -33,6 +31,7 @@ from matrix.verdicts.comparison import ComparisonRun, Counted, MeasureResult, Sa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from matrix.engine.api import Container, Engine
     from matrix.model.cell import Cell
@@ -215,7 +214,7 @@ def _sides(bench: Bench) -> dict[Arm, _Tree]:
 
     The ratio of base and again (an A/A pair) shows how far the machine is from measuring equal things as equal.
     """
-    folder = Path(bench.stack.enter_context(tempfile.TemporaryDirectory(prefix="perf-matrix-compare-")))
+    folder = bench.stack.enter_context(temporary.folder("compare"))
     base, head = (
         bench.tree(cell, volumes.prepare(cell.tree, bench.engine, bench.say, bench.asked.pins), folder / name)
         for name, cell in (("base", bench.asked.base), ("head", bench.asked.head))

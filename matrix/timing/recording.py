@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix import temporary
 from matrix.engine import agent_volume, images
 from matrix.errors import InfrastructureError, UsageError, did_you_mean
 from matrix.runs import execution, interrupts, locks, schedule, store
@@ -74,10 +73,8 @@ def record(named: NamedCell, step: str, jobs: int, engine: Engine, say: Callable
     tree = volumes.prepare(cell.tree, engine, say, named.pins)
     # The build is always run, as every other step starts from it.
     scenario = plan.scenario(cell, jobs, only=("build", step, DATABASE))
-    with tempfile.TemporaryDirectory(prefix="perf-matrix-trace-") as folder:
-        cell_run = execution.Execution(
-            engine, store.Run(Path(folder)), scenario, image, tree, agent_volume.provide(engine)
-        )
+    with temporary.folder("trace") as folder:
+        cell_run = execution.Execution(engine, store.Run(folder), scenario, image, tree, agent_volume.provide(engine))
         with execution.closing(cell_run):
             for planned in scenario.steps:
                 say(f"{cell.id}: {planned.name}")

@@ -6,11 +6,11 @@ git itself takes mails apart (git-mailsplit(1), git-mailinfo(1)), so that a patc
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix import temporary
 from matrix.errors import UsageError
 from matrix.trees import git
 
@@ -200,8 +200,7 @@ def _split(mbox: bytes) -> list[_Mail]:
     lines = mbox.count(b"\nFrom ")
     if lines > MAX_FROM_LINES:
         raise UsageError(f"{lines} lines that begin a mail are more than any series", f"At most {MAX_FROM_LINES}.")
-    with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
-        folder = Path(name)
+    with temporary.folder("patches") as folder:
         # -b: a file that does not begin with a `From ` line is one mail. --keep-cr: a patch of a file with CR LF line
         # ends needs them; `_unix` takes away those that a mail program added.
         git.run_bounded(folder, "mailsplit", "-b", "--keep-cr", f"-o{folder}", stdin=mbox)

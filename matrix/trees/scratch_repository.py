@@ -11,14 +11,13 @@ import itertools
 import re
 import shutil
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from filelock import FileLock
 
-from matrix import files
+from matrix import files, temporary
 from matrix.engine import cache
 from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError, UsageError
@@ -74,9 +73,9 @@ class Scratch:
         base make the same commits.
         """
         made: list[str] = []
-        with tempfile.TemporaryDirectory(prefix="perf-matrix-") as name:
+        with temporary.folder("index") as folder:
             # An index of its own: several processes apply patches in one repository.
-            env = {"GIT_INDEX_FILE": f"{name}/index"}
+            env = {"GIT_INDEX_FILE": f"{folder}/index"}
             git.run(self.folder, "read-tree", base, env=env)
             for patch in patches:
                 # -v adds the reasons of a refusal; --cached leaves out the work tree, which there is none of.

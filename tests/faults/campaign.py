@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import os
 import queue
+import resource
 import sys
 import tempfile
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.faults import boundaries
-from tests.faults.boundaries import FAULTS, Fault
+from tests.faults import boundaries, tables
+from tests.faults.boundaries import Fault
+from tests.faults.questions import Bases, tried
 from tests.faults.starter import Starter
-from tests.faults.trial import Outcome, Undisturbed, tried, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tests.faults.questions import Outcome
 
-def outcomes(
-    folder: Path, faults: Sequence[Fault], base: Undisturbed, starters: Sequence[Starter]
-) -> Iterator[Outcome]:
+
+def outcomes(folder: Path, faults: Sequence[Fault], bases: Bases, starters: Sequence[Starter]) -> Iterator[Outcome]:
     """Yield what each fault showed, in the order of the faults; as many at once as there are starters."""
     free: queue.SimpleQueue[Starter] = queue.SimpleQueue()
     for starter in starters:
@@ -33,28 +34,12 @@ def outcomes(
         number, fault = numbered
         starter = free.get()
         try:
-            return tried(folder / str(number), starter, fault, base)
+            return tried(folder / str(number), starter, fault, bases[fault.scenario])
         finally:
             free.put(starter)
 
     with ThreadPoolExecutor(len(starters)) as pool:
         yield from pool.map(outcome, enumerate(faults))
-
-
-def table(done: Sequence[Outcome]) -> str:
-    """Return the counts by kind and boundary: faults that were reached, what came of them, what was wrong."""
-    lines = [f"{'kind':12} {'boundary':28} {'faults':>6} {'wrong':>6}  exit statuses"]
-    reached = [one for one in done if one.fired]
-    for kind, named in FAULTS.items():
-        places = sorted({one.fault.boundary for one in reached if one.fault.kind == kind}, key=list(named).__contains__)
-        for place in places:
-            here = [one for one in reached if one.fault.kind == kind and one.fault.boundary == place]
-            statuses = Counter(one.status for one in here)
-            told = ", ".join(f"{status}: {number}" for status, number in sorted(statuses.items(), key=str))
-            lines.append(f"{kind:12} {place:28} {len(here):6} {sum(bool(one.wrong) for one in here):6}  {told}")
-    lines.append(f"{'all':41} {len(reached):6} {sum(bool(one.wrong) for one in reached):6}")
-    lines.append(f"{len(done) - len(reached)} faults were not reached: their run took another way")
-    return "\n".join(lines)
 
 
 def _say(line: str) -> None:
@@ -69,7 +54,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="N", help="the number of the first fault")
     parser.add_argument("--only", action="append", default=[], metavar="FAULT", help="as worker:rename:3:EIO")
-    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once; one for each CPU")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of docs/reliability.md at the end")
     parser.add_argument("--fresh", action="store_true", help="start each Python anew, which takes four times as long")
     parser.add_argument(
         "--verbose", action="store_true", help="print the output of each run in which something is wrong"
@@ -78,26 +64,38 @@ def main() -> None:
     began = time.monotonic()
     done = []
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        starters = [Starter(fresh=options.fresh) for _ in range(options.at_once)]
-        base = undisturbed(Path(name) / "undisturbed", starters[0])
-        _say(f"undisturbed: {base.wall_s:.1f} s, {sum(base.counts.values())} calls at {len(base.counts)} places")
-        numbers = range(options.first, options.first + options.count)
+        starters = [Starter(fresh=options.fresh) for _ in range(options.jobs)]
+        bases = Bases(Path(name), starters[0])
         faults = [Fault.parse(text) for text in options.only] or [
-            boundaries.chosen(options.seed, number, base.counts) for number in numbers
+            boundaries.chosen(options.seed, number, bases.counts)
+            for number in range(options.first, options.first + options.count)
         ]
-        for number, outcome in enumerate(outcomes(Path(name), faults, base, starters), options.first):
+        for fault in faults:
+            bases[fault.scenario]
+        for scenario, base in bases.done.items():
+            calls = f"{sum(base.counts.values())} calls at {len(base.counts)} places"
+            _say(f"undisturbed, {scenario}: {base.wall_s:.1f} s, {calls}")
+        for number, outcome in enumerate(outcomes(Path(name), faults, bases, starters), options.first):
             done.append(outcome)
-            ended = "wrong" if outcome.wrong else "right" if outcome.fired else "not reached"
-            _say(f"{number:5} {outcome.fault}  status {outcome.status}, then {outcome.resumed}: {ended}")
-            for line in outcome.wrong:
-                _say(f"      {line}")
-            if outcome.wrong and options.verbose:
-                _say(f"      {outcome.fired}\n{outcome.text}")
+            _tell(number, outcome, verbose=options.verbose)
         for starter in starters:
             starter.close()
-    _say(table(done))
-    _say(f"{time.monotonic() - began:.0f} s")
+    _say(tables.text(done))
+    wall_s, used = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = used.ru_utime + used.ru_stime + time.process_time()
+    if options.markdown:
+        _say("\n" + tables.markdown(done, options.seed, options.jobs, wall_s, cpu_s))
+    _say(f"{wall_s:.0f} s")
     sys.exit(any(outcome.wrong for outcome in done))
+
+
+def _tell(number: int, outcome: Outcome, *, verbose: bool) -> None:
+    ended = "wrong" if outcome.wrong else "right" if outcome.fired else "not reached"
+    _say(f"{number:5} {outcome.fault}  status {outcome.status}, then {outcome.resumed}: {ended}")
+    for wrong in outcome.wrong:
+        _say(f"      {wrong}")
+    if outcome.wrong and verbose:
+        _say(f"      {outcome.fired}\n{outcome.text}")
 
 
 if __name__ == "__main__":

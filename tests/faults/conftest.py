@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults import trial
+from tests.faults.questions import Bases
 from tests.faults.starter import Starter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.faults.trial import Undisturbed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +27,6 @@ def starter() -> Iterator[Starter]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """Return what a run without a fault does."""
-    return trial.undisturbed(tmp_path_factory.mktemp("faults") / "0", starter)
+def bases(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Bases:
+    """Return what a run of each scenario does without a fault."""
+    return Bases(tmp_path_factory.mktemp("faults"), starter)

@@ -39,7 +39,7 @@ class EngineFault:
 
     `lost` closes the connection and does nothing, `unanswered` does the work and closes then, `cut` sends half of the
     answer, `error 500` refuses, `hang` says nothing until the engine is closed, `gone` and all later connections are
-    refused, `restart` ends all containers and connections.
+    refused, `restart` ends all containers and connections, `interrupt` interrupts the command and does the work.
     """
 
     route: str
@@ -66,6 +66,7 @@ class FakeEngine:
         self.lock = threading.RLock()
         self.over = threading.Event()
         self._made = 0
+        self.interrupt: Callable[[], None] = lambda: None
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
         self.listen()
@@ -101,6 +102,11 @@ class FakeEngine:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
         connection.close()
+
+    def arm(self, fault: EngineFault | None) -> None:
+        """Take the fault that is to come, or none, and count requests from now on."""
+        self.fault, self.fired = fault, ""
+        self.requests.clear()
 
     def deafen(self) -> None:
         """Refuse all connections from now on."""
@@ -204,6 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
             engine.deafen()
             engine.cut_connections()
             raise _LostError
+        if fault.how == "interrupt":
+            engine.interrupt()
         if fault.how == "restart":
             with engine.lock:
                 engine.restart()

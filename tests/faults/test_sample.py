@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from tests.faults import boundaries
 from tests.faults.boundaries import Fault
-from tests.faults.trial import tried
+from tests.faults.questions import tried
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
+    from tests.faults.questions import Bases
     from tests.faults.starter import Starter
-    from tests.faults.trial import Undisturbed
 
 SEED, SAMPLE = 1, 40
 """The sample takes about a minute of CPU time; the whole campaign: `python -m tests.faults.campaign`."""
@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("fault", asked or range(SAMPLE), ids=str)
 
 
-def test_a_fault_loses_nothing(fault: int | str, starter: Starter, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    chosen = Fault.parse(fault) if isinstance(fault, str) else boundaries.chosen(SEED, fault, undisturbed.counts)
-    outcome = tried(tmp_path / "trial", starter, chosen, undisturbed)
+def test_a_fault_loses_nothing(fault: int | str, starter: Starter, bases: Bases, tmp_path: Path) -> None:
+    chosen = Fault.parse(fault) if isinstance(fault, str) else boundaries.chosen(SEED, fault, bases.counts)
+    outcome = tried(tmp_path / "trial", starter, chosen, bases[chosen.scenario])
     assert not outcome.wrong, f"--fault '{chosen}' ({outcome.fired}): {outcome.wrong}\n{outcome.text}"

@@ -1,4 +1,4 @@
-"""One run of the fake tree with a fault in it, the run after it that goes on, and the questions after each."""
+"""A trial: its folders, engine, server and commands, and what there is after each command."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ import signal
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matrix.model.result import CellResult, Verdict
 from matrix.runs.store import Run
-from tests.engine.conftest import edit
-from tests.engine.test_bad_trees import FORGETS, RELINKS
-from tests.faults.boundaries import ENGINE, SIGNALS, Counts, Fault
+from tests.faults import scenarios
 from tests.faults.engine import EngineFault, FakeEngine
-from tests.faults.recorded import PLACE
+from tests.faults.flushes import Journal
+from tests.faults.server import Server, ServerFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.faults.boundaries import Counts, Fault
+    from tests.faults.scenarios import Scenario
     from tests.faults.starter import Starter
 
 DROPPED = ("PYTEST_", "PERF_MATRIX_", "COV_", "COVERAGE", "PYTHONDONTWRITEBYTECODE")
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-FAKE = ROOT / "tests" / "data" / "fake"
-CELLS = (f"{PLACE}/fake@bad", f"{PLACE}/fake@good")
 PATIENCE_S = 180
 """How long a command may take; with a fault that is waited for it is a minute on a loaded machine."""
 
-GRACE_S = 60
-"""How long processes may live after a command that was killed: it could not wait for them."""
+INTERRUPTED_AT = 20
+"""The program in a cell at whose start the run is interrupted, in scenarios that go on with such a run."""
+
+OUTSIDE = ("engine", "server")
+"""The roles of no process of a run, with faults of their own."""
 
 Summary = tuple[str, tuple[tuple[str, str, tuple[str, ...]], ...]]
 """A cell's verdict and, of each check, its name, verdict and findings."""
@@ -51,36 +52,26 @@ class Ended:
     wall_s: float
 
 
-@dataclass
-class Outcome:
-    """What a trial showed: where the fault was raised, if it was reached, and what was not as it must be."""
-
-    fault: Fault
-    fired: str = ""
-    status: int | None = None
-    resumed: int | None = None
-    wrong: list[str] = field(default_factory=list)
-    text: str = ""
-
-
 class Trial:
     """A folder with a state, a cache, a temporary folder, configuration, the trees and an engine's socket."""
 
-    def __init__(self, folder: Path, starter: Starter) -> None:
+    def __init__(self, folder: Path, starter: Starter, scenario: Scenario) -> None:
         self.folder = folder
         self.starter = starter
+        self.scenario = scenario
         for name in ("state", "cache", "runtime", "tmp", "configs/trees"):
             (folder / name).mkdir(parents=True)
-        for tree, edits in (("good", ()), ("bad", (*RELINKS, *FORGETS))):
-            path = folder / "trees" / tree
-            shutil.copytree(FAKE / "tree", path)
-            for place, old, new in edits:
-                edit(path / place, old, new)
-            (folder / "configs" / "trees" / f"{tree}.yaml").write_text(f"source: dir:{path}\n")
+        self.server = Server() if scenario.source == "tar" else None
+        address = self.server.address if self.server else ""
+        for tree, source in scenarios.sources(scenario, folder, address).items():
+            (folder / "configs" / "trees" / f"{tree}.yaml").write_text(f"source: {source}\n")
         self.engine = FakeEngine(folder / "engine.sock")
+        self.journal = Journal(folder / "journal")
 
     def close(self) -> None:
         self.engine.close()
+        if self.server:
+            self.server.close()
 
     @property
     def run(self) -> Run | None:
@@ -97,18 +88,20 @@ class Trial:
             "TMPDIR": str(self.folder / "tmp"),
             "PATH": f"{HERE / 'programs'}{os.pathsep}{os.environ['PATH']}",  # no registry is asked, nor a mirror
             "COLUMNS": "160",
+            "NO_PROXY": "127.0.0.1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE / "inject"), os.environ.get("PYTHONPATH", "")])),
             "MATRIX_FAULT_PLAN": str(self.folder / "plan.json"),
         }
 
     def plan(self, fault: Fault | None, *, counting: bool = False) -> None:
         """Arm the processes, or the engine, with a fault, or with none."""
-        is_engine = fault is not None and fault.role == "engine"
-        inside = None if is_engine else fault
+        inside = fault if fault and fault.role not in OUTSIDE else None
         plan = {
             "below": [f"{self.folder}/{name}" for name in ("state", "cache", "tmp", "configs", "trees", "engine.sock")],
             "fired": str(self.folder / "fired"),
             "counts": str(self.folder / "counts") if counting else "",
+            "journal": str(self.journal.path),
+            "kept": f"{self.folder}/state",
             "role": inside.role if inside else "",
             "boundary": inside.boundary if inside else "",
             "number": inside.number if inside else 0,
@@ -116,19 +109,23 @@ class Trial:
         }
         (self.folder / "plan.json").write_text(json.dumps(plan))
         (self.folder / "fired").unlink(missing_ok=True)
-        self.engine.fault = EngineFault(fault.boundary, fault.number, fault.how) if fault and is_engine else None
-        self.engine.fired = ""
-        self.engine.requests.clear()
+        is_engine = fault is not None and fault.role == "engine"
+        self.engine.arm(EngineFault(fault.boundary, fault.number, fault.how) if fault and is_engine else None)
+        if self.server:
+            is_server = fault is not None and fault.role == "server"
+            self.server.arm(ServerFault(fault.number, fault.how) if fault and is_server else None)
 
     def fired(self) -> str:
         path = self.folder / "fired"
-        return self.engine.fired or (path.read_text() if path.is_file() else "")
+        of_others = self.engine.fired or (self.server.fired if self.server else "")
+        return of_others or (path.read_text() if path.is_file() else "")
 
     def command(self, *words: str) -> Ended:
         """Run a command of the matrix to its end, killing it when there is none."""
         began = time.monotonic()
         output = self.folder / "output"
         pid = self.starter.start(["-m", "matrix", *words], self.environment(), output)
+        self.engine.interrupt = lambda: os.kill(pid, signal.SIGINT)
         timer = threading.Timer(PATIENCE_S, os.kill, (pid, signal.SIGKILL))
         timer.start()
         status = self.starter.status()
@@ -136,25 +133,38 @@ class Trial:
         return Ended(status, output.read_text(errors="replace"), time.monotonic() - began)
 
     def begin(self) -> Ended:
-        trees = [word for tree in ("good", "bad") for word in ("--tree", tree)]
-        configs = ["--configs", str(FAKE), "--configs", str(self.folder / "configs")]
-        return self.command("run", *configs, *trees, "--select", f"{PLACE}/fake@*", "-n", "1")
+        return self.command(*scenarios.words(self.scenario, self.folder))
 
     def resume(self) -> Ended:
         run = self.run
-        return self.command("run", "--resume", run.name, "-n", "1") if run else self.begin()
+        words = [self.scenario.command, "--resume", run.name if run else "", "-n", str(self.scenario.workers)]
+        return self.command(*words) if run else self.begin()
+
+    def interrupted(self) -> Ended:
+        """Begin the run and interrupt it in its second cell, always at the same request to the engine."""
+        self.plan(None)
+        self.engine.arm(EngineFault("POST /exec/*/start", INTERRUPTED_AT, "interrupt"))
+        ended = self.begin()
+        assert (ended.status, len(self.results()), self.engine.left()) == (130, 1, []), ended.text
+        return ended
 
     def counts(self) -> Counts:
         """Return how often the processes came to each boundary, and the engine's routes were asked."""
         lines = (self.folder / "counts").read_text().splitlines()
-        found = Counter((role, boundary) for role, _, boundary in (line.partition("\t") for line in lines))
-        return {**found, **{("engine", route): number for route, number in self.engine.requests.items()}}
+        of_each: Counter[tuple[str, ...]] = Counter(tuple(line.split("\t")) for line in lines)
+        found: Counts = {}
+        for (role, _, boundary), number in of_each.items():  # two workers count alone: the most of one process
+            found[role, boundary] = max(number, found.get((role, boundary), 0))
+        found |= {("engine", route): number for route, number in self.engine.requests.items()}
+        if self.server:
+            found |= {("server", route): number for route, number in self.server.requests.items()}
+        return found
 
     def results(self) -> dict[str, Summary]:
         """Return the summary of each stored result that is no ERROR."""
         run = self.run
         found: dict[str, Summary] = {}
-        for cell in CELLS if run else ():
+        for cell in self.scenario.cells if run else ():
             path = Path(str(run.folder)) / "cells" / cell / "result.json" if run else Path()
             if path.is_file():
                 result = CellResult.model_validate_json(path.read_bytes())
@@ -177,9 +187,9 @@ class Trial:
         parts = [path for name in ("state", "cache") for path in (self.folder / name).rglob("*.part")]
         return [str(path.relative_to(self.folder)) for path in parts]
 
-    def temporary(self) -> list[str]:
+    def temporary(self) -> list[Path]:
         """Return the temporary files that are left."""
-        return [path.name for path in (self.folder / "tmp").iterdir()]
+        return sorted((self.folder / "tmp").iterdir())
 
 
 def summary(result: CellResult) -> Summary:
@@ -188,127 +198,13 @@ def summary(result: CellResult) -> Summary:
 
 
 @contextlib.contextmanager
-def trial(folder: Path, starter: Starter) -> Iterator[Trial]:
+def trial(folder: Path, starter: Starter, scenario: Scenario) -> Iterator[Trial]:
     """Give a trial in a new folder, which is removed at the end."""
     folder.mkdir(parents=True)
-    made = Trial(folder, starter)
+    made = Trial(folder, starter, scenario)
     try:
         yield made
     finally:
         made.wait_for_processes(0)
         made.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """What a run without a fault does: its status, its results and its calls at each boundary."""
-
-    status: int
-    results: dict[str, Summary]
-    counts: Counts
-    wall_s: float
-
-
-def undisturbed(folder: Path, starter: Starter) -> Undisturbed:
-    """Do a run without a fault, counting its calls."""
-    with trial(folder, starter) as one:
-        one.plan(None, counting=True)
-        ended = one.begin()
-        found = Undisturbed(ended.status, one.results(), one.counts(), ended.wall_s)
-        assert found.status == 1, ended.text
-        assert {cell: result[0] for cell, result in found.results.items()} == dict(
-            zip(CELLS, ("FAIL", "PASS"), strict=True)
-        ), ended.text
-        assert not one.engine.left(), one.engine.left()
-        assert not one.litter() + one.temporary(), one.litter() + one.temporary()
-        return found
-
-
-def tried(folder: Path, starter: Starter, fault: Fault, base: Undisturbed) -> Outcome:
-    """Do a run with a fault, ask the questions, go on with it, and ask them again."""
-    outcome = Outcome(fault)
-    with trial(folder, starter) as one:
-        one.plan(fault)
-        ended = one.begin()
-        outcome.status, outcome.text = ended.status, ended.text
-        _ask(one, ended, fault, base, outcome)
-        outcome.fired = one.fired()
-        before = one.results()
-        if one.engine.fault and one.engine.fault.how in ("gone", "hang"):
-            one.engine.close()
-            one.engine.listen()
-        one.plan(None)
-        again = one.resume()
-        outcome.resumed = again.status
-        outcome.text += f"\n--- resumed\n{again.text}"
-        _ask_again(one, again, base, before, outcome)
-    return outcome
-
-
-def _ask(one: Trial, ended: Ended, fault: Fault, base: Undisturbed, outcome: Outcome) -> None:
-    was_killed = ended.status < 0
-    wrong = outcome.wrong
-    if ended.wall_s >= PATIENCE_S:
-        wrong.append(f"it did not end in {PATIENCE_S} s")
-    living = one.wait_for_processes(GRACE_S if was_killed else 2)
-    if living:
-        wrong.append(f"{len(living)} of its processes live on")
-    wrong.extend(_wrong_status(ended.status, one, fault, base))
-    wrong.extend(_wrong_results(one, base))
-    if "Traceback (most recent call last)" in ended.text:
-        wrong.append("a traceback on the terminal")
-    if ended.status in (0, 1) and one.fired() and one.engine.left() and fault.kind != ENGINE:
-        wrong.append(f"left in the engine: {one.engine.left()}")
-    may_not_remove = fault.boundary == "remove" or fault.how == "EROFS lasting"
-    # A signal may come while Python tries the temporary folder with a file of its own (tempfile._get_default_tempdir).
-    if not may_not_remove and fault.kind != SIGNALS and one.temporary():
-        wrong.append(f"temporary files: {one.temporary()}")
-    if not may_not_remove and fault.how not in ("SIGKILL", "SIGTERM") and one.litter():
-        wrong.append(f"unfinished files: {one.litter()}")
-
-
-def _wrong_status(status: int, one: Trial, fault: Fault, base: Undisturbed) -> Iterator[str]:
-    verdicts = {result[0] for result in one.results().values()}
-    if one.results() == base.results and status == base.status:
-        return
-    # 3 also where every cell has its result, as the end of the run may have failed; a FAIL goes before an ERROR.
-    allowed = {3, 1} if "FAIL" in verdicts else {3}
-    if fault.how in ("EACCES", "ENOENT"):  # a mode that its user can mend, a git that its user can install
-        allowed.add(2)
-    if fault.role == "command" and fault.kind == SIGNALS:
-        allowed = {"SIGINT": {130}, "SIGTERM": {130, -signal.SIGTERM}, "SIGKILL": {-signal.SIGKILL}}[fault.how]
-    if status not in allowed:
-        yield f"status {status} with {sorted(verdicts)}, and not one of {sorted(allowed)}"
-
-
-def _wrong_results(one: Trial, base: Undisturbed) -> Iterator[str]:
-    try:
-        results = one.results()
-    except ValueError as error:
-        yield f"a result cannot be read: {error}"
-        return
-    for cell, found in results.items():
-        if found != base.results[cell]:
-            yield f"{cell} is another than undisturbed: {_difference(found, base.results[cell])}"
-
-
-def _difference(found: Summary, wanted: Summary) -> Any:
-    return found[0], sorted(set(found[1]) - set(wanted[1]))
-
-
-def _ask_again(one: Trial, again: Ended, base: Undisturbed, before: dict[str, Summary], outcome: Outcome) -> None:
-    wrong = outcome.wrong
-    after = one.results()
-    if lost := {cell for cell, found in before.items() if after.get(cell) != found}:
-        wrong.append(f"stored results are gone or changed: {sorted(lost)}")
-    if (again.status, after) != (base.status, base.results):
-        wrong.append(f"resumed: status {again.status}, { ({cell: result[0] for cell, result in after.items()}) }")
-    if "Traceback (most recent call last)" in again.text:
-        wrong.append("resumed: a traceback on the terminal")
-    if one.engine.left() or one.litter():
-        cleaned = one.command("clean")
-        if cleaned.status or one.engine.left():
-            wrong.append(f"after clean there is left in the engine: {one.engine.left()}; {cleaned}")
-        if one.litter():
-            wrong.append(f"after clean there are unfinished files: {one.litter()}")

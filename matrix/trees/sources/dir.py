@@ -40,6 +40,7 @@ class _Dir:
 
 
 SCHEME = _Dir()
+_GONE = (FileNotFoundError, NotADirectoryError)
 
 
 def _members(path: Path) -> Iterator[Member]:
@@ -52,8 +53,10 @@ def _members(path: Path) -> Iterator[Member]:
 def _member(name: str, file: Path) -> Member:
     try:
         entry = file.lstat()
-    except OSError as error:
+    except _GONE as error:
         raise _changed(file) from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
     if stat.S_ISLNK(entry.st_mode):
         return Member(name, 0, executable=False, target=str(file.readlink()), read=bytes)
     if stat.S_ISREG(entry.st_mode):
@@ -123,7 +126,16 @@ def _is_there(path: Path, name: str) -> bool:
     """
     folders = PurePath(name).parents[:-1]  # the last is the folder itself
     is_behind_link = any((path / folder).is_symlink() for folder in folders)
-    return os.path.lexists(path / name) and not is_behind_link
+    return not is_behind_link and not _is_gone(path / name)
+
+
+def _is_gone(file: Path) -> bool:
+    """Return whether there is no such file; one that a failing disk does not show is there (see `_member`)."""
+    try:
+        file.lstat()
+    except OSError as error:
+        return isinstance(error, _GONE)
+    return False
 
 
 def _below(path: Path) -> Iterator[str]:

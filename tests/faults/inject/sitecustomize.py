@@ -30,7 +30,7 @@ PLAN = "MATRIX_FAULT_PLAN"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 DAY_S = 86400
 LASTING = {
-    "ENOSPC": {"open to write", "write", "make folder"},
+    "ENOSPC": {"open to write", "write", "flush", "make folder"},
     "EROFS": {"open to write", "write", "make folder", "rename", "remove"},
 }
 """The boundaries that fail for good on a disk that is full, and on one that was mounted read-only."""
@@ -51,6 +51,8 @@ class Injector:
         self.below: tuple[str, ...] = tuple(plan["below"])
         self.fired_path: str = plan["fired"]
         self.counts_path: str = plan["counts"]
+        self.journal: str = plan["journal"]
+        self.kept: str = plan["kept"]
         self.boundary: str = plan["boundary"]
         self.number: int = plan["number"]
         self.how, _, duration = str(plan["how"]).partition(" ")
@@ -65,7 +67,7 @@ class Injector:
         """Count a call; return whether the fault is due at it."""
         self.counts[boundary] += 1
         if self.counts_path:
-            _append(self.counts_path, f"{self.role}\t{boundary}\n")
+            _append(self.counts_path, f"{self.role}\t{os.getpid()}\t{boundary}\n")
         if self.lasts and boundary in LASTING.get(self.how, set()) and os.access(self.fired_path, os.F_OK):
             return True
         if not (self.is_mine and self.boundary == boundary and self.counts[boundary] == self.number):
@@ -80,6 +82,11 @@ class Injector:
             os.close(file)
             return True
         return False
+
+    def note(self, call: str, path: str, other: str = "") -> None:
+        """Add a call on a file or folder that a loss of power must not take to the journal."""
+        if path.startswith(self.kept):
+            _append(self.journal, json.dumps([os.getpid(), call, path, other]) + "\n")
 
     def system_call(self, boundary: str, detail: str) -> None:
         """Count a call of the system at its boundary, and as one of all; raise what is due."""
@@ -122,6 +129,18 @@ SIMPLE = {
     "os.listdir": "list folder",
     "os.scandir": "list folder",
 }
+NOTED = {"os.rename": "rename", "os.mkdir": "make folder"}
+
+
+REAL_LSTAT = os.lstat
+
+
+def _is_new(path: str) -> bool:
+    try:
+        REAL_LSTAT(path)
+    except OSError:
+        return True
+    return False
 
 
 def _opened(injector: Injector, args: tuple[Any, ...]) -> None:
@@ -129,6 +148,8 @@ def _opened(injector: Injector, args: tuple[Any, ...]) -> None:
     if path.startswith(injector.below):
         flags = args[2] if isinstance(args[2], int) else 0
         injector.system_call("open to write" if flags & WRITES else "open to read", path)
+        if flags & WRITES:
+            injector.note("write", path)
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
@@ -142,10 +163,15 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         path = _path(args[0])
         if path.startswith(injector.below):
             injector.system_call(SIMPLE[event], path)
+            is_new = event != "os.mkdir" or _is_new(path)
+            if event in NOTED and is_new:
+                injector.note(NOTED[event], path, _path(args[1]) if event == "os.rename" else "")
     elif event == "fcntl.flock":
         injector.system_call("lock", "")
     elif event == "socket.connect" and isinstance(args[1], str) and args[1].startswith(injector.below):
         injector.system_call("connect", args[1])
+    elif event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] == "127.0.0.1":
+        injector.system_call("connect to the server", str(args[1]))
     elif event == "subprocess.Popen":
         injector.system_call("start a program", str(args[0]))
 
@@ -165,21 +191,86 @@ class _FullDisk(io.FileIO):
         raise OSError(self.number, os.strerror(self.number))
 
 
+class _BadClose(io.FileIO):
+    """A file whose close fails, as where a network's file system writes only then; the file is closed (close(2))."""
+
+    number = errno.EIO
+
+    def close(self) -> None:
+        is_first = not self.closed
+        super().close()
+        if is_first:
+            raise OSError(self.number, os.strerror(self.number))
+
+
+class _BadRead(io.FileIO):
+    """A file on a disk that cannot read its first block."""
+
+    def readinto(self, _: Any, /) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def readall(self) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _as_raw(mode: str) -> str:
+    return mode.replace("b", "").replace("t", "")
+
+
+def _wrapped(raw: io.FileIO, mode: str, options: dict[str, Any]) -> Any:
+    buffer: Any = io.BufferedReader(raw) if isinstance(raw, _BadRead) else io.BufferedWriter(raw)
+    if "b" in mode:
+        return buffer
+    return io.TextIOWrapper(buffer, encoding=options.get("encoding"), errors=options.get("errors"))
+
+
+def _faulty(injector: Injector, path: str, mode: str) -> io.FileIO | None:
+    """Return a file whose reads, writes or close fail, where that is due at this one."""
+    if not set(mode) & set("wax+"):
+        return _BadRead(path, _as_raw(mode)) if injector.at("read", path) else None
+    if injector.at("write", path):
+        written = _FullDisk(path, _as_raw(mode))
+        written.is_short = injector.how in ("short", "ENOSPC")
+        written.number = errno.ENOSPC if written.is_short else getattr(errno, injector.how)
+        return written
+    if injector.at("close", path):
+        closed = _BadClose(path, _as_raw(mode))
+        closed.number = getattr(errno, injector.how)
+        return closed
+    return None
+
+
 def _opening(real: Any) -> Any:
     def opened(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
         injector = State.injector
-        is_ours = injector and _path(file).startswith(injector.below) and set(mode) & set("wax+")
-        if not injector or not is_ours or not injector.at("write", _path(file)):
+        if not injector or not _path(file).startswith(injector.below):
             return real(file, mode, *args, **options)
-        raw = _FullDisk(_path(file), mode.replace("b", "").replace("t", ""))
-        raw.is_short = injector.how in ("short", "ENOSPC")
-        raw.number = errno.ENOSPC if raw.is_short else getattr(errno, injector.how)
-        buffer = io.BufferedWriter(raw)
-        if "b" in mode:
-            return buffer
-        return io.TextIOWrapper(buffer, encoding=options.get("encoding"), errors=options.get("errors"))
+        raw = _faulty(injector, _path(file), mode)
+        return real(file, mode, *args, **options) if raw is None else _wrapped(raw, mode, options)
 
     return opened
+
+
+def _looking(real: Any) -> Any:
+    def stat(path: Any, *args: Any, **options: Any) -> Any:
+        injector = State.injector
+        if injector and _path(path).startswith(injector.below):
+            injector.system_call("stat", _path(path))
+        return real(path, *args, **options)
+
+    return stat
+
+
+def _flushing(real: Any) -> Any:
+    def fsync(descriptor: int) -> None:
+        injector = State.injector
+        if injector:
+            path = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+            injector.system_call("flush", path)
+            injector.note("flush", path)
+        real(descriptor)
+
+    return fsync
 
 
 def _starting(real: Any) -> Any:
@@ -254,6 +345,12 @@ def _role() -> str:
 def install() -> None:
     """Put the boundaries under watch, once in an interpreter."""
     builtins.open = io.open = _opening(io.open)
+    os.fsync = _flushing(os.fsync)
+    real_stat = os.stat
+    os.stat, os.lstat = _looking(os.stat), _looking(os.lstat)
+    for known in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+        if real_stat in known:  # as shutil looks there whether it can remove a folder without races
+            known.add(os.stat)
     subprocess.Popen.__init__ = _starting(subprocess.Popen.__init__)  # type: ignore[method-assign]
     real_time, real_gmtime = time.time, time.gmtime
     time.time = _clock(real_time)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from matrix.engine.api import Resource
 
 pytestmark = pytest.mark.usefixtures("places")
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the temporary folder of a test, in which no killed process of this machine has left anything."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
 def a_run() -> contextlib.AbstractContextManager[None]:
@@ -62,3 +70,15 @@ def test_the_unfinished_files_of_killed_processes_are_removed() -> None:
     assert len(cleaning.removable(engine, caches=True)) == len(left)  # each once
     cleaning.remove(found, engine)
     assert not cleaning.removable(engine, caches=True)
+
+
+def test_the_temporary_folders_of_killed_processes_are_removed(temporary_folder: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = temporary_folder / f"perf-matrix-index.{int(ended.stdout)}-0a0b"
+    left.mkdir()
+    (left / "index").touch()
+    engine: Any = NoEngine()
+    found = cleaning.removable(engine, caches=False)
+    assert [(item.kind, item.name) for item in found] == [(cleaning.FOLDER, str(left))]
+    cleaning.remove(found, engine)
+    assert not left.exists()

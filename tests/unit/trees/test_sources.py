@@ -1,20 +1,20 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix import files
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.trees import sources, tree_archive
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matrix.trees.sources import Source
 
 FILES = {"Makefile": b"VERSION = 7\n", "tools/a.sh": b"#!/bin/sh\n", "tools/sub/b.c": b"int b;\n"}
@@ -95,6 +95,25 @@ def test_of_a_checkout_what_is_tracked_or_new_is_taken_and_what_is_ignored_is_no
         "tools/link",
         "tools/new.c",
     }
+
+
+@pytest.mark.parametrize("is_checkout", [False, True])
+def test_a_file_that_a_failing_disk_does_not_show_is_not_left_out(
+    *, is_checkout: bool, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was left out of a checkout's tree, and of a folder's its user was told that it had changed."""
+    path = repository if is_checkout else folder(tmp_path / "tree")
+    real = os.lstat, Path.lstat
+
+    def failing(self: Path) -> os.stat_result:
+        if self.name == "a.sh":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real[1](self)
+
+    monkeypatch.setattr(Path, "lstat", failing)
+    monkeypatch.setattr(os, "lstat", lambda path: failing(Path(path)))
+    with pytest.raises(InfrastructureError, match=r"a\.sh cannot be read: Input/output error"):
+        content(opened(f"dir:{path}"))
 
 
 def test_a_link_to_a_checkout_has_the_files_of_the_checkout(repository: Path, tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix import temporary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOLDS = """
+import sys
+from matrix import temporary
+with temporary.folder("it") as made:
+    print(made, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    yield tmp_path
+    tempfile.tempdir = None
+
+
+def holding() -> tuple[subprocess.Popen[str], str]:
+    """Return a process with a temporary folder, and the folder's path."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    return process, process.stdout.readline().strip()
+
+
+def test_a_folder_is_there_for_its_process_and_gone_at_the_end(place: Path) -> None:
+    with temporary.folder("index") as made:
+        assert made.parent == place
+        (made / "file").touch()
+        assert temporary.abandoned() == []
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_process_left_is_found_and_what_others_have_is_not(place: Path, number: signal.Signals) -> None:
+    """A series that was ended while patches were applied left a folder in /tmp for ever."""
+    killed, left = holding()
+    other, _ = holding()
+    killed.send_signal(number)
+    killed.communicate()
+    assert [str(path) for path in temporary.abandoned()] == [left]
+    other.communicate()
+    assert [str(path) for path in place.iterdir()] == [left]
+
+
+def test_what_only_looks_like_ours_is_left_alone(place: Path) -> None:
+    killed, left = holding()
+    killed.kill()
+    killed.communicate()
+    ended = left.rpartition(".")[2].partition("-")[0]
+    (place / f"perf-matrix-file.{ended}-0").touch()
+    (place / f"perf-matrix-link.{ended}-0").symlink_to(left)
+    for name in ("perf-matrix-it.1-0", "perf-matrix-it.x-0", "perf-matrix-it.-0", f"other.{ended}-0"):
+        (place / name).mkdir()
+    assert [str(path) for path in temporary.abandoned()] == [left]
