@@ -22,6 +22,10 @@ STEP_FAILED = "step-failed"
 """The kind of the finding of a check that owns a failed step: nothing after that step was examined."""
 
 
+LIMIT_EXCEEDED = "limit-exceeded"
+"""The kind of the finding on a cell of which not everything could be judged: a hostile tree may make any facts."""
+
+
 class Verdict(StrEnum):
     """The judgement on a check or a cell, worst last."""
 

@@ -10,6 +10,7 @@ from matrix.model.cell import matches
 from matrix.model.globs import matches_any, selects_any
 from matrix.model.result import (
     KNOWN_FAILURE_GONE,
+    LIMIT_EXCEEDED,
     STEP_FAILED,
     CheckResult,
     Finding,
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from matrix.model.known_failure import KnownFailure
     from matrix.scenario.observations import Observations
     from matrix.scenario.step_facts import StepFacts
+
+
+FINDINGS = 5_000
+"""The most findings of a check that are kept, all of which reports print. The worst build of perf that is known, whose
+clean removes the tree's own files, has 984."""
 
 
 def check_results(observations: Observations, known: Sequence[KnownFailure]) -> tuple[CheckResult, ...]:
@@ -115,7 +121,7 @@ def _with_known_failures(
     return CheckResult(
         check=check.name,
         verdict=_verdict(findings),
-        findings=tuple(findings),
+        findings=tuple(_kept(findings)),
         examined=examined.examined,
         figures=examined.figures,
     )
@@ -172,6 +178,25 @@ def _gone_entry(pattern: str, entry: KnownFailure) -> Finding:
         expected="the finding that known-failures.yaml lists",
         actual="it no longer occurs",
         evidence=entry.why,
+    )
+
+
+def _kept(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Return the findings that are kept, new ones before known ones where they are too many, and a finding on that."""
+    if len(findings) <= FINDINGS:
+        return findings
+    kept = sorted(findings, key=lambda finding: bool(finding.known))[:FINDINGS]
+    return [*kept, _too_many(len(findings), known=kept[0].known)]
+
+
+def _too_many(count: int, known: str) -> Finding:
+    """Return the finding that a check has more findings than are kept; their number makes it another one."""
+    return Finding(
+        kind=LIMIT_EXCEEDED,
+        subject=f"{count} findings",
+        expected=f"no more than {FINDINGS} findings, the limit on a check",
+        actual=f"{count}, of which {count - FINDINGS} are left out",
+        known=known,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix import checks as registered
 from matrix.model.base import Frozen
-from matrix.model.result import CellResult, CheckResult, Finding, StepResult, Verdict
+from matrix.model.result import LIMIT_EXCEEDED, CellResult, CheckResult, Finding, StepResult, Verdict
 from matrix.verdicts import judge
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from matrix.model.known_failure import KnownFailure
     from matrix.scenario.observations import Observations
-
-LIMIT_EXCEEDED = "limit-exceeded"
-"""The kind of the finding on a cell whose facts cannot be judged within a limit: a hostile tree may make any facts."""
 
 WHOLE_BUILD = "build"
 """The check that gets the finding where facts could not even be read: all of them come from the build."""

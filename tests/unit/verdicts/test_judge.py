@@ -78,6 +78,22 @@ def test_globs_know_all_that_they_match() -> None:
     assert judged(outcome("/src/a", "/src/b"), known("clean", "left:/src/*")).verdict is Verdict.XFAIL
 
 
+def test_of_too_many_findings_the_first_are_kept_and_their_number_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "FINDINGS", 2)
+    assert len(judged(outcome("/a", "/b")).findings) == 2
+    many = judged(outcome("/a", "/b", "/c", "/d"), known("clean", "left:/a"))
+    assert [one.key for one in many.findings] == ["left:/b", "left:/c", "limit-exceeded:4 findings"]
+    assert many.findings[2].actual == "4, of which 2 are left out"
+    assert many.verdict is Verdict.FAIL
+
+
+def test_too_many_findings_that_are_all_known_are_as_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "FINDINGS", 2)
+    many = judged(outcome("/a", "/b", "/c"), known("clean", "left:*"))
+    assert many.verdict is Verdict.XFAIL
+    assert all(one.known for one in many.findings)
+
+
 def test_a_listed_finding_that_no_longer_occurs_is_a_failure_of_the_list() -> None:
     result = judged(outcome("/src/a"), known("clean", "left:/src/a", "left:/src/gone"))
     assert result.verdict is Verdict.FAIL
