@@ -58,5 +58,5 @@ def _command(step: Step, one: Invocation) -> dict[str, Any]:
         "timeout_s": step.timeout_s,
         "trace": one.command.traced,
         "capture": one.command.captured,
-        "log_bytes": plan.DATABASE_BYTES if step.declares else plan.LOG_BYTES,
+        "log_bytes": step.log_bytes,
     }

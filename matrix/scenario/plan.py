@@ -70,6 +70,11 @@ class Step(Frozen):
     declares: bool = False
 
     @property
+    def log_bytes(self) -> int:
+        """The most that is kept of what each command prints."""
+        return DATABASE_BYTES if self.declares else LOG_BYTES
+
+    @property
     def text(self) -> str:
         """The commands as one would type them."""
         touched = [f"touch {path}" for path in self.touch]

@@ -172,6 +172,7 @@ class StepFacts:
             (self._disk_is_full, "filled the disk space that a cell may use"),
             (self._failed_command, self._failed_command),
             (self._untraced, f"ran what cannot be followed: {'; '.join(self._untraced[:3])}"),
+            (self._log_is_cut, f"printed more than {self.step.log_bytes >> 20} MiB, the limit on a command's log"),
             (not self.ended, "the step's facts end early"),
             (self.unreadable, f"left what cannot be read: {'; '.join(self.unreadable[:3])}"),
         )
@@ -184,6 +185,10 @@ class StepFacts:
     def _untraced(self) -> list[str]:
         """The command lines of processes that lived at a command's end and had no tracer."""
         return [" ".join(words) for ran in self.commands for words in ran.untraced]
+
+    @property
+    def _log_is_cut(self) -> bool:
+        return any(ran.log_dropped_bytes for ran in self.commands)
 
     @property
     def _disk_is_full(self) -> bool:

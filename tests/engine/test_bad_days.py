@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.model.result import Verdict
+from matrix.scenario.plan import LOG_BYTES
 from tests.engine.conftest import PLACE, Bench, edit, unfinished
 from tests.engine.test_limits import MAKE, first
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.engine
 
-SLEEPS = first("sleep 1000")
-IN_CLEAN = ((MAKE, "clean:\n", "clean:\n\tsleep 1000\n"),)
+IN_STEP = {"build": first("sleep 1000"), "clean": ((MAKE, "clean:\n", "clean:\n\tsleep 1000\n"),)}
 ENDINGS: dict[str, Callable[[Any], None]] = {
     "killed": lambda container: container.kill(),
     "removed": lambda container: container.remove(force=True),
@@ -28,8 +28,7 @@ ENDINGS: dict[str, Callable[[Any], None]] = {
 def cell_container(bench: Bench, engine: Engine) -> Any:
     """Return the docker package's container of the one cell that runs."""
     client: Any = vars(engine)["client"]
-    names = [one.name for one in bench.left(engine) if one.kind == "container"]
-    found = [client.containers.get(name) for name in names]
+    found = [client.containers.get(one.name) for one in bench.left(engine) if one.kind == "container"]
     [cell] = [one for one in found if one.name.startswith("pbm-")]
     return cell
 
@@ -38,29 +37,36 @@ def cell_container(bench: Bench, engine: Engine) -> Any:
 def test_a_container_that_is_ended_from_outside_is_an_error_and_done_again(
     bench: Bench, engine: Engine, how: str, step: str
 ) -> None:
-    edits = SLEEPS if step == "build" else IN_CLEAN
-    tree = bench.tree("ended", *edits)
+    tree = bench.tree("ended", *IN_STEP[step])
     process = bench.popen(*bench.run_words("fake@ended"), "-n", "1")
     bench.wait(lambda: bench.at("fake@ended", step) and "sleep 1000" in bench.log("fake@ended", f"{step}.log"), process)
     ENDINGS[how](cell_container(bench, engine))
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=bench.patience_s)
     assert process.returncode == 3, out + err
     result = bench.result("fake@ended")
     assert result.verdict == Verdict.ERROR
     assert "was ended from outside" in result.reason
-    for path, old, new in edits:
+    for path, old, new in IN_STEP[step]:
         edit(tree / path, new, old)
     (bench.latest().pins / "ended.json").unlink()
     done = bench.command("run", "--resume", bench.latest().name)
     assert done.status == 0, done.text
 
 
-HOARDS = first("cp /dev/zero util/zeros")
+LIMITED = {"hoards": first("cp /dev/zero util/zeros"), "chatters": first("head -c 2G /dev/zero")}
+REASONS = {
+    "hoards": "hit the limit on memory, 256 MiB (the kernel ended the agent or the container)",
+    "chatters": "printed more than 32 MiB, the limit on a command's log",
+}
 
 
-def test_a_cell_that_memory_ends_as_a_whole_failed_by_that_limit(bench: Bench) -> None:
-    bench.tree("hoards", *HOARDS)
-    done = bench.run("fake@hoards", options=("-n", "1", "--memory", "256", "--disk", "1024"))
+def test_memory_that_ends_a_whole_cell_and_gigabytes_of_log_are_limits_by_name(bench: Bench) -> None:
+    for name, edits in LIMITED.items():
+        bench.tree(name, *edits)
+    done = bench.run("fake@hoards", "fake@chatters", options=("-n", "2", "--memory", "256", "--disk", "1024"))
     assert done.status == 1, done.text
-    assert unfinished(bench.result("fake@hoards"))["build"].startswith("hit the limit on memory, 256 MiB")
-    assert f"{PLACE}/fake@hoards FAIL build: 1 finding" in done.out
+    for name, reason in REASONS.items():
+        assert unfinished(bench.result(f"fake@{name}"))["build"] == reason
+        assert f"{PLACE}/fake@{name} FAIL build: 1 finding" in done.out
+    files = [path for path in bench.latest().folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < LOG_BYTES + (4 << 20)

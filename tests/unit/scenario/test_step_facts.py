@@ -86,6 +86,13 @@ def test_a_step_whose_records_stop_before_the_end_failed() -> None:
     assert cut.facts().failure == "the step's facts end early"
 
 
+@pytest.mark.parametrize(("name", "limit"), [("build", "32 MiB"), ("database", "64 MiB")])
+def test_a_command_whose_log_was_cut_fails_the_step_by_that_limit(name: str, limit: str) -> None:
+    record = command()
+    record[1]["log_dropped_bytes"] = 1
+    assert step(name, record).facts().failure == f"printed more than {limit}, the limit on a command's log"
+
+
 def test_a_step_that_keeps_going_does_not_fail_with_its_commands() -> None:
     assert step("self-test", command(exit_status=1)).facts().failure == ""
 
