@@ -27,7 +27,7 @@ from matrix.engine.cache import KEPT
 from tests.faults.engine_api import KILLED, POINTS, FakeContainer, Query, RefusedError, Stream, route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 READ_S = 10
@@ -49,7 +49,10 @@ class EngineFault:
 
 @dataclass
 class FakeEngine:
-    """Docker's API as far as a run uses it; `trees` maps the volume of each tree to `good` or `bad`."""
+    """Docker's API as far as a run uses it.
+
+    `trees` maps the volume of each tree to `good` or `bad`, `packages` the name of a package to what a script fetches.
+    """
 
     path: Path
     fault: EngineFault | None = None
@@ -59,6 +62,7 @@ class FakeEngine:
     volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
     archives: dict[str, set[str]] = field(default_factory=dict)
     trees: dict[str, str] = field(default_factory=dict)
+    packages: Mapping[str, bytes] = field(default_factory=dict)
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     programs: dict[str, dict[str, Any]] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from matrix import files
 from matrix.engine.api import LABEL
 from tests.faults import recorded
 from tests.faults.recorded import Answer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.engine import FakeEngine
+
+FETCHED = "/var/cache/fetched.tar"
+"""The file that a script leaves in its container where it fetched a package of Debian's."""
 
 POINTS = "/var/lib/fake-engine"
 STDOUT, STDERR = 1, 2
@@ -193,7 +197,11 @@ def _remove_container(engine: FakeEngine, values: list[str], *_: Any) -> Any:
 
 
 def _get_archive(engine: FakeEngine, values: list[str], query: Query, _body: bytes) -> Any:
-    volume = _container(engine, values[0]).volumes[0]
+    container = _container(engine, values[0])
+    package = re.search(r"package=([a-z]+)", container.words[-1]) if query["path"] == FETCHED else None
+    if package:
+        return 200, _tar(FETCHED.rpartition("/")[2], engine.packages[package[1]])
+    volume = container.volumes[0]
     name = query["path"].removeprefix("/volume/")
     if name not in engine.archives.get(volume, ()):
         raise RefusedError(404, f"no such file: {name}")
@@ -214,11 +222,8 @@ def _put_archive(engine: FakeEngine, values: list[str], _query: Query, body: byt
     return 200, None
 
 
-def _tar(name: str) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo(name))
-    return buffer.getvalue()
+def _tar(name: str, content: bytes = b"") -> bytes:
+    return files.tar_of({name: content})
 
 
 def _create_program(engine: FakeEngine, values: list[str], _query: Query, body: bytes) -> Any:

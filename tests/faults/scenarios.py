@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import io
+import lzma
 import os
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix import files
 from tests.engine.conftest import edit
 from tests.engine.test_bad_trees import FORGETS, RELINKS
 from tests.faults.recorded import PLACE
@@ -52,7 +55,8 @@ class Scenario:
 SERIES_CELLS = (f"{PLACE}/fake@p01", f"{PLACE}/fake@base")
 
 SCENARIOS: dict[str, Scenario] = {
-    USUAL: Scenario(58),
+    USUAL: Scenario(55),
+    "deb": Scenario(3, source="deb"),
     "resume": Scenario(12, interrupts=True),
     "workers": Scenario(10, workers=2),
     "git": Scenario(6, source="git"),
@@ -76,6 +80,12 @@ def archive(name: str) -> bytes:
         tree(Path(folder) / "linux", name)
         made.add(Path(folder) / "linux", "linux")
     return buffer.getvalue()
+
+
+@functools.cache
+def package(name: str) -> bytes:
+    """Return what the script of a `deb:` source fetches: an archive of the one in a package, named by its version."""
+    return files.tar_of({f"./{name}_1.tar.xz": lzma.compress(gzip.decompress(archive(name)), preset=0)})
 
 
 def repository(folder: Path) -> Path:
@@ -116,12 +126,14 @@ def _git(folder: Path, *words: str) -> bytes:
 
 
 def sources(scenario: Scenario, folder: Path, address: str) -> Mapping[str, str]:
-    """Return the words for the trees' sources, by the name of each: folders of a trial, branches, or downloads."""
+    """Return the words for the trees' sources, by the name of each: folders, branches, downloads or packages."""
     if scenario.source == "git":
         made = repository(folder.parent / "repository")
         return {name: f"git:{made}@{name}" for name in TREES}
     if scenario.source == "tar":
         return {name: f"tar:{address}/{name}.tar.gz" for name in TREES}
+    if scenario.source == "deb":
+        return {name: f"deb:{name}@trixie" for name in TREES}
     for name in TREES:
         tree(folder / "trees" / name, name)
     return {name: f"dir:{folder / 'trees' / name}" for name in TREES}

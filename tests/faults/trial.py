@@ -65,7 +65,8 @@ class Trial:
         address = self.server.address if self.server else ""
         for tree, source in scenarios.sources(scenario, folder, address).items():
             (folder / "configs" / "trees" / f"{tree}.yaml").write_text(f"source: {source}\n")
-        self.engine = FakeEngine(folder / "engine.sock")
+        packages = {name: scenarios.package(name) for name in scenarios.TREES} if scenario.source == "deb" else {}
+        self.engine = FakeEngine(folder / "engine.sock", packages=packages)
         self.journal = Journal(folder / "journal")
 
     def close(self) -> None:
