@@ -12,7 +12,6 @@ import html as _html
 import json
 import math
 import re
-import unicodedata
 from typing import Any
 
 SHOWN = 80
@@ -68,7 +67,8 @@ def plain(text: str, *, lines: bool = True) -> str:
     A word that a CI system obeys, or that begins the last line of a report, is broken by a `?`. Ends of lines are kept
     with `lines`; without, they become `?` too.
     """
-    harmless = "".join(character if _is_harmless(character, lines=lines) else "?" for character in text)
+    harmful = {ord(one): "?" for one in set(text) if not _is_harmless(one, lines=lines)}
+    harmless = text.translate(harmful)
     return _LOGGING_COMMAND.sub("#?", _WORKFLOW_COMMAND.sub(r"\g<1>?", _OUR_LINE.sub(r"\1?", harmless)))
 
 
@@ -150,8 +150,9 @@ def _is_harmless(character: str, *, lines: bool) -> bool:
     """Return whether a character only shows itself: all but control, format and separator characters and surrogates."""
     if character == "\n":
         return lines
-    # Unicode's categories C (control, format with its overrides of direction, surrogate, unassigned) and Z (separator).
-    return character == " " or unicodedata.category(character)[0] not in "CZ"
+    # False for Unicode's categories C (control, format with its overrides of direction, surrogate, unassigned) and Z
+    # (separator) but for a space: https://docs.python.org/3/library/stdtypes.html#str.isprintable
+    return character.isprintable()
 
 
 def _cut(text: str, most: int) -> str:

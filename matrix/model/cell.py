@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pydantic import Field
 
+from matrix.model import globs
 from matrix.model.base import Frozen, Name
 from matrix.model.build import Build
 from matrix.model.cell_id import CellId, Place
@@ -22,7 +22,7 @@ def matches(cell_id: str, glob: str) -> bool:
     pattern = glob if "@" in glob else f"{glob}@*"
     if "/" not in pattern:  # in fnmatch `*` matches `/` too, so that one stands for toolchain and build
         pattern = pattern.replace("@", "/*@", 1)
-    return fnmatchcase(cell_id, pattern)
+    return globs.matches(cell_id, pattern)
 
 
 CELL_STEPS = 4

@@ -123,31 +123,44 @@ class IgnoreFiles:
     def __init__(self, ignore: Mapping[str, str]) -> None:
         self._files = {folder: _rules(text) for folder, text in ignore.items()}
         self._files[""] = tuple(rule for rule in self._files.get("", ()) if not _covers_everything(rule))
-        self._folders: dict[str, bool] = {"": False}
+        self._folders = {"": _Folder(is_ignored=False, places=("",))}
 
     def covers(self, path: str) -> bool:
         """Return whether git would ignore a file of this path.
 
         The nearest file with a matching pattern decides. Below an ignored folder no pattern can include a file again.
         """
-        return self._is_in_ignored_folder(path) or self._is_ignored(path, folder=False)
+        folder = self._folder(posixpath.dirname(path))
+        return folder.is_ignored or self._is_ignored(path, folder.places, is_folder=False)
 
-    def _is_in_ignored_folder(self, path: str) -> bool:
-        """Return whether a folder above a path is ignored; each folder is looked at once."""
-        above = list(itertools.takewhile(lambda one: one not in self._folders, _parents(path)))
-        for folder in reversed(above):
-            is_below = self._folders[posixpath.dirname(folder)]
-            self._folders[folder] = is_below or self._is_ignored(folder, folder=True)
-        return self._folders[posixpath.dirname(path)]
+    def _folder(self, path: str) -> _Folder:
+        """Return the facts of a folder; each folder is looked at once, after the one above it."""
+        unknown = list(
+            itertools.takewhile(lambda one: one not in self._folders, itertools.chain([path], _parents(path)))
+        )
+        for one in reversed(unknown):
+            above = self._folders[posixpath.dirname(one)]
+            is_ignored = above.is_ignored or self._is_ignored(one, above.places, is_folder=True)
+            places = (one, *above.places) if one in self._files else above.places
+            self._folders[one] = _Folder(is_ignored, places)
+        return self._folders[path]
 
-    def _is_ignored(self, path: str, *, folder: bool) -> bool:
-        """Return whether patterns ignore `path` itself, regardless of the folders above it."""
-        for place in _parents(path):
+    def _is_ignored(self, path: str, places: tuple[str, ...], *, is_folder: bool) -> bool:
+        """Return whether patterns of the files in `places` ignore `path` itself, regardless of the folders above it."""
+        for place in places:
             relative = path[len(place) :].removeprefix("/")
-            for rule in self._files.get(place, ()):
-                if rule.matches(relative, folder=folder):
+            for rule in self._files[place]:
+                if rule.matches(relative, folder=is_folder):
                     return not rule.includes_again
         return False
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder: whether it is ignored, and which folders on the way to it, the nearest first, have a .gitignore."""
+
+    is_ignored: bool
+    places: tuple[str, ...]
 
 
 def _covers_everything(rule: _Rule) -> bool:

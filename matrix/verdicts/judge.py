@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined, registry
+from matrix.model import globs
 from matrix.model.cell import matches
 from matrix.model.globs import matches_any, selects_any
 from matrix.model.result import (
@@ -147,7 +147,7 @@ def _applies(entry: KnownFailure, observations: Observations) -> bool:
 def _names_tree(pattern: str, name: str, version: str) -> bool:
     """Return whether a pattern is a glob over a tree's name, or the beginning of its kernel version (`7.3`)."""
     # The dots keep 7.3 from naming 7.30.
-    return fnmatchcase(name, pattern) or f"{version}.".startswith(f"{pattern}.")
+    return globs.matches(name, pattern) or f"{version}.".startswith(f"{pattern}.")
 
 
 def _marked_known(finding: Finding, entries: Iterable[KnownFailure]) -> Finding:

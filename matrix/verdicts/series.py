@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
+from matrix.model.globs import matches_any
 from matrix.model.result import CellResult, Verdict, worst
 from matrix.verdicts.regressions import CellComparison, compare_cell
 
@@ -125,7 +125,7 @@ def is_idle(files: Iterable[str], globs: Sequence[str]) -> bool:
 def _is_listed(file: str, globs: Iterable[str]) -> bool:
     # A line of MANIFEST may be a folder. fnmatch's `*` matches slashes, too, so that too much rather than too little
     # counts as listed: an idle patch that is built costs time alone.
-    return any(fnmatchcase(file, glob) or fnmatchcase(file, f"{glob}/*") for glob in globs)
+    return any(matches_any(file, (glob, f"{glob}/*")) for glob in globs)
 
 
 def needed_patches(numbers: Sequence[int], number: int, applies: Callable[[Sequence[int]], bool]) -> tuple[int, ...]:

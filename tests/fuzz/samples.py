@@ -13,10 +13,13 @@ import tarfile
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matrix.repro import bundle
 from tests.unit.results import done
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATA = Path(__file__).parents[1] / "data" / "fake-run"
 CELL = "debian-trixie-min/gcc/fake@good"
@@ -34,10 +37,27 @@ def folder() -> Path:
 
 def written(name: str, data: bytes) -> Path:
     """Return the path of a file with this content."""
-    path = folder() / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = _place(name)
     path.write_bytes(data)
     return path
+
+
+@cache
+def _place(name: str) -> Path:
+    path = folder() / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def replaced(module: Any, name: str, value: object) -> Iterator[None]:
+    """Put another function in the place of a module's, in less time than `mock.patch` takes."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
 
 
 def transcript() -> bytes:
@@ -45,14 +65,18 @@ def transcript() -> bytes:
     return gzip.decompress((KEPT / "transcript.json.gz").read_bytes())
 
 
-def short_transcript() -> bytes:
-    """Return the JSON of a transcript with a few records of each kind a step, for mutations that matter."""
+def short_transcript(most: int = 4, steps: tuple[str, ...] = ()) -> bytes:
+    """Return the JSON of a transcript with at most `most` records of each kind a step, for mutations that matter.
+
+    With `steps`, those alone were run.
+    """
     data = json.loads(transcript())
+    data["steps"] = [step for step in data["steps"] if not steps or step["step"]["name"] in steps]
     for step in data["steps"]:
         kept: dict[str, list[Any]] = {}
         for record in step["records"]:
             kept.setdefault(record[0], []).append(record)
-        step["records"] = [record for records in kept.values() for record in records[:4]]
+        step["records"] = [record for records in kept.values() for record in records[:most]]
         step["records"].sort(key=lambda record: {"process": 0, "command": 1}.get(record[0], 2))
     data["lower"] = dict(list(data["lower"].items())[:4])
     return json.dumps(data).encode()
@@ -76,9 +100,14 @@ def packed() -> bytes:
     return bundle.pack(done(), {"build.log": b"# build: make\n"}, None)
 
 
+@cache
+def _members() -> dict[str, bytes]:
+    return members(packed())
+
+
 def forged(result: bytes) -> bytes:
     """Return a bundle with another result, which its list and its recipe agree with."""
-    files = {**members(packed()), bundle.RESULT: result}
+    files = {**_members(), bundle.RESULT: result}
     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
         files[bundle.RECIPE] = json.dumps(json.loads(result)["definition"]["image"]).encode()
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != bundle.MANIFEST}

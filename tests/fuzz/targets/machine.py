@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
-from matrix.config import documents
+from matrix.config import documents, strict_yaml
 from matrix.engine import images
 from matrix.engine.backends.docker.engine import DockerEngine
 from matrix.errors import InfrastructureError, MatrixError
@@ -24,9 +25,11 @@ KINDS: tuple[type[Any], ...] = (Image, Build, Tree, Edit, Claim, Profile)
 
 def _document(data: bytes) -> None:
     """Read a file as a document of every kind; mistakes are lines of a list, and no error."""
-    folder = samples.written("configs/a.yaml", data).parent
-    for kind in KINDS:
-        documents.read(kind, [folder], [])
+    path = samples.written("configs/a.yaml", data)
+    found = strict_yaml.read(path)
+    with samples.replaced(strict_yaml, "read", lambda _: copy.deepcopy(found)):  # read once, and not for each kind
+        for kind in KINDS:
+            documents.read(kind, [path.parent], [])
 
 
 def _described(data: bytes) -> None:
@@ -34,8 +37,7 @@ def _described(data: bytes) -> None:
         answer = json.loads(data)
     except (ValueError, RecursionError):
         return
-    client = mock.Mock()
-    client.info.return_value = client.version.return_value = answer
+    client = SimpleNamespace(info=lambda: answer, version=lambda: answer)
     DockerEngine(client, "unix://", "s").describe()
 
 
@@ -44,14 +46,13 @@ def _built(data: bytes) -> None:
         answer = json.loads(data)
     except (ValueError, RecursionError):
         return
-    client = mock.Mock()
-    client.api.build.return_value = iter(answer if isinstance(answer, list) else [answer])
+    api = SimpleNamespace(build=lambda **_: iter(answer if isinstance(answer, list) else [answer]))
+    client = SimpleNamespace(api=api)
     DockerEngine(client, "unix://", "s").build("FROM x", "t", lambda _: None)
 
 
 def _packages(data: bytes) -> None:
-    engine = mock.Mock()
-    engine.script.return_value = (0, data)
+    engine: Any = SimpleNamespace(script=lambda *_, **__: (0, data))
     images._listed("t", engine)
 
 
@@ -78,7 +79,25 @@ TARGETS = (
         _document,
         (CLAIM, EDIT, BUILD),
         own=(MatrixError,),
-        cost=12,
+        cost=3,
+        growing={
+            "keys": lambda size: b"".join(b"k%d: 1\n" % number for number in range(size // 8)),
+            "lists": lambda size: b"a: [" + b"[]," * (size // 3) + b"]\n",
+            "aliases": lambda size: b"a: &a [1]\nb: [" + b"*a," * (size // 3) + b"]\n",
+            "brackets": lambda size: b"[" * size,
+            "anchors": lambda size: b"".join(b"k%d: &k%d [1]\n" % (number, number) for number in range(size // 16)),
+            "an open string": lambda size: b'a: "' + b"\\\n" * (size // 2),
+            "a word": lambda size: b"a: " + b"a " * (size // 2),
+            "dashes": lambda size: b"- " * (size // 2),
+            "questions": lambda size: b"? " * (size // 2),
+            "comments": lambda size: b"# a\n" * (size // 4),
+            "items": lambda size: b"summary: a\neach:\n" + b"".join(b" k%d: {}\n" % n for n in range(size // 9)),
+            "keys of one item": lambda size: (
+                b"summary: a\neach:\n k:\n" + b"".join(b"  k%d: a\n" % n for n in range(size // 9))
+            ),
+            "words of a template": lambda size: b"each: {x: {a: b}}\nsummary: '" + b"@a@" * (size // 3) + b"'\n",
+            "unknown keys": lambda size: b"summary: a\n" + b"".join(b"make%d: 1\n" % n for n in range(size // 9)),
+        },
         words=(
             b"!!int x",
             b"!!float x",

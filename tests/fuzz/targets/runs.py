@@ -58,8 +58,8 @@ def _transcript(data: bytes) -> None:
 def _judged(data: bytes) -> None:
     """Judge a transcript, and draw a trace of it; the child that does so in a run takes its own RecursionError."""
     try:
-        read = transcripts.read(samples.written("judged.json.gz", gzip.compress(data, 1)))
-    except UsageError:
+        read = Transcript.model_validate_json(data)  # as transcripts.read does, which has a target of its own
+    except ValueError:
         return
     observations = read.observations()
     list(judgement.parts(observations, [make.known("clean", "*")]))
@@ -142,9 +142,14 @@ TARGETS = (
     Target("result.json", _result, (KEPT,), own=(UsageError,), is_json=True, cost=4),
     Target("progress.json", _progress, (b'{"step": "build", "since": 1764111111.5}',), is_json=True),
     Target("transcript-file", _transcript, (gzip.compress(samples.short_transcript()),), own=(UsageError,), cost=4),
-    Target("judged-transcript", _judged, (samples.short_transcript(),), own=(RecursionError,), is_json=True, cost=24),
+    Target("judged-transcript", _judged, (samples.short_transcript(2),), own=(RecursionError,), is_json=True, cost=24),
     Target(
-        "traced-transcript", _traced, (samples.transcript(),), own=(UsageError, RecursionError), is_json=True, cost=24
+        "traced-transcript",
+        _traced,
+        (samples.short_transcript(6, ("build",)),),
+        own=(UsageError, RecursionError),
+        is_json=True,
+        cost=24,
     ),
     Target("bundle", _bundle, (samples.packed(),), own=(UsageError,), cost=4),
     Target("bundled-result", _forged, (RESULT,), own=(UsageError,), is_json=True, cost=12),
@@ -169,6 +174,9 @@ TARGETS = (
         growing={
             "stars": lambda size: b"a" * (size // 2) + b"\0" + b"*a" * (size // 8) + b"b",
             "questions": lambda size: b"a" * (size // 2) + b"\0" + b"*?" * (size // 8) + b"b",
+            "brackets": lambda size: b"a\0" + b"[" * size,
+            "classes": lambda size: b"a\0" + b"[]" * (size // 2),
+            "no classes": lambda size: b"a\0" + b"[!" * (size // 2) + b"]",
         },
     ),
     Target(

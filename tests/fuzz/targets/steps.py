@@ -15,16 +15,15 @@ from tests.fuzz import samples
 from tests.fuzz.target import Target
 from tests.unit import conftest as make
 
-BUILD = next(step for step in plan.scenario(make.cell()).steps if step.name == "build")
+SCENARIO = plan.scenario(make.cell(), only=("build",))
+BUILD = SCENARIO.steps[0]
 
 
 def _records(data: bytes) -> None:
     """Take the records of a step all the way into a transcript that is written and read again."""
     found, _ = transcript.records(data)
     record = transcript.StepRecord(step=BUILD, log="logs/build.log", records=found)
-    kept = transcript.Transcript(
-        scenario=plan.scenario(make.cell()), ignore={}, generator_has_pool=False, steps=[record]
-    )
+    kept = transcript.Transcript(scenario=SCENARIO, ignore={}, generator_has_pool=False, steps=[record])
     text = json.dumps(kept.model_dump(mode="json"))
     assert transcript.Transcript.model_validate_json(text).steps[0].facts().failure == record.facts().failure
 
@@ -268,7 +267,11 @@ TARGETS = (
         _ignore,
         (b"*.o\n!a.o\n/x/\n[a-z]*\n**/y\n\0a/b.o",),
         words=(b"!", b"*", b"**", b"[z-a]", b"[", b"\\", b"/", b"/*\n"),
-        growing={"stars": _stars, "lines": lambda size: b"*.x\n" * (size // 4) + b"\0a/b.o"},
+        growing={
+            "stars": _stars,
+            "folders": lambda size: b"*.x\n\0" + b"a/" * (size // 2) + b"b",
+            "lines": lambda size: b"*.x\n" * (size // 4) + b"\0a/b.o",
+        },
     ),
     Target(
         "generated-sources",

@@ -8,8 +8,8 @@ import gzip
 import io
 import lzma
 import tarfile
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from matrix import files
 from matrix.errors import InfrastructureError, MatrixError, UsageError
@@ -56,16 +56,15 @@ def _answer(data: bytes) -> None:
     headers = Headers(
         int(status) if status in ("200", "206", "416") else 200, fields, ("https://kernel.example/a.tar",)
     )
-    place = download._Place("https://kernel.example/a.tar", samples.folder() / "a.tar")
-    place.forget()
+    PLACE.forget()
 
     @contextlib.contextmanager
     def get(*_: Any) -> Iterator[Any]:
-        yield mock.Mock(headers=headers, blocks=iter([body]))
+        yield SimpleNamespace(headers=headers, blocks=iter([body]))
 
-    with mock.patch.object(transfer, "get", get):
+    with samples.replaced(transfer, "get", get):
         for _ in range(2):
-            download._download_rest(place, 0.0, may_be_plain=False)
+            download._download_rest(PLACE, 0.0, may_be_plain=False)
 
 
 def _listing(data: bytes) -> None:
@@ -81,9 +80,9 @@ def _listing(data: bytes) -> None:
 def _git(output: bytes) -> Iterator[None]:
     @contextlib.contextmanager
     def streaming(*_: Any, **__: Any) -> Iterator[Any]:
-        yield mock.Mock(stdout=io.BytesIO(output))
+        yield SimpleNamespace(stdout=io.BytesIO(output))
 
-    with mock.patch.object(git, "streaming", streaming):
+    with samples.replaced(git, "streaming", streaming):
         yield
 
 
@@ -108,7 +107,7 @@ def _mbox(data: bytes) -> None:
 def _texts(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     facts.kernel_version(text)
-    series.is_idle(["tools/perf/a.c"], series.manifest_globs(text))
+    series.is_idle(["tools/perf/a.c", "a" * len(data)], series.manifest_globs(text))
 
 
 def _indexed(data: bytes) -> None:
@@ -120,8 +119,8 @@ def _cached(data: bytes) -> None:
     cache = tree_cache.TreeCache(samples.folder() / "trees")
     digest = "5" * 64
     cache.folder.mkdir(exist_ok=True)
-    files.write_sealed(cache.folder / f"{digest}.json", data)
-    files.write_sealed(cache.folder / f"{digest}.offsets.json", data)
+    for suffix in ("json", "offsets.json"):
+        samples.written(f"trees/{digest}.{suffix}", data + files._seal(data))
     samples.written(f"trees/{digest}.tar", bytes(1024))
     cache.facts(digest)
     with contextlib.suppress(tree_cache.DamagedTreeError):
@@ -130,6 +129,9 @@ def _cached(data: bytes) -> None:
 
 def _pin(data: bytes) -> None:
     volumes._noted(samples.written("good.json", data))
+
+
+PLACE = download._Place("https://kernel.example/a.tar", samples.folder() / "a.tar")
 
 
 def _extended(kind: bytes, content: bytes) -> bytes:
@@ -262,6 +264,11 @@ TARGETS = (
         growing={
             "blanks": lambda size: b"VERSION" + b" " * size,
             "lines": lambda size: b"VERSION = 7\n" * (size // 12),
+            "globs": lambda size: b"".join(b"tools/%d/*.c\n" % number for number in range(size // 12)),
+            "stars": lambda size: b"*a" * (size // 2) + b"manifest\n",
+            "questions": lambda size: b"*?" * (size // 2) + b"manifest\n",
+            "classes": lambda size: b"[" * size + b"\n",
+            "ranges": lambda size: b"[" + b"b-a" * (size // 3) + b"]\n",
         },
     ),
     Target("index-entry", _indexed, (b"644 " + b"1" * 64, b"777 ../a"), own=(ValueError,)),

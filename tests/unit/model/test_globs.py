@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from matrix.model.globs import matches_any, selects_any
 
 
@@ -16,3 +21,8 @@ def test_a_glob_must_match_one_of_several_whole_texts() -> None:
     assert selects_any("left:*", ["lost:/src/a", "left:/src/a"])
     assert not selects_any("left", ["left:/src/a"])
     assert not selects_any("*", [])
+
+
+@given(st.text("ab[]!-*?\\^", max_size=8), st.text("ab[]!-\\^", max_size=5))
+def test_a_glob_means_what_fnmatch_means_by_it(glob: str, text: str) -> None:
+    assert matches_any(text, [glob]) == fnmatch.fnmatchcase(text, glob)
