@@ -15,11 +15,12 @@ from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
 from matrix.errors import InfrastructureError, MatrixError, UsageError
 from matrix.model.result import CellResult, Predecessor, Verdict
-from matrix.runs import execution, internal_errors, judgement, schedule
+from matrix.runs import execution, internal_errors, schedule
+from matrix.runs.confinement import LimitExceededError
 from matrix.runs.execution import Execution
 from matrix.scenario import perf, plan
 from matrix.trees import volumes
-from matrix.verdicts import kept_build
+from matrix.verdicts import judgement, kept_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from matrix.runs.judgement import BaseCells
     from matrix.runs.kept_builds import KeptBuilds
     from matrix.runs.store import Run
-    from matrix.scenario.step_facts import StepFacts
+    from matrix.runs.transcript_process import TranscriptProcess
     from matrix.trees.volumes import PreparedTree
 
 BTF_BYTES = 64 << 20
@@ -78,11 +79,13 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """The circumstances of a recorded cell: the digest of the kernel's type information, and the kept build before it.
+    """A recorded cell: the process of its transcript, and the circumstances of its build.
 
-    `from_scratch` is the reason why the build did not continue from the kept build that it was to continue from.
+    These are the digest of the kernel's type information, and the kept build that was continued; `from_scratch` is the
+    reason why the build did not continue from the kept build that it was to continue from.
     """
 
+    transcript: TranscriptProcess
     btf_sha256: str
     continued: Predecessor | None = None
     from_scratch: str = ""
@@ -164,7 +167,10 @@ def _ended(result: CellResult, cell: Cell, context: Context) -> CellResult:
         return result.model_copy(update={"verdict": Verdict.SKIP, "reason": reason})
     _refuse_missing_touch_files(cell, tree)
 
-    recorded = _recorded(_Prepared(cell, image, tree), context)
+    try:
+        recorded = _recorded(_Prepared(cell, image, tree), context)
+    except LimitExceededError as error:
+        return judgement.judged(result, [], error.limit)
 
     context.chapter(cell, "judge")
     facts = {
@@ -172,8 +178,9 @@ def _ended(result: CellResult, cell: Cell, context: Context) -> CellResult:
         "gone_on": recorded.continued,
         "from_scratch": recorded.from_scratch,
     }
-    base = context.base.transcript(cell)
-    return judgement.judged(result.model_copy(update=facts), context.run, cell, context.known, base)
+    with contextlib.closing(recorded.transcript) as transcript:
+        parts, exceeded = transcript.judgement(context.known, context.base.transcript(cell))
+    return judgement.judged(result.model_copy(update=facts), parts, exceeded)
 
 
 def _refuse_missing_touch_files(cell: Cell, tree: PreparedTree) -> None:
@@ -233,20 +240,24 @@ def _execution(prepared: _Prepared, context: Context, kept: KeptBuild | None = N
 
 
 def _steps_done(cell_run: Execution, context: Context) -> _Recorded:
-    """Run a cell's steps; their transcript is stored however they end."""
+    """Run a cell's steps; their transcript is stored however they end, unless a limit ended its process."""
     cell = cell_run.scenario.cell
-    with execution.closing(cell_run):
-        context.chapter(cell, "start the container")
-        btf = _kernel_types(cell_run)
-        try:
-            for facts in execution.execute(cell_run):
-                # Right after the build: the next step writes into the container that is to be kept.
-                if facts.step.name == "build" and not facts.failure:
-                    _after_build(cell_run, facts, context)
-        finally:
-            context.chapter(cell, "store the transcript")
-            context.run.save_transcript(cell.id, cell_run.transcript)
-    return _Recorded(hashlib.sha256(btf).hexdigest() if btf else "none")
+    with contextlib.ExitStack() as undo:
+        undo.callback(cell_run.transcript.close)
+        with execution.removing_containers(cell_run):
+            context.chapter(cell, "start the container")
+            btf = _kernel_types(cell_run)
+            try:
+                for end in execution.execute(cell_run):
+                    # Right after the build: the next step writes into the container that is to be kept.
+                    if end.step.name == "build" and not end.failure:
+                        _after_build(cell_run, context)
+            finally:
+                if not cell_run.transcript.has_ended:
+                    context.chapter(cell, "store the transcript")
+                    context.run.save_transcript(cell.id, cell_run.transcript.blocks())
+        undo.pop_all()  # its process judges the cell
+    return _Recorded(cell_run.transcript, hashlib.sha256(btf).hexdigest() if btf else "none")
 
 
 def _kernel_types(cell_run: Execution) -> bytes | None:
@@ -262,7 +273,7 @@ def _kernel_types(cell_run: Execution) -> bytes | None:
     return btf
 
 
-def _after_build(cell_run: Execution, build: StepFacts, context: Context) -> None:
+def _after_build(cell_run: Execution, context: Context) -> None:
     """Keep a build from scratch that other cells wait for; check that one that continued missed no work.
 
     Raises:
@@ -277,7 +288,7 @@ def _after_build(cell_run: Execution, build: StepFacts, context: Context) -> Non
     if cell.tree.edits:
         return
     sources = [perf.in_cell(path) for path in kept.touched]
-    missed = kept_build.missed_work(kept.record.facts(), build, sources, plan.output_folder(cell))
+    missed = cell_run.transcript.missed_work(sources, plan.output_folder(cell))
     if missed:
         raise _MissedError(missed)
 

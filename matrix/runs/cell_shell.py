@@ -87,7 +87,7 @@ def _run_up_to(last: Step, cell_run: execution.Execution, access: EngineAccess) 
         # The steps of the other container change nothing here, but later steps need the build's facts.
         if step.place == last.place or step.name == "build":
             with access.console.status(Text(one_line(f"{step.name}: {step.summary}"))):
-                facts = cell_run.take(step)
-            access.say(f"{step.name}: {facts.failure or 'done'}")
+                end = cell_run.take(step)
+            access.say(f"{step.name}: {end.failure or 'done'}")
         if step == last:
             return

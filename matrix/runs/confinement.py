@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from matrix.errors import InfrastructureError, UsageError
 from matrix.runs.confined_child import Ending
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WALL_FACTOR = 10
-"""The wall time of a child in multiples of its limit on CPU time: the machine may have other work, but not for ever."""
+"""The wall time of an answer in multiples of the limit on CPU time: the machine may have other work, but not for ever.
+"""
 
 LOOK_S = 5.0
-"""How often a child that has not ended is looked at."""
+"""How often a child that has not answered is looked at."""
 
 TRACEBACK_BYTES = 64 << 10
 """The most that is read of a child's standard error; a traceback has a few KiB."""
@@ -40,7 +42,7 @@ confined_child.main()
 
 @dataclass(frozen=True)
 class Bounds:
-    """The limits of a child: address space, CPU time, and the bytes that it may write."""
+    """The limits of a child: address space, CPU time until its end, and the bytes of an answer."""
 
     memory_bytes: int
     cpu_s: int
@@ -59,8 +61,19 @@ class ChildDiedError(Exception):
     """A child ended otherwise than by its own result or a limit; its standard error is a note of the exception."""
 
 
+class LimitExceededError(UsageError):
+    """A child exceeded a limit, and was ended there."""
+
+    def __init__(self, limit: Limit) -> None:
+        super().__init__(
+            f"facts of the cell cannot be read within {limit.value}, the limit on {limit.name}",
+            "What the tree's build leaves is larger than any of perf's.",
+        )
+        self.limit = limit
+
+
 def run(task: str, request: bytes, bounds: Bounds) -> Outcome:
-    """Run `main` of the module `task` over a request in a child process, and return its output.
+    """Run a task over one request in a child process, and return its output.
 
     Raises:
         UsageError: the task refused its request.
@@ -68,51 +81,92 @@ def run(task: str, request: bytes, bounds: Bounds) -> Outcome:
         ChildDiedError: the child died of an error or a signal.
 
     """
-    # Files and no pipes: RLIMIT_FSIZE bounds files alone, and nobody need read while the child runs.
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as errors:
-        given.write(request)
-        given.seek(0)
-        with _started(task, bounds, (given, written, errors)) as child:
-            status = _waited(child, task, bounds)
-        written.seek(0)
-        errors.seek(0)
-        output = written.read(bounds.output_bytes)
-        exceeded = _exceeded(status, bounds, complaint := errors.read(TRACEBACK_BYTES).decode(errors="replace"))
-    if exceeded is None:
-        _raise_what_went_wrong(task, status, complaint)
-    return Outcome(output, exceeded)
-
-
-@contextlib.contextmanager
-def _started(
-    task: str, bounds: Bounds, files: tuple[IO[bytes], IO[bytes], IO[bytes]]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child, which is killed where the body of the `with` ends before it does."""
-    limits = (str(bounds.memory_bytes), str(bounds.cpu_s), str(bounds.output_bytes))
-    # -I: nothing from the environment. -B: a limit would cut short the compiled modules that a child writes for others.
-    path = json.dumps([folder for folder in sys.path if folder])  # "" is the current folder, whoever wrote it
-    argv = [sys.executable, "-I", "-B", "-c", _START, path, task, *limits]
-    given, written, errors = files
-    with subprocess.Popen(argv, stdin=given, stdout=written, stderr=errors, cwd="/") as child:
+    output = bytearray()
+    with contextlib.closing(Child(task, bounds)) as child:
         try:
-            yield child
-        finally:
-            child.kill()
+            for block in child.ask(request):
+                output += block
+        except LimitExceededError as error:
+            return Outcome(bytes(output), error.limit)
+    return Outcome(bytes(output))
 
 
-def _waited(child: subprocess.Popen[bytes], task: str, bounds: Bounds) -> int:
-    """Return the status that a child ends with."""
-    deadline_s = bounds.cpu_s * WALL_FACTOR
-    end = time.monotonic() + deadline_s
-    while (left_s := end - time.monotonic()) > 0:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return child.wait(min(LOOK_S, left_s))
-        if _hangs_without_memory(child.pid, bounds):
-            return Ending.MEMORY
-    raise InfrastructureError(
-        f"{task} did not end within {deadline_s} s, and used less than {bounds.cpu_s} s of CPU time",
-        "Is the machine overloaded, or the disk of the run slow? Run it again: --resume RUN.",
-    )
+class Child:
+    """A child process that answers requests, one after the other, with `main` of the module `task`."""
+
+    def __init__(self, task: str, bounds: Bounds) -> None:
+        self.task = task
+        self.bounds = bounds
+        limits = (str(bounds.memory_bytes), str(bounds.cpu_s), str(bounds.output_bytes))
+        path = json.dumps([folder for folder in sys.path if folder])  # "" is the current folder, whoever wrote it
+        with contextlib.ExitStack() as undo:
+            self._errors = undo.enter_context(tempfile.TemporaryFile())
+            ours, theirs = multiprocessing.Pipe()
+            self._connection = undo.enter_context(ours)
+            # -I: nothing from the environment. -B: a limit would cut short the compiled modules written for others.
+            argv = [sys.executable, "-I", "-B", "-c", _START, path, task, str(theirs.fileno()), *limits]
+            with theirs:
+                self._process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors, cwd="/",
+                    pass_fds=(theirs.fileno(),),
+                )  # fmt: skip
+            self._resources = undo.pop_all()
+
+    def close(self) -> None:
+        """End the process, if it has not ended."""
+        self._process.kill()
+        self._process.wait()
+        self._resources.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended: by a limit, an error or `close`."""
+        return self._process.poll() is not None
+
+    def ask(self, request: bytes) -> Iterator[bytes]:
+        """Send a request, and return the blocks of the answer as they come.
+
+        Raises:
+            UsageError: the task refused its request.
+            LimitExceededError: a limit ended the child; the blocks before that were returned.
+            InfrastructureError: there is no answer in time although no CPU time is used, so the machine is at fault.
+            ChildDiedError: the child died of an error or a signal.
+
+        """
+        # A child that has ended reads no request; why it ended is known where its answer should come.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.send_bytes(request)
+        return self._answer()
+
+    def _answer(self) -> Iterator[bytes]:
+        while block := self._block():
+            yield block
+
+    def _block(self) -> bytes:
+        """Return the next block of an answer, which is empty at its end."""
+        deadline_s = self.bounds.cpu_s * WALL_FACTOR
+        end = time.monotonic() + deadline_s
+        while (left_s := end - time.monotonic()) > 0:
+            if self._connection.poll(min(LOOK_S, left_s)):
+                return self._received()
+            if _hangs_without_memory(self._process.pid, self.bounds):
+                self._process.kill()
+                raise LimitExceededError(_memory(self.bounds))
+        raise InfrastructureError(
+            f"{self.task} did not answer within {deadline_s} s, and used less than {self.bounds.cpu_s} s of CPU time",
+            "Is the machine overloaded, or the disk of the run slow? Run it again: --resume RUN.",
+        )
+
+    def _received(self) -> bytes:
+        """Return the block that has come; where the child has ended instead, its end is the error that it tells of."""
+        try:
+            return self._connection.recv_bytes()
+        except (EOFError, ConnectionResetError):
+            status = self._process.wait()
+        self._errors.seek(0)
+        complaint = self._errors.read(TRACEBACK_BYTES).decode(errors="replace")
+        exceeded = _exceeded(status, self.bounds, complaint)
+        raise LimitExceededError(exceeded) if exceeded else _error(self.task, status, complaint)
 
 
 def _hangs_without_memory(pid: int, bounds: Bounds) -> bool:
@@ -132,7 +186,7 @@ def _exceeded(status: int, bounds: Bounds, complaint: str) -> Limit | None:
     pydantic's parser is written in Rust, which aborts with a message where Python has a MemoryError.
     """
     if status == Ending.MEMORY or (status == -signal.SIGABRT and "memory allocation of" in complaint):
-        return Limit(name="memory", value=f"{bounds.memory_bytes >> 20} MiB of memory")
+        return _memory(bounds)
     if status == -signal.SIGXCPU:
         return Limit(name="cpu-time", value=f"{bounds.cpu_s} s of CPU time")
     if status == Ending.OUTPUT:
@@ -142,14 +196,18 @@ def _exceeded(status: int, bounds: Bounds, complaint: str) -> Limit | None:
     return None
 
 
-def _raise_what_went_wrong(task: str, status: int, complaint: str) -> None:
+def _memory(bounds: Bounds) -> Limit:
+    return Limit(name="memory", value=f"{bounds.memory_bytes >> 20} MiB of memory")
+
+
+def _error(task: str, status: int, complaint: str) -> Exception:
+    """Return the error of a child that ended otherwise than by a limit."""
     if status == Ending.REFUSED:
         refusal = json.loads(complaint)
         kind = UsageError if refusal["is_usage"] else InfrastructureError
-        raise kind(refusal["message"], refusal["hint"])
-    if status:
-        last = complaint.strip().rpartition("\n")[2]
-        how = f"was killed by signal {-status}" if status < 0 else f"failed: {last}"
-        died = ChildDiedError(f"{task} {how}")
-        died.add_note(complaint)
-        raise died
+        return kind(refusal["message"], refusal["hint"])
+    last = complaint.strip().rpartition("\n")[2]
+    how = f"was killed by signal {-status}" if status < 0 else f"failed: {last}"
+    died = ChildDiedError(f"{task} {how}")
+    died.add_note(complaint)
+    return died

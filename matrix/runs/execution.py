@@ -3,64 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
 
-from matrix import files
-from matrix.checks import reproducible
 from matrix.engine.api import CellSpec
 from matrix.errors import InfrastructureError
-from matrix.model.base import first_problem
 from matrix.runs import diffoscope, parsing, step_specification
 from matrix.runs.cell_deadline import CellDeadline
+from matrix.runs.transcript_process import TranscriptProcess
 from matrix.scenario import perf, plan
 from matrix.scenario.elf import ElfFacts
-from matrix.scenario.listings import children, gone
 from matrix.scenario.observations import obstacle
-from matrix.scenario.transcript import StepRecord, Transcript, records, stacked, trouble
-from matrix.trace import command_lines
+from matrix.scenario.recorder import StepEnd, Taken
+from matrix.scenario.transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from matrix.engine.api import Container, Engine
     from matrix.model.cell import Limits
     from matrix.model.result import ImageIdentity
     from matrix.runs.store import Run
+    from matrix.scenario.make_database import Database
     from matrix.scenario.plan import Invocation, Scenario, Step
-    from matrix.scenario.step_facts import StepFacts
     from matrix.trees.volumes import PreparedTree
 
 CELL_FACTS_BYTES = 256 << 20
 """The most of the agent's records that all steps of a cell may have together; perf's largest cell has 30 MB of them.
 
-This process holds them in memory, where they take five times as much.
+The process of the transcript holds them in memory, where they take five times as much.
 """
 
 SCAN_S = 300
 """The seconds after a step's commands in which the agent hashes the files that they wrote."""
-
-TAIL_BYTES = 1 << 20
-"""The end of a failed step's log in which the lines with the reason are looked for."""
 
 
 @dataclass(frozen=True)
 class KeptBuild:
     """A finished build that other builds continue from, in copies of its container's `state`.
 
-    `record` is that of its step `build`, `touched` are the files of the tree in which the continuing build's tree
-    differs.
+    `transcript` is the file with the record of its step `build`, `touched` are the files of the tree in which the
+    continuing build's tree differs.
     """
 
     state: tuple[str, str]
-    record: StepRecord
+    transcript: Path
     touched: tuple[str, ...] = ()
 
 
 @dataclass
 class Execution:
-    """A cell that is being run: its containers by place, and its transcript as far as it has got.
+    """A cell that is being run: its containers by place, the ends of its steps, and the process of its transcript.
 
     Where `built`, a kept build, is set, the first container begins as a copy of that and not with the bare tree. `cpus`
     are the processors that the containers are pinned to, as `0-3`.
@@ -75,21 +69,19 @@ class Execution:
     built: KeptBuild | None = None
     cpus: str = ""
     containers: dict[str, Container] = field(default_factory=dict)
-    facts: dict[str, StepFacts] = field(default_factory=dict)
+    ends: list[StepEnd] = field(default_factory=list)
     facts_bytes: int = 0
 
     def __post_init__(self) -> None:
-        self.children = children(self.tree.facts.index)
         self.deadline = CellDeadline(self.scenario.limits.cell_s)
-        self.transcript = Transcript(
+        self.transcript = TranscriptProcess()
+        begun = Transcript(
             scenario=self.scenario,
             ignore=self.tree.facts.ignore,
             generator_has_pool=self.tree.facts.generator_has_pool,
             tree_version=self.tree.identity.version,
         )
-
-    def _record(self, **facts: Any) -> None:
-        self.transcript = self.transcript.model_copy(update=facts)
+        self.transcript.begin(begun, self.tree.facts.index, self.built.transcript if self.built else None)
 
     def container(self, place: str) -> Container:
         """Return the container of a place, started now if it was not yet."""
@@ -117,8 +109,8 @@ class Execution:
         """Return the state that a place is a copy of; where no file is touched the second build is from scratch."""
         return self.built.state if self.built and (place == "first" or self.built.touched) else ()
 
-    def close(self) -> None:
-        """Remove the containers.
+    def remove_containers(self) -> None:
+        """Remove the containers; the process of the transcript lives on.
 
         Raises:
             InfrastructureError: the engine could not remove all of them; the others are gone.
@@ -133,131 +125,96 @@ class Execution:
         """Return the file of a step's log in the run's folder."""
         return self.run.cell(self.scenario.cell.id) / "logs" / f"{step}.log"
 
-    def take(self, step: Step) -> StepFacts:
-        """Run one step and keep its facts."""
-        log = f"logs/{step.name}.log"
+    def close(self) -> None:
+        """Remove the containers and end the process of the transcript.
+
+        Raises:
+            InfrastructureError: the engine could not remove all of the containers.
+
+        """
+        with contextlib.closing(self.transcript):
+            self.remove_containers()
+
+    def take(self, step: Step) -> StepEnd:
+        """Run one step, record it, and return its end.
+
+        Raises:
+            LimitExceededError: what the step left cannot be read within the limits.
+            InfrastructureError: the engine failed, or an edit of the tree is not there after the build.
+
+        """
         path = self.log(step.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             # A log alone, as in a bundle, says which commands it is of.
             file.write(f"# {step.name}: {step.text}\n".encode())
-            found, error = self._execute(step, file)
-        missing: tuple[str, ...] = ()
-        try:
-            missing = tuple(gone(found, self.children))
-        except ValueError as problem:
-            error = error or f"a listing of step {step.name} is not as the agent writes it: {first_problem(problem)}"
-        if step.declares and not error:
-            error = self._note_databases(path)
-        record = StepRecord(step=step, log=log, error=error, records=found, missing=missing)
-        facts = record.facts()  # once: a build has 20,000 records
-        if facts.failure:
-            evidence = trouble(files.tail(path, TAIL_BYTES))
-            record, facts = record.model_copy(update={"evidence": evidence}), replace(facts, evidence=evidence)
-        self._record(steps=[*self.transcript.steps, record])
-        self.facts[step.name] = facts
-        self._note_lower(facts)
-        if self.built and step.touch and step.name == "build":
-            self._check_touched(self.built.touched, facts)
-        return facts
+            taken, output = self._execute(step, file)
+        databases: tuple[Database, ...] = ()
+        if step.declares and not taken.error:
+            databases, error = _databases(path)
+            taken = taken.model_copy(update={"error": error})
+        touched = self.built.touched if self.built and step.touch and step.name == "build" else ()
+        took = self.transcript.take(taken, output, path, touched)
+        if databases and not took.failure:
+            self.transcript.note(databases=databases)
+        if took.stale:  # a kept build's copy could have hidden the edit
+            where = took.stale[0]
+            raise InfrastructureError(f"the edit of {where} is not there after the build", "Mark it from_scratch.")
+        end = StepEnd(step, took.failure, took.ended)
+        self.ends.append(end)
+        return end
 
-    def _check_touched(self, touched: Sequence[str], facts: StepFacts) -> None:
-        """Check that the touched files have the tree's content: a kept build's copy could have hidden it.
-
-        Raises:
-            InfrastructureError: a file has another content.
-
-        """
-        for path in touched:
-            file = facts.files.get(perf.in_cell(path))
-            if not facts.failure and (file is None or file.content != self.tree.facts.index[path].content):
-                raise InfrastructureError(f"the edit of {path} is not there after the build", "Mark it from_scratch.")
-
-    def _note_databases(self, log: Path) -> str:
-        """Record the rules in a step's log, and empty the log (24 MB for perf); return the error in it, or nothing."""
-        head, _, printed = log.read_bytes().partition(b"\n")
-        try:
-            databases = parsing.databases(printed)
-        except ValueError as error:
-            return str(error)
-        self._record(databases=databases)
-        if databases:
-            log.write_bytes(head + f"\n{len(databases)} data bases: their rules are in the transcript\n".encode())
-        return ""
-
-    def _execute(self, step: Step, log: IO[bytes]) -> tuple[list[list[Any]], str]:
+    def _execute(self, step: Step, log: IO[bytes]) -> tuple[Taken, bytes]:
+        """Run the commands of a step, and return it with the agent's output."""
         container = self.container(step.place)
         words = step_specification.words(step, self._invocations(step))
+        taken = Taken(step=step, log=f"logs/{step.name}.log")
         # The agent ends a command that overruns timeout_s; this is for an agent that does not.
         deadline_s = step.timeout_s * max(1, len(step.commands)) + SCAN_S
         if self.deadline.failure:
-            return [], self.deadline.failure
+            return taken.model_copy(update={"error": self.deadline.failure}), b""
         allowed_s = min(deadline_s, self.deadline.left_s)
         status, output = container.agent(words, lambda block: _write(log, block), allowed_s)
         self.facts_bytes += len(output)
         if self.facts_bytes > CELL_FACTS_BYTES:
-            return [], f"the facts of the cell's steps exceed {CELL_FACTS_BYTES >> 20} MiB"
-        found, error = records(output)
-        # The agent's last record is `end`: without it, facts are lacking, and lacking facts look like a clean build.
-        if error or not found or found[-1][0] != "end":
-            error = (
-                self.deadline.failure
-                or _lack_of_memory(status, container, self.scenario.limits)
-                or error
-                or _early(status)
-            )
-        if self.built and step.name == "build" and not error:
-            try:
-                found = stacked(self.built.record.records, found)
-            except ValueError as problem:
-                error = str(problem)
-        return found, error
+            error = f"the facts of the cell's steps exceed {CELL_FACTS_BYTES >> 20} MiB"
+            return taken.model_copy(update={"error": error}), b""
+        limit = self.deadline.failure or _lack_of_memory(status, container, self.scenario.limits)
+        return taken.model_copy(update={"limit": limit, "early": _early(status)}), output
 
     def _invocations(self, step: Step) -> list[Invocation]:
         if not step.replays:
             return plan.invocations(step)
-        seen = command_lines.generator_argv(self.facts["build"], step.replays)
+        seen = self.transcript.generator_argv(step.replays)
         return plan.replays(step, seen) if seen else []
-
-    def _note_lower(self, facts: StepFacts) -> None:
-        """Record the tree's entries below the paths that a step wrote to."""
-        entries = {path: entry for path in facts.files if (entry := self._tree_entry(path)) is not None}
-        self._record(lower={**self.transcript.lower, **entries})
-
-    def _tree_entry(self, path: str) -> tuple[int, str] | None:
-        """Return mode and digest of a path (inside the cell) in the tree, or None where the tree does not have it."""
-        relative = path.removeprefix("/src/")
-        if relative in self.tree.facts.index:
-            return self.tree.facts.index[relative]
-        return (0o755, "") if relative in self.children else None
 
     def inspect(self) -> None:
         """Record the ELF facts of the built program and of the event tables' objects, and the tables' names."""
         output = plan.output_folder(self.scenario.cell)
         paths = [f"{output}/{name}" for name in perf.ELF_FILES]
-        built = [path for path in paths if path in self.facts["build"].files]
-        self._record(elf={path: parsing.elf_facts(path, self._read(path)) for path in built})
+        built = self.transcript.present("build", paths)
+        elf = {path: parsing.elf_facts(path, self._read(path)) for path in built}
+        tables: tuple[str, ...] = ()
         try:
             tables = perf.compact_tables(self._read(f"{output}/{perf.TABLES_SOURCE}"))
         except ValueError as error:
             source = f"{output}/{perf.TABLES_OBJECT}"
-            self._record(elf={**self.transcript.elf, source: ElfFacts(path=source, error=str(error))})
-        else:
-            self._record(compact_tables=tables)
+            elf[source] = ElfFacts(path=source, error=str(error))
+        self.transcript.note(elf=elf, compact_tables=tables)
 
     def _read(self, path: str) -> bytes:
         return self.container("first").read(path, parsing.FILE_BYTES) or b""
 
     def explain(self) -> None:
         """Store diffoscope's text on the first file that differs between the builds; the transcript has its begin."""
-        path = reproducible.first_difference(self.transcript.observations(self.facts))
-        if path is None:
+        path = self.transcript.first_difference()
+        if not path:
             return
         contents = {place: self.container(place).read(path, diffoscope.MAX_BYTES + 1) for place in ("first", "second")}
         target = self.run.cell(self.scenario.cell.id) / "logs" / "diffoscope.txt"
         text = diffoscope.difference(self.engine, path, contents["first"] or b"", contents["second"] or b"")
         target.write_text(text, encoding="utf-8", errors="replace")
-        self._record(differences=tuple(text.splitlines()[:40]))
+        self.transcript.note(differences=tuple(text.splitlines()[:40]))
 
 
 def _lack_of_memory(status: int, container: Container, limits: Limits) -> str:
@@ -276,29 +233,41 @@ def _write(file: IO[bytes], block: bytes) -> None:
     file.flush()  # for whoever follows the log while the step runs
 
 
-def execute(cell: Execution) -> Iterator[StepFacts]:
-    """Run the scenario's steps in order, as far as no failure stands in their way, and yield each one's facts."""
+def _databases(log: Path) -> tuple[tuple[Database, ...], str]:
+    """Return the rules in a step's log, and an error or nothing; the log, 24 MB for perf, is emptied."""
+    head, _, printed = log.read_bytes().partition(b"\n")
+    try:
+        databases = parsing.databases(printed)
+    except ValueError as error:
+        return (), str(error)
+    if databases:
+        log.write_bytes(head + f"\n{len(databases)} data bases: their rules are in the transcript\n".encode())
+    return databases, ""
+
+
+def execute(cell: Execution) -> Iterator[StepEnd]:
+    """Run the scenario's steps in order, as far as no failure stands in their way, and yield the end of each."""
     for step in cell.scenario.steps:
-        if not obstacle(step, cell.facts.values()):
+        if not obstacle(step, cell.ends):
             cell.run.progress(cell.scenario.cell.id, step.name)
-            facts = cell.take(step)
-            _look_into_containers(cell, facts)
-            yield facts
+            end = cell.take(step)
+            _look_into_containers(cell, end)
+            yield end
 
 
-def _look_into_containers(cell: Execution, facts: StepFacts) -> None:
+def _look_into_containers(cell: Execution, end: StepEnd) -> None:
     """Record the facts that later steps would destroy: the program's ELF facts, and why the second build differs."""
     cell_id = cell.scenario.cell.id
     # Before the self-test, in which the program could put another file in its place.
-    if facts.step.name == "build" and not facts.failure and _is_self_tested(cell.scenario):
+    if end.step.name == "build" and not end.failure and _is_self_tested(cell.scenario):
         cell.run.progress(cell_id, "read the ELF files")
         cell.inspect()
-    if facts.step.name == "build-again" and not facts.failure:
+    if end.step.name == "build-again" and not end.failure:
         if not cell.built:
             cell.run.progress(cell_id, "explain the first difference")
             cell.explain()
         # No later step needs the second container, and its volumes are in memory.
-        cell.containers.pop(facts.step.place).remove()
+        cell.containers.pop(end.step.place).remove()
 
 
 def _is_self_tested(scenario: Scenario) -> bool:
@@ -307,9 +276,16 @@ def _is_self_tested(scenario: Scenario) -> bool:
 
 @contextlib.contextmanager
 def closing(cell: Execution) -> Iterator[Execution]:
+    """Close the cell at the end, whatever happens."""
+    with contextlib.closing(cell.transcript), removing_containers(cell):
+        yield cell
+
+
+@contextlib.contextmanager
+def removing_containers(cell: Execution) -> Iterator[None]:
     """Remove the cell's containers at the end, whatever happens."""
     try:
-        yield cell
+        yield
     finally:
         with contextlib.suppress(InfrastructureError):  # what could not be removed is swept at the run's end
-            cell.close()
+            cell.remove_containers()

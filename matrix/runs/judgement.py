@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from matrix.config import selection, tree_words
 from matrix.errors import InfrastructureError, MatrixError
 from matrix.model.result import CellResult, Verdict
-from matrix.runs import confinement, internal_errors, judging_child
-from matrix.runs.confinement import Bounds
+from matrix.runs import internal_errors
+from matrix.runs.confinement import LimitExceededError
+from matrix.runs.transcript_process import TranscriptProcess
 from matrix.verdicts import judgement
-from matrix.verdicts.judgement import JudgementPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,35 +22,26 @@ if TYPE_CHECKING:
     from matrix.model.known_failure import KnownFailure
     from matrix.runs.store import Run
 
-BOUNDS = Bounds(memory_bytes=3 << 30, cpu_s=300, output_bytes=64 << 20)
-"""Ten times the memory and thirty times the time that judging the largest build of perf takes, and two such at once
-still leave room on a machine with 8 GB; a judgement on it has 140 KB."""
-
 
 def judged(
     result: CellResult, run: Run, cell: Cell, known: Sequence[KnownFailure], base: Path | None = None
 ) -> CellResult:
     """Return a cell's result with the steps, checks and verdict of its stored transcript.
 
-    `base` is the transcript of the same cell on the base tree. A child process parses and judges, as transcripts hold
-    what a tree makes up; a limit on it that they exceed is a finding.
+    `base` is the transcript of the same cell on the base tree. A limit that the transcripts exceed is a finding.
 
     Raises:
         UsageError: a transcript cannot be read.
-        InfrastructureError: the child did not end in time.
-        ChildDiedError: the child died of an internal error.
+        InfrastructureError: the process of the transcript did not answer in time.
+        ChildDiedError: it died of an internal error.
 
     """
-    request = judging_child.Request(
-        transcript=str(run.transcript_path(cell.id).resolve()),
-        base=str(base.resolve()) if base else "",
-        cell=cell,
-        known=tuple(known),
-    )
-    outcome = confinement.run(judging_child.__name__, request.model_dump_json().encode(), BOUNDS)
-    whole_lines = outcome.output.rpartition(b"\n")[0].splitlines()
-    parts = [JudgementPart.model_validate_json(line) for line in whole_lines]
-    return judgement.judged(result, parts, outcome.exceeded)
+    with contextlib.closing(TranscriptProcess()) as transcript:
+        try:
+            transcript.load(run.transcript_path(cell.id), cell)
+        except LimitExceededError as error:
+            return judgement.judged(result, [], error.limit)
+        return judgement.judged(result, *transcript.judgement(known, base))
 
 
 class BaseCells:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from matrix.engine import agent_volume
 from matrix.errors import InfrastructureError
 from matrix.runs import execution
+from matrix.runs.confinement import LimitExceededError
 from matrix.runs.execution import Execution, KeptBuild
 from matrix.runs.store import Run
 from matrix.scenario import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from matrix.engine.api import Engine
     from matrix.model.cell import Cell, Limits
@@ -55,7 +57,7 @@ class KeptBuilds:
         self.close()
         with contextlib.suppress(InfrastructureError):  # without it the build is made again
             copy = finished.copy()
-            build = KeptBuild(copy.state, finished.transcript.steps[0])
+            build = KeptBuild(copy.state, self._recorded(finished))
             self.kept = _Kept(finished.scenario.cell.id, build, copy.remove)
 
     def of(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> KeptBuild:
@@ -79,13 +81,20 @@ class KeptBuilds:
         cell_run = Execution(self.engine, self.own_run, scenario, image, tree, agent)
         with contextlib.ExitStack() as undo:
             undo.callback(cell_run.close)
-            [facts] = execution.execute(cell_run)
-            if facts.failure:
-                self.failures[cell.id] = f"the kept build of {cell.id} failed: {facts.failure}"
+            failure = _failure(cell_run)
+            if failure:
+                self.failures[cell.id] = f"the kept build of {cell.id} failed: {failure}"
                 raise InfrastructureError(self.failures[cell.id], f"Its log is {cell_run.log('build')}.")
-            build = KeptBuild(cell_run.container("first").state, cell_run.transcript.steps[0])
+            build = KeptBuild(cell_run.container("first").state, self._recorded(cell_run))
+            cell_run.transcript.close()
             undo.pop_all()  # its container stays, until `close`
-        return _Kept(cell.id, build, cell_run.close)
+        return _Kept(cell.id, build, cell_run.remove_containers)
+
+    def _recorded(self, finished: Execution) -> Path:
+        """Store the transcript of a build, which has no other step yet, and return its file."""
+        cell_id = finished.scenario.cell.id
+        self.own_run.save_transcript(cell_id, finished.transcript.blocks())
+        return self.own_run.transcript_path(cell_id)
 
     def close(self) -> None:
         """Remove the container of the kept build."""
@@ -93,3 +102,12 @@ class KeptBuilds:
             kept, self.kept = self.kept, None
             with contextlib.suppress(InfrastructureError):  # what is left is swept at the run's end
                 kept.remove()
+
+
+def _failure(cell_run: Execution) -> str:
+    """Make a build, and return the reason why it cannot be continued, or nothing."""
+    try:
+        [end] = execution.execute(cell_run)
+    except LimitExceededError as error:
+        return error.message
+    return end.failure

@@ -24,7 +24,7 @@ from matrix.runs.run_kind import PlainRun, RunKind
 from matrix.untrusted import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.config.load import Config
     from matrix.model.cell import Cell
@@ -212,9 +212,9 @@ class Run:
         """Return the file of a cell's transcript."""
         return self.cell(cell_id) / "transcript.json.gz"
 
-    def save_transcript(self, cell_id: str, transcript: Transcript) -> None:
-        """Store a cell's transcript, for checks made later."""
-        transcripts.write(self.transcript_path(cell_id), transcript)
+    def save_transcript(self, cell_id: str, blocks: Iterable[bytes]) -> None:
+        """Store a cell's transcript, compressed, for checks made later."""
+        transcripts.write(self.transcript_path(cell_id), blocks)
 
     def transcript(self, cell_id: str) -> Transcript | None:
         """Return a cell's transcript, or nothing where there is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from matrix.scenario.plan import Scenario, Step, output_folder
 
@@ -102,18 +102,29 @@ class Observations:
         return {}
 
 
-def obstacle(step: Step, earlier: Iterable[StepFacts]) -> str:
+class _Ended(Protocol):
+    """A step that was run: its facts, or its end alone."""
+
+    @property
+    def step(self) -> Step: ...
+    @property
+    def failure(self) -> str: ...
+    @property
+    def ended(self) -> bool: ...
+
+
+def obstacle(step: Step, earlier: Iterable[_Ended]) -> str:
     """Return the reason why a step cannot be run: the build, or an earlier step in its container, failed; else empty.
 
     The step `database` makes nothing, so it stands in nobody's way unless its container may have ended with it.
     """
-    for facts in earlier:
-        if facts.failure and _stands_in_the_way(facts, step):
-            return f"step {facts.step.name} failed: {facts.failure}"
+    for ended in earlier:
+        if ended.failure and _stands_in_the_way(ended, step):
+            return f"step {ended.step.name} failed: {ended.failure}"
     return ""
 
 
-def _stands_in_the_way(failed: StepFacts, step: Step) -> bool:
+def _stands_in_the_way(failed: _Ended, step: Step) -> bool:
     if failed.step.declares and failed.ended:
         return False
     return failed.step.name == "build" or failed.step.place == step.place

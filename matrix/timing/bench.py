@@ -21,7 +21,7 @@ from matrix.engine.api import CellSpec
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.result import RequirementVerdict, Verdict
-from matrix.runs import execution, locks, step_specification, store
+from matrix.runs import execution, locks, step_specification, store, transcripts
 from matrix.scenario import plan
 from matrix.scenario.transcript import StepRecord, records
 from matrix.timing import comparison_files, measures
@@ -113,12 +113,12 @@ class Bench:
         )
         self.stack.callback(cell_run.close)
         self.say(f"{cell.id}: build it once, traced, to count")
-        facts: dict[str, StepFacts] = {}
         for step in scenario.steps:
-            facts[step.name] = cell_run.take(step)
-            if facts[step.name].failure:
+            end = cell_run.take(step)
+            if end.failure:
                 hint = f"perf-matrix run --tree {cell.tree.asked} --select {cell.id.partition('@')[0]} says more."
-                raise UsageError(f"{cell.id}: step {step.name} failed: {facts[step.name].failure}", hint)
+                raise UsageError(f"{cell.id}: step {step.name} failed: {end.failure}", hint)
+        facts = _facts(cell_run)
         if not facts["build"].traced:
             self.say("ptrace is forbidden here: nothing is counted, and generate and tables cannot be timed")
         counted = {
@@ -151,6 +151,15 @@ class Bench:
             measure=measure, round=number, arm=arm, wall_s=ran.wall_s, user_s=ran.user_s, system_s=ran.system_s,
             load=round(load, 2),
         )  # fmt: skip
+
+
+def _facts(cell_run: execution.Execution) -> dict[str, StepFacts]:
+    """Return the facts of a cell's steps by their names."""
+    cell_id = cell_run.scenario.cell.id
+    with contextlib.closing(cell_run.transcript) as transcript:
+        cell_run.run.save_transcript(cell_id, transcript.blocks())
+    recorded = transcripts.read(cell_run.run.transcript_path(cell_id))
+    return {record.step.name: record.facts() for record in recorded.steps}
 
 
 def compare(asked: Asked, engine: Engine, say: Callable[[str], None]) -> tuple[ComparisonRun, Path]:

@@ -78,11 +78,12 @@ def record(named: NamedCell, step: str, jobs: int, engine: Engine, say: Callable
         with execution.closing(cell_run):
             for planned in scenario.steps:
                 say(f"{cell.id}: {planned.name}")
-                facts = cell_run.take(planned)
-                if facts.failure:
+                end = cell_run.take(planned)
+                if end.failure:
                     hint = f"{_shell_command(named, planned.name)} looks at it."
-                    raise UsageError(f"{cell.id}: step {planned.name} failed: {facts.failure}", hint)
-    return _checked(Recorded(cell.id, cell_run.facts[step], cell_run.transcript.databases))
+                    raise UsageError(f"{cell.id}: step {planned.name} failed: {end.failure}", hint)
+            cell_run.run.save_transcript(cell.id, cell_run.transcript.blocks())
+        return of_run(cell_run.run, cell.id, step)
 
 
 def _shell_command(named: NamedCell, step: str) -> str:

@@ -34,10 +34,14 @@ class JudgementPart(Frozen):
 
 
 class Limit(Frozen):
-    """A limit that judging a cell exceeded: its name for people and for the finding's key, and its value in words."""
+    """A limit that a cell's facts exceeded: its name for people and for the finding's key, and its value in words.
+
+    `step` is the step whose facts were being read; empty where the cell was being judged.
+    """
 
     name: str
     value: str
+    step: str = ""
 
 
 def parts(observations: Observations, known: Sequence[KnownFailure]) -> Iterator[JudgementPart]:
@@ -99,13 +103,18 @@ def _examined_last(made: Sequence[JudgementPart]) -> str:
     return last or WHOLE_BUILD
 
 
+def _work(exceeded: Limit, check: str) -> str:
+    """Return the work in which a limit was exceeded."""
+    return f"reading the facts of step {exceeded.step}" if exceeded.step else f"judging, in check {check},"
+
+
 def _with_limit(checks: Sequence[CheckResult], at: str, exceeded: Limit) -> list[CheckResult]:
     """Return a result for each check: those that there are, the one that exceeded the limit, and the others skipped."""
     finding = Finding(
         kind=LIMIT_EXCEEDED,
         subject=exceeded.name,
         expected=f"its facts can be judged within {exceeded.value}, the limit on {exceeded.name}",
-        actual=f"judging was ended there, in check {at}",
+        actual=f"{_work(exceeded, at)} was ended there",
     )
     there = {check.check: check for check in checks}
     there[at] = CheckResult(check=at, verdict=Verdict.FAIL, findings=(finding,), examined=1)

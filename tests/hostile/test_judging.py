@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.model.result import Verdict
-from matrix.runs import confinement, judgement, store
+from matrix.runs import confinement, judgement, store, transcript_process
 from matrix.runs.confinement import Bounds
 from matrix.scenario import plan
 from matrix.scenario.transcript import Transcript
@@ -55,7 +55,7 @@ def test_a_transcript_past_a_limit_is_a_finding_against_the_tree(
 ) -> None:
     monkeypatch.setenv("PERF_MATRIX_STATE", str(tmp_path))
     monkeypatch.setattr(confinement, "LOOK_S", 0.5)
-    monkeypatch.setattr(judgement, "BOUNDS", Bounds(memory_bytes=56 << 20, cpu_s=60, output_bytes=1 << 20))
+    monkeypatch.setattr(transcript_process, "BOUNDS", Bounds(memory_bytes=56 << 20, cpu_s=60, output_bytes=1 << 20))
     make, key = HOSTILE[name]
     run = store.begin([CELL], ["7.3"], [], 1)
     path = run.transcript_path(CELL.id)

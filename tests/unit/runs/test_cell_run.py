@@ -14,7 +14,9 @@ from matrix.errors import InfrastructureError
 from matrix.model.cell import Limits
 from matrix.model.result import Verdict
 from matrix.runs import cell_run, execution, internal_errors, kept_builds, store
+from matrix.runs.confinement import LimitExceededError
 from matrix.runs.judgement import BaseCells
+from matrix.verdicts.judgement import Limit
 from tests.unit import results
 from tests.unit.conftest import cell, tree
 
@@ -25,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("places")
 LOADED = load.load()
 CELL = cell(of=LOADED.images["debian-trixie-min"], what=LOADED.builds["minimal"], on=LOADED.trees["7.3"])
 NO_ENGINE: Any = None
-FROM_SCRATCH = cell_run._Recorded("none")
+NO_TRANSCRIPT: Any = None
+FROM_SCRATCH = cell_run._Recorded(NO_TRANSCRIPT, "none")
 
 
 class HostileError(Exception):
@@ -77,11 +80,38 @@ def test_each_stage_before_and_after_the_steps_is_a_chapter(monkeypatch: pytest.
     monkeypatch.setattr(store.Run, "progress", lambda _run, _cell_id, title: chapters.append(title))
     monkeypatch.setattr(store.Run, "save_transcript", lambda *_: chapters.append("  stored"))
     monkeypatch.setattr(cell_run, "_kernel_types", lambda _: chapters.append("  started"))
-    monkeypatch.setattr(execution, "closing", contextlib.nullcontext)
+    monkeypatch.setattr(execution, "removing_containers", contextlib.nullcontext)
     monkeypatch.setattr(execution, "execute", lambda _: ())
-    finished: Any = SimpleNamespace(scenario=SimpleNamespace(cell=CELL), transcript=None)
-    assert cell_run._steps_done(finished, where) == FROM_SCRATCH
+    finished = begun_cell()
+    assert cell_run._steps_done(finished, where) == cell_run._Recorded(finished.transcript, "none")
     assert chapters == ["start the container", "  started", "store the transcript", "  stored"]
+    assert not finished.closed
+
+
+def begun_cell(*, ended: bool = False) -> Any:
+    """Return a cell that is being run; `closed` tells of its transcript, whose process a limit may have `ended`."""
+    closed: list[str] = []
+    transcript = SimpleNamespace(has_ended=ended, blocks=lambda: (), close=lambda: closed.append("closed"))
+    return SimpleNamespace(scenario=SimpleNamespace(cell=CELL), transcript=transcript, closed=closed)
+
+
+def test_the_transcript_of_a_cell_past_a_limit_is_not_stored_and_the_limit_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    past = LimitExceededError(Limit(name="memory", value="3072 MiB of memory", step="build"))
+
+    def exceeding(_: Any) -> None:
+        raise past
+
+    stored: list[str] = []
+    cut_short = begun_cell(ended=True)
+    monkeypatch.setattr(store.Run, "save_transcript", lambda *_: stored.append("stored"))
+    monkeypatch.setattr(cell_run, "_kernel_types", lambda _: None)
+    monkeypatch.setattr(execution, "removing_containers", contextlib.nullcontext)
+    monkeypatch.setattr(execution, "execute", exceeding)
+    with pytest.raises(LimitExceededError):
+        cell_run._steps_done(cut_short, context(CELL))
+    assert (stored, cut_short.closed) == ([], ["closed"])
 
 
 @pytest.fixture(params=[cell_run._MissedError, InfrastructureError])

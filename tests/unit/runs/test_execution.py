@@ -11,7 +11,7 @@ from matrix.model.cell import Limits
 from matrix.runs import execution
 from matrix.runs.cell_deadline import CellDeadline
 from matrix.scenario.plan import Command, Step
-from matrix.scenario.step_facts import StepFacts
+from matrix.scenario.recorder import StepEnd, Taken
 
 if TYPE_CHECKING:
     import pytest
@@ -35,7 +35,9 @@ class FakeExecution:
         self.built = built
         self.facts_bytes = 0
         self.deadline = CellDeadline(100)
-        self.scenario = SimpleNamespace(cell=SimpleNamespace(id="cell"), steps=[step(name="self-test")])
+        self.scenario = SimpleNamespace(
+            cell=SimpleNamespace(id="cell"), steps=[step(name="self-test")], limits=Limits()
+        )
         self.run = SimpleNamespace(progress=lambda _cell_id, title: self.noted.append(title))
         second = SimpleNamespace(remove=lambda: self.noted.append("  removed"))
         self.containers = {"second": second}
@@ -50,7 +52,7 @@ class FakeExecution:
 def test_what_is_looked_at_after_a_step_is_a_chapter_of_its_own() -> None:
     fake: Any = FakeExecution(built=False)
     for taken in (step(), step(name="self-test"), step(name="build-again", place="second")):
-        execution._look_into_containers(fake, StepFacts(taken, "log", ended=True))
+        execution._look_into_containers(fake, StepEnd(taken, ""))
     assert fake.noted == [
         "read the ELF files", "  inspected", "explain the first difference", "  explained", "  removed",
     ]  # fmt: skip
@@ -58,9 +60,9 @@ def test_what_is_looked_at_after_a_step_is_a_chapter_of_its_own() -> None:
 
 def test_a_build_that_failed_or_is_not_tested_has_no_elf_facts() -> None:
     fake: Any = FakeExecution(built=False)
-    execution._look_into_containers(fake, StepFacts(step(), "log"))
+    execution._look_into_containers(fake, StepEnd(step(), "it broke"))
     fake.scenario.steps = []
-    execution._look_into_containers(fake, StepFacts(step(), "log", ended=True))
+    execution._look_into_containers(fake, StepEnd(step(), ""))
     assert fake.noted == []
 
 
@@ -70,14 +72,15 @@ def test_the_facts_of_all_steps_of_a_cell_have_a_limit(monkeypatch: pytest.Monke
     container = SimpleNamespace(agent=lambda *_: (0, output))
     fake: Any = FakeExecution(built=False)
     fake.container, fake._invocations = (lambda _place: container), (lambda _step: [])
-    assert execution.Execution._execute(fake, step(), BytesIO()) == ([["end", {}]], "")
-    told = execution.Execution._execute(fake, step(), BytesIO())
-    assert told == ([], "the facts of the cell's steps exceed 2 MiB")
+    taken, told = execution.Execution._execute(fake, step(), BytesIO())
+    assert (taken.error, told) == ("", output)
+    taken, told = execution.Execution._execute(fake, step(), BytesIO())
+    assert (taken.error, told) == ("the facts of the cell's steps exceed 2 MiB", b"")
 
 
 def test_a_build_that_continued_is_not_explained() -> None:
     fake: Any = FakeExecution(built=True)
-    execution._look_into_containers(fake, StepFacts(step(name="build-again", place="second"), "log", ended=True))
+    execution._look_into_containers(fake, StepEnd(step(name="build-again", place="second"), ""))
     assert fake.noted == ["  removed"]
 
 
@@ -106,15 +109,15 @@ def executing(container: FakeContainer, limit_s: int) -> Any:
 
 def test_a_step_that_memory_ended_fails_by_the_name_and_value_of_that_limit() -> None:
     container = FakeContainer(is_out_of_memory=True)
-    _, error = execution.Execution._execute(executing(container, 100), step(), BytesIO())
-    assert error == "hit the limit on memory, 256 MiB (the kernel ended the agent or the container)"
+    taken, _ = execution.Execution._execute(executing(container, 100), step(), BytesIO())
+    assert taken.limit == "hit the limit on memory, 256 MiB (the kernel ended the agent or the container)"
 
 
 def test_a_step_has_no_more_time_than_its_cell_has_left() -> None:
     container = FakeContainer()
-    _, error = execution.Execution._execute(executing(container, 100), step(), BytesIO())
+    taken, _ = execution.Execution._execute(executing(container, 100), step(), BytesIO())
     assert container.deadlines[0] <= 100
-    assert error == "the step's facts end early (its container or the agent ended, status 137)"
+    assert taken.early == "the step's facts end early (its container or the agent ended, status 137)"
 
 
 def test_a_step_past_its_cells_deadline_fails_by_its_name_and_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +127,8 @@ def test_a_step_past_its_cells_deadline_fails_by_its_name_and_is_not_begun(monke
     times = iter([0.0, 0.0, 1000.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(times, 1000.0))
     cell.deadline = CellDeadline(100)
-    assert execution.Execution._execute(cell, step(), BytesIO()) == ([], past)
-    assert execution.Execution._execute(cell, step(), BytesIO()) == ([], past)
+    begun, _ = execution.Execution._execute(cell, step(), BytesIO())
+    assert (begun.error, begun.limit) == ("", past)
+    not_begun = execution.Execution._execute(cell, step(), BytesIO())
+    assert not_begun == (Taken(step=step(), log="logs/build.log", error=past), b"")
     assert len(container.deadlines) == 1

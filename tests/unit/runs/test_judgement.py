@@ -9,7 +9,7 @@ import pytest
 from matrix.config import load, selection, tree_words
 from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import CellResult, CheckResult, StepResult, Verdict
-from matrix.runs import internal_errors, judgement, judging_child, schedule, store
+from matrix.runs import internal_errors, judgement, schedule, store, transcript_child, transcripts
 from matrix.scenario import plan
 from matrix.scenario.transcript import Transcript
 from tests.unit import conftest as make
@@ -35,7 +35,7 @@ def judged(recorded: Transcript) -> CellResult:
     """Return the result of a cell that recorded this."""
     of = recorded.scenario.cell
     run = store.begin([of], [of.tree.name], [], 1)
-    run.save_transcript(of.id, recorded)
+    run.save_transcript(of.id, transcripts.blocks(recorded))
     return judgement.judged(result(of.id), run, of, ())
 
 
@@ -75,7 +75,7 @@ def test_an_interrupted_cell_that_is_judged_again_stays_lacking(
 ) -> None:
     interrupted = result(on_real_tree.id, Verdict.ERROR, reason="the cell was begun and did not end")
     run.save(interrupted)
-    run.save_transcript(on_real_tree.id, transcript(on_real_tree, *names))
+    run.save_transcript(on_real_tree.id, transcripts.blocks(transcript(on_real_tree, *names)))
     judgement.check_again(run, LOADED)
     assert run.result(on_real_tree.id) == interrupted
     assert schedule.lacking((on_real_tree.id,), {result.id: result for result in run.results()}) == (on_real_tree.id,)
@@ -83,7 +83,7 @@ def test_an_interrupted_cell_that_is_judged_again_stays_lacking(
 
 def test_a_judged_cell_whose_transcript_was_cut_short_becomes_lacking(run: store.Run, on_real_tree: Cell) -> None:
     run.save(result(on_real_tree.id, checks=PASSED))
-    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build"))
+    run.save_transcript(on_real_tree.id, transcripts.blocks(transcript(on_real_tree, "build")))
     judgement.check_again(run, LOADED)
     kept = run.result(on_real_tree.id)
     assert kept
@@ -95,7 +95,7 @@ def test_a_cell_whose_base_did_not_end_is_an_error_when_it_is_judged_again(place
     base = on_real_tree.model_copy(update={"tree": LOADED.trees["7.2"]})
     run = store.begin([base, on_real_tree], ["7.2", "7.3"], [], 1, base="7.2")
     run.save(result(on_real_tree.id, checks=PASSED))
-    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build"))
+    run.save_transcript(on_real_tree.id, transcripts.blocks(transcript(on_real_tree, "build")))
     judgement.check_again(run, LOADED)
     kept = run.result(on_real_tree.id)
     assert kept
@@ -114,7 +114,7 @@ def test_a_cell_is_compared_with_the_transcript_of_its_place_on_the_base_tree() 
     run.save(result(base.id, Verdict.SKIP))
     assert cells.transcript(head) is None
     cells = judgement.BaseCells(run, "base")
-    run.save_transcript(base.id, transcript(base, "build"))
+    run.save_transcript(base.id, transcripts.blocks(transcript(base, "build")))
     assert cells.transcript(head) == run.transcript_path(base.id)
     assert judgement.BaseCells(run, "").transcript(head) is None
 
@@ -146,7 +146,7 @@ def test_a_transcript_without_steps_is_an_error_in_words(run: store.Run, on_real
     empty = transcript(on_real_tree)
     run.save(result(on_real_tree.id, checks=PASSED))
     planned_nothing = empty.scenario.model_copy(update={"steps": ()})
-    run.save_transcript(on_real_tree.id, empty.model_copy(update={"scenario": planned_nothing}))
+    run.save_transcript(on_real_tree.id, transcripts.blocks(empty.model_copy(update={"scenario": planned_nothing})))
     judgement.check_again(run, LOADED)
     kept = run.result(on_real_tree.id)
     assert kept
@@ -156,7 +156,7 @@ def test_a_transcript_without_steps_is_an_error_in_words(run: store.Run, on_real
 def test_an_error_is_not_judged_again_whatever_checks_it_has(run: store.Run, on_real_tree: Cell) -> None:
     found = result(on_real_tree.id, Verdict.ERROR, checks=PASSED, reason="the engine failed")
     run.save(found)
-    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build", failing="build"))
+    run.save_transcript(on_real_tree.id, transcripts.blocks(transcript(on_real_tree, "build", failing="build")))
     judgement.check_again(run, LOADED)
     assert run.result(on_real_tree.id) == found
 
@@ -164,9 +164,9 @@ def test_an_error_is_not_judged_again_whatever_checks_it_has(run: store.Run, on_
 def test_an_internal_error_of_the_child_is_an_error_of_its_cell_alone(
     run: store.Run, on_real_tree: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging_child, "__name__", "matrix.nowhere")
+    monkeypatch.setattr(transcript_child, "__name__", "matrix.nowhere")
     run.save(result(on_real_tree.id, checks=PASSED))
-    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build"))
+    run.save_transcript(on_real_tree.id, transcripts.blocks(transcript(on_real_tree, "build")))
     judgement.check_again(run, LOADED)
     kept = run.result(on_real_tree.id)
     assert kept
@@ -177,7 +177,7 @@ def test_an_internal_error_of_the_child_is_an_error_of_its_cell_alone(
 
 
 def test_a_cell_is_compared_with_what_its_base_recorded(run: store.Run, on_real_tree: Cell) -> None:
-    run.save_transcript(on_real_tree.id, transcript(on_real_tree, "build", failing="build"))
+    run.save_transcript(on_real_tree.id, transcripts.blocks(transcript(on_real_tree, "build", failing="build")))
     nothing = run.folder / "nothing"
     with pytest.raises(UsageError, match=f"{nothing} is no transcript"):
         judgement.judged(result(on_real_tree.id), run, on_real_tree, (), nothing)

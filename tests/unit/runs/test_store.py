@@ -12,7 +12,7 @@ from matrix.errors import UsageError
 from matrix.model.cell import Limits
 from matrix.model.cell_id import CellId
 from matrix.model.result import Verdict
-from matrix.runs import store
+from matrix.runs import store, transcripts
 from matrix.runs.run_kind import BisectRun, ClaimsRun, GateRun, MutantsRun, PlainRun, SeriesRun
 from matrix.scenario import plan
 from matrix.scenario.transcript import StepRecord, Transcript
@@ -79,7 +79,7 @@ def test_a_result_that_is_taken_back_is_lacking_again(run: store.Run) -> None:
     for _ in range(2):
         run.save(result(ID))
         run.progress(ID, "")
-        run.save_transcript(ID, transcript())
+        run.save_transcript(ID, transcripts.blocks(transcript()))
         run.forget(ID)
         run.forget(ID)
         assert (run.result(ID), run.at(ID), run.transcript(ID)) == (None, None, None)
@@ -137,13 +137,13 @@ def test_a_folder_without_settings_is_no_run(tmp_path: Path, text: str) -> None:
 def test_a_transcript_is_what_was_kept(run: store.Run) -> None:
     kept = transcript("ä", "\x00\x1b[2J", "\\udcff")
     assert run.transcript(ID) is None
-    run.save_transcript(ID, kept)
+    run.save_transcript(ID, transcripts.blocks(kept))
     assert run.transcript(ID) == kept
 
 
 @pytest.mark.parametrize("cut", [0, 5, -5])
 def test_a_damaged_transcript_is_refused(run: store.Run, cut: int) -> None:
-    run.save_transcript(ID, transcript(*map(str, range(1000))))
+    run.save_transcript(ID, transcripts.blocks(transcript(*map(str, range(1000)))))
     path = run.cell(ID) / "transcript.json.gz"
     data = path.read_bytes()
     path.write_bytes(data[:cut])

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix.scenario.observations import obstacle
 from tests.unit.conftest import Record, build, cell, command, file, observations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def test_a_step_is_done_when_it_ran_and_did_not_fail() -> None:
@@ -76,7 +80,7 @@ def test_a_step_that_looked_at_other_folders_comes_between_no_others() -> None:
     assert previous["rebuild"] == "self-test"
 
 
-def ways(before: list[Record], after: list[Record]) -> dict[str, str]:
+def ways(before: list[Record], after: list[Record]) -> Mapping[str, str]:
     return observations(steps={"touch-source": before, "touch-header": after}).changed("touch-header")
 
 

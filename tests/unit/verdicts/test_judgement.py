@@ -49,6 +49,7 @@ def test_a_limit_is_a_finding_of_the_check_that_was_being_examined() -> None:
     [finding] = at.findings
     assert finding.key == "limit-exceeded:memory"
     assert finding.expected == "its facts can be judged within 64 MiB of memory, the limit on memory"
+    assert finding.actual == "judging, in check clean, was ended there"
     assert found.check("build") == next(part.check for part in made if part.check and part.check.check == "build")
     after = found.check("touch")
     assert after == CheckResult(
@@ -62,6 +63,12 @@ def test_a_limit_before_the_first_check_is_a_finding_of_build(made: list[Judgeme
     found = judgement.judged(result("i/t/b@7.3"), made, MEMORY)
     assert [check.check for check in found.checks if check.findings] == ["build"]
     assert found.verdict == Verdict.FAIL
+
+
+def test_a_limit_while_a_step_was_read_names_the_step() -> None:
+    found = judgement.judged(result("i/t/b@7.3"), [], MEMORY.model_copy(update={"step": "rebuild"}))
+    [finding] = [finding for check in found.checks for finding in check.findings]
+    assert finding.actual == "reading the facts of step rebuild was ended there"
 
 
 def test_a_cell_of_which_every_check_was_skipped_is_an_error_with_a_reason() -> None:
