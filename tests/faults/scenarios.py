@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -82,6 +83,10 @@ def archive(name: str) -> bytes:
     return buffer.getvalue()
 
 
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 @functools.cache
 def package(name: str) -> bytes:
     """Return what the script of a `deb:` source fetches: an archive of the one in a package, named by its version."""
@@ -131,7 +136,7 @@ def sources(scenario: Scenario, folder: Path, address: str) -> Mapping[str, str]
         made = repository(folder.parent / "repository")
         return {name: f"git:{made}@{name}" for name in TREES}
     if scenario.source == "tar":
-        return {name: f"tar:{address}/{name}.tar.gz" for name in TREES}
+        return {name: f"tar:{address}/{name}.tar.gz#sha256={_sha256(archive(name))}" for name in TREES}
     if scenario.source == "deb":
         return {name: f"deb:{name}@trixie" for name in TREES}
     for name in TREES:
