@@ -80,7 +80,7 @@ def of_cell(glob: str, run_name: str) -> Original:
     """
     runs = _runs_to_search(run_name)
     for run in runs:
-        found = _with_result(run, glob)
+        found = _with_result(run, glob) if run_name else _with_whole_result(run, glob)
         if found:
             return _of_run(run, picked(run, found))
     where = f"run {run_name}" if run_name else "any run of this machine"
@@ -104,6 +104,18 @@ def _cells_of(runs: Iterable[Run]) -> set[CellId]:
 def _with_result(run: Run, glob: str) -> list[CellId]:
     """Return the ids of a run's cells that a glob selects and that have a result."""
     return [cell_id for cell_id in run.settings().cells if matches(cell_id, glob) and run.result(cell_id)]
+
+
+def _with_whole_result(run: Run, glob: str) -> list[CellId]:
+    """Return what `_with_result` does without cells whose result is damaged, as an older run may have a whole one."""
+    return [cell_id for cell_id in run.settings().cells if matches(cell_id, glob) and _has_whole_result(run, cell_id)]
+
+
+def _has_whole_result(run: Run, cell_id: CellId) -> bool:
+    try:
+        return run.result(cell_id) is not None
+    except UsageError:
+        return False
 
 
 def to_bundle(of: str, cell: str) -> Original:

@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="N", help="the number of the first fault")
     parser.add_argument("--only", action="append", default=[], metavar="FAULT", help="as worker:rename:3:EIO")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once; one for each CPU")
+    parser.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 1, help="how many at once")
     parser.add_argument("--markdown", action="store_true", help="print the tables of docs/reliability.md at the end")
     parser.add_argument("--fresh", action="store_true", help="start each Python anew, which takes four times as long")
     parser.add_argument(

@@ -71,6 +71,16 @@ def run(places: Path) -> Run:
     return kept
 
 
+def test_a_damaged_result_of_a_newer_run_stops_no_search_and_is_refused_where_the_run_is_named(run: Run) -> None:
+    newer = store.Run(run.folder.with_name("9"))
+    newer.save_settings(run.settings().model_copy(update={"run": "9"}))
+    newer.save(done(TWO, reason="newer"))
+    (newer.cell(TWO.id) / "result.json").write_text("{")
+    assert original.of_cell(TWO.id, "").result.reason == ""
+    with pytest.raises(UsageError, match="is no result"):
+        original.of_cell(TWO.id, "9")
+
+
 def test_a_cell_is_that_of_the_newest_run_that_has_it(run: Run) -> None:
     newer = store.Run(run.folder.with_name("9"))
     newer.save_settings(run.settings().model_copy(update={"run": "9"}))
