@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 
 from tests.faults import boundaries, tables
 from tests.faults.boundaries import Fault
-from tests.faults.questions import Bases, tried
+from tests.faults.questions import END, Bases, Outcome, Wrong, tried
 from tests.faults.starter import Starter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from tests.faults.questions import Outcome
 
 
 def outcomes(folder: Path, faults: Sequence[Fault], bases: Bases, starters: Sequence[Starter]) -> Iterator[Outcome]:
@@ -35,6 +33,8 @@ def outcomes(folder: Path, faults: Sequence[Fault], bases: Bases, starters: Sequ
         starter = free.get()
         try:
             return tried(folder / str(number), starter, fault, bases[fault.scenario])
+        except Exception as error:  # noqa: BLE001 - the other trials go on, and this one is counted
+            return Outcome(fault, "the trial itself", wrong=[Wrong(END, f"the trial broke: {error!r}")])
         finally:
             free.put(starter)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -68,3 +70,23 @@ def test_what_only_looks_like_ours_is_left_alone(place: Path) -> None:
     for name in ("perf-matrix-it.1-0", "perf-matrix-it.x-0", "perf-matrix-it.-0", f"other.{ended}-0"):
         (place / name).mkdir()
     assert [str(path) for path in temporary.abandoned()] == [left]
+
+
+def test_a_folder_with_a_lock_is_in_use_whatever_the_number_in_its_name(place: Path) -> None:
+    """In another container a process may have a number that no process has here."""
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    made = place / f"perf-matrix-it.{int(ended.stdout)}-0"
+    made.mkdir()
+    descriptor = os.open(made, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert temporary.abandoned() == []
+    os.close(descriptor)
+    assert temporary.abandoned() == [made]
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_is_nobodys(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = place / "perf-matrix-it.4194305-0"  # above the greatest number of a process (proc(5), pid_max)
+    monkeypatch.setattr(type(place), "glob", lambda *_: iter([gone]))
+    assert temporary.abandoned() == []
+    monkeypatch.setattr(temporary, "_is_own_folder", lambda _: True)
+    assert temporary.abandoned() == []
