@@ -171,6 +171,7 @@ def _examine(observations: Observations) -> Examined:
     if tested is not None:
         findings += _test_findings(cell.perf_tests, tested, step.log)
     findings += [*_linkage(observations), *_skeletons(observations), *_left_running(observations)]
+    findings += _changed_by_tests(observations)
     output = tested.output if tested else ""
     figures: Figures = {
         "options and features": len(listed),
@@ -197,6 +198,16 @@ def _left_running(observations: Observations) -> Iterator[Finding]:
             )
             found.setdefault(finding.key, finding)  # the first step that left one is to blame for it
     yield from found.values()
+
+
+def _changed_by_tests(observations: Observations) -> Iterator[Finding]:
+    """Yield the files that the program and its tests changed: they could do work that the next make lacks then."""
+    for path, way in observations.changed("self-test").items():
+        where = observations.steps["self-test"].log
+        yield Finding(
+            kind="changed-by-tests", subject=path, expected="the program changes no file of a build", actual=way,
+            where=where,
+        )  # fmt: skip
 
 
 def _outlived(step: StepFacts) -> Iterator[tuple[str, ...]]:

@@ -91,7 +91,8 @@ def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str
 
 def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None]) -> dict[str, str]:
     """Return the version of each package in an image by its name, from the cache or listed now."""
-    record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')}.packages"
+    # `.packages` is the form of version 0.2.0, which takes any JSON there for its own.
+    record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')}.package-list"
     kept = _kept_packages(record, digest)
     if kept is not None:
         return kept

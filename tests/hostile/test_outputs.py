@@ -127,6 +127,6 @@ def test_a_record_of_the_cache_that_nests_is_no_record(tmp_path: Path) -> None:
 
 def test_a_list_of_packages_that_nests_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matrix.engine.images.cache.folder", lambda _: tmp_path)
-    files.write_sealed(tmp_path / "1.packages", NESTED)
+    files.write_sealed(tmp_path / "1.package-list", NESTED)
     of = _engine(_container(b"gcc 14\n"))
     assert images._packages("t", "sha256:1", of, lambda _: None) == {"gcc": "14"}

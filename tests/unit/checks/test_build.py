@@ -9,7 +9,7 @@ from matrix.checks import registry
 from matrix.model.build import Expect
 from matrix.model.result import CheckResult, Verdict
 from matrix.verdicts import judge
-from tests.unit.conftest import PERF, Record, build, cell, command, elf, file, image, observations, tree
+from tests.unit.conftest import EPOCH, PERF, Record, build, cell, command, elf, file, image, observations, tree
 
 if TYPE_CHECKING:
     from matrix.model.cell import Cell
@@ -32,7 +32,8 @@ def examined(of: Cell | None = None, ran: list[Record] | None = None, made: list
     of = of or cell(what=build(expect=Expect(bpf_skeletons=False)))
     program = f"{'/out' if of.build.out_of_tree else PERF}/perf"
     values = {"elf": elf(program, interpreter=True, dynamic=True), **more}
-    steps = {"build": made or [], "self-test": self_test() if ran is None else ran}
+    left = made or []
+    steps = {"build": left, "self-test": [*(self_test() if ran is None else ran), *left]}
     return judge.check_result(registry()["build"], observations(of, steps, **values), [])
 
 
@@ -227,3 +228,12 @@ def test_a_line_of_perf_test_tells_number_name_and_outcome() -> None:
         ("10.1", "c", "Skip"),
         ("10.2", "d", "FAILED!"),
     ]
+
+
+def test_a_file_that_the_programs_tests_change_is_found() -> None:
+    made = [file(f"{PERF}/perf"), file(f"{PERF}/stale.o", "old")]
+    after = [file(f"{PERF}/perf"), file(f"{PERF}/stale.o", "new", at=EPOCH + 9), file(f"{PERF}/left")]
+    ran = [*self_test(), *after]
+    found = judge.check_result(registry()["build"], observations(steps={"build": made, "self-test": ran}), []).findings
+    changed = {finding.subject: finding.actual for finding in found if finding.kind == "changed-by-tests"}
+    assert changed == {f"{PERF}/left": "created", f"{PERF}/stale.o": "content changed"}
