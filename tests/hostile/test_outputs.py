@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -57,15 +58,15 @@ def _container(content: bytes, status: int = 0) -> mock.Mock:
     container = mock.Mock()
     container.wait.return_value = {"StatusCode": status}
     container.get_archive.return_value = (iter([buffer.getvalue()]), {})
-    blocks = mock.MagicMock()
-    blocks.__iter__.return_value = iter([content[at : at + 100] for at in range(0, len(content), 100)])
-    container.logs = lambda **asked: blocks if asked.get("stream") else content
+    blocks = [content[at : at + 100] for at in range(0, len(content), 100)]
+    container.printed = [struct.pack(">BxxxL", 1, len(block)) + block for block in blocks]
     return container
 
 
 def _engine(container: mock.Mock) -> DockerEngine:
     client = mock.Mock()
     client.containers.create.return_value = container
+    client.api._get.return_value.raw.stream = lambda _: iter(container.printed)
     return DockerEngine(client, "unix://", "s")
 
 

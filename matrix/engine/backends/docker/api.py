@@ -10,10 +10,12 @@ from requests.exceptions import RequestException, Timeout
 from urllib3.exceptions import HTTPError
 
 from matrix.engine.api import EngineSilentError
-from matrix.errors import InfrastructureError
+from matrix.errors import InfrastructureError, MatrixError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_OF_THE_ENGINE = (DockerException, RequestException, HTTPError, OSError)
 
 RESTART = "Is it stopped or overloaded? Restart it, then go on: --resume RUN."
 
@@ -25,7 +27,7 @@ def failing_as(what: str) -> Iterator[None]:
         yield
     except (Timeout, TimeoutError) as error:
         raise EngineSilentError(f"the engine does not answer: it could not {what} in time", RESTART) from error
-    except (DockerException, RequestException, HTTPError, OSError) as error:
+    except _OF_THE_ENGINE as error:
         reason = getattr(error, "explanation", None) or str(error)
         hint = "Free some disk space, or run `perf-matrix clean`." if "no space left" in str(reason) else ""
         raise InfrastructureError(f"the engine could not {what}: {reason}", hint) from error
@@ -36,6 +38,8 @@ def of_the_api() -> Iterator[None]:
     """Turn the errors of an answer that is not of the form of the Docker Engine API into InfrastructureErrors."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError) as error:
+    except (MatrixError, *_OF_THE_ENGINE):  # some of requests' errors are ValueErrors, too
+        raise
+    except Exception as error:  # the docker package raises plain Exceptions, and json RecursionErrors
         reason = f"the engine's answer is not of the Docker Engine API: {error!r}"
         raise InfrastructureError(reason, "Is it an engine that answers there? See DOCKER_HOST.") from error

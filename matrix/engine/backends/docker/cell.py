@@ -17,7 +17,7 @@ from requests.exceptions import RequestException
 
 from matrix.engine.api import AGENT, AGENT_UID, UID, CellSpec, Resource
 from matrix.engine.backends.docker import streams
-from matrix.engine.backends.docker.api import failing_as
+from matrix.engine.backends.docker.api import failing_as, of_the_api
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class DockerContainer:
         timer = threading.Timer(deadline_s, self._kill)
         self.overdue = False
         with failing_as("run a step"):
-            execution = api.exec_create(self.id, [*AGENT, *words])["Id"]
+            with of_the_api():
+                execution = api.exec_create(self.id, [*AGENT, *words])["Id"]
             timer.start()
             try:
                 facts = bytearray()
@@ -85,7 +86,8 @@ class DockerContainer:
                         if len(facts) > OUTPUT_BYTES:
                             self._kill()
                             break
-                found = streams.exit_status(api, execution)
+                with of_the_api():
+                    found = streams.exit_status(api, execution)
             finally:
                 timer.cancel()
             # The engine knows no status where the container ended first.
@@ -129,8 +131,9 @@ class DockerContainer:
         return state
 
     def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = self.engine.client.api.inspect_container(self.id)["State"]
-        return state
+        with of_the_api():
+            state = self.engine.client.api.inspect_container(self.id)["State"]
+            return {fact: state[fact] for fact in ("Running", "OOMKilled", "ExitCode")}
 
     def is_out_of_memory(self) -> bool:
         """Return whether the kernel ended a program for the limit on memory (see Container.is_out_of_memory)."""
@@ -194,7 +197,7 @@ def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
     name = f"pbm-{uuid.uuid4().hex[:12]}"
     layer, out, source = f"{name}-layer", f"{name}-out", f"{name}-src"
     labels = engine.labels("cell")
-    with failing_as("start a cell"), contextlib.ExitStack() as undo:
+    with failing_as("start a cell"), of_the_api(), contextlib.ExitStack() as undo:
         # The root of a tmpfs belongs to root unless its options say otherwise, and a cell is not root.
         size = f"size={spec.limits.disk_bytes},nr_inodes={MAX_FILES},uid={UID},gid={UID},mode=0755,nosuid,nodev"
         for volume in (layer, out):
@@ -267,7 +270,7 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
         except APIError:  # it has ended
             break
         time.sleep(0.05)
-    raise InfrastructureError("a cell's volumes could not be filled", streams.log_end(keeper))
+    raise InfrastructureError("a cell's volumes could not be filled", streams.log_end(engine.client.api, keeper.id))
 
 
 def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, tuple[str, bool]]) -> Any:

@@ -65,7 +65,7 @@ class DockerEngine:
 
     def image(self, tag: str) -> str | None:
         """Return an image's digest (see Engine.image)."""
-        with failing_as(f"look up image {tag}"):
+        with failing_as(f"look up image {tag}"), of_the_api():
             try:
                 image = self.client.images.get(tag)
             except ImageNotFound:
@@ -74,7 +74,7 @@ class DockerEngine:
 
     def pull(self, reference: str, tag: str) -> str | None:
         """Pull an image (see Engine.pull)."""
-        with failing_as(f"pull {reference}"):
+        with failing_as(f"pull {reference}"), of_the_api():
             try:
                 image = self.client.images.pull(reference)
             except APIError:  # whether it is not there or no registry answers: the base is bootstrapped then
@@ -110,16 +110,24 @@ class DockerEngine:
 
     def script(self, image: str, text: str, *, network: bool, volume: str = "") -> tuple[int, bytes]:
         """Run a script in a container that is removed afterwards (see Engine.script)."""
-        with failing_as("run a script"), self._scripted(image, text, network=network, volume=volume) as container:
-            status = container.wait()["StatusCode"]
+        with (
+            failing_as("run a script"),
+            of_the_api(),
+            self._scripted(image, text, network=network, volume=volume) as container,
+        ):
+            status = int(container.wait()["StatusCode"])
             # Warnings of a script that succeeded would be taken for its answer.
-            return status, streams.log(container, stderr=status != 0)
+            return status, streams.log(self.client.api, container.id, stderr=status != 0)
 
     def fetch(self, image: str, text: str, path: str, target: Path) -> None:
         """Copy a file out of a script's container (see Engine.fetch)."""
-        with failing_as(f"fetch {path}"), self._scripted(image, text, network=True, volume="") as container:
+        with (
+            failing_as(f"fetch {path}"),
+            of_the_api(),
+            self._scripted(image, text, network=True, volume="") as container,
+        ):
             if container.wait()["StatusCode"]:
-                said = streams.log_end(container)
+                said = streams.log_end(self.client.api, container.id)
                 raise InfrastructureError(f"the script that makes {path} failed", f"Is the network up? {said}")
             stream, _ = container.get_archive(path)
             _copy_file(Reader(stream), target)
@@ -142,14 +150,15 @@ class DockerEngine:
         with failing_as(f"fill volume {volume}"):
             if self.image(EMPTY) is None:
                 self._make_empty_image()
-            self.client.volumes.create(volume, labels=self.labels(purpose))
-            # The API writes into a volume through a container alone; it need not be started.
-            holder = self.client.containers.create(
-                EMPTY, ["none"], labels=self.labels("script"), network_mode="none",
-                mounts=[Mount("/volume", volume, no_copy=True)],
-            )  # fmt: skip
+            with of_the_api():
+                self.client.volumes.create(volume, labels=self.labels(purpose))
+                # The API writes into a volume through a container alone; it need not be started.
+                holder = self.client.containers.create(
+                    EMPTY, ["none"], labels=self.labels("script"), network_mode="none",
+                    mounts=[Mount("/volume", volume, no_copy=True)],
+                )  # fmt: skip
             try:
-                with contextlib.suppress(NotFound):
+                with contextlib.suppress(NotFound), of_the_api():
                     holder.get_archive(f"/volume/{COMPLETE}")
                     return
                 holder.put_archive("/volume", archive())
@@ -169,19 +178,19 @@ class DockerEngine:
     def resources(self) -> list[Resource]:
         """List the resources (see Engine.resources)."""
         wanted = {"label": LABEL}
-        with failing_as("list what is ours"):
+        with failing_as("list what is ours"), of_the_api():
             containers = self.client.api.containers(all=True, filters=wanted)
             volumes = self.client.api.volumes(filters=wanted)["Volumes"] or []  # null where there is none
             images = self.client.api.images(filters=wanted)
-        return [
-            *(_resource("container", item["Id"], item) for item in containers),
-            *(_resource("volume", item["Name"], item) for item in volumes),
-            *(_resource("image", (item.get("RepoTags") or [item["Id"]])[0], item) for item in images),
-        ]
+            return [
+                *(_resource("container", item["Id"], item) for item in containers),
+                *(_resource("volume", item["Name"], item) for item in volumes),
+                *(_resource("image", (item.get("RepoTags") or [item["Id"]])[0], item) for item in images),
+            ]
 
     def remove(self, resource: Resource) -> None:
         """Remove a resource (see Engine.remove), after waiting for others that use or remove it."""
-        with failing_as(f"remove {resource.kind} {resource.name}"):
+        with failing_as(f"remove {resource.kind} {resource.name}"), of_the_api():
             for attempt in range(1, REMOVE_TRIES + 1):
                 if self._is_removed(resource, is_last_try=attempt == REMOVE_TRIES):
                     return

@@ -47,7 +47,7 @@ def stream(api: Any, execution: str, deadline_s: float) -> Iterator[Iterator[tup
     """
     connection = api.exec_start(execution, socket=True)
     try:
-        yield _frames(_Bytes(api, _socket(connection), deadline_s))
+        yield _frames(_Bytes(api, _socket(connection), deadline_s).blocks())
     finally:
         connection._response.close()  # noqa: SLF001 - the socket alone has no reference to its connection
 
@@ -67,7 +67,7 @@ def status(api: Any, container: str, argv: list[str], deadline_s: float) -> int:
     return KILLED if found is None else found
 
 
-def log(container: Any, *, stderr: bool) -> bytes:
+def log(api: Any, container: str, *, stderr: bool) -> bytes:
     """Return the output of a container's program that has ended, with its standard error or without.
 
     Raises:
@@ -75,28 +75,33 @@ def log(container: Any, *, stderr: bool) -> bytes:
 
     """
     output = bytearray()
-    for block in _log_blocks(container, stderr=stderr):
+    for block in _log_blocks(api, container, stderr=stderr):
         output += block
         if len(output) > LOG_BYTES:
             raise InfrastructureError(f"a script printed more than {LOG_BYTES >> 20} MiB", "Is its image ours?")
     return bytes(output)
 
 
-def log_end(container: Any, most_bytes: int = 2000) -> str:
+def log_end(api: Any, container: str, most_bytes: int = 2000) -> str:
     """Return the end of the output of a container's program that has ended; bytes that are not UTF-8 are replaced."""
     output = bytearray()
-    for block in _log_blocks(container, stderr=True):
+    for block in _log_blocks(api, container, stderr=True):
         output += block
         del output[:-most_bytes]
     return output.decode(errors="replace")
 
 
-def _log_blocks(container: Any, *, stderr: bool) -> Iterator[bytes]:
-    blocks = container.logs(stdout=True, stderr=stderr, stream=True, follow=False)
-    try:
-        yield from blocks
-    finally:
-        blocks._response.close()  # noqa: SLF001 - as in `stream`
+def _log_blocks(api: Any, container: str, *, stderr: bool) -> Iterator[bytes]:
+    """Yield the output of a container's program that has ended.
+
+    The docker package's `logs` reads all of it, or leaves the connection open where the engine stops answering.
+    """
+    wanted = {"stdout": 1, "stderr": int(stderr), "follow": 0}
+    answer = api._get(api._url("/containers/{0}/logs", container), params=wanted, stream=True)  # noqa: SLF001 - no public method returns it
+    with contextlib.closing(answer):
+        api._raise_for_status(answer)  # noqa: SLF001 - no public method returns it
+        for _, block in _frames(answer.raw.stream(BLOCK_BYTES)):
+            yield block
 
 
 def exit_status(api: Any, execution: str) -> int | None:
@@ -155,9 +160,9 @@ class _Bytes:
             self.api.ping()
 
 
-def _frames(output: _Bytes) -> Iterator[tuple[int, bytes]]:
+def _frames(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the parts of frames; a stream that ends within a frame is one whose container was killed."""
-    reader = Reader(output.blocks())
+    reader = Reader(blocks)
     while len(header := reader.read(_HEADER.size)) == _HEADER.size:
         kind, left = _HEADER.unpack(header)
         while left and (part := reader.read(min(left, BLOCK_BYTES))):
