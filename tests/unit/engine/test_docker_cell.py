@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from docker.errors import NotFound
 
 from matrix.engine.backends.docker import cell
 from matrix.engine.backends.docker.cell import DockerContainer
@@ -56,6 +57,17 @@ def test_a_container_that_ended_by_no_limit_was_ended_from_outside(states: tuple
     with pytest.raises(InfrastructureError, match=OUTSIDE):
         ended._check_alive(KILLED)
     assert ended.container.kills == 0
+
+
+def test_a_container_that_is_gone_was_ended_from_outside() -> None:
+    def refuse(*_: object) -> None:
+        raise NotFound("No such container")
+
+    api = SimpleNamespace(exec_create=refuse)
+    engine: Any = SimpleNamespace(client=SimpleNamespace(api=api))
+    gone = DockerContainer(engine, SimpleNamespace(id="one"), ["source", "layer", "out"])
+    with pytest.raises(InfrastructureError, match=r"^a cell's container was ended from outside: it is gone"):
+        gone.agent([], lambda _: None, 1)
 
 
 def test_an_agent_that_was_killed_alone_was_killed_from_outside() -> None:

@@ -10,7 +10,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 from docker.types import LogConfig, Mount, Ulimit
 from docker.utils.socket import STDERR
 from requests.exceptions import RequestException
@@ -21,7 +21,7 @@ from matrix.engine.backends.docker.api import failing_as, of_the_api
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matrix.engine.backends.docker.engine import DockerEngine
 
@@ -71,7 +71,7 @@ class DockerContainer:
         # The API cannot kill a program that exec started, so the deadline kills its container.
         timer = threading.Timer(deadline_s, self._kill)
         self.overdue = False
-        with failing_as("run a step"):
+        with failing_as("run a step"), _refusing_removal():
             with of_the_api():
                 execution = api.exec_create(self.id, [*AGENT, *words])["Id"]
             timer.start()
@@ -182,6 +182,15 @@ class DockerContainer:
         self.engine.remove(Resource("container", self.id, "", ""))
         for volume in self.volumes:
             self.engine.remove(Resource("volume", volume, "", ""))
+
+
+@contextlib.contextmanager
+def _refusing_removal() -> Iterator[None]:
+    """Turn the engine's answer that there is no such container, or program in it, into an InfrastructureError."""
+    try:
+        yield
+    except NotFound as error:
+        raise InfrastructureError("a cell's container was ended from outside: it is gone", AGAIN) from error
 
 
 def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
