@@ -39,7 +39,8 @@ NAME_DIGITS = 32
 MAX_REASONS = 50
 """The most files for which it is said why a patch does not apply: a patch may have any number."""
 # The errors of git-apply(1), with LC_ALL=C.
-_FAILED = re.compile(r"^error: patch failed: (.+):(\d+)$", re.M)
+# git shows a hunk's lines, too, so that a patch can write such a line itself, with any number of digits.
+_FAILED = re.compile(r"^error: patch failed: (.+):(\d{1,10})$", re.M)
 _ERROR = re.compile(r"^error: (.+)$", re.M)
 
 

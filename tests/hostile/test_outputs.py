@@ -16,7 +16,7 @@ from matrix.engine.backends.docker import engine as docker_engine
 from matrix.engine.backends.docker import streams
 from matrix.engine.backends.docker.engine import DockerEngine
 from matrix.errors import InfrastructureError, UsageError
-from matrix.trees import git, git_objects, patches
+from matrix.trees import git, git_objects, patches, scratch_repository
 from matrix.trees.tree_cache import TreeCache
 
 if TYPE_CHECKING:
@@ -131,3 +131,19 @@ def test_a_list_of_packages_that_nests_is_made_anew(tmp_path: Path, monkeypatch:
     files.write_sealed(tmp_path / "1.package-list", NESTED)
     of = _engine(_container(b"gcc 14\n"))
     assert images._packages("t", "sha256:1", of, lambda _: None) == {"gcc": "14"}
+
+
+def test_a_patch_that_writes_gits_refusal_itself_is_refused(tmp_path: Path) -> None:
+    """git shows the lines of a hunk that it cannot apply."""
+    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "base")):
+        git.run(tmp_path, *words)
+    line = f"error: patch failed: a:{'1' * 5000}"
+    diff = f"diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,2 +1,2 @@\n {line}\n-b\n+c\n".encode()
+    (tmp_path / "a").write_text("x\n")
+    git.run(tmp_path, "add", "a")
+    git.run(tmp_path, "commit", "-q", "-m", "a")
+    scratch = scratch_repository.Scratch(tmp_path / ".git")
+    made, refused = scratch.apply(git.commit(tmp_path, "HEAD"), [patches.Patch(1, "a", "b", "c", "d", "e", diff)])
+    assert made == ()
+    assert refused is not None
+    assert refused.reasons == ("a: hunk 1 of 1 (@@ -1,2 +1,2 @@) does not apply",)

@@ -19,6 +19,7 @@ from matrix.trees import (
     git,
     git_objects,
     patches,
+    scratch_repository,
     tar_members,
     transfer,
     tree_archive,
@@ -100,6 +101,13 @@ def _mail(data: bytes) -> None:
     patches.missing([mail.patch(1) for mail in mails])
 
 
+def _refusal(data: bytes) -> None:
+    """Take what git-apply(1) says of a patch, after the patch and a NUL."""
+    diff, _, said = data.partition(b"\0")
+    patch = patches.Patch(1, "a", "b", "c", "d", "e", diff)
+    scratch_repository._reasons(patch, said.decode(errors="replace"))
+
+
 def _mbox(data: bytes) -> None:
     patches.read(str(samples.written("series.mbox", data)), None)
 
@@ -176,6 +184,8 @@ ANSWER = b'200\nContent-Length: 3\nETag: "1"\nContent-Range: bytes 0-2/3\n\nabc'
 RECORD = b"""{"format": 2, "sha256": "%s", "version": "7.3", "index": {"Makefile": "644 1"}, "ignore": {"": "*.o"},
 "generator_has_pool": true, "archive_bytes": 1024, "archive_sha256": "1", "remarks": []}""" % (b"5" * 64)
 
+REFUSED = b"Checking patch a.c...\nerror: while searching for:\na\nerror: patch failed: tools/perf/a.c:12\n"
+
 TARGETS = (
     Target(
         "archive",
@@ -240,6 +250,19 @@ TARGETS = (
             "hunks": lambda size: b"[PATCH] a\0" + DIFF + b"@@ -1 +1 @@\n" * (size // 12),
             "dashes": lambda size: b"[PATCH] a\0" + b"--- a\n" * (size // 6),
             "subjects": lambda size: b"[PATCH] a\n" * (size // 10) + b"\0" + DIFF,
+        },
+    ),
+    Target(
+        "git-refusal",
+        _refusal,
+        (DIFF + b"\0" + REFUSED,),
+        words=(b"error: patch failed: ", b"error: ", b"a.c:", b":12", b": patch does not apply\n", b"\n"),
+        growing={
+            "hunks": lambda size: DIFF + b"@@ -1 +1 @@\n" * (size // 12) + b"\0" + REFUSED * (size // len(REFUSED)),
+            "files": lambda size: b"\0" + b"".join(b"error: patch failed: %d:1\n" % n for n in range(size // 25)),
+            "errors": lambda size: b"\0" + b"error: a\n" * (size // 9),
+            "numbers": lambda size: b"\0error: patch failed: " + b":1" * (size // 2),
+            "blanks": lambda size: b"\0" + b"\n" * size,
         },
     ),
     Target(
