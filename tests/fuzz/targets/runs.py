@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
+from xml.etree import ElementTree as ET
 
-from matrix import credentials, untrusted
+from matrix import credentials, reports, untrusted
+from matrix.config import load
 from matrix.errors import UsageError
 from matrix.model.cell_id import CellId
 from matrix.model.globs import matches_any
-from matrix.repro import bundle, redaction
+from matrix.model.result import CellResult
+from matrix.reports import formats
+from matrix.repro import adoption, bundle, consistency, redaction
 from matrix.runs import store, transcripts
 from matrix.scenario.transcript import Transcript
 from matrix.timing import trace
@@ -89,6 +94,25 @@ def _stranger(data: bytes) -> None:
     bundle.parse_result(data)
 
 
+def _adopted(data: bytes) -> None:
+    """Take a stranger's result for a cell of this machine."""
+    result = bundle.parse_result(data)
+    adoption.adopted(result, consistency.definition(result), CONFIG, "", has_patch=True)
+
+
+def _reported(data: bytes) -> None:
+    """Report a result of a run directory in every format; XML and JSON must be well-formed."""
+    try:
+        result = CellResult.model_validate_json(data)
+    except ValueError:
+        return
+    report = reports.build("r", "/r", ["7.3"], [result.id], [result])
+    texts = {name: one.render(report) for name, one in formats.registry().items()}
+    json.loads(texts["json"])
+    ET.fromstring(texts["junit"])  # noqa: S314 - our own
+    assert all(text.encode() for text in texts.values())
+
+
 def _comparison(data: bytes) -> None:
     try:
         found = ComparisonRun.model_validate_json(data)
@@ -131,6 +155,7 @@ def _redacted(data: bytes) -> None:
     redaction.log(data, ("/home/somebody/linux", "/srv/a"))
 
 
+CONFIG = load.load()
 RESULT = done().model_dump_json().encode()
 KEPT = (samples.KEPT / "result.json").read_bytes()
 
@@ -154,6 +179,8 @@ TARGETS = (
     Target("bundle", _bundle, (samples.packed(),), own=(UsageError,), cost=4),
     Target("bundled-result", _forged, (RESULT,), own=(UsageError,), is_json=True, cost=12),
     Target("stranger's-result", _stranger, (RESULT,), own=(UsageError,), is_json=True, cost=6),
+    Target("adopted-result", _adopted, (RESULT,), own=(UsageError,), is_json=True, cost=6),
+    Target("reported-result", _reported, (KEPT,), is_json=True, cost=12),
     Target("comparison", _comparison, (make.session().model_dump_json().encode(),), own=(), is_json=True, cost=4),
     Target(
         "requirement",
