@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def row(run: Run) -> RunRow:
-    """Return the row of a run; a run that cannot be read has a row with its command UNREADABLE."""
+    """Return the row of a run; a run that cannot be read has one with its command UNREADABLE, and the reason."""
     going_on = locks.is_being_done(run)
     bare = RunRow(run=run.name, folder=str(run.folder), going_on=going_on)
     try:
         settings = run.settings()
         verdicts = Counter(result.verdict for result in run.results())
-    except UsageError:
-        return bare
+    except UsageError as error:  # as of another version of this program, whose runs are beside ours
+        return bare.model_copy(update={"problem": error.message})
     if going_on:
         del verdicts[Verdict.ERROR]  # the result of a cell that was begun, until it ends
     facts = {

@@ -113,7 +113,7 @@ class Run:
             raise UsageError(
                 f"run {self.folder} was written by perf-build-matrix {settings['tool_version']} in version {version} of"
                 f" run.json; this one, {__version__}, reads version {SETTINGS_VERSION}",
-                "Read it with the version that wrote it, or begin the run anew.",
+                "Read it with the version that wrote it, or begin the run anew; `perf-matrix runs` names the others.",
             )
 
     def configuration(self) -> Config:

@@ -39,7 +39,7 @@ class RunRow(Frozen):
     """A run and the number of its cells a verdict; `command` is UNREADABLE where its files could not be read.
 
     `started` is UTC as in ISO 8601, `lacking` the number of cells without a result. While a run is `going_on`, a cell
-    that was begun is lacking.
+    that was begun is lacking. `problem` is the reason why the files could not be read.
     """
 
     run: str
@@ -51,6 +51,7 @@ class RunRow(Frozen):
     cells: int = 0
     verdicts: dict[Verdict, int] = Field(default_factory=dict)
     lacking: int = 0
+    problem: str = ""
 
 
 def parts(rows: Sequence[RunRow], older: int) -> Iterator[Part]:
@@ -80,7 +81,8 @@ def _results(row: RunRow) -> str:
     verdicts = [f"{number} {verdict}" for verdict, number in row.verdicts.items()]
     lacking = [f"{row.lacking} lacking"] if row.lacking else []
     going_on = ["going on"] if row.going_on else []
-    return ", ".join([*verdicts, *lacking, *going_on])
+    problem = [row.problem] if row.problem else []
+    return ", ".join([*verdicts, *lacking, *going_on, *problem])
 
 
 def minute(started: str) -> str:
