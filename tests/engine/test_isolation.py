@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import platform
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from matrix.config import load, tree_words
 from matrix.engine import agent_volume, images
 from matrix.engine.api import AGENT_UID, UID, USERS, CellSpec
+from matrix.engine.backends.docker.cell import MAX_FILES
 from matrix.model.cell import Limits
 from matrix.runs import step_specification
 from matrix.trees import volumes
@@ -136,13 +139,98 @@ def test_it_cannot_become_root(cell: Container) -> None:
     assert python(cell, text) == ["Operation not permitted"] * 3
 
 
-def test_its_memory_and_processes_are_limited(cell: Container) -> None:
-    text = (
-        "paths = [('memory.max', 'pids.max'), ('memory/memory.limit_in_bytes', 'pids/pids.max')]\n"
-        "pair = next(pair for pair in paths if os.path.exists('/sys/fs/cgroup/' + pair[0]))\n"
-        "print(json.dumps([int(open('/sys/fs/cgroup/' + name).read()) for name in pair]))"
+CGROUP = """
+def limit(*files):
+    for file in files:
+        if os.path.exists('/sys/fs/cgroup/' + file):
+            return open('/sys/fs/cgroup/' + file).read().split()
+"""
+
+
+def test_its_memory_processes_and_processors_are_limited_by_the_kernel(engine: Engine, spec: CellSpec) -> None:
+    pinned = engine.cell(dataclasses.replace(spec, cpus="0"))
+    try:
+        text = f"""{CGROUP}
+print(json.dumps([
+    limit('memory.max', 'memory/memory.limit_in_bytes'),
+    limit('memory.swap.max', 'memory/memory.memsw.limit_in_bytes'),
+    limit('pids.max', 'pids/pids.max'),
+    sorted(os.sched_getaffinity(0)),
+]))"""
+        memory, swap, pids, processors = python(pinned, text)
+    finally:
+        pinned.remove()
+    assert memory == [str(LIMITS.memory_bytes)]
+    assert swap in (["0"], memory, None)  # cgroups v2, v1 (with memory), and a kernel that counts no swap
+    assert pids == [str(LIMITS.pids)]
+    assert processors == [0]
+
+
+MOUNTS = """
+null = os.stat('/dev/null').st_rdev
+def is_writable(path):
+    return os.access(path, os.W_OK) and not os.statvfs(path).f_flag & os.ST_RDONLY and os.stat(path).st_rdev != null
+mounts = [line.split()[1:4] for line in open('/proc/self/mounts')]
+facts = {path: os.statvfs(path) for path in ('/out', '/tmp', '/layer')}
+print(json.dumps([
+    {path: [kind, options.split(',')] for path, kind, options in mounts},
+    sorted(path for path, *_ in mounts if is_writable(path)),
+    {path: [fact.f_blocks * fact.f_frsize, fact.f_files] for path, fact in facts.items()},
+]))"""
+
+
+def test_its_mounts_and_their_sizes_are_as_the_kernel_has_them(cell: Container) -> None:
+    mounts, writable, sizes = python(cell, MOUNTS)
+    kinds = {path: kind for path, (kind, _) in mounts.items()}
+    assert {path: kinds[path] for path in ("/src", "/out", "/tmp", "/layer")} == {
+        "/src": "overlay", "/out": "tmpfs", "/tmp": "tmpfs", "/layer": "tmpfs",  # noqa: S108 - the cell's
+    }  # fmt: skip
+    assert set(writable) <= {"/src", "/out", "/tmp", "/dev/shm", "/dev/mqueue"}  # noqa: S108 - the cell's
+    for path in writable:
+        assert {"nosuid", "nodev"} <= set(mounts[path][1]), path
+    for path in ("/", "/layer", "/agent"):
+        assert "ro" in mounts[path][1], path
+    assert {path: tuple(size) for path, size in sizes.items()} == dict.fromkeys(
+        ("/out", "/tmp", "/layer"),  # noqa: S108 - the cell's
+        (LIMITS.disk_bytes, MAX_FILES),
     )
-    assert python(cell, text) == [LIMITS.memory_bytes, LIMITS.pids]
+
+
+def test_each_of_its_processes_is_confined_by_a_filter_and_without_new_privileges(cell: Container) -> None:
+    text = """
+found = {}
+for name in filter(str.isdigit, os.listdir('/proc')):
+    status = dict(line.split(':', 1) for line in open(f'/proc/{name}/status'))
+    found[name] = [status[key].strip() for key in ('NoNewPrivs', 'Seccomp', 'CapBnd')]
+print(json.dumps([found, os.getpid(), resource.getrlimit(resource.RLIMIT_CORE)]))"""
+    found, me, core = python(cell, f"import resource{text}")
+    assert core == [0, 0]
+    assert len(found) == 3
+    assert {(privileges, mode) for privileges, mode, _ in found.values()} == {("1", "2")}
+    agents = sum(1 << number for number in (5, 6, 7, 8, 19))  # linux/capability.h, as CAPABILITIES names them
+    bounds = {name: int(bound, 16) for name, (_, _, bound) in found.items()}
+    assert bounds.pop(str(me)) == 0
+    assert set(bounds.values()) == {agents}
+
+
+FORBIDDEN = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *words):
+    result = libc.syscall(number, *words)
+    return os.strerror(ctypes.get_errno()) if result == -1 else 'done'
+names = {'mount': (165, 40), 'unshare': (272, 97), 'keyctl': (250, 219), 'bpf': (321, 280), 'kexec_load': (246, 104)}
+at = {'x86_64': 0, 'aarch64': 1}[os.uname().machine]
+words = {'unshare': (0x10000000,)}
+print(json.dumps({name: call(numbers[at], *words.get(name, (0, 0, 0, 0, 0))) for name, numbers in names.items()}))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="the numbers of system calls are of these")
+def test_the_filter_of_the_engine_refuses_what_a_container_must_not(cell: Container) -> None:
+    refused = python(cell, FORBIDDEN)
+    assert set(refused) == {"mount", "unshare", "keyctl", "bpf", "kexec_load"}
+    assert set(refused.values()) <= {"Operation not permitted", "Function not implemented"}
 
 
 def test_what_it_writes_no_other_cell_of_the_tree_sees(engine: Engine, spec: CellSpec, cell: Container) -> None:
