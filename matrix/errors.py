@@ -63,6 +63,18 @@ def from_system(message: str, hint: str, error: OSError) -> MatrixError:
     return kind(message, hint)
 
 
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+
+
+def of_files(error: OSError) -> InfrastructureError:
+    """Return the error for a file of this program's own, in its folders of state, cache and temporary files."""
+    if error.errno not in _FULL:
+        return InfrastructureError(str(error), "Check the path, the permissions and the free space.")
+    file = f": {error.filename}" if error.filename else ""
+    hint = "Free some for state, cache and temporary files (TMPDIR), and do it again; a run goes on with --resume RUN."
+    return InfrastructureError(f"No space left on device{file}", hint)
+
+
 # A longer list would push the sentence itself out of sight.
 LISTED_CHOICES = 12
 

@@ -44,6 +44,10 @@ def part_of(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART_SUFFIX}")
     try:
         yield part
+    except OSError as error:
+        if error.errno == errno.ENOSPC and error.filename is None:  # of a write, which knows no path
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

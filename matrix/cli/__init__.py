@@ -11,7 +11,7 @@ import typer
 
 from matrix import __version__
 from matrix.cli import bisect, gate, look, machine, repro, runs, series, timing, trust
-from matrix.errors import ExitStatus, MatrixError, UsageError
+from matrix.errors import ExitStatus, MatrixError, UsageError, of_files
 from matrix.untrusted import encodable, message, short
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def main() -> None:
         typer.echo("perf-matrix: interrupted", err=True)
         sys.exit(ExitStatus.INTERRUPTED)
     except OSError as error:  # of a path of the user's, mostly; no traceback for a full disk
-        typer.echo(message(f"perf-matrix: {error}", "Check the path, the permissions and the free space."), err=True)
+        of_ours = of_files(error)
+        typer.echo(message(f"perf-matrix: {of_ours.message}", of_ours.hint), err=True)
         sys.exit(ExitStatus.INFRASTRUCTURE)
     except Exception:  # noqa: BLE001 - Python's own status for it is 1, which says that cells failed
         typer.echo(message(traceback.format_exc()), err=True)

@@ -13,7 +13,7 @@ from matrix import __version__, checks
 from matrix.config import command_line
 from matrix.engine import agent_volume, images
 from matrix.engine.api import BTF
-from matrix.errors import InfrastructureError, MatrixError, UsageError
+from matrix.errors import InfrastructureError, MatrixError, UsageError, of_files
 from matrix.model.result import CellResult, Predecessor, Verdict
 from matrix.runs import execution, internal_errors, schedule
 from matrix.runs.confinement import LimitExceededError
@@ -130,8 +130,9 @@ def failed(cell: Cell, run: Run, error: Exception) -> CellResult:
 
 def _as_error(result: CellResult, run: Run, error: Exception) -> CellResult:
     """Return a result as an ERROR, with the reason in an error's own words where it has words for people."""
-    has_words = isinstance(error, MatrixError | OSError)
-    reason = str(error) if has_words else internal_errors.recorded(run, result.id, error)
+    if isinstance(error, OSError):
+        error = of_files(error)
+    reason = str(error) if isinstance(error, MatrixError) else internal_errors.recorded(run, result.id, error)
     return result.model_copy(update={"verdict": Verdict.ERROR, "reason": reason})
 
 

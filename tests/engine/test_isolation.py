@@ -182,7 +182,7 @@ print(json.dumps([
 def test_its_mounts_and_their_sizes_are_as_the_kernel_has_them(cell: Container) -> None:
     mounts, writable, sizes = python(cell, MOUNTS)
     kinds = {path: kind for path, (kind, _) in mounts.items()}
-    assert {path: kinds[path] for path in ("/src", "/out", "/tmp", "/layer")} == {
+    assert {path: kinds[path] for path in ("/src", "/out", "/tmp", "/layer")} == {  # noqa: S108 - the cell's
         "/src": "overlay", "/out": "tmpfs", "/tmp": "tmpfs", "/layer": "tmpfs",  # noqa: S108 - the cell's
     }  # fmt: skip
     assert set(writable) <= {"/src", "/out", "/tmp", "/dev/shm", "/dev/mqueue"}  # noqa: S108 - the cell's

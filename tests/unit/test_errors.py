@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from matrix import paths
-from matrix.errors import ExitStatus, InfrastructureError, MatrixError, UsageError, from_system
+from matrix.errors import ExitStatus, InfrastructureError, MatrixError, UsageError, from_system, of_files
 
 
 def test_an_error_says_what_and_what_to_do() -> None:
@@ -39,3 +39,15 @@ def test_the_engines_socket_is_in_the_folder_of_sockets(monkeypatch: pytest.Monk
 def test_a_path_is_its_users_and_a_broken_disk_the_machines(number: int | None, kind: type[MatrixError]) -> None:
     error = OSError(number, "words") if number else OSError("words")
     assert type(from_system("it cannot be read", "Mend it.", error)) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device\n  Free some for state, cache"),
+        (OSError(errno.ENOSPC, "No space", "/state/x"), "No space left on device: /state/x\n  Free some for state,"),
+        (OSError(errno.EROFS, "Read-only", "/state/x"), "[Errno 30] Read-only: '/state/x'\n  Check the path,"),
+    ],
+)
+def test_a_full_disk_is_told_with_what_to_free(error: OSError, sentence: str) -> None:
+    assert str(of_files(error)).startswith(sentence)

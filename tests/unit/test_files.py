@@ -146,3 +146,12 @@ def test_a_file_system_that_flushes_no_folders_is_no_failure_and_a_failing_disk_
     with pytest.raises(OSError, match="Input/output") if number == errno.EIO else contextlib.nullcontext():
         files.write(tmp_path / "file", "content")
     assert (tmp_path / "file").read_text() == "content"
+
+
+def test_a_full_disk_is_told_with_the_file_that_there_was_no_space_for(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as caught, files.part_of(tmp_path / "file.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "file.json")
+    with pytest.raises(OSError, match="reset") as other, files.part_of(tmp_path / "file.json"):
+        raise OSError(errno.ECONNRESET, "Connection reset by peer")
+    assert other.value.filename is None

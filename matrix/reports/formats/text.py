@@ -118,7 +118,7 @@ def _failures(cell: CellResult, folder: str) -> Iterator[Text]:
     cell_folder = f"{one_line(folder)}/cells/{one_line(cell.id)}"
     for check in _detailed_checks(cell):
         yield from _check_findings(cell, check, cell_folder)
-    if _has_failed(cell):
+    if _has_failed(cell) and cell.reproduce:  # a cell that could not be begun has none
         yield Text(f"  to reproduce: {one_line(cell.reproduce)}")
 
 

@@ -133,7 +133,7 @@ def test_a_result_that_cannot_be_stored_is_an_error_and_the_cell_is_run_once(
     part = begun(config, "7.3")
     monkeypatch.setattr(store.Run, "save", full)
     for _ in range(3):
-        assert part.result(part.cells[0]).reason == "[Errno 28] No space left on device"
+        assert part.result(part.cells[0]).reason.startswith("No space left on device\n")
     assert len(saved) == 2
 
 
