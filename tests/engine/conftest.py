@@ -260,6 +260,27 @@ def bench(tmp_path: Path, engine: Engine) -> Iterator[Bench]:
     assert left == []
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Return what makes a disk of so many kilobytes."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    made: list[Path] = []
+
+    def make(size: str) -> Path:
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(folder)]
+        if subprocess.run(mount, check=False).returncode:
+            pytest.skip("no file system can be mounted here")
+        made.append(folder)
+        return folder
+
+    yield make
+    for folder in made:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
 def _remove_all(left: list[Resource], engine: Engine) -> None:
     """Leave nothing behind even where a test failed."""
     for item in left:

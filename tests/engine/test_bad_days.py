@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.engine.test_limits import MAKE, first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from matrix.engine.api import Engine
 
@@ -70,3 +72,21 @@ def test_memory_that_ends_a_whole_cell_and_gigabytes_of_log_are_limits_by_name(b
         assert f"{PLACE}/fake@{name} FAIL build: 1 finding" in done.out
     files = [path for path in bench.latest().folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < LOG_BYTES + (4 << 20)
+
+
+def test_a_read_only_state_is_read_and_a_run_in_it_is_refused_in_words(
+    bench: Bench, small_disk: Callable[[str], Path]
+) -> None:
+    place = small_disk("1m")
+    bench.tree("good")
+    owner = bench.owner()
+    bench.state = place / "state"
+    bench.state.mkdir()
+    (bench.state / "owner").write_text(owner)
+    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+    done = bench.run("fake@good")
+    assert done.status == 3
+    assert "Read-only file system" in done.err
+    assert "Traceback" not in done.err
+    assert bench.command("runs").status == 0
+    subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)

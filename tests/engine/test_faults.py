@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +12,7 @@ from matrix.model.result import Verdict
 from tests.engine.conftest import PLACE, Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.engine
@@ -74,27 +72,6 @@ def test_without_the_network_the_cells_that_need_it_are_errors_and_the_others_ha
         assert f"{cell}: ERROR: " in done.out
         assert reason in done.out
     assert "verdict: ERROR (1 PASS, 3 ERROR)" in done.out
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Return what makes a disk of so many kilobytes."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    made: list[Path] = []
-
-    def make(size: str) -> Path:
-        folder = tmp_path / "disk"
-        folder.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(folder)]
-        if subprocess.run(mount, check=False).returncode:
-            pytest.skip("no file system can be mounted here")
-        made.append(folder)
-        return folder
-
-    yield make
-    for folder in made:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_under_the_cache_is_an_error_that_says_so(bench: Bench, small_disk: Callable[[str], Path]) -> None:
