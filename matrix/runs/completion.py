@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.errors import UsageError
-from matrix.runs import launch, locks, schedule
+from matrix.runs import launch, locks, schedule, transcripts
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def complete(
 
 def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config: Config | None) -> None:
     settings = run.settings()
-    _forget_damaged(run, settings.cells, access)
+    _forget_damaged(run, settings, access)
     lacking = _lacking(run, settings.cells)
     access.say(f"run {run.name}: {_progress(settings, lacking, number)}")
     for attempt in range(attempts):
@@ -51,14 +51,27 @@ def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config
         lacking = _lacking(run, settings.cells)
 
 
-def _forget_damaged(run: Run, wanted: tuple[CellId, ...], access: EngineAccess) -> None:
-    """Remove results that are damaged or another cell's, each with a line that names it: the cells are lacking then."""
-    for cell_id in wanted:
-        try:
-            run.result(cell_id)
-        except UsageError as error:
-            access.say(f"{error.message}: the cell is done again")
+def _forget_damaged(run: Run, settings: RunSettings, access: EngineAccess) -> None:
+    """Remove results that are damaged or another cell's, each with a line that names it: the cells are lacking then.
+
+    So are cells on the base tree whose transcript is damaged, as others are compared with it.
+    """
+    for cell_id in settings.cells:
+        damage = _damage(run, cell_id, is_base=cell_id.tree == settings.base)
+        if damage:
+            access.say(f"{damage}: the cell is done again")
             run.forget(cell_id)
+
+
+def _damage(run: Run, cell_id: CellId, *, is_base: bool) -> str:
+    """Return a sentence on the file of a cell that is damaged, or nothing."""
+    try:
+        run.result(cell_id)
+    except UsageError as error:
+        return error.message
+    transcript = run.transcript_path(cell_id)
+    is_damaged = is_base and transcript.is_file() and not transcripts.is_whole(transcript)
+    return f"{transcript} is no whole transcript" if is_damaged else ""
 
 
 def _lacking(run: Run, wanted: tuple[CellId, ...]) -> tuple[CellId, ...]:

@@ -60,6 +60,15 @@ def read(path: Path, most_bytes: int = TRANSCRIPT_BYTES) -> Transcript:
         raise UsageError(f"{path} is no transcript: {first_problem(error)}", _AGAIN) from error
 
 
+def is_whole(path: Path) -> bool:
+    """Return whether a transcript's file has the length and the checksum that gzip wrote (RFC 1952, section 2.3.1)."""
+    try:
+        with gzip.open(path, "rb") as file:
+            return bool(_content(file, TRANSCRIPT_BYTES))  # an empty file is a whole one for gzip
+    except (gzip.BadGzipFile, EOFError, ValueError, zlib.error):
+        return False
+
+
 def _content(file: gzip.GzipFile, most_bytes: int) -> bytes:
     """Return the content of a compressed file, unless there is too much: a few KiB can expand to gigabytes of zeros."""
     content = bytearray()

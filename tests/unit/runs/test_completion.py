@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -103,3 +104,28 @@ def test_a_result_that_is_damaged_is_named_and_its_cell_done_again(
     assert named.startswith(f"{path} is no result")
     assert named.endswith(": the cell is done again")
     assert [result.verdict for result in run.results()] == [Verdict.FAIL, Verdict.PASS]
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize("kept", [slice(-9), slice(0), slice(1, None)])
+def test_a_damaged_transcript_of_the_base_is_named_and_its_cell_done_again(
+    kept: slice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each cell that was compared with it was an ERROR, however often the run went on."""
+    base, head = make.cell(), make.cell(on=make.tree("head"))
+    run = store.begin([base, head], ["7.3", "head"], [], 2, base=base.tree.name)
+    for cell in (base, head):
+        run.save(done(cell, verdict=Verdict.PASS))
+        path = run.transcript_path(cell.id)
+        path.write_bytes(gzip.compress(bytes(range(256)) * 9)[kept])
+    wanted: list[tuple[str, ...]] = []
+
+    def launched(run: Run, *_: Any) -> None:
+        wanted.append(tuple(cell.id for cell in (base, head) if run.result(cell.id) is None))
+        run.save(done(base, verdict=Verdict.PASS))
+
+    monkeypatch.setattr(launch, "run", launched)
+    out = io.StringIO()
+    completion.complete(run, 2, EngineAccess(None, Console(file=out, width=400)))
+    assert wanted == [(base.id,)]
+    assert f"{run.transcript_path(base.id)} is no whole transcript: the cell is done again\n" in out.getvalue()
