@@ -97,6 +97,7 @@ class Child:
     def __init__(self, task: str, bounds: Bounds) -> None:
         self.task = task
         self.bounds = bounds
+        self._is_answering = False
         limits = (str(bounds.memory_bytes), str(bounds.cpu_s), str(bounds.output_bytes))
         path = json.dumps([folder for folder in sys.path if folder])  # "" is the current folder, whoever wrote it
         with contextlib.ExitStack() as undo:
@@ -120,8 +121,8 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has ended: by a limit, an error or `close`."""
-        return self._process.poll() is not None
+        """Whether the process answers no more: it has ended, or an answer was broken off, as by an interrupt."""
+        return self._is_answering or self._process.poll() is not None
 
     def ask(self, request: bytes) -> Iterator[bytes]:
         """Send a request, and return the blocks of the answer as they come.
@@ -133,6 +134,9 @@ class Child:
             ChildDiedError: the child died of an error or a signal.
 
         """
+        if self._is_answering and self._process.poll() is None:
+            raise ChildDiedError(f"{self.task} was asked before its last answer was read to the end")
+        self._is_answering = True
         # A child that has ended reads no request; why it ended is known where its answer should come.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._connection.send_bytes(request)
@@ -141,6 +145,7 @@ class Child:
     def _answer(self) -> Iterator[bytes]:
         while block := self._block():
             yield block
+        self._is_answering = False
 
     def _block(self) -> bytes:
         """Return the next block of an answer, which is empty at its end."""

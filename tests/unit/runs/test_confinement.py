@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from matrix.errors import InfrastructureError, UsageError
 from matrix.runs import confinement
-from matrix.runs.confinement import Bounds, ChildDiedError, Outcome
+from matrix.runs.confinement import Bounds, Child, ChildDiedError, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,3 +112,16 @@ def test_a_child_ignores_an_interrupt_and_is_what_the_kernel_kills_first(
 ) -> None:
     body = "import os; os.kill(os.getpid(), 2); yield open('/proc/self/oom_score_adj','rb').read()"
     assert outcome(body, tmp_path, monkeypatch).output == b"500\n"
+
+
+def test_a_child_whose_answer_was_broken_off_answers_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "confined_task.py").write_text("def main(request):\n    yield request\n    yield request\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with contextlib.closing(Child("confined_task", SMALL)) as child:
+        assert list(child.ask(b"1")) == [b"1", b"1"]
+        assert not child.has_ended
+        assert next(child.ask(b"2")) == b"2"
+        assert child.has_ended
+        with pytest.raises(ChildDiedError, match="before its last answer was read to the end"):
+            child.ask(b"3")
+    assert child.has_ended
