@@ -28,7 +28,8 @@ def _companions(path: str) -> set[str]:
 
 def _no_dependents(step: StepFacts, touched: str) -> Finding:
     expected = "at least one object's .cmd file names it"
-    return Finding(kind="no-dependents", subject=touched, expected=expected, actual="none does", where=step.log)
+    subject = touched or step.step.name
+    return Finding(kind="no-dependents", subject=subject, expected=expected, actual="none does", where=step.log)
 
 
 def _stale(observations: Observations, step: StepFacts, objects: set[str]) -> Iterator[Finding]:
@@ -38,7 +39,7 @@ def _stale(observations: Observations, step: StepFacts, objects: set[str]) -> It
     read, and each would be expected anew.
     """
     build = observations.steps["build"]
-    [touched] = step.step.touch
+    touched = _touched(step)
     products = reachable(graph(build, shells=False), objects) & step.files.keys()
     # perf itself in any case: a build whose link no command line shows would pass otherwise.
     wanted = products | {f"{observations.output}/{perf.PROGRAM}"}
@@ -53,7 +54,7 @@ def _rebuilt(observations: Observations, step: StepFacts, objects: set[str]) -> 
     Files that every make writes are left out, as the check no-op finds them. Here shells' lines count: a file that may
     be made from the touched one is not to be blamed.
     """
-    [touched] = step.step.touch
+    touched = _touched(step)
     products = reachable(graph(observations.steps["build"]), objects)
     companions: set[str] = set().union(*map(_companions, products))
     changed = observations.changed(step.step.name)
@@ -69,12 +70,17 @@ def _rebuilt(observations: Observations, step: StepFacts, objects: set[str]) -> 
         )
 
 
+def _touched(step: StepFacts) -> str:
+    """Return the file that a step touches; nothing where a damaged transcript has none or several, so none depends."""
+    return step.step.touch[0] if len(step.step.touch) == 1 else ""
+
+
 def _examine(observations: Observations) -> Examined:
     findings: list[Finding] = []
     counts: dict[str, int] = {}
     for name in STEPS:
         step = observations.steps[name]
-        [touched] = step.step.touch
+        touched = _touched(step)
         objects = dependents(step, touched, observations.output)
         counts[f"{name}: objects"] = len(objects)
         if not objects:

@@ -92,7 +92,9 @@ class Observations:
         """Return how each file (no folder) differs after a step from before it, as `created` or `content changed`."""
         if name not in self._changed:
             touched = self.steps[name].step.touch  # by the scenario, not by make
-            ways = _ways(self.steps[self.previous[name]].files, self.steps[name].files)
+            # Every transcript of ours has a step before; a damaged one may lack it, and then all files are new.
+            before = self.steps[self.previous[name]].files if name in self.previous else {}
+            ways = _ways(before, self.steps[name].files)
             self._changed[name] = {path: way for path, way in ways if way and path not in touched}
         return self._changed[name]
 

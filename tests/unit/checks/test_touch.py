@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +63,17 @@ def test_all_that_is_made_from_the_touched_file_and_nothing_else_passes() -> Non
     assert (result.verdict, result.findings) == (Verdict.PASS, ())
     assert result.figures == {"touch-source: objects": 1, "touch-header: objects": 2}
     assert result.examined == 3
+
+
+@pytest.mark.parametrize("touch", [(), ("util/evsel.c", "util/pmus.h")])
+def test_a_transcript_whose_step_touches_none_or_several_files_is_no_pass(touch: tuple[str, ...]) -> None:
+    found = observations(cell(), {"build": BUILD, **{name: [] for name in ("rebuild", "touch-source", "touch-header")}})
+    step = found.steps["touch-source"]
+    damaged = dataclasses.replace(step, step=step.step.model_copy(update={"touch": touch}))
+    steps = {**found.steps, "touch-source": damaged}
+    result = judge.check_result(registry()["touch"], dataclasses.replace(found, steps=steps), [])
+    assert result.verdict is Verdict.FAIL
+    assert "no-dependents:touch-source" in keys(result)
 
 
 def test_an_object_that_is_not_made_again_is_a_finding() -> None:

@@ -80,6 +80,10 @@ def test_a_step_that_looked_at_other_folders_comes_between_no_others() -> None:
     assert previous["rebuild"] == "self-test"
 
 
+def test_after_a_step_that_none_was_before_all_files_are_new() -> None:
+    assert observations(steps={"touch-source": [file("/src/a")]}).changed("touch-source") == {"/src/a": "created"}
+
+
 def ways(before: list[Record], after: list[Record]) -> Mapping[str, str]:
     return observations(steps={"touch-source": before, "touch-header": after}).changed("touch-header")
 
