@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -21,36 +22,36 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 IN_STEP = {"build": first("sleep 1000"), "clean": ((MAKE, "clean:\n", "clean:\n\tsleep 1000\n"),)}
-ENDINGS: dict[str, Callable[[Any], None]] = {
-    "killed": lambda container: container.kill(),
-    "removed": lambda container: container.remove(force=True),
-}
 
 
-def cell_container(bench: Bench, engine: Engine) -> Any:
-    """Return the docker package's container of the one cell that runs."""
+def cell_containers(bench: Bench, engine: Engine) -> list[Any]:
+    """Return the docker package's containers of the cells that run."""
     client: Any = vars(engine)["client"]
     found = [client.containers.get(one.name) for one in bench.left(engine) if one.kind == "container"]
-    [cell] = [one for one in found if one.name.startswith("pbm-")]
-    return cell
+    return [one for one in found if one.name.startswith("pbm-")]
 
 
-@pytest.mark.parametrize(("how", "step"), [("removed", "build"), ("killed", "clean")])
-def test_a_container_that_is_ended_from_outside_is_an_error_and_done_again(
-    bench: Bench, engine: Engine, how: str, step: str
-) -> None:
-    tree = bench.tree("ended", *IN_STEP[step])
-    process = bench.popen(*bench.run_words("fake@ended"), "-n", "1")
-    bench.wait(lambda: bench.at("fake@ended", step) and "sleep 1000" in bench.log("fake@ended", f"{step}.log"), process)
-    ENDINGS[how](cell_container(bench, engine))
+def is_asleep(bench: Bench, step: str) -> bool:
+    return bench.at(f"fake@{step}", step) and "sleep 1000" in bench.log(f"fake@{step}", f"{step}.log")
+
+
+def test_cells_whose_containers_are_ended_from_outside_are_errors_and_done_again(bench: Bench, engine: Engine) -> None:
+    trees = {step: bench.tree(step, *edits) for step, edits in IN_STEP.items()}
+    process = bench.popen(*bench.run_words("fake@build", "fake@clean"), "-n", "2")
+    for step in trees:
+        bench.wait(functools.partial(is_asleep, bench, step), process)
+    killed, removed = cell_containers(bench, engine)
+    killed.kill()
+    removed.remove(force=True)
     out, err = process.communicate(timeout=bench.patience_s)
     assert process.returncode == 3, out + err
-    result = bench.result("fake@ended")
-    assert result.verdict == Verdict.ERROR
-    assert "was ended from outside" in result.reason
-    for path, old, new in IN_STEP[step]:
-        edit(tree / path, new, old)
-    (bench.latest().pins / "ended.json").unlink()
+    for step, tree in trees.items():
+        result = bench.result(f"fake@{step}")
+        assert result.verdict == Verdict.ERROR
+        assert "was ended from outside" in result.reason
+        for path, old, new in IN_STEP[step]:
+            edit(tree / path, new, old)
+        (bench.latest().pins / f"{step}.json").unlink()
     done = bench.command("run", "--resume", bench.latest().name)
     assert done.status == 0, done.text
 
