@@ -60,16 +60,16 @@ def next_seed(records: list[Record], target: str) -> int:
     return max((record.seed + 1 for record in records if record.target == target), default=0)
 
 
-def table(before: list[Record], after: list[Record], names: list[str]) -> list[str]:
-    """Return the lines of a table of targets: all inputs, and what came of those since `before`."""
+def table(records: list[Record], names: list[str]) -> list[str]:
+    """Return the lines of a table of targets: what came of all their inputs."""
     rows = [f"{'target':20}{'inputs':>10}{'a CPU second':>14}{'slowest':>10}  failures"]
-    return rows + [_row(name, given(after, name), [one for one in after if one not in before]) for name in names]
+    return rows + [_row(name, [record for record in records if record.target == name]) for name in names]
 
 
-def _row(name: str, inputs: int, new: list[Record]) -> str:
-    mine = [record for record in new if record.target == name]
-    cpu_s = sum(record.cpu_s for record in mine)
-    rate = f"{sum(record.inputs for record in mine) / cpu_s:.0f}" if cpu_s else "-"
-    slowest = f"{max(record.slowest_s for record in mine):.3f} s" if mine else "-"
-    failures = sorted({place for record in mine for place in record.failures})
+def _row(name: str, records: list[Record]) -> str:
+    cpu_s = sum(record.cpu_s for record in records)
+    inputs = sum(record.inputs for record in records)
+    rate = f"{inputs / cpu_s:.0f}" if cpu_s else "-"
+    slowest = f"{max(record.slowest_s for record in records):.3f} s" if records else "-"
+    failures = sorted({place for record in records for place in record.failures})
     return f"{name:20}{inputs:>10}{rate:>14}{slowest:>10}  {', '.join(failures) or '0'}"

@@ -2,7 +2,7 @@
 
 Each target runs in a process of its own. An input that fails is made smaller, and is written to regressions/TARGET,
 from where test_fuzz.py replays it; of failures at one place only the first is. A table ends the output; the exit status
-is 1 where an input failed, or a target did not get its inputs.
+is 1 where an input failed, or a target did not get its inputs. `--record FILE --inputs 0` shows the table of a record.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def main() -> None:
         invocation = Invocation(options, record, records.read(record))
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(invocation.campaign, names))
-        for row in records.table(invocation.before, records.read(record), names):
+        for row in records.table(records.read(record), names):
             say(row)
         sys.exit(1 if invocation.failures(names) else 0)
 
