@@ -149,9 +149,15 @@ def _after_the_fault(
     if ended.status in (0, 1) and one.fired() and one.engine.left() and fault.kind != ENGINE:
         yield Wrong(LEFT, f"in the engine: {one.engine.left()}")
     yield from (Wrong(LEFT, f"in the temporary folder: {name}") for name in _temporary(one, fault))
-    if not _may_not_remove(fault) and fault.how not in ("SIGKILL", "SIGTERM") and one.litter():
-        yield Wrong(LEFT, f"unfinished files: {one.litter()}")
+    unfinished = [name for name in one.litter() if not _is_continued(name)]
+    if not _may_not_remove(fault) and fault.how not in ("SIGKILL", "SIGTERM") and unfinished:
+        yield Wrong(LEFT, f"unfinished files: {unfinished}")
     yield from (Wrong(FLUSHED, text) for text in one.journal.wrong())
+
+
+def _is_continued(name: str) -> bool:
+    """Return whether an unfinished file is a download's, which the next command continues; none is left after that."""
+    return name.startswith("cache/downloads/") and not name.rpartition("/")[2].startswith(".")
 
 
 def _may_not_remove(fault: Fault) -> bool:
