@@ -25,6 +25,9 @@ STEP_FAILED = "step-failed"
 LIMIT_EXCEEDED = "limit-exceeded"
 """The kind of the finding on a cell of which not everything could be judged: a hostile tree may make any facts."""
 
+TOO_MANY = "too-many-findings"
+"""The kind of the finding on a check with more findings than are kept."""
+
 
 class Verdict(StrEnum):
     """The judgement on a check or a cell, worst last."""
@@ -88,8 +91,13 @@ class CheckResult(Frozen):
 
     @property
     def stopped(self) -> bool:
-        """Whether a step failed that the check owns, so that the cell ended there."""
-        return any(finding.kind == STEP_FAILED for finding in self.findings)
+        """Whether the cell ended there: a step failed that the check owns, or the facts exceeded a limit."""
+        return any(finding.kind in (STEP_FAILED, LIMIT_EXCEEDED) for finding in self.findings)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it has more findings than are kept."""
+        return any(finding.kind == TOO_MANY for finding in self.findings)
 
     @property
     def examined_nothing(self) -> bool:

@@ -96,11 +96,13 @@ class _MissedError(Exception):
 
 
 def run(cell: Cell, context: Context) -> CellResult:
-    """Run one cell and return its result; the result and the transcript are stored before this returns.
+    """Run one cell and return its result, which is stored before this returns, and so is the transcript if it has one.
 
     An internal error is an ERROR too: a cell without a result would be built again for each of its checks.
     """
     began, started = time.monotonic(), time.gmtime()
+    # An earlier attempt's facts are not this one's: where this one has none that can be read, nothing may be judged.
+    context.run.forget_transcript(cell.id)
     # Stored before anything can fail: a killed process then leaves an ERROR, and the run counts as begun.
     result = _begun(cell, context, started)
     context.run.save(result)
@@ -173,13 +175,13 @@ def _ended(result: CellResult, cell: Cell, context: Context) -> CellResult:
     except LimitExceededError as error:
         return judgement.judged(result, [], error.limit)
 
-    context.chapter(cell, "judge")
     facts = {
         "host": {**result.host, "btf_sha256": recorded.btf_sha256},
         "gone_on": recorded.continued,
         "from_scratch": recorded.from_scratch,
     }
     with contextlib.closing(recorded.transcript) as transcript:
+        context.chapter(cell, "judge")
         parts, exceeded = transcript.judgement(context.known, context.base.transcript(cell))
     return judgement.judged(result.model_copy(update=facts), parts, exceeded)
 
@@ -201,10 +203,11 @@ def _recorded(prepared: _Prepared, context: Context) -> _Recorded:
         return _from_scratch(prepared, context)
     try:
         return _continued(prepared, context, context.predecessor)
-    except (_MissedError, InfrastructureError) as error:
+    except (_MissedError, InfrastructureError, LimitExceededError) as error:
         if prepared.cell.tree.edits:
             raise
         reason = str(error)
+    context.run.forget_transcript(prepared.cell.id)
     context.chapter(prepared.cell, f"from scratch, as {reason}")
     return replace(_from_scratch(prepared, context), from_scratch=reason)
 
@@ -249,16 +252,29 @@ def _steps_done(cell_run: Execution, context: Context) -> _Recorded:
             context.chapter(cell, "start the container")
             btf = _kernel_types(cell_run)
             try:
-                for end in execution.execute(cell_run):
-                    # Right after the build: the next step writes into the container that is to be kept.
-                    if end.step.name == "build" and not end.failure:
-                        _after_build(cell_run, context)
-            finally:
-                if not cell_run.transcript.has_ended:
-                    context.chapter(cell, "store the transcript")
-                    context.run.save_transcript(cell.id, cell_run.transcript.blocks())
+                _take_steps(cell_run, context)
+            except BaseException:
+                # For whoever looks why; the failure counts, whatever becomes of this.
+                with contextlib.suppress(Exception):
+                    _store_transcript(cell_run, context)
+                raise
+            _store_transcript(cell_run, context)
         undo.pop_all()  # its process judges the cell
     return _Recorded(cell_run.transcript, hashlib.sha256(btf).hexdigest() if btf else "none")
+
+
+def _take_steps(cell_run: Execution, context: Context) -> None:
+    for end in execution.execute(cell_run):
+        # Right after the build: the next step writes into the container that is to be kept.
+        if end.step.name == "build" and not end.failure:
+            _after_build(cell_run, context)
+
+
+def _store_transcript(cell_run: Execution, context: Context) -> None:
+    cell = cell_run.scenario.cell
+    if not cell_run.transcript.has_ended:
+        context.chapter(cell, "store the transcript")
+        context.run.save_transcript(cell.id, cell_run.transcript.blocks())
 
 
 def _kernel_types(cell_run: Execution) -> bytes | None:

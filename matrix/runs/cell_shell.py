@@ -74,6 +74,7 @@ def _shell(cell_run: execution.Execution, after: str, access: EngineAccess) -> i
             # Held for the steps alone: a shell may stay open for hours, and measurements are refused meanwhile.
             with locks.busy():
                 _run_up_to(last, cell_run, access)
+        cell_run.transcript.close()  # a shell may stay open for hours, and asks nothing
         logs = cell_run.run.cell(cell.id)
         access.say(f"{cell.id}, the tree at /src, as uid {UID} without network; its logs are in {logs}")
         place = last.place if last else "first"

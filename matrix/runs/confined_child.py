@@ -29,6 +29,10 @@ COMPLAINT_BYTES = 1 << 20
 """The most that the child writes to its standard error, which is the only file that it writes to."""
 
 
+MESSAGE_CHARS = 4_000
+"""The most of a message: some quote what they refuse."""
+
+
 class _TooMuchOutputError(Exception):
     """An answer has more bytes than it may have."""
 
@@ -82,7 +86,8 @@ def _status(task: str, connection: Connection, output_bytes: int) -> int:
         return Ending.OUTPUT
     except MatrixError as error:
         is_usage = isinstance(error, UsageError)
-        sys.stderr.write(json.dumps({"message": error.args[0], "hint": error.hint, "is_usage": is_usage}))
+        message = error.message[:MESSAGE_CHARS]
+        sys.stderr.write(json.dumps({"message": message, "hint": error.hint, "is_usage": is_usage}))
         sys.stderr.flush()
         return Ending.REFUSED
     except BaseException as error:  # noqa: BLE001 - the parent raises it

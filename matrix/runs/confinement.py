@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import multiprocessing
+import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,6 +24,7 @@ from matrix.verdicts.judgement import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.connection import Connection
 
 WALL_FACTOR = 10
 """The wall time of an answer in multiples of the limit on CPU time: the machine may have other work, but not for ever.
@@ -30,6 +35,9 @@ LOOK_S = 5.0
 
 TRACEBACK_BYTES = 64 << 10
 """The most that is read of a child's standard error; a traceback has a few KiB."""
+
+NAME = "the process that reads what a build left"
+"""The child's name in messages."""
 
 _START = """
 import json, sys
@@ -67,7 +75,7 @@ class LimitExceededError(UsageError):
     def __init__(self, limit: Limit) -> None:
         super().__init__(
             f"facts of the cell cannot be read within {limit.value}, the limit on {limit.name}",
-            "What the tree's build leaves is larger than any of perf's.",
+            "The tree's build leaves ten times what perf's leaves: see what it writes, in its log or with `shell`.",
         )
         self.limit = limit
 
@@ -103,6 +111,7 @@ class Child:
         with contextlib.ExitStack() as undo:
             self._errors = undo.enter_context(tempfile.TemporaryFile())
             ours, theirs = multiprocessing.Pipe()
+            _bound_sending(ours, bounds.cpu_s * WALL_FACTOR)
             self._connection = undo.enter_context(ours)
             # -I: nothing from the environment. -B: a limit would cut short the compiled modules written for others.
             argv = [sys.executable, "-I", "-B", "-c", _START, path, task, str(theirs.fileno()), *limits]
@@ -137,28 +146,35 @@ class Child:
         if self._is_answering and self._process.poll() is None:
             raise ChildDiedError(f"{self.task} was asked before its last answer was read to the end")
         self._is_answering = True
-        # A child that has ended reads no request; why it ended is known where its answer should come.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        end = time.monotonic() + self.bounds.cpu_s * WALL_FACTOR
+        try:
             self._connection.send_bytes(request)
-        return self._answer()
+        except BlockingIOError as error:  # SO_SNDTIMEO
+            raise self._silent() from error
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # a child that has ended reads no request; its end tells why where its answer should come
+        return self._answer(end)
 
-    def _answer(self) -> Iterator[bytes]:
-        while block := self._block():
+    def _answer(self, end: float) -> Iterator[bytes]:
+        while block := self._block(end):
             yield block
         self._is_answering = False
 
-    def _block(self) -> bytes:
-        """Return the next block of an answer, which is empty at its end."""
-        deadline_s = self.bounds.cpu_s * WALL_FACTOR
-        end = time.monotonic() + deadline_s
+    def _block(self, end: float) -> bytes:
+        """Return the next block of an answer, which is empty at its end; `end` is the time by which it has to come."""
         while (left_s := end - time.monotonic()) > 0:
             if self._connection.poll(min(LOOK_S, left_s)):
                 return self._received()
             if _hangs_without_memory(self._process.pid, self.bounds):
                 self._process.kill()
                 raise LimitExceededError(_memory(self.bounds))
-        raise InfrastructureError(
-            f"{self.task} did not answer within {deadline_s} s, and used less than {self.bounds.cpu_s} s of CPU time",
+        raise self._silent()
+
+    def _silent(self) -> InfrastructureError:
+        self._process.kill()
+        return InfrastructureError(
+            f"{NAME} did not answer within {self.bounds.cpu_s * WALL_FACTOR} s, and used less than "
+            f"{self.bounds.cpu_s} s of CPU time",
             "Is the machine overloaded, or the disk of the run slow? Run it again: --resume RUN.",
         )
 
@@ -166,12 +182,18 @@ class Child:
         """Return the block that has come; where the child has ended instead, its end is the error that it tells of."""
         try:
             return self._connection.recv_bytes()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: in the middle of a block
             status = self._process.wait()
         self._errors.seek(0)
         complaint = self._errors.read(TRACEBACK_BYTES).decode(errors="replace")
         exceeded = _exceeded(status, self.bounds, complaint)
         raise LimitExceededError(exceeded) if exceeded else _error(self.task, status, complaint)
+
+
+def _bound_sending(connection: Connection, time_s: float) -> None:
+    """Let no write to a connection wait longer than `time_s` (socket(7), SO_SNDTIMEO, a struct timeval)."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", math.ceil(time_s), 0))
 
 
 def _hangs_without_memory(pid: int, bounds: Bounds) -> bool:
@@ -207,6 +229,11 @@ def _memory(bounds: Bounds) -> Limit:
 
 def _error(task: str, status: int, complaint: str) -> Exception:
     """Return the error of a child that ended otherwise than by a limit."""
+    if status == -signal.SIGKILL:
+        return InfrastructureError(
+            f"{NAME} was killed, as the kernel does where memory is short",
+            "Run fewer cells at once (-n), then go on: --resume RUN.",
+        )
     if status == Ending.REFUSED:
         refusal = json.loads(complaint)
         kind = UsageError if refusal["is_usage"] else InfrastructureError

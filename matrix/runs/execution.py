@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from matrix.model.cell import Limits
     from matrix.model.result import ImageIdentity
     from matrix.runs.store import Run
-    from matrix.scenario.make_database import Database
     from matrix.scenario.plan import Invocation, Scenario, Step
     from matrix.trees.volumes import PreparedTree
 
-CELL_FACTS_BYTES = 256 << 20
+CELL_FACTS_BYTES = 128 << 20
 """The most of the agent's records that all steps of a cell may have together; perf's largest cell has 30 MB of them.
 
-The process of the transcript holds them in memory, where they take five times as much.
+The process of the transcript holds them in memory, where the records of files take 13 times as much.
 """
 
 SCAN_S = 300
@@ -74,14 +73,17 @@ class Execution:
 
     def __post_init__(self) -> None:
         self.deadline = CellDeadline(self.scenario.limits.cell_s)
-        self.transcript = TranscriptProcess()
         begun = Transcript(
             scenario=self.scenario,
             ignore=self.tree.facts.ignore,
             generator_has_pool=self.tree.facts.generator_has_pool,
             tree_version=self.tree.identity.version,
         )
-        self.transcript.begin(begun, self.tree.facts.index, self.built.transcript if self.built else None)
+        self.transcript = TranscriptProcess()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.transcript.close)
+            self.transcript.begin(begun, self.tree.facts.index, self.built.transcript if self.built else None)
+            undo.pop_all()
 
     def container(self, place: str) -> Container:
         """Return the container of a place, started now if it was not yet."""
@@ -149,20 +151,30 @@ class Execution:
             # A log alone, as in a bundle, says which commands it is of.
             file.write(f"# {step.name}: {step.text}\n".encode())
             taken, output = self._execute(step, file)
-        databases: tuple[Database, ...] = ()
-        if step.declares and not taken.error:
-            databases, error = _databases(path)
-            taken = taken.model_copy(update={"error": error})
         touched = self.built.touched if self.built and step.touch and step.name == "build" else ()
         took = self.transcript.take(taken, output, path, touched)
-        if databases and not took.failure:
-            self.transcript.note(databases=databases)
         if took.stale:  # a kept build's copy could have hidden the edit
             where = took.stale[0]
             raise InfrastructureError(f"the edit of {where} is not there after the build", "Mark it from_scratch.")
-        end = StepEnd(step, took.failure, took.ended)
+        failure = took.failure
+        if step.declares and not failure:
+            failure = self._note_databases(step, path)
+        end = StepEnd(step, failure, took.ended)
         self.ends.append(end)
         return end
+
+    def _note_databases(self, step: Step, log: Path) -> str:
+        """Record the rules in a step's log, and empty the log (24 MB for perf); return the error in it, or nothing."""
+        head, _, printed = log.read_bytes().partition(b"\n")
+        try:
+            databases = parsing.databases(printed)
+        except ValueError as error:
+            self.transcript.fail(step.name, str(error), log)
+            return str(error)
+        self.transcript.note(databases=databases)
+        if databases:
+            log.write_bytes(head + f"\n{len(databases)} data bases: their rules are in the transcript\n".encode())
+        return ""
 
     def _execute(self, step: Step, log: IO[bytes]) -> tuple[Taken, bytes]:
         """Run the commands of a step, and return it with the agent's output."""
@@ -231,18 +243,6 @@ def _early(status: int) -> str:
 def _write(file: IO[bytes], block: bytes) -> None:
     file.write(block)
     file.flush()  # for whoever follows the log while the step runs
-
-
-def _databases(log: Path) -> tuple[tuple[Database, ...], str]:
-    """Return the rules in a step's log, and an error or nothing; the log, 24 MB for perf, is emptied."""
-    head, _, printed = log.read_bytes().partition(b"\n")
-    try:
-        databases = parsing.databases(printed)
-    except ValueError as error:
-        return (), str(error)
-    if databases:
-        log.write_bytes(head + f"\n{len(databases)} data bases: their rules are in the transcript\n".encode())
-    return databases, ""
 
 
 def execute(cell: Execution) -> Iterator[StepEnd]:

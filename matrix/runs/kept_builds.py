@@ -53,12 +53,17 @@ class KeptBuilds:
         self.failures: dict[CellId, str] = {}
 
     def keep(self, finished: Execution) -> None:
-        """Keep a copy of a cell's build as it is now; the cell's later steps change the container that was built in."""
+        """Keep a copy of a cell's build as it is now; the cell's later steps change the container that was built in.
+
+        Raises:
+            LimitExceededError: the facts of the build exceed a limit.
+
+        """
         self.close()
+        transcript = self._recorded(finished)
         with contextlib.suppress(InfrastructureError):  # without it the build is made again
             copy = finished.copy()
-            build = KeptBuild(copy.state, self._recorded(finished))
-            self.kept = _Kept(finished.scenario.cell.id, build, copy.remove)
+            self.kept = _Kept(finished.scenario.cell.id, KeptBuild(copy.state, transcript), copy.remove)
 
     def of(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> KeptBuild:
         """Return the kept build of a cell, which is built now unless it is kept already.
@@ -81,14 +86,25 @@ class KeptBuilds:
         cell_run = Execution(self.engine, self.own_run, scenario, image, tree, agent)
         with contextlib.ExitStack() as undo:
             undo.callback(cell_run.close)
-            failure = _failure(cell_run)
-            if failure:
-                self.failures[cell.id] = f"the kept build of {cell.id} failed: {failure}"
-                raise InfrastructureError(self.failures[cell.id], f"Its log is {cell_run.log('build')}.")
-            build = KeptBuild(cell_run.container("first").state, self._recorded(cell_run))
+            try:
+                build = self._build(cell_run)
+            except LimitExceededError as error:
+                raise self._failed(cell_run, error.message) from error
             cell_run.transcript.close()
             undo.pop_all()  # its container stays, until `close`
         return _Kept(cell.id, build, cell_run.remove_containers)
+
+    def _build(self, cell_run: Execution) -> KeptBuild:
+        [end] = execution.execute(cell_run)
+        if end.failure:
+            raise self._failed(cell_run, end.failure)
+        return KeptBuild(cell_run.container("first").state, self._recorded(cell_run))
+
+    def _failed(self, cell_run: Execution, failure: str) -> InfrastructureError:
+        """Return the error of a kept build that failed, which it is again for each build that would continue it."""
+        cell_id = cell_run.scenario.cell.id
+        self.failures[cell_id] = f"the kept build of {cell_id} failed: {failure}"
+        return InfrastructureError(self.failures[cell_id], f"Its log is {cell_run.log('build')}.")
 
     def _recorded(self, finished: Execution) -> Path:
         """Store the transcript of a build, which has no other step yet, and return its file."""
@@ -102,12 +118,3 @@ class KeptBuilds:
             kept, self.kept = self.kept, None
             with contextlib.suppress(InfrastructureError):  # what is left is swept at the run's end
                 kept.remove()
-
-
-def _failure(cell_run: Execution) -> str:
-    """Make a build, and return the reason why it cannot be continued, or nothing."""
-    try:
-        [end] = execution.execute(cell_run)
-    except LimitExceededError as error:
-        return error.message
-    return end.failure

@@ -216,6 +216,10 @@ class Run:
         """Store a cell's transcript, compressed, for checks made later."""
         transcripts.write(self.transcript_path(cell_id), blocks)
 
+    def forget_transcript(self, cell_id: str) -> None:
+        """Remove a cell's transcript, if there is one."""
+        self.transcript_path(cell_id).unlink(missing_ok=True)
+
     def transcript(self, cell_id: str) -> Transcript | None:
         """Return a cell's transcript, or nothing where there is none.
 

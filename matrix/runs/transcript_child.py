@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import files
 from matrix.checks import reproducible
+from matrix.errors import InfrastructureError, UsageError
 from matrix.runs import transcript_requests as requests
 from matrix.runs import transcripts
 from matrix.scenario.recorder import Recorder
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 LOG_END_BYTES = 1 << 20
 """The end of a step's log in which the lines with the reason of a failure are looked for."""
+
+
+FAILURE_CHARS = 4_000
+"""The most of a step's failure that an answer has: it may quote the words of a program of the tree."""
 
 
 class _Cell:
@@ -51,16 +56,18 @@ class _Cell:
                 yield from self._judgement(request)
             case requests.Export():
                 yield from transcripts.blocks(self.recorder.transcript)
+            case requests.Fail():
+                self.recorder.fail(request.step, request.error, _log_end(request.log))
             case requests.Note():
                 self.recorder.note(**_given(request))
             case _:
                 yield json.dumps(self._of_facts(request)).encode()
 
     def _take(self, request: requests.Take, output: bytes) -> bytes:
-        log_end = files.tail(Path(request.log), LOG_END_BYTES)
-        facts = self.recorder.take(request.taken, output, log_end)
+        facts = self.recorder.take(request.taken, output, _log_end(request.log))
         stale = () if facts.failure else self.recorder.stale(facts.step.name, request.touched)
-        return requests.Took(failure=facts.failure, ended=facts.ended, stale=tuple(stale)).model_dump_json().encode()
+        failure = facts.failure[:FAILURE_CHARS]
+        return requests.Took(failure=failure, ended=facts.ended, stale=tuple(stale)).model_dump_json().encode()
 
     def _of_facts(self, request: Any) -> Any:
         """Return what a question on the steps' facts asks for."""
@@ -89,13 +96,26 @@ class _Cell:
         return self.recorder.transcript.observations(self.recorder.facts, base)
 
 
+def _log_end(path: str) -> str:
+    return files.tail(Path(path), LOG_END_BYTES)
+
+
 def _stored(path: str) -> Transcript:
     # However large: this process's limit on memory is a finding against the tree, and a refusal would be none.
     return transcripts.read(Path(path), sys.maxsize)
 
 
 def _below(path: str) -> StepRecord | None:
-    return _stored(path).steps[0] if path else None
+    """Return the record of a kept build.
+
+    Raises:
+        InfrastructureError: its transcript is lost or damaged.
+
+    """
+    try:
+        return _stored(path).steps[0] if path else None
+    except UsageError as error:
+        raise InfrastructureError(f"the kept build has no transcript: {error.message}") from error
 
 
 def _given(note: requests.Note) -> dict[str, Any]:

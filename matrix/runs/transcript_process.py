@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from matrix.runs import confinement, transcript_child
 from matrix.runs import transcript_requests as requests
 from matrix.runs.confinement import Bounds, LimitExceededError
+from matrix.untrusted import encodable
 from matrix.verdicts.judgement import JudgementPart, Limit
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 BOUNDS = Bounds(memory_bytes=3 << 30, cpu_s=300, output_bytes=512 << 20)
 """Ten times the memory and thirty times the CPU time that the largest cell of perf takes, and two such at once still
 leave room on a machine with 8 GB. The largest answer is a transcript, compressed, of up to CELL_FACTS_BYTES."""
+
+ANSWER_BYTES = 4 << 20
+"""The most that is read of an answer to a question; the longest has the words of a command line."""
 
 JUDGEMENT_BYTES = 64 << 20
 """The most that is read of a judgement; perf's largest has 140 KB."""
@@ -50,7 +55,10 @@ class TranscriptProcess:
     def begin(self, transcript: Transcript, index: Mapping[str, tuple[int, str]], below: Path | None = None) -> None:
         """Begin a transcript of a tree with this index of files; the build continues from that of `below`, if given."""
         path = str(below.resolve()) if below else ""
-        self._told(requests.Begin(transcript=transcript, index=dict(index), below=path))
+        # A tree may have names, and targets of links, that are not UTF-8: as in the agent's records.
+        named = transcript.model_copy(update={"ignore": encodable(transcript.ignore)})
+        names = {encodable(path): (mode, encodable(content)) for path, (mode, content) in index.items()}
+        self._told(requests.Begin(transcript=named, index=names, below=path))
 
     def load(self, path: Path, cell: Cell) -> None:
         """Take a stored transcript for that of `cell`.
@@ -64,11 +72,12 @@ class TranscriptProcess:
     def take(self, taken: Taken, output: bytes, log: Path, touched: Sequence[str] = ()) -> Took:
         """Record a step with the agent's output and the path of its log; `touched` are files of the tree to compare."""
         request = requests.Take(taken=taken, log=str(log.resolve()), touched=tuple(touched))
-        try:
-            answer = self._asked(request, output)
-        except LimitExceededError as error:
-            raise LimitExceededError(error.limit.model_copy(update={"step": taken.step.name})) from error
+        answer = self._asked(request, output, f"reading the facts of {taken.step.name}")
         return requests.Took.model_validate_json(answer)
+
+    def fail(self, step: str, error: str, log: Path) -> None:
+        """Let the step that was recorded last fail by an error that was found in its log."""
+        self._told(requests.Fail(step=step, error=error, log=str(log.resolve())))
 
     def note(self, **facts: Any) -> None:
         """Record facts that are no step's: the fields of `Note`."""
@@ -92,7 +101,8 @@ class TranscriptProcess:
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the transcript so far as its file has it, compressed."""
-        return self._child.ask(requests.packed(requests.Export()))
+        with _naming("writing the transcript"):
+            yield from self._child.ask(requests.packed(requests.Export()))
 
     def judgement(
         self, known: Sequence[KnownFailure], base: Path | None = None
@@ -108,7 +118,7 @@ class TranscriptProcess:
             for line in self._child.ask(requests.packed(request)):
                 left -= len(line)
                 if left < 0:
-                    return parts, Limit(name="result-size", value=f"a result of {JUDGEMENT_BYTES >> 10} KiB")
+                    return parts, _result_size(JUDGEMENT_BYTES)
                 parts.append(JudgementPart.model_validate_json(line))
         except LimitExceededError as error:
             return parts, error.limit
@@ -120,5 +130,24 @@ class TranscriptProcess:
     def _answered(self, request: Frozen) -> Any:
         return json.loads(self._asked(request))
 
-    def _asked(self, request: Frozen, content: bytes = b"") -> bytes:
-        return b"".join(self._child.ask(requests.packed(request, content)))
+    def _asked(self, request: Frozen, content: bytes = b"", work: str = "looking up facts of the build") -> bytes:
+        answer = bytearray()
+        with _naming(work):
+            for block in self._child.ask(requests.packed(request, content)):
+                answer += block
+                if len(answer) > ANSWER_BYTES:
+                    raise LimitExceededError(_result_size(ANSWER_BYTES))
+        return bytes(answer)
+
+
+@contextlib.contextmanager
+def _naming(work: str) -> Iterator[None]:
+    """Give a limit that is exceeded the name of the work in which it was."""
+    try:
+        yield
+    except LimitExceededError as error:
+        raise LimitExceededError(error.limit.model_copy(update={"work": work})) from error
+
+
+def _result_size(most_bytes: int) -> Limit:
+    return Limit(name="result-size", value=f"a result of {most_bytes >> 10} KiB")

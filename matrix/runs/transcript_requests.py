@@ -48,6 +48,15 @@ class Take(Frozen):
     touched: tuple[str, ...] = ()
 
 
+class Fail(Frozen):
+    """Let the step that was recorded last fail by an error that was found in its log, whose path is `log`."""
+
+    kind: Literal["fail"] = "fail"
+    step: str
+    error: str
+    log: str
+
+
 class Took(Frozen):
     """The end of a step that was recorded, as in StepEnd, and those of `Take.touched` that have another content."""
 
@@ -109,7 +118,7 @@ class Judge(Frozen):
     known: tuple[KnownFailure, ...]
 
 
-Request = Begin | Load | Take | Note | Present | GeneratorArgv | MissedWork | FirstDifference | Export | Judge
+Request = Begin | Load | Take | Fail | Note | Present | GeneratorArgv | MissedWork | FirstDifference | Export | Judge
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 
 

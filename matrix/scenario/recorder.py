@@ -76,6 +76,13 @@ class Recorder:
         self.note(steps=[*self.transcript.steps, record], lower={**self.transcript.lower, **self._lower(facts)})
         return facts
 
+    def fail(self, step: str, error: str, log_end: str) -> None:
+        """Let the step that was recorded last fail by an error that was found in its log; its records are kept."""
+        evidence = trouble(log_end)
+        *earlier, last = self.transcript.steps
+        self.note(steps=[*earlier, last.model_copy(update={"error": error, "evidence": evidence})])
+        self.facts[step] = replace(self.facts[step], error=error, evidence=evidence)
+
     def stale(self, step: str, touched: Sequence[str]) -> list[str]:
         """Return those of the touched files, paths in the tree, whose content after a step is not the tree's."""
         files = self.facts[step].files

@@ -139,6 +139,8 @@ class Bench:
         words = step_specification.words(step, plan.invocations(step), roots={})
         log = bytearray()
         status, output = container.agent(words, log.extend, step.timeout_s + execution.SCAN_S)
+        if len(output) > execution.CELL_FACTS_BYTES:
+            raise UsageError(f"{measure} of the {arm} left facts of more than {execution.CELL_FACTS_BYTES >> 20} MiB")
         found, error = records(output)
         facts = StepRecord(step=step, log="", error=error, records=found).facts()
         if facts.failure or len(facts.commands) != 1:

@@ -10,8 +10,8 @@ from matrix.model.cell import matches
 from matrix.model.globs import matches_any, selects_any
 from matrix.model.result import (
     KNOWN_FAILURE_GONE,
-    LIMIT_EXCEEDED,
     STEP_FAILED,
+    TOO_MANY,
     CheckResult,
     Finding,
     StepResult,
@@ -190,10 +190,10 @@ def _kept(findings: Sequence[Finding]) -> Sequence[Finding]:
 
 
 def _too_many(count: int, known: str) -> Finding:
-    """Return the finding that a check has more findings than are kept; their number makes it another one."""
+    """Return the finding that a check has more findings than are kept."""
     return Finding(
-        kind=LIMIT_EXCEEDED,
-        subject=f"{count} findings",
+        kind=TOO_MANY,
+        subject="findings",
         expected=f"no more than {FINDINGS} findings, the limit on a check",
         actual=f"{count}, of which {count - FINDINGS} are left out",
         known=known,

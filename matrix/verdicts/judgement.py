@@ -36,12 +36,12 @@ class JudgementPart(Frozen):
 class Limit(Frozen):
     """A limit that a cell's facts exceeded: its name for people and for the finding's key, and its value in words.
 
-    `step` is the step whose facts were being read; empty where the cell was being judged.
+    `work` is the work in which it was; empty where the cell was being judged.
     """
 
     name: str
     value: str
-    step: str = ""
+    work: str = ""
 
 
 def parts(observations: Observations, known: Sequence[KnownFailure]) -> Iterator[JudgementPart]:
@@ -105,7 +105,7 @@ def _examined_last(made: Sequence[JudgementPart]) -> str:
 
 def _work(exceeded: Limit, check: str) -> str:
     """Return the work in which a limit was exceeded."""
-    return f"reading the facts of step {exceeded.step}" if exceeded.step else f"judging, in check {check},"
+    return exceeded.work or f"judging, in check {check},"
 
 
 def _with_limit(checks: Sequence[CheckResult], at: str, exceeded: Limit) -> list[CheckResult]:

@@ -70,8 +70,9 @@ def may_be_kept_for_others(result: CellResult | None) -> bool:
 
 
 def are_judged_alike(result: CellResult, below: CellResult) -> bool:
-    """Return whether two cells have the same verdicts and findings in every check."""
-    return _judgement(result) == _judgement(below)
+    """Return whether two cells have the same verdicts and findings in every check, as far as all of them were kept."""
+    is_cut = any(check.is_cut for check in result.checks)
+    return not is_cut and _judgement(result) == _judgement(below)
 
 
 def _judgement(result: CellResult) -> dict[str, tuple[Verdict, frozenset[str]]]:

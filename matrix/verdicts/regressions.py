@@ -143,6 +143,10 @@ def compare_cell(place: Place, tree: str, base: CellResult | None, head: CellRes
         return CellComparison(cell=place, tree=tree, undecided=f"base: {_why_undecided(base)}")
     if not is_decided(head):
         return CellComparison(cell=place, tree=tree, undecided=f"{tree}: {_why_undecided(head)}")
+    cut = next((check.check for check in base.checks if check.is_cut), "")
+    if cut:  # a finding of the head could be one that the base had, too
+        why = f"base: check {cut} has more findings than are kept, so that none can be told to be new"
+        return CellComparison(cell=place, tree=tree, undecided=why)
     if _is_lost(base, head):
         lost = CheckFinding(check="build", finding=_lost(LOST_CELL, head.reason))
         return CellComparison(cell=place, tree=tree, broken=(lost,))
@@ -227,8 +231,11 @@ def _is_known(finding: Finding, gone: Iterable[str]) -> bool:
 def _mended_findings(base: CheckResult | None, head: CheckResult) -> Iterator[tuple[_Blame, Finding]]:
     """Yield the findings that the base has and the head has not.
 
-    A known failure that only did not occur this time is not mended: its entry must be gone.
+    A known failure that only did not occur this time is not mended: its entry must be gone. Nothing is mended that was
+    not examined.
     """
+    if head.stopped:
+        return
     on_head = _keys(head)
     gone_on_head = _gone_patterns(head)
     of_base_alone = [finding for finding in _tree_findings(base) if finding.key not in on_head]

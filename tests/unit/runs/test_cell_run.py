@@ -98,7 +98,7 @@ def begun_cell(*, ended: bool = False) -> Any:
 def test_the_transcript_of_a_cell_past_a_limit_is_not_stored_and_the_limit_is_a_finding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    past = LimitExceededError(Limit(name="memory", value="3072 MiB of memory", step="build"))
+    past = LimitExceededError(Limit(name="memory", value="3072 MiB of memory", work="reading the facts of build"))
 
     def exceeding(_: Any) -> None:
         raise past
@@ -157,3 +157,39 @@ def test_a_clock_that_is_set_meanwhile_is_in_no_duration(jump_s: float, monkeypa
     result = cell_run.run(CELL, where)
     assert 0 <= result.wall_s < 60
     assert result.started[:4] == time.strftime("%Y", time.gmtime())
+
+
+def test_what_an_earlier_attempt_recorded_is_gone_when_a_cell_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exceeding(*_: Any) -> None:
+        raise LimitExceededError(Limit(name="memory", value="3072 MiB of memory"))
+
+    where = context(CELL)
+    where.run.save_transcript(CELL.id, [b"of an earlier attempt"])
+    monkeypatch.setattr(cell_run, "_ended", exceeding)
+    cell_run.run(CELL, where)
+    assert not where.run.transcript_path(CELL.id).exists()
+
+
+def test_what_a_continued_attempt_recorded_is_gone_before_the_build_from_scratch(failure: Exception) -> None:
+    assert failure
+    where = context(CELL, predecessor=tree("before"))
+    where.run.save_transcript(CELL.id, [b"of the continued build"])
+    cell_run._recorded(prepared(CELL), where)
+    assert not where.run.transcript_path(CELL.id).exists()
+
+
+def test_an_interrupt_counts_though_the_transcript_cannot_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.Run, "save_transcript", full)
+    monkeypatch.setattr(cell_run, "_kernel_types", lambda _: None)
+    monkeypatch.setattr(execution, "removing_containers", contextlib.nullcontext)
+    monkeypatch.setattr(execution, "execute", interrupted)
+    running = begun_cell()
+    with pytest.raises(KeyboardInterrupt):
+        cell_run._steps_done(running, context(CELL))
+    assert running.closed

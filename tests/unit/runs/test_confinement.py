@@ -74,7 +74,7 @@ def test_a_wrong_request_is_refused_in_the_tasks_words(tmp_path: Path, monkeypat
         ("raise KeyError('x')", "confined_task failed: KeyError: 'x'"),
         ("open('/nowhere')", "confined_task failed: FileNotFoundError: .*"),
         ("import sys; sys.exit('no')", "confined_task failed: SystemExit: no"),
-        ("import os; os.kill(os.getpid(), 9)", "confined_task was killed by signal 9"),
+        ("import os; os.kill(os.getpid(), 15)", "confined_task was killed by signal 15"),
         ("import os; os.abort()", "confined_task was killed by signal 6"),
     ],
 )
@@ -125,3 +125,33 @@ def test_a_child_whose_answer_was_broken_off_answers_no_more(tmp_path: Path, mon
         with pytest.raises(ChildDiedError, match="before its last answer was read to the end"):
             child.ask(b"3")
     assert child.has_ended
+
+
+def test_a_child_that_the_kernel_killed_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InfrastructureError, match=r"was killed, as the kernel does where memory is short\n.*--resume RUN"
+    ):
+        outcome("import os; os.kill(os.getpid(), 9)", tmp_path, monkeypatch)
+
+
+def test_a_child_that_ends_within_a_block_ends_by_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The length of a message of 64 bytes, as multiprocessing.connection writes it, and less than that.
+    body = "import os, struct, signal; os.write(CONNECTION, struct.pack('!i', 64) + b'cut'); os.kill(0, signal.SIGXCPU)"
+    body = body.replace("CONNECTION", "int(__import__('sys').argv[2])").replace("os.kill(0,", "os.kill(os.getpid(),")
+    done = outcome(body, tmp_path, monkeypatch)
+    assert done.exceeded is not None
+    assert done.exceeded.name == "cpu-time"
+
+
+def test_a_child_that_reads_no_request_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "confined_task.py").write_text("import time\ntime.sleep(100)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(confinement, "WALL_FACTOR", 0.5)
+    with pytest.raises(InfrastructureError, match="did not answer within"):
+        confinement.run("confined_task", bytes(16 << 20), SMALL)
+
+
+def test_a_long_refusal_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "from matrix.errors import UsageError as Wrong; raise Wrong('x' * 200_000, 'Make one.')"
+    with pytest.raises(UsageError, match=r"^x{4000}\n  Make one\.$"):
+        outcome(body, tmp_path, monkeypatch)

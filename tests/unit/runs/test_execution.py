@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import time
 from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from matrix.errors import InfrastructureError
 from matrix.model.cell import Limits
-from matrix.runs import execution
+from matrix.runs import execution, parsing, transcripts
 from matrix.runs.cell_deadline import CellDeadline
+from matrix.runs.confinement import Bounds
+from matrix.runs.kept_builds import KeptBuilds
+from matrix.runs.store import Run
+from matrix.scenario import plan
+from matrix.scenario.observations import obstacle
 from matrix.scenario.plan import Command, Step
 from matrix.scenario.recorder import StepEnd, Taken
+from matrix.trees.facts import NOTHING
+from tests.unit.conftest import cell, command
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 MAKE = Command(label="make", argv=("make", "-j2"), traced=True)
 SAID = Command(label="options", argv=("perf", "version"), captured=True)
@@ -132,3 +144,103 @@ def test_a_step_past_its_cells_deadline_fails_by_its_name_and_is_not_begun(monke
     not_begun = execution.Execution._execute(cell, step(), BytesIO())
     assert not_begun == (Taken(step=step(), log="logs/build.log", error=past), b"")
     assert len(container.deadlines) == 1
+
+
+END = b'["end", {"oom_kills": 0, "fork_failures": 0}]\n'
+
+
+class FakeCell:
+    """A container in which every step ends well; what it prints is `printed`."""
+
+    id = "cell"
+    state = ("state", "tmp")
+
+    def __init__(self, printed: bytes = b"") -> None:
+        self.printed = printed
+        self.is_removed = False
+
+    def agent(self, _words: object, on_log: Any, _deadline_s: float) -> tuple[int, bytes]:
+        on_log(self.printed)
+        return 0, json.dumps(command()).encode() + b"\n" + END
+
+    def is_out_of_memory(self) -> bool:
+        return False
+
+    def remove(self) -> None:
+        self.is_removed = True
+
+
+def begun(container: FakeCell, folder: Path, **more: Any) -> execution.Execution:
+    """Return a cell on a tree of nothing, whose containers are all `container`."""
+    prepared: Any = SimpleNamespace(facts=NOTHING, identity=SimpleNamespace(version="7.3"), volumes=())
+    image: Any = SimpleNamespace(tag="image")
+    engine: Any = SimpleNamespace(cell=lambda _spec: container)
+    return execution.Execution(engine, Run(folder), plan.scenario(cell()), image, prepared, "agent", **more)
+
+
+def rules(*lines: str) -> bytes:
+    return "\n".join(["# Make data base, printed on x", "# Files", *lines, "# Finished Make data base on x"]).encode()
+
+
+def test_a_step_that_is_taken_is_recorded_and_its_rules_replace_its_log(tmp_path: Path) -> None:
+    with execution.closing(begun(FakeCell(rules("a: b", "b:")), tmp_path)) as running:
+        ends = [running.take(one) for one in running.scenario.steps if one.name in ("build", "database")]
+        assert [end.failure for end in ends] == ["", ""]
+        log = running.log("database").read_text()
+        assert log.endswith("1 data bases: their rules are in the transcript\n")
+        running.run.save_transcript("x", running.transcript.blocks())
+    stored = transcripts.read(running.run.transcript_path("x"))
+    assert [one.step.name for one in stored.steps] == ["build", "database"]
+    assert stored.databases[0].rules["a"].needs == ("b",)
+
+
+def test_rules_past_a_limit_fail_their_step_alone_and_stay_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsing, "BOUNDS", Bounds(memory_bytes=1 << 30, cpu_s=60, output_bytes=64))
+    with execution.closing(begun(FakeCell(rules("a: b", "b:")), tmp_path)) as running:
+        steps = {one.name: one for one in running.scenario.steps}
+        running.take(steps["build"])
+        end = running.take(steps["database"])
+        assert "the limit on result-size" in end.failure
+        assert obstacle(steps["clean"], running.ends) == ""
+        assert b"a: b" in running.log("database").read_bytes()
+
+
+def test_a_cell_that_cannot_begin_leaves_no_process(tmp_path: Path) -> None:
+    lost = execution.KeptBuild(("state", "tmp"), tmp_path / "lost")
+    with pytest.raises(InfrastructureError, match="the kept build has no transcript"):
+        begun(FakeCell(), tmp_path, built=lost)
+    gc.collect()  # a process that still runs warns there, which is an error
+
+
+def _failing(_spec: object) -> Any:
+    raise InfrastructureError("the engine is down")
+
+
+def test_a_build_whose_copy_fails_is_not_kept_and_the_cell_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_engine: Any = None
+    kept = KeptBuilds(no_engine, Run(tmp_path), 2, Limits())
+    with execution.closing(begun(FakeCell(), tmp_path)) as running:
+        running.take(running.scenario.steps[0])
+        monkeypatch.setattr(running, "engine", SimpleNamespace(cell=_failing))
+        kept.keep(running)
+        assert kept.kept is None
+        assert not running.transcript.has_ended
+
+
+def test_of_a_build_whose_facts_cannot_be_stored_no_copy_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_engine: Any = None
+    copies: list[object] = []
+    kept = KeptBuilds(no_engine, Run(tmp_path), 2, Limits())
+    with execution.closing(begun(FakeCell(), tmp_path)) as running:
+        running.take(running.scenario.steps[0])
+        monkeypatch.setattr(running, "engine", SimpleNamespace(cell=copies.append))
+        running.transcript._child._process.kill()
+        with pytest.raises(InfrastructureError, match="was killed"):
+            kept.keep(running)
+    assert copies == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import Verdict
 from matrix.runs import transcript_process, transcripts
 from matrix.runs.confinement import Bounds, ChildDiedError, LimitExceededError
@@ -129,7 +129,7 @@ def test_a_step_past_a_limit_ends_the_process_and_names_the_step(monkeypatch: py
         assert not made.has_ended
         with pytest.raises(LimitExceededError, match=r"within 96 MiB of memory, the limit on memory") as exceeded:
             take(made, log, *(file(f"{PERF}/{number}") for number in range(60_000)))
-        assert exceeded.value.limit.step == "build"
+        assert exceeded.value.limit.work == "reading the facts of build"
         assert made.has_ended
         with pytest.raises(LimitExceededError):
             made.first_difference()
@@ -145,3 +145,42 @@ def test_no_more_than_a_limit_of_a_judgement_is_read(
     assert 0 < len(parts) < len(whole)
     assert exceeded is not None
     assert (exceeded.name, exceeded.value) == ("result-size", "a result of 2 KiB")
+
+
+def test_a_tree_may_have_names_and_links_that_are_not_utf_8(log: Path) -> None:
+    name, target = b"tools/perf/\xe9.c".decode(errors="surrogateescape"), b"\xff".decode(errors="surrogateescape")
+    begun = Transcript(scenario=plan.scenario(CELL), ignore={name: target}, generator_has_pool=True)
+    with contextlib.closing(TranscriptProcess()) as made:
+        made.begin(begun, {name: (0o777, target)})
+        assert take(made, log, command(), ["listing", "tools/perf", []], end()).failure == ""
+
+
+def test_a_lost_transcript_of_a_kept_build_is_the_infrastructures_fault(tmp_path: Path) -> None:
+    with (
+        contextlib.closing(TranscriptProcess()) as made,
+        pytest.raises(InfrastructureError, match="the kept build has no transcript"),
+    ):
+        begin(made, tmp_path / "lost")
+
+
+def test_an_answer_has_no_more_than_its_limit(
+    monkeypatch: pytest.MonkeyPatch, cell_process: TranscriptProcess, log: Path
+) -> None:
+    paths = [f"{PERF}/{number}" for number in range(300)]
+    take(cell_process, log, *records([file(path) for path in paths]))
+    monkeypatch.setattr(transcript_process, "ANSWER_BYTES", 1 << 10)
+    with pytest.raises(LimitExceededError, match="a result of 1 KiB"):
+        cell_process.present("build", paths)
+
+
+def test_the_words_of_a_failure_are_cut(cell_process: TranscriptProcess, log: Path) -> None:
+    took = take(cell_process, log, command("make", "m" * 9_000, exit_status=2), end())
+    assert len(took.failure) == 4_000
+
+
+def test_a_step_fails_by_what_its_log_has(cell_process: TranscriptProcess, log: Path, tmp_path: Path) -> None:
+    take(cell_process, log, command(), end())
+    cell_process.fail("build", "it has no rules", log)
+    transcripts.write(tmp_path / "stored", cell_process.blocks())
+    [kept] = transcripts.read(tmp_path / "stored").steps
+    assert (kept.error, kept.evidence) == ("it has no rules", ("a.c:1: error: it broke",))

@@ -111,3 +111,14 @@ def test_a_touched_file_that_is_not_the_trees_after_the_build_is_stale() -> None
     ]  # fmt: skip
     made.take(taken("rebuild"), output(*records([file(BUILTIN, "as-in-tree")])), "")
     assert made.stale("rebuild", ["tools/perf/builtin.c"]) == []
+
+
+def test_a_step_that_fails_by_its_log_keeps_its_records() -> None:
+    made = recorder()
+    made.take(taken(), output(*records([])), "")
+    made.take(taken("database"), output(*records([file(BUILTIN)])), "")
+    made.fail("database", "make printed no rules", "make: *** none\n")
+    failed = made.facts["database"]
+    assert (failed.failure, failed.evidence, failed.ended) == ("make printed no rules", ("make: *** none",), True)
+    assert failed.files
+    assert made.transcript.steps[-1].facts() == failed

@@ -82,7 +82,7 @@ def test_of_too_many_findings_the_first_are_kept_and_their_number_is_told(monkey
     monkeypatch.setattr(judge, "FINDINGS", 2)
     assert len(judged(outcome("/a", "/b")).findings) == 2
     many = judged(outcome("/a", "/b", "/c", "/d"), known("clean", "left:/a"))
-    assert [one.key for one in many.findings] == ["left:/b", "left:/c", "limit-exceeded:4 findings"]
+    assert [one.key for one in many.findings] == ["left:/b", "left:/c", "too-many-findings:findings"]
     assert many.findings[2].actual == "4, of which 2 are left out"
     assert many.verdict is Verdict.FAIL
 

@@ -66,9 +66,10 @@ def test_a_limit_before_the_first_check_is_a_finding_of_build(made: list[Judgeme
 
 
 def test_a_limit_while_a_step_was_read_names_the_step() -> None:
-    found = judgement.judged(result("i/t/b@7.3"), [], MEMORY.model_copy(update={"step": "rebuild"}))
+    exceeded = MEMORY.model_copy(update={"work": "reading the facts of rebuild"})
+    found = judgement.judged(result("i/t/b@7.3"), [], exceeded)
     [finding] = [finding for check in found.checks for finding in check.findings]
-    assert finding.actual == "reading the facts of step rebuild was ended there"
+    assert finding.actual == "reading the facts of rebuild was ended there"
 
 
 def test_a_cell_of_which_every_check_was_skipped_is_an_error_with_a_reason() -> None:

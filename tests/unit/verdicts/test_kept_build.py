@@ -182,3 +182,5 @@ def test_cells_are_alike_where_every_check_has_the_same_findings() -> None:
     assert kept_build.are_judged_alike(one, one.model_copy(update={"id": "x", "wall_s": 2.0}))
     assert not kept_build.are_judged_alike(one, result(checks=(CheckResult(check="clean", verdict=Verdict.PASS),)))
     assert not kept_build.are_judged_alike(one, result())
+    cut = (CheckResult(check="clean", verdict=Verdict.FAIL, findings=found("too-many-findings")),)
+    assert not kept_build.are_judged_alike(result(checks=cut), result(checks=cut))

@@ -194,3 +194,22 @@ def test_a_gates_run_keeps_what_it_is_judged_by(places: Path) -> None:
     (run.folder / "required.json").write_text("{")
     with pytest.raises(UsageError, match="is not what a gate wrote"):
         run.required()
+
+
+def test_two_cells_past_a_limit_are_no_evidence() -> None:
+    past = on("7.3", check("limit-exceeded:memory", name="build"))
+    found = held(on("7.2", check("limit-exceeded:memory", name="build")), past)
+    assert (found.broken, found.examined) == ((), 0)
+
+
+def test_nothing_is_mended_by_a_head_that_was_not_examined() -> None:
+    found = held(on("7.2", check("left:/a", name="build")), on("7.3", check("limit-exceeded:memory", name="build")))
+    assert keys(found) == {"broken": ["limit-exceeded:memory"]}
+
+
+def test_a_head_is_undecided_where_not_all_findings_of_the_base_were_kept() -> None:
+    cut = on("7.2", check("left:/a", "too-many-findings:findings"))
+    found = held(cut, on("7.3", check("left:/b")))
+    assert (found.verdict, found.broken) == (Verdict.ERROR, ())
+    assert found.undecided == ("base: check clean has more findings than are kept, so that none can be told to be new")
+    assert held(on("7.2", check("left:/a")), cut).verdict == Verdict.FAIL
