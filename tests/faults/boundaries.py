@@ -38,13 +38,18 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
         "connect to the server": ("ECONNREFUSED", "ENETUNREACH", "EMFILE"),
         "server": ("lost", "cut", "error 503", "empty", "another", "gone"),
     },
-    PROGRAMS: {"start a program": ("ENOENT", "ENOMEM", "EAGAIN"), "child": ("SIGKILL",)},
+    PROGRAMS: {
+        "start a program": ("ENOENT", "ENOMEM", "EAGAIN"),
+        "child": ("SIGKILL",),
+        "ask a child": ("SIGKILL",),
+        "a child's answer": ("SIGKILL",),
+    },
     CLOCK: {"clock": ("1", "-1", "4000")},
     SIGNALS: {"any call": ("SIGINT", "SIGTERM", "SIGKILL")},
 }
 """The kinds of faults by boundary; those of the clock are days that it jumps."""
 
-WEIGHTS = {FILE_SYSTEM: 42, ENGINE: 25, DOWNLOADS: 30, PROGRAMS: 7, CLOCK: 4, SIGNALS: 22}
+WEIGHTS = {FILE_SYSTEM: 42, ENGINE: 25, DOWNLOADS: 30, PROGRAMS: 12, CLOCK: 4, SIGNALS: 22}
 """How often a fault is of a kind, among those that a scenario has."""
 
 ROLES = ("command", "controller", "worker")

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ class State:
     """The injector of this process, if it is one of a run's."""
 
     injector: Injector | None = None
+    child: int = 0
+    """The process that it started last."""
 
 
 def _append(path: str, line: str) -> None:
@@ -276,10 +279,30 @@ def _flushing(real: Any) -> Any:
 def _starting(real: Any) -> Any:
     def init(self: Any, *args: Any, **options: Any) -> None:
         real(self, *args, **options)
+        State.child = self.pid
         if State.injector and State.injector.at("child", str(self.args)[:200]):
             os.kill(self.pid, signal.SIGKILL)
 
     return init
+
+
+def _conversing(real: Any, boundary: str) -> Any:
+    """Watch a call by which a process asks its child that parses, or takes an answer of it."""
+
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        injector = State.injector
+        if injector and not injector.is_inside:
+            injector.is_inside = True
+            kills = injector.at(boundary)
+            ends = injector.at("any call", boundary)
+            injector.is_inside = False
+            if kills:
+                os.kill(State.child, signal.SIGKILL)
+            if ends:
+                os.kill(os.getpid(), getattr(signal, injector.how))
+        return real(self, *args, **options)
+
+    return call
 
 
 def _clock(real: Any) -> Any:
@@ -352,6 +375,8 @@ def install() -> None:
         if real_stat in known:  # as shutil looks there whether it can remove a folder without races
             known.add(os.stat)
     subprocess.Popen.__init__ = _starting(subprocess.Popen.__init__)  # type: ignore[method-assign]
+    Connection.send_bytes = _conversing(Connection.send_bytes, "ask a child")  # type: ignore[method-assign]
+    Connection.recv_bytes = _conversing(Connection.recv_bytes, "a child's answer")  # type: ignore[method-assign]
     real_time, real_gmtime = time.time, time.gmtime
     time.time = _clock(real_time)
     time.gmtime = lambda *at: real_gmtime(*(at or (real_time() + (State.injector.shift_s if State.injector else 0),)))
