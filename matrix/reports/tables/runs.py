@@ -60,6 +60,8 @@ def parts(rows: Sequence[RunRow], older: int) -> Iterator[Part]:
         yield line("no run yet: `perf-matrix run --profile smoke` makes one")
         return
     yield _table(rows)
+    # Below the table, where a long sentence takes no width from the other columns.
+    yield from (line(f"{row.run}: {row.problem}") for row in rows if row.problem)
     if older:
         yield line(f"and {older} older ones: --most 0 names all")
 
@@ -81,8 +83,7 @@ def _results(row: RunRow) -> str:
     verdicts = [f"{number} {verdict}" for verdict, number in row.verdicts.items()]
     lacking = [f"{row.lacking} lacking"] if row.lacking else []
     going_on = ["going on"] if row.going_on else []
-    problem = [row.problem] if row.problem else []
-    return ", ".join([*verdicts, *lacking, *going_on, *problem])
+    return ", ".join([*verdicts, *lacking, *going_on])
 
 
 def minute(started: str) -> str:
