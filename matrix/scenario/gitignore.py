@@ -5,7 +5,6 @@ The files are a stranger's, so the patterns are matched by `name_glob` and by a 
 
 from __future__ import annotations
 
-import itertools
 import posixpath
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from matrix.scenario import name_glob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _ANY = re.compile(".+", re.S)
 _NONE = re.compile("(?!)")
@@ -135,11 +134,13 @@ class IgnoreFiles:
 
     def _folder(self, path: str) -> _Folder:
         """Return the facts of a folder; each folder is looked at once, after the one above it."""
-        unknown = list(
-            itertools.takewhile(lambda one: one not in self._folders, itertools.chain([path], _parents(path)))
-        )
+        unknown = []
+        folder = path
+        while folder not in self._folders:  # the top is
+            unknown.append(folder)
+            folder = _above(folder)
         for one in reversed(unknown):
-            above = self._folders[posixpath.dirname(one)]
+            above = self._folders[_above(one)]
             is_ignored = above.is_ignored or self._is_ignored(one, above.places, is_folder=True)
             places = (one, *above.places) if one in self._files else above.places
             self._folders[one] = _Folder(is_ignored, places)
@@ -163,15 +164,13 @@ class _Folder:
     places: tuple[str, ...]
 
 
+def _above(path: str) -> str:
+    """Return the folder above a path; the top is empty."""
+    return path.rpartition("/")[0]
+
+
 def _covers_everything(rule: _Rule) -> bool:
     return not rule.includes_again and rule.matches("tools", folder=True)
-
-
-def _parents(path: str) -> Iterator[str]:
-    """Yield the folders above a path, the nearest first and the top (empty) last."""
-    while path:
-        path = posixpath.dirname(path)
-        yield path
 
 
 def covered(path: str, ignore: Mapping[str, str]) -> bool:
