@@ -64,13 +64,14 @@ def test_a_long_list_is_its_first_names_and_the_number_of_the_others(names: tupl
 
 def test_a_run_says_what_came_of_its_cells_and_whether_it_goes_on() -> None:
     verdicts = {Verdict.PASS: 2, Verdict.FAIL: 1}
-    [_, line, damaged, more] = printed(
+    [_, line, damaged, why, more] = printed(
         row(cells=4, verdicts=verdicts, lacking=1, going_on=True),
-        RunRow(run="r2", folder="/r", going_on=False),
+        RunRow(run="r2", folder="/r", going_on=False, problem="run.json holds no run: \x1b[2J"),
         older=7,
     )
     assert "2 PASS, 1 FAIL, 1 lacking, going on" in line
     assert "unreadable" in damaged
+    assert why == "r2: run.json holds no run: ?[2J"
     assert more == "and 7 older ones: --most 0 names all"
 
 
