@@ -103,6 +103,7 @@ def report(
     from matrix.errors import did_you_mean
     from matrix.reports import formats
     from matrix.runs import judgement, locks, run_report, store
+    from matrix.untrusted import one_line
 
     this = store.find(run or None)
     known = formats.registry()
@@ -111,7 +112,9 @@ def report(
     if check:
         # The results are written anew, which a process that does the run must not meet.
         with locks.doing(this):
-            judgement.check_again(this, this.configuration())
+            left = judgement.check_again(this, this.configuration())
+        for cell_id in left:
+            typer.echo(f"not judged again: {one_line(cell_id)}: no transcript, or no such cell today", err=True)
     made = run_report.of_run(this)
     typer.echo(known[format_name].render(made), nl=False)
     raise typer.Exit(reports.exit_status(made))

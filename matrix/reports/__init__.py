@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+NOT_EXAMINED = "not examined: a step fails here and on the base, and the causes may differ"
 NOT_YET_MEASURED = RequirementVerdict(Verdict.ERROR, "not yet measured")
 """The verdict on a requirement while a process does the run and its measurement is still to come: no error yet."""
 

@@ -57,21 +57,30 @@ def _forget_damaged(run: Run, settings: RunSettings, access: EngineAccess) -> No
     So are cells on the base tree whose transcript is damaged, as others are compared with it.
     """
     for cell_id in settings.cells:
-        damage = _damage(run, cell_id, is_base=cell_id.tree == settings.base)
+        damage = _forget_damaged_result(run, cell_id)
+        if not damage and cell_id.tree == settings.base:
+            damage = _forget_damaged_transcript(run, cell_id)
         if damage:
             access.say(f"{damage}: the cell is done again")
-            run.forget(cell_id)
 
 
-def _damage(run: Run, cell_id: CellId, *, is_base: bool) -> str:
-    """Return a sentence on the file of a cell that is damaged, or nothing."""
+def _forget_damaged_result(run: Run, cell_id: CellId) -> str:
+    """Remove a result that is damaged, and return a sentence on it; the cell's other files stay until it begins."""
     try:
         run.result(cell_id)
     except UsageError as error:
+        run.forget_result(cell_id)
         return error.message
+    return ""
+
+
+def _forget_damaged_transcript(run: Run, cell_id: CellId) -> str:
+    """Remove a cell whose transcript is damaged, and return a sentence on it."""
     transcript = run.transcript_path(cell_id)
-    is_damaged = is_base and transcript.is_file() and not transcripts.is_whole(transcript)
-    return f"{transcript} is no whole transcript" if is_damaged else ""
+    if not transcript.is_file() or transcripts.is_whole(transcript):
+        return ""
+    run.forget(cell_id)
+    return f"{transcript} is no whole transcript"
 
 
 def _lacking(run: Run, wanted: tuple[CellId, ...]) -> tuple[CellId, ...]:

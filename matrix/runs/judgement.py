@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from matrix.config.load import Config
     from matrix.model.cell import Cell
+    from matrix.model.cell_id import CellId
     from matrix.model.known_failure import KnownFailure
     from matrix.runs.store import Run
 
@@ -83,11 +84,12 @@ class BaseCells:
         )
 
 
-def check_again(run: Run, loaded: Config) -> None:
+def check_again(run: Run, loaded: Config) -> list[CellId]:
     """Judge the transcripts of a run by today's checks, builds and known failures; nothing is built.
 
     A cell that is an ERROR, or was never judged, keeps its result: it was interrupted, or the infrastructure failed,
-    and `--resume` does it again.
+    and `--resume` does it again. Cells whose transcript is lost, or that are of no build or image today, keep theirs,
+    too, and are returned.
 
     Raises:
         UsageError: a result or a transcript cannot be read.
@@ -97,15 +99,18 @@ def check_again(run: Run, loaded: Config) -> None:
     trees = [tree_words.tree(loaded, word) for word in settings.trees]
     today = {cell.id: cell for cell in selection.every(loaded, trees)}
     base = BaseCells(run, settings.base)
-    for result in run.results():
+    left: list[CellId] = []
+    for result in filter(_was_judged, run.results()):
         cell = today.get(result.id)
-        if cell and _may_be_judged_again(result, run):
+        if cell and run.transcript_path(result.id).is_file():
             run.save(_judged_again(result, cell, loaded.known, base))
+        else:
+            left.append(result.id)
+    return left
 
 
-def _may_be_judged_again(result: CellResult, run: Run) -> bool:
-    is_judged = result.verdict != Verdict.ERROR and bool(result.checks)
-    return is_judged and run.transcript_path(result.id).is_file()
+def _was_judged(result: CellResult) -> bool:
+    return result.verdict != Verdict.ERROR and bool(result.checks)
 
 
 def _judged_again(result: CellResult, cell: Cell, known: Sequence[KnownFailure], base: BaseCells) -> CellResult:

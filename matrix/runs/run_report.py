@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matrix.model.result import CellResult
     from matrix.runs.store import Run, RunSettings
 
+NO_EVIDENCE = "no check examined anything in a cell of the head, which proves nothing: an ERROR"
 _NOT_MEASURED = RequirementVerdict(Verdict.ERROR, "it was not measured")
 
 
@@ -35,7 +36,10 @@ def of_run(run: Run) -> Report:
     if unfinished and is_going_on:
         unfinished = unfinished.model_copy(update={"running": running})
     report = report.model_copy(update={"unfinished": unfinished})
-    return report if gate is None else report.model_copy(update={"gate": gate, "verdict": gate.verdict})
+    if gate is None:
+        return report
+    notes = report.notes if gate.has_evidence or unfinished else (*report.notes, NO_EVIDENCE)
+    return report.model_copy(update={"gate": gate, "verdict": gate.verdict, "notes": notes})
 
 
 def _gate(

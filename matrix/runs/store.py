@@ -216,6 +216,10 @@ class Run:
         """Store a cell's transcript, compressed, for checks made later."""
         transcripts.write(self.transcript_path(cell_id), blocks)
 
+    def forget_result(self, cell_id: str) -> None:
+        """Remove a cell's result, so that the cell is lacking again; its transcript and logs stay until it begins."""
+        (self.cell(cell_id) / "result.json").unlink(missing_ok=True)
+
     def forget_transcript(self, cell_id: str) -> None:
         """Remove a cell's transcript, if there is one."""
         self.transcript_path(cell_id).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-_AGAIN = "Run the cell again."
+_AGAIN = "Remove the result.json beside it: `perf-matrix run --resume RUN` does the cell again then."
 BLOCK_BYTES = 1 << 20
 TRANSCRIPT_BYTES = 1 << 30
 """The size of a transcript's JSON beyond which it is not read; perf's largest cell has 30 MB."""

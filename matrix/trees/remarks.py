@@ -52,6 +52,15 @@ def leads_out(path: str, target: str) -> bool:
     return end == ".." or end.startswith(("/", "../"))
 
 
+def climbs_out(path: str, target: str) -> bool:
+    """Return whether a link's relative target is above the folder that the tree lies in.
+
+    Docker unpacks a tree in a folder of its volume, and refuses an archive with a link to above the volume's top.
+    """
+    end = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return end == "../.." or end.startswith("../../")
+
+
 def is_lfs_pointer(content: bytes) -> bool:
     """Return whether a file's content is that of a pointer of Git LFS."""
     return len(content) <= _LFS_BYTES and content.startswith(_LFS_LINE)

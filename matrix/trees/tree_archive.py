@@ -137,6 +137,11 @@ class _TreeCopy:
             self.remarks.add(remarks.LFS_POINTER, path)
 
     def _add_link(self, path: str, target: str) -> None:
+        if remarks.climbs_out(path, target):
+            raise UsageError(
+                f"the symbolic link {short(path)!r} climbs out of the tree, to {short(target)!r}",
+                "No engine unpacks such a link: let it stay in the tree, or begin with a slash.",
+            )
         self._writer.link(path, target)
         self.index[path] = TreeFile(LINK_MODE, target)
         if remarks.leads_out(path, target):

@@ -72,6 +72,11 @@ class CellComparison(Frozen):
         return Verdict.ERROR if self.undecided else Verdict.PASS
 
     @property
+    def is_stopped_on_both(self) -> bool:
+        """Whether no check could examine the cell, as a step fails on the base, too: the causes may differ."""
+        return bool(self.already) and not (self.examined or self.broken or self.undecided)
+
+    @property
     def broken_keys(self) -> tuple[str, ...]:
         """The keys of the findings that the tree is to blame for."""
         return tuple(each.key for each in self.broken)

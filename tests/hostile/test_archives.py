@@ -200,3 +200,9 @@ def test_an_archive_with_more_than_files_is_read_and_what_is_left_out_is_said(ca
     said: list[str] = []
     assert read(make(), tmp_path, said).index.keys() == files
     assert said == ([remark] if remark else [])
+
+
+def test_a_link_that_no_engine_unpacks_is_refused(tmp_path: Path) -> None:
+    climbing = archive(entry("net/a", kind=tarfile.SYMTYPE, target="../../../etc/passwd"))
+    with pytest.raises(UsageError, match=r"'net/a' climbs out of the tree, to '\.\./\.\./\.\./etc/passwd'"):
+        read(climbing, tmp_path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from matrix.model.result import Verdict
-from matrix.reports import NOT_YET_MEASURED
+from matrix.reports import NOT_EXAMINED, NOT_YET_MEASURED
 from matrix.reports.formats import Format
 from matrix.untrusted import one_line, quotation
 from matrix.verdicts.wording import count
@@ -94,7 +94,9 @@ def _add_cell_case(suite: ET.Element, cell: CellResult, comparison: CellComparis
     """Add a case for the cell as a whole, where it could not be judged or is lost on the head."""
     undecided = _undecided(cell, comparison)
     lost = comparison.lost_cell if comparison else None
-    if undecided:
+    if comparison and comparison.is_stopped_on_both:
+        _add_mark(_add_case(suite, cell.id, "cell"), "error", NOT_EXAMINED, _details([], cell))
+    elif undecided:
         _add_mark(_add_case(suite, cell.id, "cell"), "error", undecided, _details([], cell))
     elif lost:
         _add_mark(_add_case(suite, cell.id, "cell"), "failure", lost.actual, _details([lost], cell))
@@ -129,7 +131,7 @@ def _mark_by_blame(case: ET.Element, cell: CellResult, check: CheckResult, broke
 
 
 def _why_not_blamed(check: CheckResult) -> str:
-    return check.reason if check.skipped else "the base fails this check in the same way"
+    return check.reason if check.skipped else "the base has the same findings in this check"
 
 
 def _details(findings: Iterable[Finding], cell: CellResult) -> str:

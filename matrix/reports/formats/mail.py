@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from matrix.model.result import Verdict
-from matrix.reports import NOT_YET_MEASURED
+from matrix.reports import NOT_EXAMINED, NOT_YET_MEASURED
 from matrix.reports.formats import Format
 from matrix.untrusted import mail_beginning, mail_line, message, one_line, quotation
 from matrix.verdicts.wording import count, cut, number_left
@@ -81,7 +81,10 @@ def _images(report: Report) -> Iterator[str]:
     failed = _failed_cells(report)
     for number, (image, cells) in enumerate(_by_image(report.judged_cells).items(), 1):
         yield _image_line(number, image, cells, failed)
-        yield from (f"     {cell.wall_s:8.2f}   {cell.id}: {_word(cell, failed)}{_known(cell)}" for cell in cells)
+        yield from (
+            f"     {cell.wall_s:8.2f}   {cell.id}: {_word(cell, failed)}{_known(cell)}{_not_examined(cell, report)}"
+            for cell in cells
+        )
 
 
 def _by_image(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
@@ -97,9 +100,14 @@ def _image_line(number: int, image: str, cells: Sequence[CellResult], failed: se
     return f"{number:4} {wall_s:8.2f} {image:30}: {word:4} {_compilers(cells)}".rstrip()
 
 
+def _not_examined(cell: CellResult, report: Report) -> str:
+    comparison = report.comparison(cell.id)
+    return f" ({NOT_EXAMINED})" if comparison and comparison.is_stopped_on_both else ""
+
+
 def _failed_cells(report: Report) -> set[CellId]:
     if report.gate:
-        return {comparison.id for comparison in report.gate.held if comparison.broken}
+        return {one.id for one in report.gate.held if one.broken or one.is_stopped_on_both}
     return {cell.id for cell in report.cells if cell.verdict.fails}
 
 

@@ -69,6 +69,20 @@ def test_a_gate_names_what_is_broken_and_mended_and_blames_nothing_else(name: st
     assert "about 7 pairs would decide" in text.replace("\\", "")
 
 
+STOPPED = check(finding("step-failed:build"), name="build")
+ON_BOTH = of_gate(
+    on("base", STOPPED, check(verdict=Verdict.SKIP), verdict=Verdict.FAIL),
+    on("head", STOPPED, check(verdict=Verdict.SKIP), verdict=Verdict.FAIL),
+)
+
+
+def test_a_cell_that_stops_on_both_trees_is_not_right_in_any_format() -> None:
+    mail = formats.registry()["mail"].render(ON_BOTH)
+    assert f"{PLACE}@head: FAIL (not examined: a step fails here and on the base, and the causes may differ)" in mail
+    assert ": Ok" not in mail
+    assert cases(ON_BOTH)[f"{PLACE}@head:cell"] == "error"
+
+
 @pytest.mark.parametrize("name", ["text", "markdown", "mail", "junit"])
 def test_no_format_passes_on_what_steers_a_terminal(name: str) -> None:
     hostile = finding(HOSTILE, actual=HOSTILE, expected=HOSTILE, evidence=HOSTILE)

@@ -96,6 +96,7 @@ def test_a_result_that_is_damaged_is_named_and_its_cell_done_again(
     path = run.cell(CELLS[0].id) / "result.json"
     other = (run.cell(CELLS[1].id) / "result.json").read_text()
     path.write_text(other if damaged == "another" else damaged)
+    run.transcript_path(CELLS[0].id).write_bytes(b"hours of work")
     fake.verdicts[CELLS[0].id].append(Verdict.FAIL)
     out = io.StringIO()
     completion.complete(run, 2, EngineAccess(None, Console(file=out)))
@@ -103,6 +104,7 @@ def test_a_result_that_is_damaged_is_named_and_its_cell_done_again(
     named, *_ = out.getvalue().splitlines()
     assert named.startswith(f"{path} is no result")
     assert named.endswith(": the cell is done again")
+    assert run.transcript_path(CELLS[0].id).exists()  # until the cell begins: an engine may be lacking
     assert [result.verdict for result in run.results()] == [Verdict.FAIL, Verdict.PASS]
 
 

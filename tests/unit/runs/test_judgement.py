@@ -181,3 +181,10 @@ def test_a_cell_is_compared_with_what_its_base_recorded(run: store.Run, on_real_
     nothing = run.folder / "nothing"
     with pytest.raises(UsageError, match=f"{nothing} is no transcript"):
         judgement.judged(result(on_real_tree.id), run, on_real_tree, (), nothing)
+
+
+def test_a_cell_whose_transcript_is_lost_is_named_and_keeps_its_result(run: store.Run, on_real_tree: Cell) -> None:
+    judged_once = result(on_real_tree.id, checks=PASSED)
+    run.save(judged_once)
+    assert judgement.check_again(run, LOADED) == [on_real_tree.id]
+    assert run.result(on_real_tree.id) == judged_once

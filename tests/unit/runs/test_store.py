@@ -162,7 +162,7 @@ def test_a_transcript_of_another_shape_is_refused_by_its_name(run: store.Run, te
     path = run.cell(ID) / "transcript.json.gz"
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(text.encode("latin-1")))
-    with pytest.raises(UsageError, match=r"transcript\.json\.gz is no transcript: .*\n  Run the cell again\."):
+    with pytest.raises(UsageError, match=r"transcript\.json\.gz is no transcript: .*\n  Remove the result\.json"):
         run.transcript(ID)
 
 
