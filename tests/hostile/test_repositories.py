@@ -72,7 +72,7 @@ def with_pointer(path: Path) -> None:
 
 def with_link_out(path: Path) -> None:
     (path / "tools/passwd").symlink_to("/etc/passwd")
-    (path / "tools/up").symlink_to("../../..")
+    (path / "tools/up").symlink_to("../..")
     run(path, "add", "-A")
 
 
