@@ -140,6 +140,25 @@ def write_sealed(path: Path, content: bytes) -> None:
     write(path, content + _seal(content), flushed=False)
 
 
+RECORD_BYTES = 128 << 20
+"""The longest file of a run or of the state folder that is read whole; a judgement in a result has at most 64 MiB."""
+
+
+def read(path: Path, most_bytes: int = RECORD_BYTES) -> bytes:
+    """Return the content of a file that somebody else may have written.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has more than `most_bytes`.
+
+    """
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"it has more than {most_bytes} bytes, the limit on a file that is read whole")
+    return content
+
+
 SEALED_BYTES = 256 << 20
 """The longest sealed file; the record of 7.3's tree has 9 MB."""
 

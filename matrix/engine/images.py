@@ -144,8 +144,8 @@ def _read_origin(recipe: Base) -> str:
     """
     path = _origin(recipe)
     try:
-        content = files.read_sealed(path) or path.read_bytes()
-    except OSError:
+        content = files.read_sealed(path) or files.read(path)
+    except (OSError, ValueError):
         return ""
     text = content.decode(errors="replace")
     return text if _is_origin(text, recipe) else ""

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from filelock import FileLock
 
-from matrix import paths
+from matrix import files, paths
 from matrix.engine import backends, host_packages
 from matrix.engine.api import EngineSilentError
 from matrix.errors import InfrastructureError
@@ -60,7 +60,7 @@ def _running_pid() -> int | None:
     The pid file alone proves nothing: its daemon may have been killed, and its number given to another process.
     """
     try:
-        pid = int(_pid_file().read_text())
+        pid = int(files.read(_pid_file()))
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except (OSError, ValueError):
         return None

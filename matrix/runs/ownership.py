@@ -41,7 +41,7 @@ def owner(say: Callable[[str], None] = _unsaid) -> str:
     path = paths.state() / "owner"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # two first commands at once must get one id
-        kept = path.read_bytes() if path.is_file() else None
+        kept = _kept(path)
         if kept is not None and _OWNER.fullmatch(kept):
             return kept.decode()
         if kept is not None:
@@ -49,6 +49,14 @@ def owner(say: Callable[[str], None] = _unsaid) -> str:
         made = secrets.token_hex(6)
         files.write(path, made)
         return made
+
+
+def _kept(path: Path) -> bytes | None:
+    """Return the content of the owner's file, however damaged; None where there is none."""
+    try:
+        return files.read(path) if path.is_file() else None
+    except ValueError:  # too long for an owner
+        return b""
 
 
 def label(run: str = "", say: Callable[[str], None] = _unsaid) -> str:

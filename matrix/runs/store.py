@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from matrix import __version__, paths
+from matrix import __version__, files, paths
 from matrix.config import load
 from matrix.errors import UsageError, from_system
 from matrix.files import flush_folder, make_folder, write
@@ -96,7 +96,7 @@ class Run:
         """
         path = self.folder / "run.json"
         try:
-            text = path.read_text(encoding="utf-8")
+            text = files.read(path)
             self._refuse_other_versions(json.loads(text))
             return RunSettings.model_validate_json(text)
         except OSError as error:
@@ -170,7 +170,7 @@ class Run:
         """
         path = self.folder / "required.json"
         try:
-            return _REQUIRED.validate_json(path.read_bytes()) if path.is_file() else {}
+            return _REQUIRED.validate_json(files.read(path)) if path.is_file() else {}
         except ValueError as error:
             hint = "Remove the file: `perf-matrix gate --resume` measures once more."
             raise UsageError(f"{path} is not what a gate wrote: {first_problem(error)}", hint) from error
@@ -194,7 +194,7 @@ class Run:
         if not path.is_file():
             return None
         try:
-            result = CellResult.model_validate_json(path.read_text(encoding="utf-8"))
+            result = CellResult.model_validate_json(files.read(path))
         except ValueError as error:
             raise UsageError(f"{path} is no result: {first_problem(error)}", DAMAGED) from error
         if result.id != cell_id:
@@ -242,7 +242,7 @@ class Run:
         """Return the chapter that a cell is at and since when, in seconds since the epoch; None if none can be read."""
         path = self.cell(cell_id) / "progress.json"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(files.read(path))
             return str(found["step"]), float(found["since"])
         except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None

@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
-from matrix import paths
+from matrix import files, paths
 from matrix.files import write
 from matrix.untrusted import encodable
 from matrix.verdicts.comparison import ComparisonRun
@@ -23,7 +23,7 @@ def comparisons() -> Iterator[ComparisonRun]:
     folder = paths.state() / COMPARISONS
     for path in sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else ():
         with contextlib.suppress(OSError, ValueError):  # one damaged file must not hide the others from `claims`
-            yield ComparisonRun.model_validate_json(path.read_text(encoding="utf-8"))
+            yield ComparisonRun.model_validate_json(files.read(path))
 
 
 def save(session: ComparisonRun) -> Path:

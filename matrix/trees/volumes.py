@@ -136,7 +136,7 @@ def _noted(note: Path | None) -> _Pin | None:
     if note is None or not note.is_file():
         return None
     try:
-        return _Pin.model_validate(json.loads(note.read_bytes()))
+        return _Pin.model_validate(json.loads(files.read(note)))
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{note} is no note of a tree's content", "The file is damaged: begin the run anew."

@@ -155,3 +155,11 @@ def test_a_full_disk_is_told_with_the_file_that_there_was_no_space_for(tmp_path:
     with pytest.raises(OSError, match="reset") as other, files.part_of(tmp_path / "file.json"):
         raise OSError(errno.ECONNRESET, "Connection reset by peer")
     assert other.value.filename is None
+
+
+def test_no_more_of_a_file_is_read_than_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    path.write_bytes(b"1234")
+    assert files.read(path, 4) == b"1234"
+    with pytest.raises(ValueError, match="it has more than 3 bytes, the limit on a file that is read whole"):
+        files.read(path, 3)

@@ -299,3 +299,17 @@ def test_a_run_is_begun_with_its_first_cell(run: store.Run) -> None:
     assert not run.begun
     run.progress(ID, "prepare")
     assert run.begun
+
+
+@pytest.mark.parametrize("name", ["run.json", "result.json", "required.json", "progress.json"])
+def test_a_file_of_gigabytes_is_refused_by_the_limits_name(run: store.Run, name: str) -> None:
+    path = run.cell(ID) / name if name in ("result.json", "progress.json") else run.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.truncate(8 << 30)
+    if name == "progress.json":
+        assert run.at(ID) is None
+        return
+    read = {"run.json": run.settings, "result.json": lambda: run.result(ID), "required.json": run.required}
+    with pytest.raises(UsageError, match="it has more than 134217728 bytes, the limit on a file that is read whole"):
+        read[name]()
