@@ -33,6 +33,9 @@ WALL_FACTOR = 10
 LOOK_S = 5.0
 """How often a child that has not answered is looked at."""
 
+END_S = 10.0
+"""How long a child may take to end once its connection has failed."""
+
 TRACEBACK_BYTES = 64 << 10
 """The most that is read of a child's standard error; a traceback has a few KiB."""
 
@@ -183,11 +186,18 @@ class Child:
         try:
             return self._connection.recv_bytes()
         except (EOFError, OSError):  # OSError: in the middle of a block
-            status = self._process.wait()
+            status = self._ended()
         self._errors.seek(0)
         complaint = self._errors.read(TRACEBACK_BYTES).decode(errors="replace")
         exceeded = _exceeded(status, self.bounds, complaint)
         raise LimitExceededError(exceeded) if exceeded else _error(self.task, status, complaint)
+
+    def _ended(self) -> int:
+        """Return the status of the child, which closes its end of the connection just before it ends."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(END_S)
+        self._process.kill()
+        return self._process.wait()
 
 
 def _bound_sending(connection: Connection, time_s: float) -> None:

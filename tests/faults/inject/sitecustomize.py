@@ -110,8 +110,8 @@ class State:
     """The injector of this process, if it is one of a run's."""
 
     injector: Injector | None = None
-    child: int = 0
-    """The process that it started last."""
+    children: list[int] = []  # noqa: RUF012 - one for the process
+    """The processes that parse for this one, in the order in which they were started."""
 
 
 def _append(path: str, line: str) -> None:
@@ -279,11 +279,21 @@ def _flushing(real: Any) -> Any:
 def _starting(real: Any) -> Any:
     def init(self: Any, *args: Any, **options: Any) -> None:
         real(self, *args, **options)
-        State.child = self.pid
+        if "confined_child" in str(self.args):
+            State.children.append(self.pid)
         if State.injector and State.injector.at("child", str(self.args)[:200]):
             os.kill(self.pid, signal.SIGKILL)
 
     return init
+
+
+def _kill_newest_child() -> None:
+    """Kill the process that parses now: one of a file, or else that of the cell's transcript."""
+    for pid in reversed(State.children):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                os.kill(pid, signal.SIGKILL)
+                return
 
 
 def _conversing(real: Any, boundary: str) -> Any:
@@ -297,7 +307,7 @@ def _conversing(real: Any, boundary: str) -> Any:
             ends = injector.at("any call", boundary)
             injector.is_inside = False
             if kills:
-                os.kill(State.child, signal.SIGKILL)
+                _kill_newest_child()
             if ends:
                 os.kill(os.getpid(), getattr(signal, injector.how))
         return real(self, *args, **options)

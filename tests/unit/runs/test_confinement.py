@@ -155,3 +155,12 @@ def test_a_long_refusal_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     body = "from matrix.errors import UsageError as Wrong; raise Wrong('x' * 200_000, 'Make one.')"
     with pytest.raises(UsageError, match=r"^x{4000}\n  Make one\.$"):
         outcome(body, tmp_path, monkeypatch)
+
+
+def test_a_child_that_closes_its_connection_and_lives_on_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confinement, "END_S", 0.2)
+    body = "import os, sys, time; os.close(int(sys.argv[2])); time.sleep(100)"
+    with pytest.raises(InfrastructureError, match="was killed"):
+        outcome(body, tmp_path, monkeypatch)
