@@ -36,9 +36,13 @@ def of_run(run: Run) -> Report:
     if unfinished and is_going_on:
         unfinished = unfinished.model_copy(update={"running": running})
     report = report.model_copy(update={"unfinished": unfinished})
-    if gate is None:
-        return report
-    notes = report.notes if gate.has_evidence or unfinished else (*report.notes, NO_EVIDENCE)
+    return report if gate is None else _with_gate(report, gate)
+
+
+def _with_gate(report: Report, gate: Gate) -> Report:
+    """Return a report with its gate, and a note where the gate of a finished run proves nothing."""
+    is_open = report.unfinished is not None
+    notes = report.notes if gate.has_evidence or is_open else (*report.notes, NO_EVIDENCE)
     return report.model_copy(update={"gate": gate, "verdict": gate.verdict, "notes": notes})
 
 
