@@ -30,6 +30,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from tests.faults.inject import injection
+
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
@@ -146,9 +148,8 @@ def _import_all() -> None:
     for name in (*MODULES, *names):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    inject = importlib.import_module("tests.faults.inject.sitecustomize")
-    inject.install()
-    inject.shorten()
+    injection.install()
+    injection.times.shorten()
     _keep_documents()
 
 
@@ -260,7 +261,7 @@ def _reset(words: list[str], files: tuple[int, int, int], pass_fds: Any, cwd: An
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = _written(1)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _written(2)  # type: ignore[misc]
-    sys.modules["tests.faults.inject.sitecustomize"].arm()
+    injection.arm()
 
 
 def _written(number: int) -> io.TextIOWrapper:
