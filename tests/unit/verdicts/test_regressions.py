@@ -213,15 +213,3 @@ def test_a_head_is_undecided_where_not_all_findings_of_the_base_were_kept() -> N
     assert (found.verdict, found.broken) == (Verdict.ERROR, ())
     assert found.undecided == ("base: check clean has more findings than are kept, so that none can be told to be new")
     assert held(on("7.2", check("left:/a")), cut).verdict == Verdict.FAIL
-
-
-def test_a_gate_that_nothing_was_examined_for_says_so(places: Path) -> None:
-    del places
-    head, base = cell(on=tree("head")), cell(on=tree("base"))
-    run = store.begin([base, head], ["base", "head"], [], 2, base="base", kind=GateRun(head="head"))
-    failed = check("step-failed:build", name="build")
-    run.save(result(base.id, Verdict.FAIL, checks=(failed,)))
-    run.save(result(head.id, Verdict.FAIL, checks=(failed,)))
-    assert run_report.NO_EVIDENCE in run_report.of_run(run).notes
-    run.save(result(head.id, checks=(check(name="build"),)))
-    assert run_report.NO_EVIDENCE not in run_report.of_run(run).notes
