@@ -20,7 +20,6 @@ from matrix.runs.kept_builds import KeptBuilds
 from matrix.runs.store import Run
 from matrix.scenario import plan
 from matrix.scenario.observations import obstacle
-from matrix.scenario.plan import Command, Step
 from matrix.scenario.recorder import StepEnd, Taken
 from matrix.trees.facts import NOTHING
 from tests.unit.conftest import cell, command
@@ -28,15 +27,7 @@ from tests.unit.conftest import cell, command
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAKE = Command(label="make", argv=("make", "-j2"), traced=True)
-SAID = Command(label="options", argv=("perf", "version"), captured=True)
-ENVIRONMENT = {"HOME": "/tmp/home", "LANG": "C"}  # noqa: S108 - inside the cell
-ELSEWHERE = {"HOME": "/tmp/other"}  # noqa: S108 - inside the cell
-
-
-def step(**more: object) -> Step:
-    values = {"name": "build", "summary": "s", "environment": ENVIRONMENT, "timeout_s": 60, **more}
-    return Step.model_validate(values)
+STEPS = {one.name: one for one in plan.scenario(cell()).steps}
 
 
 class FakeExecution:
@@ -47,9 +38,7 @@ class FakeExecution:
         self.built = built
         self.facts_bytes = 0
         self.deadline = CellDeadline(100)
-        self.scenario = SimpleNamespace(
-            cell=SimpleNamespace(id="cell"), steps=[step(name="self-test")], limits=Limits()
-        )
+        self.scenario = SimpleNamespace(cell=SimpleNamespace(id="cell"), steps=[STEPS["self-test"]], limits=Limits())
         self.run = SimpleNamespace(progress=lambda _cell_id, title: self.noted.append(title))
         second = SimpleNamespace(remove=lambda: self.noted.append("  removed"))
         self.containers = {"second": second}
@@ -63,7 +52,7 @@ class FakeExecution:
 
 def test_what_is_looked_at_after_a_step_is_a_chapter_of_its_own() -> None:
     fake: Any = FakeExecution(built=False)
-    for taken in (step(), step(name="self-test"), step(name="build-again", place="second")):
+    for taken in (STEPS["build"], STEPS["self-test"], STEPS["build-again"]):
         execution._look_into_containers(fake, StepEnd(taken, ""))
     assert fake.noted == [
         "read the ELF files", "  inspected", "explain the first difference", "  explained", "  removed",
@@ -72,9 +61,9 @@ def test_what_is_looked_at_after_a_step_is_a_chapter_of_its_own() -> None:
 
 def test_a_build_that_failed_or_is_not_tested_has_no_elf_facts() -> None:
     fake: Any = FakeExecution(built=False)
-    execution._look_into_containers(fake, StepEnd(step(), "it broke"))
+    execution._look_into_containers(fake, StepEnd(STEPS["build"], "it broke"))
     fake.scenario.steps = []
-    execution._look_into_containers(fake, StepEnd(step(), ""))
+    execution._look_into_containers(fake, StepEnd(STEPS["build"], ""))
     assert fake.noted == []
 
 
@@ -84,15 +73,15 @@ def test_the_facts_of_all_steps_of_a_cell_have_a_limit(monkeypatch: pytest.Monke
     container = SimpleNamespace(agent=lambda *_: (0, output))
     fake: Any = FakeExecution(built=False)
     fake.container, fake._invocations = (lambda _place: container), (lambda _step: [])
-    taken, told = execution.Execution._execute(fake, step(), BytesIO())
+    taken, told = execution.Execution._execute(fake, STEPS["build"], BytesIO())
     assert (taken.error, told) == ("", output)
-    taken, told = execution.Execution._execute(fake, step(), BytesIO())
+    taken, told = execution.Execution._execute(fake, STEPS["build"], BytesIO())
     assert (taken.error, told) == ("the facts of the cell's steps exceed 2 MiB", b"")
 
 
 def test_a_build_that_continued_is_not_explained() -> None:
     fake: Any = FakeExecution(built=True)
-    execution._look_into_containers(fake, StepEnd(step(name="build-again", place="second"), ""))
+    execution._look_into_containers(fake, StepEnd(STEPS["build-again"], ""))
     assert fake.noted == ["  removed"]
 
 
@@ -121,13 +110,13 @@ def executing(container: FakeContainer, limit_s: int) -> Any:
 
 def test_a_step_that_memory_ended_fails_by_the_name_and_value_of_that_limit() -> None:
     container = FakeContainer(is_out_of_memory=True)
-    taken, _ = execution.Execution._execute(executing(container, 100), step(), BytesIO())
+    taken, _ = execution.Execution._execute(executing(container, 100), STEPS["build"], BytesIO())
     assert taken.limit == "hit the limit on memory, 256 MiB (the kernel ended the agent or the container)"
 
 
 def test_a_step_has_no_more_time_than_its_cell_has_left() -> None:
     container = FakeContainer()
-    taken, _ = execution.Execution._execute(executing(container, 100), step(), BytesIO())
+    taken, _ = execution.Execution._execute(executing(container, 100), STEPS["build"], BytesIO())
     assert container.deadlines[0] <= 100
     assert taken.early == "the step's facts end early (its container or the agent ended, status 137)"
 
@@ -139,10 +128,10 @@ def test_a_step_past_its_cells_deadline_fails_by_its_name_and_is_not_begun(monke
     times = iter([0.0, 0.0, 1000.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(times, 1000.0))
     cell.deadline = CellDeadline(100)
-    begun, _ = execution.Execution._execute(cell, step(), BytesIO())
+    begun, _ = execution.Execution._execute(cell, STEPS["build"], BytesIO())
     assert (begun.error, begun.limit) == ("", past)
-    not_begun = execution.Execution._execute(cell, step(), BytesIO())
-    assert not_begun == (Taken(step=step(), log="logs/build.log", error=past), b"")
+    not_begun = execution.Execution._execute(cell, STEPS["build"], BytesIO())
+    assert not_begun == (Taken(step=STEPS["build"], log="logs/build.log", error=past), b"")
     assert len(container.deadlines) == 1
 
 
