@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.engine import cache, private_engine
-from matrix.engine.api import RUN_LABEL
+from matrix.config import load, tree_words
+from matrix.engine import agent_volume, cache, images, private_engine
+from matrix.engine.api import RUN_LABEL, CellSpec
 from matrix.errors import InfrastructureError
 from matrix.runs import ownership, store
+from matrix.trees import volumes
+from tests.engine.live_cell import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from matrix.engine.api import Engine, Resource
+    from matrix.engine.api import Container, Engine, Resource
     from matrix.model.result import CellResult, CheckResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -258,6 +261,21 @@ def bench(tmp_path: Path, engine: Engine) -> Iterator[Bench]:
     left = made.left(engine)
     _remove_all(left, engine)
     assert left == []
+
+
+@pytest.fixture(scope="module")
+def spec(engine: Engine) -> CellSpec:
+    loaded = load.load([FAKE])
+    image = images.prepare(loaded.images["debian-trixie-min"], engine, print)
+    tree = volumes.prepare(tree_words.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
+    return CellSpec(image.tag, tree.volumes, agent_volume.provide(engine), "matrix", LIMITS)
+
+
+@pytest.fixture(scope="module")
+def cell(engine: Engine, spec: CellSpec) -> Iterator[Container]:
+    container = engine.cell(spec)
+    yield container
+    container.remove()
 
 
 @pytest.fixture

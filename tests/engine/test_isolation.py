@@ -3,76 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.config import load, tree_words
-from matrix.engine import agent_volume, images
-from matrix.engine.api import AGENT_UID, UID, USERS, CellSpec
+from matrix.engine.api import UID, CellSpec
 from matrix.engine.backends.docker.cell import MAX_FILES
-from matrix.model.cell import Limits
-from matrix.runs import step_specification
-from matrix.trees import volumes
-from tests.engine.conftest import FAKE
-from tests.unit.agent.running import command
+from tests.engine.live_cell import LIMITS, TRY, python
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from matrix.engine.api import Container, Engine
 
 pytestmark = pytest.mark.engine
-
-LIMITS = Limits(memory_bytes=256 << 20, disk_bytes=64 << 20, pids=64)
-
-
-@pytest.fixture(scope="module")
-def spec(engine: Engine) -> CellSpec:
-    loaded = load.load([FAKE])
-    image = images.prepare(loaded.images["debian-trixie-min"], engine, print)
-    tree = volumes.prepare(tree_words.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
-    return CellSpec(image.tag, tree.volumes, agent_volume.provide(engine), "matrix", LIMITS)
-
-
-@pytest.fixture(scope="module")
-def cell(engine: Engine, spec: CellSpec) -> Iterator[Container]:
-    container = engine.cell(spec)
-    yield container
-    container.remove()
-
-
-def records(container: Container, *argv: str, **more: Any) -> list[list[Any]]:
-    """Run a command as a step of a build does, and return the agent's records."""
-    run = command(*argv, cwd="/src", trace=more.pop("trace", True))
-    spec = {"users": USERS, "folders": [], "touch": [], "roots": {}, "merged": "", "keep_going": False, **more}
-    log: list[bytes] = []
-    words = step_specification.in_parts({**spec, "commands": [run]})
-    status, out = container.agent(words, log.append, 120)
-    assert status == 0, b"".join(log).decode()
-    return [json.loads(line) for line in out.splitlines()]
-
-
-def python(container: Container, text: str) -> Any:
-    """Run a Python program in a cell and return what it printed as JSON."""
-    said = records(container, "python3", "-c", f"import json, os, socket, stat\n{text}")
-    [facts] = [record[1] for record in said if record[0] == "command"]
-    assert facts["exit_status"] == 0, facts["output"]
-    assert facts["traced"]
-    return json.loads(facts["output"])
-
-
-TRY = """
-def attempt(what, *words):
-    try:
-        what(*words)
-    except OSError as error:
-        return error.strerror
-    return "done"
-"""
 
 
 def test_it_runs_as_nobody_in_particular_without_a_capability(cell: Container) -> None:
@@ -247,110 +190,3 @@ def test_what_it_writes_no_other_cell_of_the_tree_sees(engine: Engine, spec: Cel
         other.remove()
     seen = python(cell, f"print(json.dumps([os.path.exists({mark!r}), os.path.exists({removed!r})]))")
     assert seen == [True, False]
-
-
-AGENTS = """
-import ctypes, resource, signal
-def is_agent(pid):
-    return open(f'/proc/{pid}/cmdline').read().split('\\0')[3:4] == ['/agent/agent']
-agents = [int(name) for name in os.listdir('/proc') if name.isdigit() and is_agent(name)]
-"""
-
-
-def test_it_can_neither_signal_nor_limit_nor_look_into_the_agent(cell: Container) -> None:
-    text = f"""{AGENTS}{TRY}
-found = []
-for agent in agents:
-    found.append([
-        attempt(os.kill, agent, signal.SIGINT),
-        attempt(resource.prlimit, agent, resource.RLIMIT_NOFILE, (3, 3)),
-        attempt(os.listdir, f'/proc/{{agent}}/fd'),
-        attempt(open, f'/proc/{{agent}}/mem', 'rb'),
-        attempt(open, f'/proc/{{agent}}/environ', 'rb'),
-    ])
-print(json.dumps(found))"""
-    denied = ["Operation not permitted", "Operation not permitted", *["Permission denied"] * 3]
-    assert python(cell, text) == [denied, denied]
-
-
-def test_the_agent_is_another_user_without_a_right_to_files(cell: Container) -> None:
-    text = f"""{AGENTS}
-statuses = [dict(line.split(':', 1) for line in open(f'/proc/{{agent}}/status')) for agent in agents]
-print(json.dumps([[status['Uid'].split(), status['Gid'].split(), status['Groups'].split(), status['CapEff']]
-    for status in statuses]))"""
-    capabilities = {"hold": 0, "step": sum(1 << number for number in (5, 6, 7, 8, 19))}  # linux/capability.h
-    holds, steps = python(cell, text)
-    agent, files = str(AGENT_UID), str(UID)
-    assert holds[:3] == [[agent] * 4, [agent] * 4, []]
-    assert steps[:3] == [[agent, agent, agent, files], [agent, agent, agent, files], []]
-    assert [int(holds[3], 16), int(steps[3], 16)] == [capabilities["hold"], capabilities["step"]]
-
-
-@pytest.mark.parametrize("flags", [0x00800000 | 17, 0x00800000 | 0x4000 | 0x100 | 17], ids=["fork", "vfork"])
-def test_it_starts_no_process_that_is_not_traced(cell: Container, flags: int) -> None:
-    numbers = {"x86_64": 56, "aarch64": 220, "ppc64le": 120, "riscv64": 220}
-    text = f"""{AGENTS}
-libc = ctypes.CDLL(None, use_errno=True)
-number = {numbers}[os.uname().machine]
-result = libc.syscall(number, {flags}, None, None, None, None)
-if result == 0:
-    os._exit(0)
-error = os.strerror(ctypes.get_errno())
-new = libc.syscall(435, ctypes.create_string_buffer(88), 88)
-print(json.dumps([result, error, new, os.strerror(ctypes.get_errno())]))"""
-    assert python(cell, text) == [-1, "Operation not permitted", -1, "Function not implemented"]
-
-
-def test_a_compiler_by_another_name_of_the_trees_own_is_told(cell: Container) -> None:
-    script = "ln -s $(gcc -print-prog-name=cc1) /tmp/innocent; cd /tmp; ./innocent --version; rm innocent"
-    said = records(cell, "sh", "-c", script)
-    processes = [record[2] for record in said if record[0] == "process"]
-    [programs] = [facts["programs"] for facts in processes if facts["argvs"] == [["./innocent", "--version"]]]
-    assert programs[0].endswith("/cc1")
-
-
-def test_a_file_that_cannot_be_read_is_told_as_such(cell: Container) -> None:
-    script = "echo one > /out/hidden; chmod 0 /out/hidden"
-    said = records(cell, "sh", "-c", script, roots={"output": "/out"})
-    [(_, path, problem)] = [record for record in said if record[0] == "unreadable"]
-    assert path == "/out/hidden"
-    assert "Permission denied" in problem
-    records(cell, "rm", "-f", "/out/hidden")
-
-
-def test_a_file_that_its_owner_alone_may_read_is_read(cell: Container) -> None:
-    said = records(cell, "sh", "-c", "umask 077; echo one > /out/own", roots={"output": "/out"})
-    [facts] = [record[3] for record in said if record[:3] == ["file", "output", "own"]]
-    assert facts["content"] == hashlib.sha256(b"one\n").hexdigest()
-    assert cell.read("/out/own", 100) == b"one\n"
-
-
-def test_nothing_but_a_regular_file_is_read(cell: Container) -> None:
-    records(cell, "sh", "-c", "mkfifo /out/fifo; ln -s fifo /out/link")
-    assert [cell.read(path, 100) for path in ("/out/fifo", "/out/link", "/out", "/out/none")] == [None] * 4
-    records(cell, "rm", "/out/fifo", "/out/link")
-
-
-HOPS = """
-import os
-if not os.fork():
-    os.setsid()
-    while True:
-        if os.fork():
-            os._exit(0)
-"""
-
-
-def test_a_process_that_is_another_at_every_look_is_told_and_ended(cell: Container) -> None:
-    for _ in range(4):
-        said = records(cell, "python3", "-c", HOPS, trace=False)
-        [facts] = [record[1] for record in said if record[0] == "command"]
-        assert facts["untraced"]
-    assert len(python(cell, "print(json.dumps([name for name in os.listdir('/proc') if name.isdigit()]))")) == 3
-
-
-def test_a_process_that_outlives_a_command_without_tracing_is_told_and_ended(cell: Container) -> None:
-    said = records(cell, "sh", "-c", "setsid sleep 1000 & exit 0", trace=False)
-    [facts] = [record[1] for record in said if record[0] == "command"]
-    assert facts["untraced"] == [["sleep", "1000"]]
-    assert len(python(cell, "print(json.dumps([name for name in os.listdir('/proc') if name.isdigit()]))")) == 3
