@@ -10,7 +10,7 @@ import pytest
 
 from matrix.model.result import Verdict
 from matrix.scenario.plan import LOG_BYTES
-from tests.engine.conftest import PLACE, Bench, edit, unfinished
+from tests.engine.bench import PLACE, Bench, edit, unfinished
 from tests.engine.test_limits import MAKE, first
 
 if TYPE_CHECKING:

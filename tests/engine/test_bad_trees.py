@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.model.result import Verdict
-from tests.engine.conftest import PLACE, Bench, Done, Edit, unfinished
+from tests.engine.bench import PLACE, Bench, Done, Edit, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable

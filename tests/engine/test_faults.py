@@ -9,7 +9,7 @@ import pytest
 
 from matrix import paths
 from matrix.model.result import Verdict
-from tests.engine.conftest import PLACE, Bench
+from tests.engine.bench import PLACE, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 from matrix.runs import store
 from matrix.runs.run_kind import SeriesRun
 from matrix.trees import git
-from tests.engine.conftest import FAKE, PLACE, Bench, edit
+from tests.engine.bench import FAKE, PLACE, Bench, edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from matrix.model.result import Verdict
-from tests.engine.conftest import FAKE, PLACE, ROOT, Bench, Done
+from tests.engine.bench import FAKE, PLACE, ROOT, Bench, Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 from matrix.engine import backends
 from matrix.engine.api import Resource
 from matrix.model.result import Verdict
-from tests.engine.conftest import PATIENCE_S, PLACE, Bench, descendants, edit, kill
+from tests.engine.bench import PATIENCE_S, PLACE, Bench, descendants, edit, kill
 
 if TYPE_CHECKING:
     import subprocess

@@ -11,7 +11,7 @@ import pytest
 
 from matrix.checks import registry
 from matrix.engine.api import Resource
-from tests.engine.conftest import FAKE, PATIENCE_S, ROOT, Bench
+from tests.engine.bench import FAKE, PATIENCE_S, ROOT, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.model.result import Verdict
-from tests.engine.conftest import FAKE, PLACE, Bench, Done
+from tests.engine.bench import FAKE, PLACE, Bench, Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable

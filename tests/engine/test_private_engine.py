@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matrix.engine.api import Engine
-    from tests.engine.conftest import Bench, Done
+    from tests.engine.bench import Bench, Done
 
 pytestmark = [
     pytest.mark.engine,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix import paths
-from tests.engine.conftest import FAKE, PLACE, Bench
+from tests.engine.bench import FAKE, PLACE, Bench
 from tests.engine.test_bad_trees import RELINKS
 from tests.engine.test_shell import talk
 

@@ -1,117 +1,23 @@
-"""A series, a gate and a bisection for real: three small commits on a tree that fails a check by itself.
-
-One is harmless, one leaves a file behind after clean, one repairs that. The tree is the fake one; with `-m real` it is
-perf's own, 7.3, and the cell a real one.
-"""
+"""A series, a gate and a bisection for real, over the commits of a history."""
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-import tarfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
 
-from matrix.config import load, tree_words
-from matrix.trees import git, volumes
-from matrix.trees.tree_cache import TreeCache
-from tests.engine.conftest import FAKE, PATIENCE_S, PLACE, ROOT, Bench, Done, edit
+from matrix.trees import git
+from tests.engine.histories import NEW, OLD, History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from matrix.engine.api import Engine
+    from tests.engine.bench import Done
 
 pytestmark = pytest.mark.engine
-
-PERF = "tools/perf"
-MAKE = f"{PERF}/Makefile.perf"
-OLD, NEW = "left:/src/tools/perf/old.out", "left:/src/tools/perf/new.out"
-
-
-@dataclass(frozen=True)
-class History:
-    """A repository with a base and three commits, and how its trees are built."""
-
-    bench: Bench
-    repository: Path
-    commits: tuple[str, ...]
-    cell: str
-    configs: tuple[str, ...]
-
-    @property
-    def where(self) -> tuple[str, ...]:
-        return "--repo", str(self.repository)
-
-    @property
-    def base(self) -> str:
-        return self.commits[0]
-
-    def series(self, *words: str, **more: str) -> Done:
-        return self.bench.command("series", *words, *self.configs, "--select", self.cell, **more)
-
-    def tree(self, number: int) -> str:
-        return f"git:{self.repository}@{self.commits[number]}"
-
-
-def leaves(folder: Path, name: str) -> None:
-    """Have the build make a file that git ignores and clean forgets."""
-    edit(folder / MAKE, "", f"\nall: $(OUTPUT){name}\n$(OUTPUT){name}:\n\t@echo 1 > $@\n")
-    edit(folder / PERF / ".gitignore", "", f"\n{name}\n")
-
-
-def removes(folder: Path, name: str) -> None:
-    colons = "::" if "\nclean::" in (folder / MAKE).read_text() else ":"
-    rule = f"clean{colons} clean-{name}\n.PHONY: clean-{name}\nclean-{name}:\n\trm -f $(OUTPUT){name}\n"
-    edit(folder / MAKE, "", f"\n{rule}")
-
-
-STEPS: tuple[tuple[str, Callable[[Path], None]], ...] = (
-    ("base", lambda folder: leaves(folder, "old.out")),
-    ("perf tools: Say nothing new", lambda folder: edit(folder / PERF / "util/evsel.c", "", "\n/* nothing new */\n")),
-    ("perf build: Leave a file behind", lambda folder: leaves(folder, "new.out")),
-    ("perf build: Repair that", lambda folder: removes(folder, "new.out")),
-)
-
-
-def committed(folder: Path) -> tuple[str, ...]:
-    git.run(folder, "init", "-q")
-    made = []
-    for subject, change in STEPS:
-        change(folder)
-        git.run(folder, "add", "-A", "-f")
-        git.run(folder, "commit", "-q", "-m", subject)
-        made.append(git.commit(folder, "HEAD"))
-    return tuple(made)
-
-
-def unpacked(folder: Path, engine: Engine) -> None:
-    """Put the tree 7.3 into a folder."""
-    tree = volumes.prepare(tree_words.tree(load.load(), "7.3"), engine, print)
-    with tarfile.open(TreeCache.of_this_machine().archive(tree.identity.sha256)) as archive:
-        archive.extractall(folder.parent, filter="data")
-    (folder.parent / "tree").rename(folder)
-
-
-@pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.real)])
-def history(request: pytest.FixtureRequest, benches: Callable[[str], Bench], engine: Engine) -> History:
-    bench = benches(f"series-{request.param}")
-    folder = bench.folder / "linux"
-    if request.param == "fake":
-        shutil.copytree(FAKE / "tree", folder)
-        return History(bench, folder, committed(folder), f"{PLACE}/fake", ("--configs", str(FAKE)))
-    bench.patience_s = 3600
-    unpacked(folder, engine)
-    return History(bench, folder, committed(folder), f"{PLACE}/minimal", ())
 
 
 @pytest.fixture(scope="module")
@@ -257,76 +163,6 @@ def test_a_bisection_between_two_that_are_right_is_refused(history: History) -> 
     done = history.bench.command("bisect", *words, *history.where, *history.configs)
     assert done.status == 2, done.text
     assert "does not newly fail" in done.text
-
-
-@pytest.fixture
-def shell(history: History, tmp_path: Path) -> Callable[..., Done]:
-    """Return what runs a line of shell as a CI job would, with our perf-matrix, the fake cell and no pip."""
-    bin_folder = tmp_path / ".perf-matrix" / "venv" / "bin"
-    bin_folder.mkdir(parents=True)
-    words = {
-        "perf-matrix": f'[ "$1" = gate ] && set -- "$@" --select {history.cell}\n'
-        f'exec env PYTHONPATH={ROOT} {sys.executable} -m matrix "$@" {shlex.join(history.configs)}',
-        "pip": ":",
-        "python3": ":",
-    }
-    for name, line in words.items():
-        (bin_folder / name).write_text(f"#!/bin/sh\n{line}\n")
-        (bin_folder / name).chmod(0o755)
-    (tmp_path / "gate").mkdir()
-    git_folder = history.repository / ".perf-matrix"
-    git_folder.symlink_to(tmp_path / ".perf-matrix")
-    exclude = history.repository / ".git" / "info" / "exclude"
-    exclude.write_text(".perf-matrix\ngate\n")
-
-    def run(line: str, stdin: str = "", **more: str) -> Done:
-        path = f"{bin_folder}:{os.environ['PATH']}"
-        done = subprocess.run(
-            ["sh", "-euc", line], cwd=history.repository, input=stdin, capture_output=True, text=True, check=False,
-            env=history.bench.environment(PATH=path, **more), timeout=PATIENCE_S,
-        )  # fmt: skip
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    return run
-
-
-def gone(history: History) -> None:
-    (history.repository / ".perf-matrix").unlink(missing_ok=True)
-    shutil.rmtree(history.repository / "gate", ignore_errors=True)
-
-
-def test_the_job_for_gitlab_ci_does_what_it_says(history: History, shell: Callable[..., Done]) -> None:
-    job = yaml.safe_load((ROOT / "contrib" / "gitlab-ci.yml").read_text())["perf-build-gate"]
-    variables = {"CI_MERGE_REQUEST_DIFF_BASE_SHA": history.base, "CI_COMMIT_SHA": history.commits[2]}
-    done = shell("\n".join(job["script"]), PERF_BUILD_MATRIX="x", **variables)
-    report = history.repository / job["artifacts"]["reports"]["junit"]
-    assert done.status == 1, done.text
-    assert NEW in report.read_text()
-    gone(history)
-
-
-def test_the_workflow_for_github_does_what_it_says(
-    history: History, shell: Callable[..., Done], tmp_path: Path
-) -> None:
-    steps = yaml.safe_load((ROOT / "contrib" / "github-actions.yml").read_text())["jobs"]["gate"]["steps"]
-    summary = tmp_path / "summary.md"
-    variables = {"BASE": history.base, "HEAD": history.commits[1], "PERF_BUILD_MATRIX": "x"}
-    lines = [step["run"] for step in steps if "run" in step]
-    done = shell("\n".join(lines), GITHUB_STEP_SUMMARY=str(summary), **variables)
-    assert done.status == 0, done.text
-    assert summary.read_text().startswith("## PASS")
-    gone(history)
-
-
-def test_b4_has_each_patch_checked_on_its_own_parent(history: History, shell: Callable[..., Done]) -> None:
-    settings = git.run(history.repository, "config", "--list", "--file", str(ROOT / "contrib" / "b4-config")).decode()
-    assert settings.splitlines() == ["b4.prep-perpatch-check-cmd=b4-check"]
-    check = str(ROOT / "contrib" / "b4-check")
-    for number, status in ((1, 0), (2, 1)):
-        patch = git.run(history.repository, "format-patch", "--stdout", "-1", history.commits[number]).decode()
-        done = shell(check, stdin=patch, PERF_MATRIX_CELL=history.cell)
-        assert done.status == status, done.text
-    gone(history)
 
 
 def test_nothing_is_left_in_the_engine(history: History, engine: Engine) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.conftest import FAKE, PLACE, Bench
+from tests.engine.bench import FAKE, PLACE, Bench
 
 if TYPE_CHECKING:
     from matrix.engine.api import Engine

@@ -16,7 +16,7 @@ from matrix.model.result import Verdict
 from matrix.runs import cell_run, kept_builds, locks, ownership, store
 from matrix.runs.judgement import BaseCells
 from matrix.verdicts.comparison import MEASURES
-from tests.engine.conftest import FAKE, PLACE, Bench, Done
+from tests.engine.bench import FAKE, PLACE, Bench, Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable

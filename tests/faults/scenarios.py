@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import files
-from tests.engine.conftest import edit
+from tests.engine.bench import edit
 from tests.engine.test_bad_trees import FORGETS, RELINKS
 from tests.faults.recorded import PLACE
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.engine.conftest import ROOT, Bench
+from tests.engine.bench import ROOT, Bench
 from tests.engine.test_bad_trees import FORGETS, RELINKS
 
 CELLS = ("fake@good", "fake-spawn@good", "fake@bad")
