@@ -162,7 +162,7 @@ class _LostError(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: FakeEngine  # type: ignore[assignment]
+    server: FakeEngine  # type: ignore[assignment] # the base class knows servers of its own
 
     @property
     def engine(self) -> FakeEngine:

@@ -97,7 +97,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     if sys.argv[1:] != ["fresh"]:
         _import_all()
-        subprocess.Popen._execute_child = _forking(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
+        subprocess.Popen._execute_child = _forking(subprocess.Popen._execute_child)  # type: ignore[attr-defined] # typeshed has it not
     _say("ready")
     while True:
         request = _next_request()
@@ -252,15 +252,15 @@ def _reset(words: list[str], files: tuple[int, int, int], pass_fds: Any, cwd: An
         os.environ.update({os.fsdecode(key): os.fsdecode(value) for key, value in env.items()})
     atexit._clear()
     warnings.resetwarnings()
-    tempfile.tempdir = tempfile._name_sequence = None  # type: ignore[attr-defined]
+    tempfile.tempdir = tempfile._name_sequence = None  # type: ignore[attr-defined] # typeshed has it not
     sys.modules["matrix.runs.locks"]._descriptors.clear()
     sys.meta_path[:] = META_PATH
     here = [] if os.environ.get("PYTHONSAFEPATH") or "-I" in words else [str(Path.cwd())]
     sys.path[:] = [*here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *SEARCH_PATH]
     sys.orig_argv = words
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = _written(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _written(2)  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")  # type: ignore[misc] # typeshed says Final
+    sys.stdout = sys.__stdout__ = _written(1)  # type: ignore[misc] # as stdin
+    sys.stderr = sys.__stderr__ = _written(2)  # type: ignore[misc] # as stdin
     injection.arm()
 
 
@@ -272,7 +272,7 @@ def _written(number: int) -> io.TextIOWrapper:
 def _ended(words: list[str]) -> int:
     """Run what the words name, `-m MODULE` or `-c PROGRAM`; return the exit status."""
     status = _run(words)
-    threading._shutdown()  # type: ignore[attr-defined]
+    threading._shutdown()  # type: ignore[attr-defined] # typeshed has it not
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

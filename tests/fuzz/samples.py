@@ -91,7 +91,7 @@ def records(name: str = "build") -> bytes:
 def members(packed: bytes) -> dict[str, bytes]:
     """Return the contents of the files of an archive."""
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr] # all are files
 
 
 @cache

@@ -113,10 +113,10 @@ def test_plain_http_without_a_checksum_is_said_each_time() -> None:
         for _ in range(2):
             sources.open_source(f"tar:{url}", None, said.append)  # type: ignore[arg-type] # needs no engine
         with pytest.raises(InfrastructureError, match="sha256 of the download is"):
-            sources.open_source(f"tar:{url}#sha256={'0' * 64}", None, said.append)  # type: ignore[arg-type]
+            sources.open_source(f"tar:{url}#sha256={'0' * 64}", None, said.append)  # type: ignore[arg-type] # no engine
         plain = [line for line in said if "comes by plain http" in line]
         assert len(plain) == 2
-        sources.open_source(f"tar:{url}#sha256={DIGEST}", None, said.append)  # type: ignore[arg-type]
+        sources.open_source(f"tar:{url}#sha256={DIGEST}", None, said.append)  # type: ignore[arg-type] # no engine
     assert [line for line in said if "comes by plain http" in line] == plain
     told: list[str] = []
     with serving(whole) as url:
@@ -127,7 +127,7 @@ def test_plain_http_without_a_checksum_is_said_each_time() -> None:
 @pytest.mark.parametrize("fragment", ["sha256=0", "md5=0", "sha512=" + "0" * 64, "x"])
 def test_a_checksum_that_is_none_is_not_taken_for_one(fragment: str) -> None:
     with pytest.raises(UsageError, match="is no checksum"):
-        sources.open_source(f"tar:https://example.org/x.tar#{fragment}", None, print)  # type: ignore[arg-type]
+        sources.open_source(f"tar:https://example.org/x.tar#{fragment}", None, print)  # type: ignore[arg-type] # no engine
 
 
 def test_a_way_from_https_to_plain_http_is_refused_without_a_checksum() -> None:

@@ -103,7 +103,7 @@ def test_progress_that_is_none_is_left_out(since: Any, tmp_path: Path) -> None:
 
 
 def test_a_size_in_other_digits_is_no_size() -> None:
-    with pytest.raises(tar_headers.tarfile.ReadError, match="a number of a PAX header is damaged"):  # type: ignore[attr-defined]
+    with pytest.raises(tar_headers.tarfile.ReadError, match="a number of a PAX header is damaged"):  # type: ignore[attr-defined] # its own import
         tar_headers._number("²")
 
 

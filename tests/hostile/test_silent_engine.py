@@ -120,7 +120,7 @@ def test_an_engine_that_hangs_while_a_program_is_silent_is_found_before_the_dead
 def test_frames_come_in_parts_and_one_that_is_cut_short_ends_the_output(silent: SilentEngine) -> None:
     whole = b"\x01\0\0\0" + (200_000).to_bytes(4, "big") + bytes(200_000)
     silent.frames = whole + b"\x02\0\0\0\0\0\0\x09cut"
-    api = backends.connect(silent.url).client.api  # type: ignore[attr-defined]
+    api = backends.connect(silent.url).client.api  # type: ignore[attr-defined] # the Docker one
     with streams.stream(api, "1", SOON_S) as frames:
         found = [(kind, len(part)) for kind, part in frames]
     assert sum(size for kind, size in found if kind == 1) == 200_000
@@ -150,7 +150,7 @@ def test_an_engine_that_answers_again_has_its_usual_time_again(
         connected.describe()
     silent.answers = 10**6
     assert connected.describe()["engine"] == "docker 20"
-    assert not connected.client.api.hangs  # type: ignore[attr-defined]
+    assert not connected.client.api.hangs  # type: ignore[attr-defined] # the Docker one
 
 
 class _Killed:

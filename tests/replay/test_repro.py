@@ -40,7 +40,7 @@ def bundled(replay: Replay, cell: str = CELL) -> Path:
 
 def contents(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
-        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr] # all are files
 
 
 def test_a_bundle_has_the_result_the_logs_and_the_recipe_and_no_private_path(defined: Replay) -> None:

@@ -25,6 +25,9 @@ MOST_A_LINE = 0.33
 _WITH_REASON = re.compile(r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)* - \w")
 """The comment that switches a rule of lint off in a line: the rule's name, a dash and the reason."""
 
+_IGNORED_WITH_REASON = re.compile(r"# type: ignore\[[a-z, -]+\] # \w")
+"""The same for the types of a line, in mypy's form."""
+
 _BRANCHES = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler)
 
 
@@ -107,6 +110,8 @@ def test_every_check_of_lint_that_is_switched_off_has_its_reason(folder: str) ->
     found = [comment for path in (PACKAGE.parent / folder).rglob("*.py") for comment in comments(path)]
     switched_off = [comment for comment in found if comment.startswith("# noqa")]
     assert [comment for comment in switched_off if not _WITH_REASON.match(comment)] == []
+    ignored = [comment for comment in found if comment.startswith("# type: ignore")]
+    assert [comment for comment in ignored if not _IGNORED_WITH_REASON.match(comment)] == []
 
 
 def test_the_package_has_few_branches_a_line() -> None:

@@ -37,7 +37,7 @@ def connect(host: str | None = None, session: str = "") -> Engine:
     """
     tried: list[str] = []
     # mypy wants a concrete class here: https://github.com/python/mypy/issues/4717. The modules' instances are asked.
-    kinds = registry.load(__name__, "BACKEND", Backend)  # type: ignore[type-abstract]
+    kinds = registry.load(__name__, "BACKEND", Backend)  # type: ignore[type-abstract] # its modules are asked, not it
     for backend in kinds.values():
         for address in dict.fromkeys([host] if host else backend.hosts()):
             tried.append(address)

@@ -40,7 +40,7 @@ def test_a_make_variable_that_make_could_not_take_is_refused(name: str) -> None:
 
 def test_a_noun_does_not_change() -> None:
     with pytest.raises(ValidationError):
-        build().name = "other"  # type: ignore[misc]
+        build().name = "other"  # type: ignore[misc] # what is refused
 
 
 def test_a_build_states_only_linkages_and_start_methods_that_there_are() -> None:

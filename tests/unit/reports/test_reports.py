@@ -93,7 +93,7 @@ def test_two_builds_of_one_place_with_equal_programs_are_noted() -> None:
     ],
 )
 def test_builds_that_differ_or_are_meant_to_be_equal_are_not_noted(other: object) -> None:
-    assert same_builds([result(ID, program_sha256="1"), other]) == []  # type: ignore[list-item]
+    assert same_builds([result(ID, program_sha256="1"), other]) == []  # type: ignore[list-item] # a parameter
     assert same_builds([result(ID), result(OTHER)]) == []
 
 

@@ -32,7 +32,7 @@ def header(name: str, **more: Any) -> Header:
 
 def members(packed: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr] # all are files
 
 
 def tar(*given: tuple[Header, bytes], form: Literal[0, 1] = tarfile.USTAR_FORMAT) -> bytes:

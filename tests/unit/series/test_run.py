@@ -30,7 +30,7 @@ def request(repository: Repository, **more: object) -> SeriesRequest:
         repository.series, (repository.commits[0],), repository.folder, selection=Selection(select=(PLACE, OTHER)),
         each=PLACE,
     )  # fmt: skip
-    return replace(asked, **more)  # type: ignore[arg-type]
+    return replace(asked, **more)  # type: ignore[arg-type] # fields by name
 
 
 def begun(repository: Repository, access: FakeAccess, **more: object) -> BegunSeries:

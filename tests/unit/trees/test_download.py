@@ -170,9 +170,9 @@ def test_a_part_that_is_whole_is_taken_as_it_is_or_fetched_again(places: Path) -
 def test_the_sha256_of_an_archive_by_its_address_is_checked() -> None:
     digest = hashlib.sha256(CONTENT).hexdigest()
     with serving(Site()) as site:
-        source = sources.open_source(f"tar:{site.url}#sha256={digest}", None, silent)  # type: ignore[arg-type]
+        source = sources.open_source(f"tar:{site.url}#sha256={digest}", None, silent)  # type: ignore[arg-type] # no engine
         assert source.fixed == f"tar {digest}"
-        assert sources.open_source(f"tar:{site.url}", None, silent).fixed == source.fixed  # type: ignore[arg-type]
+        assert sources.open_source(f"tar:{site.url}", None, silent).fixed == source.fixed  # type: ignore[arg-type] # no engine
 
 
 @pytest.mark.usefixtures("places")
@@ -180,7 +180,7 @@ def test_an_archive_with_another_sha256_is_removed() -> None:
     with serving(Site()) as site:
         for _ in range(2):
             with pytest.raises(InfrastructureError, match="download was removed"):
-                sources.open_source(f"tar:{site.url}#sha256={'0' * 64}", None, silent)  # type: ignore[arg-type]
+                sources.open_source(f"tar:{site.url}#sha256={'0' * 64}", None, silent)  # type: ignore[arg-type] # no engine
     assert site.asked == ["", ""]
 
 

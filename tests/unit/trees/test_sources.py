@@ -56,7 +56,7 @@ def content(source: Source) -> dict[str, tuple[bytes | str, bool]]:
 
 
 def tarred(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload] # a mode that is no literal
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)

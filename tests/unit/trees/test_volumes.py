@@ -141,7 +141,7 @@ def test_a_tree_whose_archive_is_damaged_is_read_again_and_its_volume_filled(fol
     archive.write_bytes(archive.read_bytes().replace(b"VERSION = 7", b"VERSION = 6"))
     engine = FakeEngine()
     said: list[str] = []
-    assert volumes.prepare(tree, engine, said.append, places / "pins") == first  # type: ignore[arg-type]
+    assert volumes.prepare(tree, engine, said.append, places / "pins") == first  # type: ignore[arg-type] # it only fills volumes
     assert "is damaged, and was removed" in said[0]
     assert engine.volumes.keys() == {*first.volumes}
 

@@ -57,9 +57,7 @@ def _conversing(real: Any, boundary: str) -> Any:
 
 def install() -> None:
     """Let programs be started, and children be asked, through this module."""
-    # mypy sees methods that are replaced, which is what this is for.
-    subprocess.Popen.__init__ = _starting(subprocess.Popen.__init__)  # type: ignore[method-assign] # as above
-    Connection.send_bytes = _conversing(Connection.send_bytes, "ask a child")  # type: ignore[method-assign] # as above
-    Connection.recv_bytes = _conversing(  # type: ignore[method-assign] # as above
-        Connection.recv_bytes, "a child's answer"
-    )
+    subprocess.Popen.__init__ = _starting(subprocess.Popen.__init__)  # type: ignore[method-assign] # as is meant
+    ask, answer = Connection.send_bytes, Connection.recv_bytes
+    Connection.send_bytes = _conversing(ask, "ask a child")  # type: ignore[method-assign] # as is meant
+    Connection.recv_bytes = _conversing(answer, "a child's answer")  # type: ignore[method-assign] # as is meant
