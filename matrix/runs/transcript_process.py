@@ -58,7 +58,7 @@ class TranscriptProcess:
         # A tree may have names, and targets of links, that are not UTF-8: as in the agent's records.
         named = transcript.model_copy(update={"ignore": encodable(transcript.ignore)})
         names = {encodable(path): (mode, encodable(content)) for path, (mode, content) in index.items()}
-        self._told(requests.Begin(transcript=named, index=names, below=path))
+        self._asked(requests.Begin(transcript=named, index=names, below=path))
 
     def load(self, path: Path, cell: Cell) -> None:
         """Take a stored transcript for that of `cell`.
@@ -67,7 +67,7 @@ class TranscriptProcess:
             UsageError: the file is no transcript of ours.
 
         """
-        self._told(requests.Load(path=str(path.resolve()), cell=cell))
+        self._asked(requests.Load(path=str(path.resolve()), cell=cell))
 
     def take(self, taken: Taken, output: bytes, log: Path, touched: Sequence[str] = ()) -> Took:
         """Record a step with the agent's output and the path of its log; `touched` are files of the tree to compare."""
@@ -77,11 +77,11 @@ class TranscriptProcess:
 
     def fail(self, step: str, error: str, log: Path) -> None:
         """Let the step that was recorded last fail by an error that was found in its log."""
-        self._told(requests.Fail(step=step, error=error, log=str(log.resolve())))
+        self._asked(requests.Fail(step=step, error=error, log=str(log.resolve())))
 
     def note(self, **facts: Any) -> None:
         """Record facts that are no step's: the fields of `Note`."""
-        self._told(requests.Note(**facts))
+        self._asked(requests.Note(**facts))
 
     def present(self, step: str, paths: Iterable[str]) -> list[str]:
         """Return those of `paths`, inside the cell, that were there after a step."""
@@ -123,9 +123,6 @@ class TranscriptProcess:
         except LimitExceededError as error:
             return parts, error.limit
         return parts, None
-
-    def _told(self, request: Frozen) -> None:
-        self._asked(request)
 
     def _answered(self, request: Frozen) -> Any:
         return json.loads(self._asked(request))

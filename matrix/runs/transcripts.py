@@ -53,7 +53,7 @@ def read(path: Path, most_bytes: int = TRANSCRIPT_BYTES) -> Transcript:
     """
     try:
         with gzip.open(path, "rb") as file:
-            return Transcript.model_validate_json(_content(file, most_bytes))
+            return Transcript.model_validate_json(b"".join(_blocks_of(file, most_bytes)))
     except OSError as error:  # gzip's own for other content, too
         raise from_system(f"{path} is no transcript: {error}", _AGAIN, error) from error
     except (EOFError, ValueError, zlib.error) as error:
@@ -64,16 +64,17 @@ def is_whole(path: Path) -> bool:
     """Return whether a transcript's file has the length and the checksum that gzip wrote (RFC 1952, section 2.3.1)."""
     try:
         with gzip.open(path, "rb") as file:
-            return bool(_content(file, TRANSCRIPT_BYTES))  # an empty file is a whole one for gzip
+            # To the end, where the checksum is; an empty file is a whole one for gzip.
+            return sum(map(len, _blocks_of(file, TRANSCRIPT_BYTES))) > 0
     except (gzip.BadGzipFile, EOFError, ValueError, zlib.error):
         return False
 
 
-def _content(file: gzip.GzipFile, most_bytes: int) -> bytes:
-    """Return the content of a compressed file, unless there is too much: a few KiB can expand to gigabytes of zeros."""
-    content = bytearray()
+def _blocks_of(file: gzip.GzipFile, most_bytes: int) -> Iterator[bytes]:
+    """Yield the content of a compressed file, unless there is too much: a few KiB can expand to gigabytes of zeros."""
+    left = most_bytes
     while block := file.read(BLOCK_BYTES):
-        content += block
-        if len(content) > most_bytes:
+        left -= len(block)
+        if left < 0:
             raise ValueError(f"it has more than {most_bytes >> 20} MiB, the limit on a transcript")
-    return bytes(content)
+        yield block
