@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from matrix import temporary
+from matrix import paths
 from matrix.engine import agent_volume, images
 from matrix.engine.api import UID
 from matrix.errors import UsageError, did_you_mean
@@ -60,7 +60,7 @@ def shell(cell: Cell, after: str, access: EngineAccess, how: Circumstances = USU
         engine = access.connect()
         image = images.prepare(cell.image, engine, access.say)
         tree = volumes.prepare(cell.tree, engine, access.say, how.pins)
-    with temporary.folder("shell") as folder:
+    with paths.temporary("shell") as folder:
         cell_run = execution.Execution(engine, store.Run(folder), scenario, image, tree, agent_volume.provide(engine))
         return _shell(cell_run, after, access)
 

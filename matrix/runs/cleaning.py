@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import files, paths, temporary
+from matrix import files, paths
 from matrix.engine import cache
 from matrix.engine.api import Resource
 from matrix.engine.cache import Part
@@ -42,7 +42,7 @@ def refuse_beside_work() -> None:
 
 def removable(engine: Engine, *, caches: bool) -> list[Resource]:
     """Return the resources that ended runs left in an engine, and with `caches` the images, trees and downloads."""
-    folders = [Resource(FOLDER, str(path), "temporary", "") for path in temporary.abandoned()]
+    folders = [Resource(FOLDER, str(path), "temporary", "") for path in paths.abandoned_temporary()]
     found = ownership.left_over(engine) + [_file(path) for path in _abandoned()] + folders
     if caches:
         found += [item for item in engine.resources() if item.purpose in cache.KEPT]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from matrix import __version__, temporary
+from matrix import __version__, paths
 from matrix.engine import agent_volume, images
 from matrix.engine.api import CellSpec
 from matrix.errors import UsageError
@@ -225,7 +225,7 @@ def _sides(bench: Bench) -> dict[Arm, _Tree]:
 
     The ratio of base and again (an A/A pair) shows how far the machine is from measuring equal things as equal.
     """
-    folder = bench.stack.enter_context(temporary.folder("compare"))
+    folder = bench.stack.enter_context(paths.temporary("compare"))
     base, head = (
         bench.tree(cell, volumes.prepare(cell.tree, bench.engine, bench.say, bench.asked.pins), folder / name)
         for name, cell in (("base", bench.asked.base), ("head", bench.asked.head))

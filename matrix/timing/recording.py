@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix import temporary
+from matrix import paths
 from matrix.engine import agent_volume, images
 from matrix.errors import InfrastructureError, UsageError, did_you_mean
 from matrix.runs import execution, interrupts, locks, schedule, store
@@ -73,7 +73,7 @@ def record(named: NamedCell, step: str, jobs: int, engine: Engine, say: Callable
     tree = volumes.prepare(cell.tree, engine, say, named.pins)
     # The build is always run, as every other step starts from it.
     scenario = plan.scenario(cell, jobs, only=("build", step, DATABASE))
-    with temporary.folder("trace") as folder:
+    with paths.temporary("trace") as folder:
         cell_run = execution.Execution(engine, store.Run(folder), scenario, image, tree, agent_volume.provide(engine))
         with execution.closing(cell_run):
             for planned in scenario.steps:

@@ -15,9 +15,9 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from matrix import programs
 from matrix.credentials import without_credentials
 from matrix.errors import InfrastructureError, UsageError, from_system
+from matrix.trees import programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

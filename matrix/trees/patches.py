@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import temporary
+from matrix import paths
 from matrix.errors import UsageError
 from matrix.trees import git
 
@@ -200,7 +200,7 @@ def _split(mbox: bytes) -> list[_Mail]:
     lines = mbox.count(b"\nFrom ")
     if lines > MAX_FROM_LINES:
         raise UsageError(f"{lines} lines that begin a mail are more than any series", f"At most {MAX_FROM_LINES}.")
-    with temporary.folder("patches") as folder:
+    with paths.temporary("patches") as folder:
         # -b: a file that does not begin with a `From ` line is one mail. --keep-cr: a patch of a file with CR LF line
         # ends needs them; `_unix` takes away those that a mail program added.
         git.run_bounded(folder, "mailsplit", "-b", "--keep-cr", f"-o{folder}", stdin=mbox)

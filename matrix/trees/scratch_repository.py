@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from filelock import FileLock
 
-from matrix import files, temporary
+from matrix import files, paths
 from matrix.engine import cache
 from matrix.engine.cache import Part
 from matrix.errors import InfrastructureError, UsageError
@@ -74,7 +74,7 @@ class Scratch:
         base make the same commits.
         """
         made: list[str] = []
-        with temporary.folder("index") as folder:
+        with paths.temporary("index") as folder:
             # An index of its own: several processes apply patches in one repository.
             env = {"GIT_INDEX_FILE": f"{folder}/index"}
             git.run(self.folder, "read-tree", base, env=env)

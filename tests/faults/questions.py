@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from matrix import temporary
+from matrix import paths
 from tests.faults.boundaries import ENGINE, SIGNALS
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.trial import PATIENCE_S, Trial, trial
@@ -179,7 +179,7 @@ def _temporary(one: Trial, fault: Fault) -> list[str]:
         return []
     left = [path for path in one.temporary() if fault.kind != SIGNALS or not _is_probe(path)]
     is_killed = fault.how in ("SIGTERM", "SIGKILL")
-    return [path.name for path in left if not (is_killed and path.name.startswith(temporary.PREFIX))]
+    return [path.name for path in left if not (is_killed and path.name.startswith(paths.TEMPORARY_PREFIX))]
 
 
 def _is_probe(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import temporary
+from matrix import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 HOLDS = """
 import sys
-from matrix import temporary
-with temporary.folder("it") as made:
+from matrix import paths
+with paths.temporary("it") as made:
     print(made, flush=True)
     sys.stdin.read()
 """
@@ -41,10 +41,10 @@ def holding() -> tuple[subprocess.Popen[str], str]:
 
 
 def test_a_folder_is_there_for_its_process_and_gone_at_the_end(place: Path) -> None:
-    with temporary.folder("index") as made:
+    with paths.temporary("index") as made:
         assert made.parent == place
         (made / "file").touch()
-        assert temporary.abandoned() == []
+        assert paths.abandoned_temporary() == []
     assert list(place.iterdir()) == []
 
 
@@ -55,7 +55,7 @@ def test_what_a_killed_process_left_is_found_and_what_others_have_is_not(place: 
     other, _ = holding()
     killed.send_signal(number)
     killed.communicate()
-    assert [str(path) for path in temporary.abandoned()] == [left]
+    assert [str(path) for path in paths.abandoned_temporary()] == [left]
     other.communicate()
     assert [str(path) for path in place.iterdir()] == [left]
 
@@ -69,7 +69,7 @@ def test_what_only_looks_like_ours_is_left_alone(place: Path) -> None:
     (place / f"perf-matrix-link.{ended}-0").symlink_to(left)
     for name in ("perf-matrix-it.1-0", "perf-matrix-it.x-0", "perf-matrix-it.-0", f"other.{ended}-0"):
         (place / name).mkdir()
-    assert [str(path) for path in temporary.abandoned()] == [left]
+    assert [str(path) for path in paths.abandoned_temporary()] == [left]
 
 
 def test_a_folder_with_a_lock_is_in_use_whatever_the_number_in_its_name(place: Path) -> None:
@@ -79,14 +79,14 @@ def test_a_folder_with_a_lock_is_in_use_whatever_the_number_in_its_name(place: P
     made.mkdir()
     descriptor = os.open(made, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert temporary.abandoned() == []
+    assert paths.abandoned_temporary() == []
     os.close(descriptor)
-    assert temporary.abandoned() == [made]
+    assert paths.abandoned_temporary() == [made]
 
 
 def test_a_folder_that_goes_while_it_is_looked_at_is_nobodys(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = place / "perf-matrix-it.4194305-0"  # above the greatest number of a process (proc(5), pid_max)
     monkeypatch.setattr(type(place), "glob", lambda *_: iter([gone]))
-    assert temporary.abandoned() == []
-    monkeypatch.setattr(temporary, "_is_own_folder", lambda _: True)
-    assert temporary.abandoned() == []
+    assert paths.abandoned_temporary() == []
+    monkeypatch.setattr(paths, "_is_own_folder", lambda _: True)
+    assert paths.abandoned_temporary() == []

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from matrix import programs
+from matrix.trees import programs
 
 
 def run(text: str, *, time_s: float = 60, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
