@@ -9,6 +9,7 @@ import typer
 
 from matrix.cli.options import (
     Configs,
+    Durations,
     Exclude,
     Host,
     Jobs,
@@ -18,9 +19,11 @@ from matrix.cli.options import (
     ProfileName,
     Resume,
     Select,
+    ShardWords,
     engine_access,
     print_report,
     progress_console,
+    results_of,
     resumed,
     selection,
 )
@@ -37,8 +40,8 @@ def gate(
     timing: Annotated[bool, typer.Option(help="Measure for the profile's requirements on times, too.")] = True,
     pairs: Annotated[int, typer.Option(help="Rounds that are measured.", min=1)] = 20,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write every report there, too.")] = None,
-    number: Number = 0, jobs: Jobs = 0, resume: Resume = "", engine: Host = "", no_install: NoInstall = False,
-    json_output: Json = False,
+    number: Number = 0, jobs: Jobs = 0, shard: ShardWords = "", durations: Durations = "", resume: Resume = "",
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Fail for the findings that HEAD has and BASE has not; list those that both have, and those that are mended."""
     from matrix.runs import run_report
@@ -55,7 +58,9 @@ def gate(
             raise UsageError("a gate needs --base and --head", "As --base git:.@v7.1 --head git:.@my-branch.")
         asked = selection(configs, select, exclude, profile, [head], base)
         config = load.load(configs)
-        this = gate.begin(asked, config, pairs if timing else 0, number, jobs)
+        this = gate.begin(
+            asked, config, pairs if timing else 0, number, jobs, shard=shard, earlier=results_of(durations)
+        )
     gate.complete(this, number, access, config)
     report = run_report.of_run(this)
     if output:

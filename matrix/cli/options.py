@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from matrix.config.load import Config
+    from matrix.model.result import CellResult
     from matrix.reports import Report
     from matrix.reports.tables import Part
     from matrix.runs.engine_access import EngineAccess
@@ -43,6 +44,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Number = Annotated[int, typer.Option("-n", help="Cells at once; 0 chooses.", min=0)]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", help="make's parallel jobs in a cell; 0 chooses.", min=0)]
 Resume = Annotated[str, typer.Option(metavar="RUN", help="Do what that run still lacks; then its report.")]
+ShardWords = Annotated[
+    str,
+    typer.Option("--shard", metavar="K/N", help="Do the K-th of N shards; `perf-matrix merge` joins them."),
+]
+Durations = Annotated[
+    str, typer.Option("--durations", metavar="RUN", help="Divide by the durations of that run's cells, not by number.")
+]
 Host = Annotated[str, typer.Option("--engine", help="The engine's socket, as unix:///var/run/docker.sock.")]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a program on this machine.")]
 
@@ -106,6 +114,13 @@ def resumed(name: str, command: str) -> Run:
 def config_of(run: Run) -> Config:
     """Return the configuration that a run was begun with, as it is today."""
     return load.load([Path(folder) for folder in run.settings().configs])
+
+
+def results_of(name: str) -> list[CellResult]:
+    """Return the results of the run that --durations names; none without a name."""
+    from matrix.runs import store
+
+    return list(store.find(name).results()) if name else []
 
 
 def print_json(data: Any) -> None:

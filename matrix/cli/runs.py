@@ -9,6 +9,7 @@ import typer
 from matrix.cli.options import (
     Against,
     Configs,
+    Durations,
     Exclude,
     Host,
     Jobs,
@@ -18,12 +19,14 @@ from matrix.cli.options import (
     ProfileName,
     Resume,
     Select,
+    ShardWords,
     TreeNames,
     engine_access,
     print_json,
     print_parts,
     print_report,
     progress_console,
+    results_of,
     resumed,
     selection,
 )
@@ -33,6 +36,7 @@ from matrix.model.cell import Limits
 if TYPE_CHECKING:
     from matrix.config.load import Config
     from matrix.config.selection import Selection
+    from matrix.model.result import CellResult
     from matrix.runs.store import Run
 
 LIMITS = Limits()
@@ -51,7 +55,8 @@ def run(
     memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
     pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
-    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    shard: ShardWords = "", durations: Durations = "", resume: Resume = "", engine: Host = "",
+    no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, with every check."""
     from matrix.config import load
@@ -60,9 +65,10 @@ def run(
     console = progress_console(json_output=json_output)
     access = engine_access(engine, console, no_install=no_install)
     asked = selection(configs, select, exclude, profile, tree, base)
-    if resume and not asked.is_empty:
+    if resume and not (asked.is_empty and not shard):
         raise UsageError(
-            "--resume goes with none of --select, --exclude, --tree, --base and --configs", "A run has its own."
+            "--resume goes with none of --select, --exclude, --tree, --base, --configs and --shard",
+            "A run has its own.",
         )
     limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
     if cell_timeout:
@@ -72,7 +78,7 @@ def run(
         this = resumed(resume, "run")
     else:
         config = load.load(asked.configs)
-        this = _begin(asked, config, limits, number, jobs)
+        this = _begin(asked, config, limits, number, jobs, (shard, results_of(durations)))
     with locks.doing(this):
         this.limit_time(run_timeout)
         # One attempt: the report names each ERROR, and the command that goes on.
@@ -80,15 +86,21 @@ def run(
     print_report(run_report.of_run(this), console, json_output=json_output)
 
 
-def _begin(asked: Selection, config: Config, limits: Limits, number: int, jobs: int) -> Run:
-    """Begin the run of a selection; cells at one place need each other's results where there is a base."""
+def _begin(
+    asked: Selection, config: Config, limits: Limits, number: int, jobs: int, divided: tuple[str, list[CellResult]]
+) -> Run:
+    """Begin the run of a selection; cells at one place need each other's results where there is a base.
+
+    `divided` has the words of --shard, and the results that tell the durations of cells.
+    """
     from matrix.config.selection import selected
     from matrix.runs import schedule, store
+    from matrix.runs.shard import of_selection
 
-    found = selected(config, asked)
+    found, shard = of_selection(selected(config, asked), *divided)
     at_once = schedule.workers(number, len(found.places if found.base else found.cells))
     chosen = schedule.jobs(jobs, at_once)
-    return store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base)
+    return store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base, shard=shard)
 
 
 def report(
@@ -118,6 +130,18 @@ def report(
     made = run_report.of_run(this)
     typer.echo(known[format_name].render(made), nl=False)
     raise typer.Exit(reports.exit_status(made))
+
+
+def merge(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs by name or folder, as those of shards.")],
+    json_output: Json = False,
+) -> None:
+    """Make one run of several, with all their cells; print its report."""
+    from matrix.runs import merging, run_report, store
+
+    console = progress_console(json_output=json_output)
+    made = merging.merge([store.find(name) for name in runs])
+    print_report(run_report.of_run(made), console, json_output=json_output)
 
 
 def runs(

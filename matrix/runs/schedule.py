@@ -46,7 +46,12 @@ def at_once(settings: RunSettings, todo: Collection[CellId], asked: int, process
 
 def group(settings: RunSettings, cell_id: CellId) -> str:
     """Return the name of a group of cells that one worker runs: a cell or, in a run with a base, all of one place."""
-    return cell_id.place if settings.base else f"{cell_id.place} {cell_id.tree}"
+    return group_on(settings.base, cell_id)
+
+
+def group_on(base: str, cell_id: CellId) -> str:
+    """Return the name of a cell's group in a run whose base tree is `base`; no name is no base tree."""
+    return cell_id.place if base else f"{cell_id.place} {cell_id.tree}"
 
 
 def lacking(wanted: Sequence[CellId], results: Mapping[CellId, CellResult]) -> tuple[CellId, ...]:

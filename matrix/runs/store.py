@@ -21,6 +21,7 @@ from matrix.model.cell_id import CellId
 from matrix.model.result import CellResult, RequirementVerdict
 from matrix.runs import transcripts
 from matrix.runs.run_kind import PlainRun, RunKind
+from matrix.runs.shard import Shard
 from matrix.untrusted import encodable
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class RunSettings(Frozen):
     """The settings of a run, in its run.json: all that is needed to do it again or to go on with it.
 
     `base` names the tree, one of `trees`, that cells on the others are compared with. `run_s` is the time in seconds
-    after which a command that does the run ends it, 0 for no such time.
+    after which a command that does the run ends it, 0 for no such time. `shard` is the run's place among the shards of
+    a larger one.
     """
 
     schema_version: Literal[2] = 2
@@ -57,6 +59,7 @@ class RunSettings(Frozen):
     base: str = ""
     kind: RunKind = PLAIN
     run_s: int = 0
+    shard: Shard | None = None
 
     @model_validator(mode="after")
     def _has_cells_on_its_base(self) -> RunSettings:
@@ -296,6 +299,7 @@ def begin(  # noqa: PLR0913 - a run's settings
     *,
     base: str = "",
     kind: RunKind = PLAIN,
+    shard: Shard | None = None,
 ) -> Run:
     """Return a new run of these cells, its settings kept."""
     run = new_run()
@@ -311,6 +315,7 @@ def begin(  # noqa: PLR0913 - a run's settings
             limits=limits or Limits(),
             base=base,
             kind=kind,
+            shard=shard,
         )
     )
     return run

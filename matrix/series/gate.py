@@ -12,12 +12,15 @@ from matrix.model.result import Verdict
 from matrix.reports import formats
 from matrix.runs import completion, interrupts, locks, schedule, store
 from matrix.runs.run_kind import GateRun
+from matrix.runs.shard import of_selection
 from matrix.timing import bench
 from matrix.verdicts import requirement
 from matrix.verdicts.comparison import MEASURES
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from matrix.config.load import Config
     from matrix.config.selection import Selection
     from matrix.model.result import CellResult
@@ -30,23 +33,35 @@ USUAL = Place("debian-trixie/gcc/default")
 """The place to measure in, if it is one of the gate's."""
 
 
-def begin(asked: Selection, config: Config, pairs: int, number: int, jobs: int) -> Run:
+def begin(  # noqa: PLR0913 - the options of a gate
+    asked: Selection,
+    config: Config,
+    pairs: int,
+    number: int,
+    jobs: int,
+    *,
+    shard: str = "",
+    earlier: Sequence[CellResult] = (),
+) -> Run:
     """Begin the run of a gate: `asked` has one tree, the head, and a base.
 
     `number` cells run at once, make with `jobs` jobs in each, 0 for the default numbers. The profile's requirements on
-    times are measured in `pairs` rounds, or not at all where that is 0.
+    times are measured in `pairs` rounds, or not at all where that is 0. `shard` is K/N, the share of the cells that
+    is run, divided by the durations of `earlier` results; one shard, which has the gate's place for it, measures.
 
     Raises:
         UsageError: a tree or the profile does not exist, or no cell is selected.
 
     """
-    found = selection.selected(config, asked)
+    whole = selection.selected(config, asked)
+    found, share = of_selection(whole, shard, earlier)
     [head] = [tree_words.tree(config, word).name for word in asked.trees]
-    require = selection.profile(config, asked.profile).require if pairs else ()
+    measures = pairs > 0 and measured_place(whole.places) in found.places
+    require = selection.profile(config, asked.profile).require if measures else ()
     # Half of the cells: head and base of one place run one after the other, in one worker.
     sharing = schedule.jobs(jobs, schedule.workers(number, len(found.cells) // 2))
     kind = GateRun(head=head, require=require, pairs=pairs)
-    return store.begin(found.cells, found.trees, asked.folders, sharing, base=found.base, kind=kind)
+    return store.begin(found.cells, found.trees, asked.folders, sharing, base=found.base, kind=kind, shard=share)
 
 
 def complete(run: Run, number: int, access: EngineAccess, config: Config | None = None) -> None:
@@ -73,7 +88,7 @@ def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
     Where a tree was not built in that place there is no verdict, and the report says so.
     """
     base = run.settings().base
-    place = measured_place(run)
+    place = measured_place({cell_id.place for cell_id in run.settings().cells})
     # The bench would build the tree again, and end the gate with an error before its report.
     for name in (base, kind.head):
         if not was_built(run.result(place.on(name))):
@@ -86,9 +101,8 @@ def _measure(run: Run, kind: GateRun, access: EngineAccess) -> None:
     run.save_required(found.required)
 
 
-def measured_place(run: Run) -> Place:
-    """Return the place to measure in: USUAL if the gate has it, or else the first of its places by name."""
-    places = {cell_id.place for cell_id in run.settings().cells}
+def measured_place(places: Collection[Place]) -> Place:
+    """Return the place of a gate's places to measure in: USUAL if it is one of them, or else the first by name."""
     return USUAL if USUAL in places else min(places)
 
 

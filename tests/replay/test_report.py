@@ -181,3 +181,23 @@ def test_the_runs_are_named_with_what_came_of_their_cells(replay: Replay) -> Non
 def test_where_there_is_no_run_it_is_said_how_to_make_one(replay: Replay) -> None:
     shutil.rmtree(replay.run)
     assert "no run yet" in replay("runs").out
+
+
+def test_runs_of_several_machines_are_merged_into_one(replay: Replay) -> None:
+    other = replay.run.with_name("20261101T000000Z-0000")
+    shutil.copytree(replay.run, other)
+    settings = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps({**settings, "run": other.name}))
+    shutil.rmtree(other / "cells" / BAD)
+    done = replay("merge", str(other), replay.name)
+    assert done.status == 1
+    assert "verdict: FAIL (2 PASS, 1 FAIL)\n" in done.out
+    assert replay.name not in done.out.splitlines()[-1]
+    assert replay("report").out == done.out  # the new run is the newest
+    assert replay("report", "--check").status == 1  # its transcripts came along
+
+
+def test_a_run_with_a_shard_is_resumed_as_it_is(replay: Replay) -> None:
+    done = replay("run", "--resume", replay.name, "--shard", "1/2")
+    assert done.status == 2
+    assert "--resume goes with none of" in done.err

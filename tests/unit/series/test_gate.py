@@ -106,7 +106,8 @@ def test_a_tree_that_was_not_built_has_no_times(
 @pytest.mark.usefixtures("places")
 def test_it_is_measured_in_the_usual_place_where_that_is_one_of_the_gates() -> None:
     asked = Selection(trees=("7.3",), base="7.2", select=(MINIMAL, gate.USUAL))
-    assert gate.measured_place(gate.begin(asked, load.load(), 0, 1, 2)) == gate.USUAL
+    run = gate.begin(asked, load.load(), 0, 1, 2)
+    assert gate.measured_place({cell_id.place for cell_id in run.settings().cells}) == gate.USUAL
 
 
 @pytest.mark.usefixtures("places")
@@ -119,3 +120,14 @@ def test_every_format_is_written(
     gate.write_reports(run_report.of_run(run), tmp_path / "out")
     names = {one.file_name for one in formats.registry().values()}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
+
+
+@pytest.mark.usefixtures("places")
+def test_one_shard_of_a_gate_measures_and_each_has_both_trees(requiring: Any) -> None:
+    settings = [gate.begin(ASKED, requiring, 7, 1, 2, shard=f"{number}/2").settings() for number in (1, 2)]
+    kinds = [kind for found in settings if isinstance(kind := found.kind, GateRun)]
+    assert [{(cell_id.place, cell_id.tree) for cell_id in found.cells} for found in settings] == [
+        {(MINIMAL, "7.2"), (MINIMAL, "7.3")},
+        {(STATIC, "7.2"), (STATIC, "7.3")},
+    ]
+    assert [len(kind.require) for kind in kinds] == [1, 0]
