@@ -63,8 +63,8 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
     Args:
         run: the run; its lock is held meanwhile.
         wanted: its cells, those that have a result included.
-        number: the number of cells to run at once.
-        access: the command's access to an engine, and its console for progress.
+        number: the number of cells to run at once, where this machine runs them.
+        access: the command's access to an engine, its console for progress, and the way to run cells elsewhere.
         config: the run's configuration, where the caller has loaded it.
 
     Raises:
@@ -77,15 +77,24 @@ def run(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess,
     with locks.doing(run), discarding(run), _telling_what_is_kept(run, access), interruptible():
         locks.refuse_beside_a_measurement()
         _remove_abandoned_files(run)
-        engine = private_engine.ensure(access.host, ownership.label(run.name, access.say), access.say)
-        ownership.sweep(engine, access.say)
-        try:
-            # Before pytest starts, so that a tree that cannot be had is one message and not one in each worker.
-            _prepare_trees(_needed_trees(run.settings(), wanted, config or run.configuration()), run, engine, access)
-            access.say(f"running the cells; pytest's log is {run.folder / PYTEST_LOG}")
-            _run_pytest(run, wanted, number, access)
-        finally:
-            ownership.sweep_run(engine, run.name, access.say)
+        known = config or run.configuration()
+        if access.way:
+            access.way(run, wanted, access, known)
+        else:
+            _run_here(run, wanted, number, access, known)
+
+
+def _run_here(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineAccess, config: Config) -> None:
+    """Run cells on this machine, `number` at once, by pytest-xdist."""
+    engine = private_engine.ensure(access.host, ownership.label(run.name, access.say), access.say)
+    ownership.sweep(engine, access.say)
+    try:
+        # Before pytest starts, so that a tree that cannot be had is one message and not one in each worker.
+        _prepare_trees(needed_trees(run.settings(), wanted, config), run, engine, access)
+        access.say(f"running the cells; pytest's log is {run.folder / PYTEST_LOG}")
+        _run_pytest(run, wanted, number, access)
+    finally:
+        ownership.sweep_run(engine, run.name, access.say)
 
 
 def _remove_abandoned_files(run: Run) -> None:
@@ -137,7 +146,7 @@ def _prepare_trees(trees: Sequence[Tree], run: Run, engine: Engine, access: Engi
             volumes.prepare(tree, engine, access.say, run.pins)
 
 
-def _needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Config) -> list[Tree]:
+def needed_trees(settings: RunSettings, wanted: Sequence[CellId], config: Config) -> list[Tree]:
     """Return the trees to get before the first cell: that of each wanted cell, or that which faults are planted in.
 
     Raises:

@@ -108,7 +108,11 @@ class Progress:
 
 def show(progress: Progress, process: subprocess.Popen[bytes], console: Console) -> None:
     """Show progress until the process ends."""
-    ended = _end_of(process)
+    show_until(progress, _end_of(process), console)
+
+
+def show_until(progress: Progress, ended: threading.Event, console: Console) -> None:
+    """Show progress until an event is set."""
     if console.is_terminal:
         _show_live(progress, ended, console)
     else:

@@ -175,13 +175,13 @@ def test_a_run_outside_of_the_state_folder_is_not_done(tmp_path: Path, monkeypat
 def test_the_trees_of_wanted_cells_are_got_once_each(config: Config) -> None:
     run = begin(PlainRun(), "7.3", "7.2", "7.3", "6.12")
     wanted = [CellId("i/gcc/b@7.3"), CellId("i/clang/b@7.3"), CellId("i/gcc/b@6.12")]
-    needed = launch._needed_trees(run.settings(), wanted, config)
+    needed = launch.needed_trees(run.settings(), wanted, config)
     assert [tree.name for tree in needed] == ["7.3", "6.12"]
 
 
 def test_faults_are_planted_in_the_tree_without_them(config: Config) -> None:
     run = begin(MutantsRun(planted={"clean-forgets-beauty": "1"}), "7.3+clean-forgets-beauty")
-    needed = launch._needed_trees(run.settings(), [CellId("i/gcc/b@7.3+clean-forgets-beauty")], config)
+    needed = launch.needed_trees(run.settings(), [CellId("i/gcc/b@7.3+clean-forgets-beauty")], config)
     assert [tree.name for tree in needed] == ["7.3"]
     assert needed[0].edits == ()
 
