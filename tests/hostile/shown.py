@@ -40,7 +40,7 @@ MAIL_LINE_BYTES = 998
 
 def is_harmless(text: str) -> bool:
     """Return whether each character shows nothing but itself, in a text of lines."""
-    return all(one in "\n " or unicodedata.category(one)[0] not in "CZ" for one in text)
+    return all(one in "\n " or unicodedata.category(one)[0] not in "CZ" for one in set(text))
 
 
 def lines(text: str) -> list[str]:

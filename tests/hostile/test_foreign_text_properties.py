@@ -35,6 +35,10 @@ words = st.one_of(
 )
 texts = st.lists(words, min_size=1, max_size=12).map("".join).filter(bool)
 
+values = st.recursive(
+    texts | st.floats() | st.none(), lambda one: st.lists(one) | st.dictionaries(texts, one), max_leaves=20
+)
+
 
 @always(max_examples=EXAMPLES)
 @given(texts)
@@ -78,7 +82,7 @@ def test_a_text_of_html_has_no_element(text: str) -> None:
 
 
 @always(max_examples=EXAMPLES)
-@given(st.recursive(texts | st.floats() | st.none(), lambda one: st.lists(one) | st.dictionaries(texts, one)))
+@given(values)
 def test_json_is_ascii_and_says_what_can_be_said(value: object) -> None:
     text = untrusted.json_text(value)
     shown.machine(text)

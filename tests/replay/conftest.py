@@ -7,23 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.in_process import Done, perf_matrix
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 PLACE = "debian-trixie-min/gcc"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
 
 
 class Replay:
@@ -54,7 +46,12 @@ class Replay:
             **{f"PERF_MATRIX_{name}": value for name, value in places.items()},
         }
 
-    def __call__(self, *args: str, module: str = "matrix", **more: str) -> Done:
+    def __call__(self, *words: str, **more: str) -> Done:
+        """Run the command perf-matrix in this process."""
+        return perf_matrix(words, {**self.environment(), **more}, ROOT)
+
+    def process(self, *args: str, module: str = "matrix", **more: str) -> Done:
+        """Run a module in a process of its own."""
         done = subprocess.run(
             [sys.executable, "-m", module, *args],
             cwd=ROOT,

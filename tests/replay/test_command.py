@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_list_names_the_cells_of_a_profile(replay: Replay) -> None:
-    done = replay("list", *replay.words, "--profile", "fake", "--tree", "good")
+    done = replay.process("list", *replay.words, "--profile", "fake", "--tree", "good")
     assert done.status == 0
     assert done.out.splitlines() == [f"{PLACE}/{build}@good" for build in ("fake-out", "fake-spawn", "fake")]
     assert "3 cells" in done.err
@@ -140,7 +140,7 @@ def test_doctor_says_what_is_missing(replay: Replay) -> None:
 
 
 def test_the_marker_of_cells_is_known_where_pytest_reads_no_configuration(replay: Replay) -> None:
-    done = replay("--markers", "-c", os.devnull, "-p", "matrix.runs.plugin", module="pytest")
+    done = replay.process("--markers", "-c", os.devnull, "-p", "matrix.runs.plugin", module="pytest")
     assert "@pytest.mark.cell: " in done.out
 
 
@@ -150,12 +150,12 @@ def test_the_private_engine_does_not_run_here(replay: Replay) -> None:
 
 
 def test_pytest_by_hand_tells_a_mistake_as_its_own_usage_error(replay: Replay) -> None:
-    done = replay("tests/cells", "--select", "nothing", "-p", "no:cacheprovider", module="pytest")
+    done = replay.process("tests/cells", "--select", "nothing", "-p", "no:cacheprovider", module="pytest")
     assert done.status == 4
     assert "--select 'nothing' selects no cell" in done.err
 
 
 def test_help_and_version(replay: Replay) -> None:
-    assert replay("--version").out.startswith("perf-matrix ")
+    assert replay.process("--version").out.startswith("perf-matrix ")
     for command in ("list", "plan", "run", "report", "shell", "doctor", "clean", "engine"):
         assert replay(command, "--help").status == 0

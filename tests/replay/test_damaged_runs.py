@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import json
 import re
 import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import cli
 from matrix.config import load
 from matrix.verdicts import mutants
-from tests.replay.conftest import DATA, PLACE, Done, Replay
+from tests.replay.conftest import DATA, PLACE, Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from tests.in_process import Done
 
 RECORDED = DATA / "fake-run"
 FILES = sorted(path.relative_to(RECORDED).as_posix() for path in RECORDED.rglob("*") if path.is_file())
@@ -46,30 +45,15 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
 }
 
 
-class InProcess:
-    """The command line in this process, on a copy of the recorded run; folders of configuration are read once."""
+class OnDamage:
+    """The command line on a copy of the recorded run, and which of its commands read a file."""
 
-    def __init__(self, replay: Replay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.replay, self.monkeypatch, self.capsys = replay, monkeypatch, capsys
-        for name in ("state", "cache", "runtime"):
-            monkeypatch.setenv(f"PERF_MATRIX_{name.upper()}", str(replay.folder / name))
-        monkeypatch.setenv("DOCKER_HOST", replay.dead)
-        monkeypatch.setenv("COLUMNS", "160")
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
         for path in replay.run.rglob("result.json"):  # recorded when results did not say yet what was to be done
             transcript = json.loads(gzip.decompress((path.parent / "transcript.json.gz").read_bytes()))
             defined = {"definition": transcript["scenario"]["cell"], "jobs": 2}
             path.write_text(json.dumps(json.loads(path.read_text()) | defined))
-        read = functools.cache(load.load)
-        monkeypatch.setattr(load, "load", lambda extra=(): read(tuple(extra)))
-
-    def __call__(self, *words: str) -> Done:
-        self.monkeypatch.setattr(sys, "argv", ["perf-matrix", *words])
-        self.capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = self.capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, written.out, written.err)
 
     def reading(self, file: str) -> list[tuple[str, ...]]:
         """Return the commands that read this file of a run."""
@@ -105,8 +89,8 @@ class InProcess:
 
 
 @pytest.fixture
-def command(replay: Replay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> InProcess:
-    return InProcess(replay, monkeypatch, capsys)
+def command(replay: Replay) -> OnDamage:
+    return OnDamage(replay)
 
 
 def damage(path: Path, how: Callable[[bytes], bytes | None]) -> None:
@@ -116,12 +100,12 @@ def damage(path: Path, how: Callable[[bytes], bytes | None]) -> None:
         path.write_bytes(left)
 
 
-def all_end_in_a_sentence(command: InProcess, commands: Iterable[tuple[str, ...]], what: str) -> list[Done]:
+def all_end_in_a_sentence(command: OnDamage, commands: Iterable[tuple[str, ...]], what: str) -> list[Done]:
     """Run commands on a damaged run, which is the same for each; return how they ended."""
     kept = {path: path.read_bytes() for path in command.replay.run.rglob("*") if path.is_file()}
     ended = []
     for words in commands:
-        done = command(*words)
+        done = command.replay(*words)
         where = f"{what}: {' '.join(words)}"
         assert 0 <= done.status <= 3, where
         assert "Traceback" not in done.out + done.err, where
@@ -135,19 +119,19 @@ def all_end_in_a_sentence(command: InProcess, commands: Iterable[tuple[str, ...]
 
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("name", [name for name in FILES if name not in LOGS])
-def test_every_command_says_what_is_wrong_with_a_file(command: InProcess, name: str, how: str) -> None:
+def test_every_command_says_what_is_wrong_with_a_file(command: OnDamage, name: str, how: str) -> None:
     damage(command.replay.run / name, DAMAGES[how])
     all_end_in_a_sentence(command, command.reading(name), f"{name} {how}")
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_every_log_may_be_damaged(command: InProcess, how: str) -> None:
+def test_every_log_may_be_damaged(command: OnDamage, how: str) -> None:
     for name in LOGS:
         damage(command.replay.run / name, DAMAGES[how])
     all_end_in_a_sentence(command, command.reading(LOGS[0]), how)
 
 
-def test_a_whole_run_is_read_by_every_command(command: InProcess) -> None:
+def test_a_whole_run_is_read_by_every_command(command: OnDamage) -> None:
     """The walk above would show little if its commands failed on the run as it was recorded."""
     refused = {"gate", "series", "mutants", "claims"}  # as it is a run of `run`
     for name in ("run.json", f"cells/{BAD}/transcript.json.gz", LOGS[0]):
@@ -184,7 +168,7 @@ KINDS: dict[str, tuple[dict[str, object], str, dict[str, str]]] = {
 
 @pytest.mark.parametrize("how", ["missing", "in half", "a list"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_run_of_another_kind_is_told_of_too(command: InProcess, kind: str, how: str) -> None:
+def test_a_damaged_run_of_another_kind_is_told_of_too(command: OnDamage, kind: str, how: str) -> None:
     more, base, renamed = KINDS[kind]
     replay = command.replay
     if kind == "mutants":
@@ -212,7 +196,7 @@ def test_a_damaged_run_of_another_kind_is_told_of_too(command: InProcess, kind: 
 
 def test_a_damaged_run_ends_in_a_sentence_in_a_process_of_its_own(replay: Replay) -> None:
     (replay.run / "run.json").write_text('{"run": ')
-    done = replay("report", "--check")
+    done = replay.process("report", "--check")
     assert done.status == 2
     assert f"{replay.run} holds no run: " in done.err
     assert "Traceback" not in done.err

@@ -22,7 +22,8 @@ from tests.replay.fake_engine import FakeEngine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.replay.conftest import Done, Replay
+    from tests.in_process import Done
+    from tests.replay.conftest import Replay
 
 PATIENCE_S = 120
 TREE = DATA / "fake" / "tree"
@@ -199,20 +200,21 @@ def test_a_run_that_is_refused_is_not_discarded(live: Live) -> None:
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({**settings, "run": folder.name}))
     with locks.doing(store.Run(folder)):
-        assert live.ask("run", "--resume", folder.name).status == 2
+        done = live.replay.process("run", "--resume", folder.name, DOCKER_HOST=live.engine.url)
+    assert done.status == 2
     assert (folder / "run.json").is_file()
 
 
 def test_pytest_does_no_run_that_a_command_does(live: Live) -> None:
     live.start("matrix", "run", "-n", "1", *live.cells())
-    done = live.replay(*BY_HAND[1:], module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
+    done = live.replay.process(*BY_HAND[1:], module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
     assert done.status != 0
     assert f"run {live.run.name} is being done by another process" in done.out + done.err
 
 
 def test_pytest_discards_no_run_that_it_did_not_begin(live: Live) -> None:
     shutil.rmtree(live.run.folder / "cells")
-    done = live.replay(*BY_HAND[1:], "--collect-only", module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
+    done = live.replay.process(*BY_HAND[1:], "--collect-only", module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
     assert done.status == 0, done.out + done.err
     assert (live.run.folder / "run.json").is_file()
 
@@ -220,14 +222,14 @@ def test_pytest_discards_no_run_that_it_did_not_begin(live: Live) -> None:
 def test_pytest_does_no_run_outside_of_the_state_folder(live: Live) -> None:
     moved = live.replay.folder / live.replay.run.name
     shutil.copytree(live.replay.run, moved)
-    done = live.replay(*BY_HAND[1:], "--collect-only", module="pytest", PERF_MATRIX_RUN=str(moved))
+    done = live.replay.process(*BY_HAND[1:], "--collect-only", module="pytest", PERF_MATRIX_RUN=str(moved))
     assert done.status != 0
     assert f"run {moved} is not in the state folder" in done.out + done.err
 
 
 def test_a_pytest_whose_command_has_ended_does_not_begin(live: Live) -> None:
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    done = live.replay(
+    done = live.replay.process(
         *BY_HAND[1:],
         module="pytest",
         PERF_MATRIX_RUN=str(live.replay.run),

@@ -21,6 +21,7 @@ from matrix.model.cell_id import CellId
 from matrix.model.result import Verdict
 from matrix.runs.store import Run, RunSettings
 from matrix.trees import git
+from tests.in_process import perf_matrix
 from tests.unit.results import done
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,13 +59,6 @@ def as_perf_matrix(command: str) -> list[str] | None:
 
 def run_name(words: list[str]) -> str:
     return next((word for word in words if re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", word)), "20261101T000000Z-0000")
-
-
-def perf_matrix(words: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "matrix", *words],
-        cwd=folder, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def recorded(run: Run) -> None:
@@ -165,11 +159,11 @@ def test_perf_matrix_takes_it(command: str, environment: dict[str, str]) -> None
     words = [HOME.sub(str(linux), word) for word in as_perf_matrix(command) or []]
     recorded(Run(Path(environment["PERF_MATRIX_STATE"]) / "runs" / run_name(words)))
     if words[:2] == ["repro", "--from"]:
-        assert perf_matrix(["bundle", run_name(words), CELL, "-o", words[2]], environment, linux).returncode == 0
-    ended = perf_matrix(words, environment, linux)
+        assert perf_matrix(("bundle", run_name(words), CELL, "-o", words[2]), environment, linux).status == 0
+    ended = perf_matrix(tuple(words), environment, linux)
     needs_engine = words[0] not in ("list", "runs", "plan", "bundle") and "--list" not in words
-    assert ended.returncode == (NO_ENGINE if needs_engine else 0), ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert ended.status == (NO_ENGINE if needs_engine else 0), ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_the_tox_environments_are_there() -> None:
