@@ -2,12 +2,13 @@
 
 import os
 import re
+import resource
 import signal
 import threading
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from matrix.agent import clock, kernel_files, privileges
+from matrix.agent import clock, kernel_files, privileges, system_calls
 from matrix.agent.records import Output
 from matrix.agent.tracer import Tracer
 
@@ -107,6 +108,8 @@ def _become(users: Optional[Dict[str, int]]) -> None:
     if users:
         privileges.use_files_as(users["agent"])
         privileges.dumpable(1)
+    # A core file of a test that crashes would be a file that the build made.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prefer_as_victim()
     if users:
         privileges.become_command(users["commands"])
@@ -131,8 +134,7 @@ def start(command: Spec, users: Optional[Dict[str, int]], output: int) -> Tuple[
         _become(users)
         os.umask(command["umask"])
         os.chdir(command["cwd"])
-        if command["trace"]:
-            privileges.refuse_untraced_clones()
+        system_calls.confine(command["trace"])
         os.read(gate, 1)
         os.execvpe(command["argv"][0], command["argv"], command["env"])  # noqa: S606 - a shell would be one process more
     except Exception as error:  # noqa: BLE001 - a child that does not become the command must end

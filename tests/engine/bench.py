@@ -155,7 +155,10 @@ class Bench:
     @contextlib.contextmanager
     def counted(self, engine: Engine) -> Iterator[list[str]]:
         """Note the names of the cells' containers that are made for this bench meanwhile: two to a cell."""
-        wanted = {"event": ["create"], "type": ["container"], "label": [RUN_LABEL]}
+        wanted = {
+            "event": ["create"],
+            "type": ["container"],
+        }  # Podman's events have no filter by a label without a value
         client: Any = vars(engine)["client"]
         events = client.events(filters=wanted, decode=True)
         mine, names = f"{self.owner()}.", list[str]()
@@ -163,7 +166,7 @@ class Bench:
         def listen() -> None:
             for event in events:
                 facts = event["Actor"]["Attributes"]
-                if facts[RUN_LABEL].startswith(mine) and facts["name"].startswith("pbm-"):
+                if facts.get(RUN_LABEL, "").startswith(mine) and facts["name"].startswith("pbm-"):
                     names.append(facts["name"])
 
         listener = threading.Thread(target=listen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.engine.api import UID, CellSpec
-from matrix.engine.backends.docker.cell import MAX_FILES
+from matrix.engine.backends.docker.volumes import MAX_FILES
 from tests.engine.live_cell import LIMITS, TRY, python
 
 if TYPE_CHECKING:

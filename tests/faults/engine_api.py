@@ -60,6 +60,8 @@ class RefusedError(Exception):
 
 Query = dict[str, str]
 
+IMPORTED = "an image without a tag"
+
 
 def _container(engine: FakeEngine, name: str) -> FakeContainer:
     if name not in engine.containers:
@@ -94,8 +96,10 @@ def _new_image(engine: FakeEngine, tag: str, labels: dict[str, str]) -> None:
 
 
 def _create_image(engine: FakeEngine, _values: list[str], query: Query, _body: bytes) -> Any:
-    name = query.get("fromImage") or query.get("repo", "")
-    _new_image(engine, f"{name}:{query.get('tag') or 'latest'}", {LABEL: "base"})
+    if query.get("fromSrc"):
+        _new_image(engine, IMPORTED, {LABEL: "base"})
+        return 200, {"status": engine.images[IMPORTED]["Id"]}
+    _new_image(engine, f"{query['fromImage']}:{query.get('tag') or 'latest'}", {LABEL: "base"})
     return 200, {"status": "done"}
 
 

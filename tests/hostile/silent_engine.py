@@ -30,6 +30,7 @@ THING = {
     "StatusCode": 0,
     "Volumes": [],
     "stream": "built",
+    "status": "sha256:1",
 }
 """The answer to every request for JSON: each caller takes from it what it looks for."""
 

@@ -101,3 +101,24 @@ def test_an_agent_that_ended_by_itself_is_not_waited_for() -> None:
     lives = container(RUNNING)
     lives._check_alive(1)
     assert lives.container.kills == 0
+
+
+@pytest.mark.parametrize(
+    ("installed", "program"), [(("docker", "podman"), "docker"), (("podman",), "podman"), ((), "docker")]
+)
+def test_a_shell_is_opened_by_the_program_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...], program: str
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name if name in installed else None)
+    begun: list[list[str]] = []
+
+    def run(argv: list[str], **_: object) -> SimpleNamespace:
+        begun.append(argv)
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr("subprocess.run", run)
+    engine: Any = SimpleNamespace(url="unix:///engine.sock")
+    opened = DockerContainer(engine, SimpleNamespace(id="one"), ["source", "layer", "out"])
+    assert opened.interactive({"A": "b"}, "/src") == 3
+    assert begun[0][0] == program
+    assert {"unix:///engine.sock", "exec", "A=b", "/src", "one"} <= set(begun[0])

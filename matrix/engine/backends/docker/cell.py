@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,13 +12,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, DockerException, NotFound
-from docker.types import LogConfig, Mount, Ulimit
+from docker.types import LogConfig, Mount
 from docker.utils.socket import STDERR
 from requests.exceptions import RequestException
 
 from matrix.engine.api import AGENT, AGENT_UID, UID, CellSpec, Resource
 from matrix.engine.backends.docker import streams
 from matrix.engine.backends.docker.api import failing_as, of_the_api
+from matrix.engine.backends.docker.volumes import Volumes
 from matrix.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -39,19 +41,11 @@ AGAIN = "Run it again: --resume RUN."
 OUTPUT_BYTES = 600 << 20
 """The most that the agent writes in one go: a file that is read, or a step's facts; this process holds it in memory."""
 
-MAX_FILES = 500_000
-"""The number of files that a cell may make in a layer; a build of perf makes some 6,000."""
-
 CAPABILITIES = ["SETGID", "SETUID", "SETPCAP", "KILL", "SYS_PTRACE"]
 """The agent's capabilities: to be another user than the commands, to take theirs away, to end and to trace them."""
 
 # The keeper runs `mkdir`, `cp` and `sleep`.
 KEEPER_LIMITS: dict[str, Any] = {"mem_limit": 1 << 30, "pids_limit": 64, "security_opt": ["no-new-privileges"]}
-
-# Each path that a build changed must lie whole in the upper layer, which is scanned: not as metadata alone (metacopy)
-# nor as a reference to its old name (redirect_dir); index ties an upper layer to the lower ones that it was made with.
-# https://docs.kernel.org/filesystems/overlayfs.html
-OVERLAY = "metacopy=off,redirect_dir=off,index=off"
 
 
 class DockerContainer:
@@ -154,13 +148,11 @@ class DockerContainer:
     def interactive(self, env: Mapping[str, str], cwd: str) -> int:
         """Give the terminal to a shell (see Container.interactive).
 
-        The docker command does it, as it sets the terminal to raw mode and passes changes of its size on.
+        A command does it, docker's or podman's, as it sets the terminal to raw mode and passes changes of its size on.
         """
         options = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
         argv = [
-            "docker",
-            "--host",
-            self.engine.url,
+            *_command_line(self.engine.url),
             "exec",
             "-it" if sys.stdin.isatty() else "-i",
             "--user",
@@ -174,7 +166,7 @@ class DockerContainer:
         try:
             return subprocess.run(argv, check=False).returncode
         except OSError as error:
-            raise InfrastructureError(f"the docker command could not be run: {error}", "Install docker.") from error
+            raise InfrastructureError(f"{argv[0]} could not be run: {error}", "Install docker, or podman.") from error
 
     def remove(self) -> None:
         """Remove the container, then its volumes."""
@@ -182,6 +174,16 @@ class DockerContainer:
         self.engine.remove(Resource("container", self.id, "", ""))
         for volume in self.volumes:
             self.engine.remove(Resource("volume", volume, "", ""))
+
+
+def _command_line(url: str) -> list[str]:
+    """Return the beginning of the command line of a program that speaks to an engine; podman does where docker is not.
+
+    The docker command speaks to both kinds of engines, the podman command to Podman alone.
+    """
+    if shutil.which("docker") is None and shutil.which("podman") is not None:
+        return ["podman", "--remote", "--url", url]
+    return ["docker", "--host", url]
 
 
 @contextlib.contextmanager
@@ -196,52 +198,35 @@ def _refusing_removal() -> Iterator[None]:
 def start(engine: DockerEngine, spec: CellSpec) -> DockerContainer:
     """Start a cell's container on new volumes, and return it.
 
-    The upper layer and the folder of `O=` are volumes in memory; where `spec.state` names those of another container,
-    they begin as copies of them. The source tree is an overlay of the upper layer on the tree's volumes.
+    The upper layer, the folder of `O=` and /tmp are volumes in memory; where `spec.state` names those of another
+    container, the first two begin as copies of them. The source tree is an overlay of the upper layer on the tree's
+    volumes.
 
     Raises:
         InfrastructureError: the engine could not make one of them.
 
     """
     name = f"pbm-{uuid.uuid4().hex[:12]}"
-    layer, out, source = f"{name}-layer", f"{name}-out", f"{name}-src"
-    labels = engine.labels("cell")
+    layer, out, temporary, source = (f"{name}-{purpose}" for purpose in ("layer", "out", "tmp", "src"))
     with failing_as("start a cell"), of_the_api(), contextlib.ExitStack() as undo:
-        # The root of a tmpfs belongs to root unless its options say otherwise, and a cell is not root.
-        size = f"size={spec.limits.disk_bytes},nr_inodes={MAX_FILES},uid={UID},gid={UID},mode=0755,nosuid,nodev"
-        for volume in (layer, out):
-            _volume(engine, volume, labels, {"type": "tmpfs", "device": "tmpfs", "o": size}, undo)
+        volumes = Volumes(engine, undo)
+        for volume, mode in ((layer, "0755"), (out, "0755"), (temporary, "1777")):
+            volumes.in_memory(volume, mode, spec.limits.disk_bytes)
         keeper = _keeper(engine, spec, layer, out, undo)
-        upper = _mountpoint(engine, layer)
-        lower = ":".join(f"{_mountpoint(engine, volume)}/tree" for volume in spec.tree_volumes)
-        options = f"lowerdir={lower},upperdir={upper}/upper,workdir={upper}/work,{OVERLAY},nosuid,nodev"
-        _volume(engine, source, labels, {"type": "overlay", "device": "overlay", "o": options}, undo)
+        volumes.overlay(source, spec.tree_volumes, layer)
         # The cell sees its upper layer read-only: a write below an overlay's own has undefined results.
-        mounts = {"/src": (source, False), "/out": (out, False), "/layer": (layer, True)}
+        mounts = {
+            "/src": (source, False),
+            "/out": (out, False),
+            "/tmp": (temporary, False),  # noqa: S108 - the cell's
+            "/layer": (layer, True),
+        }
         container = _create(engine, spec, name, mounts)
         undo.callback(engine.remove, Resource("container", container.id, "", ""))
         container.start()
         engine.remove(Resource("container", keeper.id, "", ""))
         undo.pop_all()
-    return DockerContainer(engine, container, [source, layer, out])
-
-
-def _mountpoint(engine: DockerEngine, volume: str) -> str:
-    """Return the folder on the engine's machine where a volume is mounted, for the options of an overlay."""
-    point = str(engine.client.volumes.get(volume).attrs["Mountpoint"])
-    if set(point) & set(":,\\"):
-        raise InfrastructureError(
-            f"the engine keeps volumes at {point}, a path that no overlay can be made of",
-            "Move its data folder to a path without `:`, `,` and `\\`.",
-        )
-    return point
-
-
-def _volume(
-    engine: DockerEngine, name: str, labels: dict[str, str], options: dict[str, str], undo: contextlib.ExitStack
-) -> None:
-    engine.client.volumes.create(name, driver="local", driver_opts=options, labels=labels)
-    undo.callback(engine.remove, Resource("volume", name, "", ""))
+    return DockerContainer(engine, container, [source, layer, out, temporary])
 
 
 def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: contextlib.ExitStack) -> Any:
@@ -283,9 +268,6 @@ def _keeper(engine: DockerEngine, spec: CellSpec, layer: str, out: str, undo: co
 
 
 def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, tuple[str, bool]]) -> Any:
-    # The engine mounts a tmpfs noexec unless told otherwise, and perf's tests run what they compile in /tmp.
-    # https://github.com/docker/docs/issues/8138
-    tmpfs = f"exec,nosuid,nodev,size={spec.limits.disk_bytes},nr_inodes={MAX_FILES},mode=1777"
     return engine.client.containers.create(
         spec.image,
         [*AGENT, "hold", str(AGENT_UID)],
@@ -304,11 +286,10 @@ def _create(engine: DockerEngine, spec: CellSpec, name: str, mounts: dict[str, t
         memswap_limit=spec.limits.memory_bytes,
         pids_limit=spec.limits.pids,
         cpuset_cpus=spec.cpus or None,
-        # A core file of a test that crashes would be a file that the build made.
-        ulimits=[Ulimit(name="core", soft=0, hard=0)],
         # The output of steps comes through exec; the engine keeps no second copy of it.
         log_config=LogConfig(type="none"),
-        tmpfs={"/tmp": tmpfs},  # noqa: S108 - the cell's
+        # Podman gives a container with a read-only root a /var/tmp of its own that can be written to, without a limit.
+        tmpfs={"/var/tmp": "ro,nosuid,nodev"},  # noqa: S108 - the cell's
         mounts=[
             *(Mount(path, volume, read_only=read_only, no_copy=True) for path, (volume, read_only) in mounts.items()),
             Mount("/agent", spec.agent_volume, read_only=True, no_copy=True),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import tarfile
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -37,6 +38,12 @@ REMOVE_TRIES, REMOVE_PAUSE_S = 20, 0.25
 
 FETCHED_BYTES = 4 << 30
 """The largest file that is copied out of a script's container, as the largest that is downloaded."""
+
+UNTAGGED = "<none>:<none>"
+"""The tag that Docker lists for an image without one."""
+
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+"""The names of uname(2) for those of Go, which Podman gives."""
 
 BLOCK_BYTES = 1 << 20
 SANDBOX: dict[str, Any] = {
@@ -86,10 +93,14 @@ class DockerEngine:
 
     def import_image(self, archive: Path, tag: str) -> None:
         """Import an image (see Engine.import_image)."""
+        with failing_as(f"import {tag}"), of_the_api(), archive.open("rb") as file:
+            self._import(file, tag)
+
+    def _import(self, archive: BinaryIO, tag: str) -> None:
+        """Import an image and tag it by its id: Podman 4.3 would make `NAME:latest` of `NAME:TAG`."""
+        answer = self.client.api.import_image_from_data(archive, changes=[f"LABEL {LABEL}=base"])
         repository, _, version = tag.partition(":")
-        with failing_as(f"import {tag}"):
-            changes = [f"LABEL {LABEL}=base"]
-            self.client.api.import_image_from_file(str(archive), repository, version, changes=changes)
+        self.client.api.tag(json.loads(answer)["status"], repository, version)
 
     def build(self, dockerfile: str, tag: str, on_log: Callable[[str], None]) -> None:
         """Build an image (see Engine.build); the build's own output goes to `on_log`."""
@@ -167,9 +178,8 @@ class DockerEngine:
                 self.remove(Resource("container", holder.id, "", ""))
 
     def _make_empty_image(self) -> None:
-        repository, _, version = EMPTY.partition(":")
-        changes = [f"LABEL {LABEL}=base"]
-        self.client.api.import_image_from_data(tar_of({"empty": b""}), repository, version, changes=changes)
+        with of_the_api():
+            self._import(io.BytesIO(tar_of({"empty": b""})), EMPTY)
 
     def cell(self, spec: CellSpec) -> DockerContainer:
         """Start a cell (see Engine.cell)."""
@@ -185,7 +195,7 @@ class DockerEngine:
             return [
                 *(_resource("container", item["Id"], item) for item in containers),
                 *(_resource("volume", item["Name"], item) for item in volumes),
-                *(_resource("image", (item.get("RepoTags") or [item["Id"]])[0], item) for item in images),
+                *(_resource("image", _image_name(item), item) for item in images),
             ]
 
     def remove(self, resource: Resource) -> None:
@@ -254,16 +264,33 @@ def _resource(kind: str, name: str, item: Any) -> Resource:
     return Resource(kind, name, labels.get(LABEL, ""), labels.get(RUN_LABEL, ""), item.get("Size"))
 
 
+def _image_name(item: dict[str, Any]) -> str:
+    """Return the first tag of an image, or its id where it has none: its import was ended before its tag was given."""
+    tags = [tag for tag in item.get("RepoTags") or () if tag != UNTAGGED]
+    return str(tags[0] if tags else item["Id"])
+
+
 def _description(info: dict[str, Any], version: dict[str, Any], url: str) -> dict[str, str]:
     """Return the facts of an engine from its answers to GET /info and GET /version."""
     return {
-        "engine": f"{version.get('Platform', {}).get('Name') or 'docker'} {version['Version']}".strip(),
+        "engine": f"{_engine_name(version)} {version['Version']}",
         "api": version["ApiVersion"],
         "url": url,
         "kernel": info["KernelVersion"],
-        "architecture": info["Architecture"],
+        "architecture": MACHINES.get(info["Architecture"], info["Architecture"]),
         "storage": info["Driver"],
         "cgroup": str(info.get("CgroupVersion", "1")),
         "cpus": str(info["NCPU"]),
         "memory_bytes": str(info["MemTotal"]),
     }
+
+
+def _engine_name(version: dict[str, Any]) -> str:
+    """Return the name that an engine gives itself: that of its platform, or of its first component.
+
+    Docker's first component is `Engine`, Podman's `Podman Engine`, whose platform is that of the machine.
+    """
+    component = next(iter(version.get("Components") or ()), {"Name": "Engine"})["Name"]
+    if component != "Engine":
+        return str(component)
+    return str(version.get("Platform", {}).get("Name") or "docker")
