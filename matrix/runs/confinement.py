@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.errors import InfrastructureError, UsageError
+from matrix.runs import fork_server
 from matrix.runs.confined_child import Ending
+from matrix.runs.fork_server import Forking
 from matrix.verdicts.judgement import Limit
 
 if TYPE_CHECKING:
@@ -41,14 +43,6 @@ TRACEBACK_BYTES = 64 << 10
 
 NAME = "the process that reads what a build left"
 """The child's name in messages."""
-
-_START = """
-import json, sys
-sys.path[:] = json.loads(sys.argv.pop(1))
-from matrix.runs import confined_child
-confined_child.main()
-"""
-"""The program of a child: it finds modules where its parent does, and never in the folder that it is started in."""
 
 
 @dataclass(frozen=True)
@@ -110,19 +104,16 @@ class Child:
         self.bounds = bounds
         self._is_answering = False
         limits = (str(bounds.memory_bytes), str(bounds.cpu_s), str(bounds.output_bytes))
-        path = json.dumps([folder for folder in sys.path if folder])  # "" is the current folder, whoever wrote it
         with contextlib.ExitStack() as undo:
             self._errors = undo.enter_context(tempfile.TemporaryFile())
             ours, theirs = multiprocessing.Pipe()
             _bound_sending(ours, bounds.cpu_s * WALL_FACTOR)
             self._connection = undo.enter_context(ours)
-            # -I: nothing from the environment. -B: a limit would cut short the compiled modules written for others.
-            argv = [sys.executable, "-I", "-B", "-c", _START, path, task, str(theirs.fileno()), *limits]
             with theirs:
-                self._process = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors, cwd="/",
-                    pass_fds=(theirs.fileno(),),
-                )  # fmt: skip
+                self._process = fork_server.fork(
+                    Forking((task, *limits), connection=theirs.fileno(), errors=self._errors.fileno())
+                )
+            undo.callback(self._process.close)
             self._resources = undo.pop_all()
 
     def close(self) -> None:
@@ -211,7 +202,10 @@ def _hangs_without_memory(pid: int, bounds: Bounds) -> bool:
 
     A panic of pydantic's Rust code needs memory itself, and can wait for a lock that it holds.
     """
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # it has ended meanwhile
+        return False
     facts = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     peak_kib = int(facts.get("VmPeak", "0 kB").split()[0])
     return facts["State"].split()[0] == "S" and peak_kib << 10 > bounds.memory_bytes // 2

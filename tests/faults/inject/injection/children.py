@@ -12,15 +12,15 @@ from typing import Any
 
 from .injector import State
 
-PARSERS: list[int] = []
-"""The processes that parse for this one, in the order in which they were started."""
+FORK_SERVERS: list[int] = []
+"""The processes from which those that parse for this one are forked, in the order in which they were started."""
 
 
 def _starting(real: Any) -> Any:
     def init(self: Any, *args: Any, **options: Any) -> None:
         real(self, *args, **options)
         if "confined_child" in str(self.args):
-            PARSERS.append(self.pid)
+            FORK_SERVERS.append(self.pid)
         if State.injector and State.injector.at("child", str(self.args)[:200]):
             os.kill(self.pid, signal.SIGKILL)
 
@@ -29,11 +29,19 @@ def _starting(real: Any) -> Any:
 
 def _kill_newest_parser() -> None:
     """Kill the process that parses now: one of a file, or else that of the cell's transcript."""
-    for pid in reversed(PARSERS):
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                os.kill(pid, signal.SIGKILL)
-                return
+    for server in reversed(FORK_SERVERS):
+        for pid in reversed(_children(server)):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    os.kill(pid, signal.SIGKILL)
+                    return
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of a process in the order in which they were started: proc(5), task/TID/children."""
+    with contextlib.suppress(OSError):
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return []
 
 
 def _conversing(real: Any, boundary: str) -> Any:
