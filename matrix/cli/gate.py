@@ -11,6 +11,7 @@ from matrix.cli.options import (
     Configs,
     Durations,
     Exclude,
+    Fresh,
     Host,
     Jobs,
     Json,
@@ -40,8 +41,8 @@ def gate(
     timing: Annotated[bool, typer.Option(help="Measure for the profile's requirements on times, too.")] = True,
     pairs: Annotated[int, typer.Option(help="Rounds that are measured.", min=1)] = 20,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write every report there, too.")] = None,
-    number: Number = 0, jobs: Jobs = 0, shard: ShardWords = "", durations: Durations = "", resume: Resume = "",
-    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    number: Number = 0, jobs: Jobs = 0, shard: ShardWords = "", durations: Durations = "", fresh: Fresh = False,
+    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Fail for the findings that HEAD has and BASE has not; list those that both have, and those that are mended."""
     from matrix.runs import run_report
@@ -61,6 +62,8 @@ def gate(
         this = gate.begin(
             asked, config, pairs if timing else 0, number, jobs, shard=shard, earlier=results_of(durations)
         )
+    if fresh:
+        this.reuse_nothing()
     gate.complete(this, number, access, config)
     report = run_report.of_run(this)
     if output:

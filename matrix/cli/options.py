@@ -51,6 +51,7 @@ ShardWords = Annotated[
 Durations = Annotated[
     str, typer.Option("--durations", metavar="RUN", help="Divide by the durations of that run's cells, not by number.")
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Build every cell; reuse no result of an earlier run.")]
 Host = Annotated[str, typer.Option("--engine", help="The engine's socket, as unix:///var/run/docker.sock.")]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a program on this machine.")]
 

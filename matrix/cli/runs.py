@@ -11,6 +11,7 @@ from matrix.cli.options import (
     Configs,
     Durations,
     Exclude,
+    Fresh,
     Host,
     Jobs,
     Json,
@@ -55,7 +56,7 @@ def run(
     memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
     pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
-    shard: ShardWords = "", durations: Durations = "", resume: Resume = "", engine: Host = "",
+    shard: ShardWords = "", durations: Durations = "", fresh: Fresh = False, resume: Resume = "", engine: Host = "",
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, with every check."""
@@ -81,6 +82,8 @@ def run(
         this = _begin(asked, config, limits, number, jobs, (shard, results_of(durations)))
     with locks.doing(this):
         this.limit_time(run_timeout)
+        if fresh:
+            this.reuse_nothing()
         # One attempt: the report names each ERROR, and the command that goes on.
         completion.complete(this, number, access, attempts=1, config=config)
     print_report(run_report.of_run(this), console, json_output=json_output)

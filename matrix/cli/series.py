@@ -9,6 +9,7 @@ import typer
 from matrix.cli.options import (
     Configs,
     Exclude,
+    Fresh,
     Host,
     Jobs,
     Json,
@@ -47,8 +48,8 @@ def series(
     select: Select = [], exclude: Exclude = [],
     profile: Annotated[str, typer.Option("--profile", "-p", help="Where the whole series is run.")] = "gate",
     each: Annotated[str, typer.Option(metavar="GLOB", help="Where every patch is run: one cell, if not said.")] = "",
-    configs: Configs = [], number: Number = 0, jobs: Jobs = 0, resume: Resume = "", engine: Host = "",
-    no_install: NoInstall = False, json_output: Json = False,
+    configs: Configs = [], number: Number = 0, jobs: Jobs = 0, fresh: Fresh = False, resume: Resume = "",
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Apply a series, patch by patch; name the first that does not build or newly fails a check."""
     from matrix.series import run
@@ -65,6 +66,8 @@ def series(
             where, tuple(base), repo, frozenset(without), independence, exhaustive, cells, each
         )  # fmt: skip
         begun = run.begin(request, load.load(configs), number, jobs, access)
+    if fresh:
+        begun.run.reuse_nothing()
     run.complete(begun, number, access)
     _print(run.result(begun), begun.run, console, json_output=json_output)
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, base: str = "") -> str:
-    """Return the command line that runs this cell again, quoted for a shell.
+    """Return the command line that builds this cell again, quoted for a shell.
 
     `configs` are the user's own folders of configuration, `base` is the word for the tree that the cell is compared
     with, if any.
     """
     own = itertools.chain.from_iterable(("--configs", folder) for folder in configs)
     trees = ["--tree", cell.tree.asked, *(["--base", base] if base else [])]
-    words = [*own, *trees, "--select", cell.place, "-j", str(jobs), *_bounds(limits)]
+    words = [*own, *trees, "--select", cell.place, "-j", str(jobs), *_bounds(limits), "--fresh"]
     return shlex.join(["perf-matrix", "run", *words])
 
 

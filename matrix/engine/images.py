@@ -68,13 +68,34 @@ def prepare(image: Image, engine: Engine, say: Callable[[str], None]) -> ImageId
     base_tag = base(image.base, engine, say)
     text = dockerfile(image, base_tag)
     with cache.lock(f"image-{image.name}"):
-        # The base's digest is part of the tag: its tag stays the same when it is pulled or bootstrapped anew.
-        key = hashlib.sha256(f"{text}{engine.image(base_tag)}".encode()).hexdigest()[:12]
-        tag = f"perf-build-matrix/{image.name}:{key}"
+        tag = _tag(image, text, engine.image(base_tag))
         digest = engine.image(tag) or _built(image, text, tag, engine, say)
         packages = _packages(tag, digest, engine, say)
     origin = _read_origin(image.base)
     return ImageIdentity(name=image.name, tag=tag, digest=digest, base=origin, packages=packages)
+
+
+def present(image: Image, engine: Engine) -> ImageIdentity | None:
+    """Return the identity of an image that the engine and the cache have, whole; nothing is made or listed."""
+    base_tag = _base_tag(image.base)
+    base_digest, origin = engine.image(base_tag), _read_origin(image.base)
+    if base_digest is None or not origin:
+        return None
+    tag = _tag(image, dockerfile(image, base_tag), base_digest)
+    digest = engine.image(tag)
+    packages = _kept_packages(_package_list(digest), digest) if digest else None
+    if digest is None or packages is None:
+        return None
+    return ImageIdentity(name=image.name, tag=tag, digest=digest, base=origin, packages=packages)
+
+
+def _tag(image: Image, text: str, base_digest: str | None) -> str:
+    """Return the tag of the image of a Dockerfile.
+
+    The base's digest is part of it: the base's tag stays the same when the base is pulled or bootstrapped anew.
+    """
+    key = hashlib.sha256(f"{text}{base_digest}".encode()).hexdigest()[:12]
+    return f"perf-build-matrix/{image.name}:{key}"
 
 
 def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str], None]) -> str:
@@ -91,8 +112,7 @@ def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str
 
 def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None]) -> dict[str, str]:
     """Return the version of each package in an image by its name, from the cache or listed now."""
-    # `.packages` is the form of version 0.2.0, which takes any JSON there for its own.
-    record = cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')}.package-list"
+    record = _package_list(digest)
     kept = _kept_packages(record, digest)
     if kept is not None:
         return kept
@@ -100,6 +120,12 @@ def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None])
     listed = _ListedPackages(image=digest, packages=_listed(tag, engine))
     files.write_sealed(record, listed.model_dump_json().encode())
     return listed.packages
+
+
+def _package_list(digest: str) -> Path:
+    """Return the file of an image's packages in the cache."""
+    # `.packages` is the form of version 0.2.0, which takes any JSON there for its own.
+    return cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')}.package-list"
 
 
 def _kept_packages(record: Path, digest: str) -> dict[str, str] | None:
@@ -127,6 +153,10 @@ def _listed(tag: str, engine: Engine) -> dict[str, str]:
 
 def _key(recipe: Base) -> str:
     return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:12]
+
+
+def _base_tag(recipe: Base) -> str:
+    return f"perf-build-matrix/base:{_key(recipe)}"
 
 
 def _origin(recipe: Base) -> Path:
@@ -169,9 +199,8 @@ def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
         InfrastructureError: no registry answers, and the recipe has no `bootstrap`, or mmdebstrap failed.
 
     """
-    key = _key(recipe)
-    tag = f"perf-build-matrix/base:{key}"
-    with cache.lock(f"base-{key}"):
+    tag = _base_tag(recipe)
+    with cache.lock(f"base-{_key(recipe)}"):
         if engine.image(tag) is not None and _read_origin(recipe):
             return tag
         damage = "" if _read_origin(recipe) else _why_again(_origin(recipe))

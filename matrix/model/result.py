@@ -28,6 +28,9 @@ LIMIT_EXCEEDED = "limit-exceeded"
 TOO_MANY = "too-many-findings"
 """The kind of the finding on a check with more findings than are kept."""
 
+DIFFERS_FROM_EARLIER = "differs-from-earlier"
+"""The kind of the finding on a cell that has another outcome than an earlier one of the same key."""
+
 
 class Verdict(StrEnum):
     """The judgement on a check or a cell, worst last."""
@@ -164,11 +167,24 @@ class Predecessor(Frozen):
     touched: tuple[str, ...]
 
 
+class Reused(Frozen):
+    """The origin of a result that was not built for its run: `run` built it, for its cell `cell`.
+
+    `judged_again` says that the run judged the transcript itself, by other known failures or for another tree's name.
+    """
+
+    run: str
+    cell: CellId
+    judged_again: bool = False
+
+
 class CellResult(Frozen):
     """All facts of one cell that a run keeps: `definition` and `jobs` are what was to be done, the rest is its outcome.
 
     `gone_on` is the kept build that the cell's build continued from, if any; `from_scratch` is the reason why it was
-    built from scratch although there was a kept build.
+    built from scratch although there was a kept build. `key` is a hash of all that the result depends on, and
+    `transcript_key` one of all that its transcript depends on (see verdicts/result_key.py); both are empty where they
+    cannot be known. `reused` is the origin of a result that an earlier run built.
     """
 
     # Another format gets another number, so that a file of an older version is refused with words on it.
@@ -182,6 +198,9 @@ class CellResult(Frozen):
     jobs: int = 0
     gone_on: Predecessor | None = None
     from_scratch: str = ""
+    key: str = ""
+    transcript_key: str = ""
+    reused: Reused | None = None
     image: ImageIdentity | None = None
     tree: TreeIdentity | None = None
     make: dict[str, str] = Field(default_factory=dict)
@@ -195,6 +214,11 @@ class CellResult(Frozen):
     steps: tuple[StepResult, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     reproduce: str = ""
+
+    @property
+    def took_s(self) -> float:
+        """The seconds that the cell took of its run: none for a result that an earlier run built."""
+        return 0.0 if self.reused else self.wall_s
 
     @property
     def continued_from(self) -> str:

@@ -23,6 +23,10 @@ UNFINISHED_SHOWN = 3
 """Lacking or running cells that a report of an unfinished run names at its beginning."""
 
 
+RUNS_NAMED = 3
+"""The earlier runs that the note on reused results names."""
+
+
 class Unfinished(Frozen):
     """The work that is left of a run: `lacking` cells (ids) have no result or an ERROR, of `cells` (their number).
 
@@ -135,7 +139,7 @@ def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], ce
         verdict=worst(verdicts),
         cells=tuple(sorted(cells, key=lambda cell: cell.id)),
         missing=missing,
-        notes=(*same_builds(cells), *_continued_builds(cells)),
+        notes=(*same_builds(cells), *_continued_builds(cells), *_reused_results(cells)),
     )
 
 
@@ -171,6 +175,18 @@ def _continued_builds(cells: Sequence[CellResult]) -> list[str]:
     names = ", ".join(sorted(set(trees)))
     number = count(len(trees), "cell")
     return [f"{number} continued from the kept build of {names}: no build of theirs is from scratch"]
+
+
+def _reused_results(cells: Sequence[CellResult]) -> list[str]:
+    """Return a note where results are those of earlier runs, which it names."""
+    origins = [cell.reused for cell in cells if cell.reused]
+    if not origins:
+        return []
+    runs = ", ".join(cut(sorted({origin.run for origin in origins}), RUNS_NAMED))
+    again = sum(origin.judged_again for origin in origins)
+    judged = f", {again} of them judged anew" if again else ""
+    number = count(len(origins), "cell")
+    return [f"{number} reused from {runs}, as all that they depend on is the same{judged}; --fresh builds them"]
 
 
 def exit_status(report: Report) -> ExitStatus:

@@ -40,7 +40,8 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
     try:
         own = run.folder / FOLDER
         write(own, cell)
-        settings = run.settings().model_copy(update={"configs": (*folders, str(own))})
+        # Fresh: whoever reproduces a result asks whether it comes again.
+        settings = run.settings().model_copy(update={"configs": (*folders, str(own)), "fresh": True})
         run.save_settings(settings)
         loaded = load.load([Path(folder) for folder in settings.configs])
         read = selection.every(loaded, [tree_words.tree(loaded, cell.tree.name)])

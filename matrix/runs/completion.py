@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.errors import UsageError
-from matrix.runs import launch, locks, schedule, transcripts
+from matrix.runs import earlier_results, launch, locks, schedule, transcripts
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def complete(
 def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config: Config | None) -> None:
     settings = run.settings()
     _forget_damaged(run, settings, access)
+    earlier_results.take(run, _lacking(run, settings.cells), access, config)
     lacking = _lacking(run, settings.cells)
     access.say(f"run {run.name}: {_progress(settings, lacking, number)}")
     for attempt in range(attempts):

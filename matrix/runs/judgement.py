@@ -61,6 +61,16 @@ class BaseCells:
             InfrastructureError: the cell on the base tree has no result, or an ERROR, or its transcript is lost.
 
         """
+        result = self.result(cell)
+        return self._transcript(result) if result else None
+
+    def result(self, cell: Cell) -> CellResult | None:
+        """Return the result of a cell on the base tree, or nothing for a cell that is on that tree itself.
+
+        Raises:
+            InfrastructureError: the cell on the base tree has no result, or an ERROR.
+
+        """
         if not self.tree or cell.tree.name == self.tree:
             return None
         cell_id = cell.place.on(self.tree)
@@ -70,7 +80,7 @@ class BaseCells:
             raise InfrastructureError(
                 f"the cell on the base tree has no result to compare with: {cell_id}: {reason}", "Go on with --resume."
             )
-        return self._transcript(result)
+        return result
 
     def _transcript(self, result: CellResult) -> Path | None:
         path = self.run.transcript_path(result.id)

@@ -15,9 +15,10 @@ from matrix.runs.run_kind import ClaimsRun, MutantsRun, SeriesRun
 from matrix.verdicts import mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matrix.config.load import Config
+    from matrix.engine.api import Engine
     from matrix.model.cell import Cell
     from matrix.model.cell_id import CellId
     from matrix.model.result import CellResult
@@ -33,13 +34,14 @@ class PytestRun:
     run's lock and runs no cell, so that configuration and cells are read where they are asked for.
     """
 
-    def __init__(self, run: Run, workers: int = 1, config: Config | None = None) -> None:
+    def __init__(self, run: Run, workers: int = 1, config: Config | None = None, host: str | None = None) -> None:
         self.run = run
         self.settings = run.settings()
         self.jobs = schedule.jobs(self.settings.jobs, workers)
         self.limits = self.settings.limits
         self._base_cells = BaseCells(run, self.settings.base)
         self._config = config
+        self._host = host
         self._kept_builds: kept_builds.KeptBuilds | None = None
         self._results: dict[CellId, CellResult] = {}
         self._locks = contextlib.ExitStack()
@@ -99,13 +101,18 @@ class PytestRun:
     def _run(self, cell: Cell) -> CellResult:
         """Run a cell now; every error of it is its result, as the cell would be run again for each of its checks."""
         try:
-            return cell_run.run(cell, self._context(cell))
+            return cell_run.run(cell, self.context(cell))
         except Exception as error:  # noqa: BLE001 - the engine, the disk or we
             return cell_run.failed(cell, self.run, error)
 
-    def _context(self, cell: Cell) -> cell_run.Context:
+    def engine(self, say: Callable[[str], None]) -> Engine:
+        """Return the engine that the process works with."""
+        return private_engine.ensure(self._host, ownership.label(self.run.name), say)
+
+    def context(self, cell: Cell) -> cell_run.Context:
+        """Return the circumstances in which a cell is run now."""
         say = functools.partial(self.run.progress, cell.id)
-        engine = private_engine.ensure(None, ownership.label(self.run.name), say)
+        engine = self.engine(say)
         self._kept_builds = self._kept_builds or kept_builds.KeptBuilds(engine, self.run, self.jobs, self.limits)
         here = {other.id: other for other in self.cells if other.place == cell.place}
         results = {other: result for other in here if (result := self.run.result(other))}
@@ -118,6 +125,7 @@ class PytestRun:
             say=say,
             kept_builds=self._kept_builds,
             checks=self._checks(cell),
+            fresh=self.settings.fresh,
             predecessor=self._predecessor(cell, here, results),
             keeps_build=schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys()),
             base=self._base_cells,

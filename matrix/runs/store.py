@@ -43,8 +43,8 @@ class RunSettings(Frozen):
     """The settings of a run, in its run.json: all that is needed to do it again or to go on with it.
 
     `base` names the tree, one of `trees`, that cells on the others are compared with. `run_s` is the time in seconds
-    after which a command that does the run ends it, 0 for no such time. `shard` is the run's place among the shards of
-    a larger one.
+    after which a command that does the run ends it, 0 for no such time. A `fresh` run reuses no earlier result. `shard`
+    is the run's place among the shards of a larger one.
     """
 
     schema_version: Literal[2] = 2
@@ -59,6 +59,7 @@ class RunSettings(Frozen):
     base: str = ""
     kind: RunKind = PLAIN
     run_s: int = 0
+    fresh: bool = False
     shard: Shard | None = None
 
     @model_validator(mode="after")
@@ -140,6 +141,10 @@ class Run:
     def limit_time(self, run_s: int) -> None:
         """Store the time in seconds after which the run is ended; 0 for none."""
         self.save_settings(self.settings().model_copy(update={"run_s": run_s}))
+
+    def reuse_nothing(self) -> None:
+        """Store that every cell of the run is built, whatever earlier runs have."""
+        self.save_settings(self.settings().model_copy(update={"fresh": True}))
 
     def forget(self, cell_id: str) -> None:
         """Remove a cell's result, transcript and progress, so that the cell is lacking again."""

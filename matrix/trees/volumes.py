@@ -5,10 +5,11 @@ A volume is named by the hash of its content, so each is filled once.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 from pydantic import Field
@@ -24,7 +25,7 @@ from matrix.trees.tree_archive import checked, wanted
 from matrix.trees.tree_cache import DamagedTreeError, TreeCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from matrix.engine.api import Engine
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from matrix.trees.facts import TreeFacts
     from matrix.trees.layers import Layer
     from matrix.trees.scratch_repository import CommitFile
+
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,47 @@ class _Pin(Frozen):
     origin: str
 
 
+@dataclass(frozen=True)
+class IdentifiedTree:
+    """A tree in the cache; `layer` has its patches and edits, if there are any."""
+
+    identity: TreeIdentity
+    facts: TreeFacts
+    source_sha256: str
+    layer: Layer | None
+
+
+def identify(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path | None = None) -> IdentifiedTree:
+    """Return the tree, fetched unless that was done before, without volumes; see `prepare`.
+
+    Raises:
+        UsageError: the source does not exist, or is no kernel tree.
+        InfrastructureError: the source could not be fetched.
+
+    """
+    with _locked(tree) as cache:
+        return _retried(lambda: _identified(tree, cache, engine, say, pins), say)
+
+
+@contextlib.contextmanager
+def _locked(tree: Tree) -> Iterator[TreeCache]:
+    """Give the cache of trees; cells of several processes ask for the same tree at once, and one of them reads it."""
+    cache = TreeCache.of_this_machine()
+    # One lock for each source.
+    key = hashlib.sha256(tree.source.encode("utf-8", "surrogateescape")).hexdigest()[:KEY_DIGITS]
+    with FileLock(cache.folder / f"{key}.lock"):
+        yield cache
+
+
+def _retried(made: Callable[[], _Made], say: Callable[[str], None]) -> _Made:
+    """Return what a function makes of the cache, once more where it found a damaged tree there and removed it."""
+    try:
+        return made()
+    except DamagedTreeError as error:
+        say(str(error))
+        return made()
+
+
 def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path | None = None) -> PreparedTree:
     """Return the tree, fetched and unpacked into volumes unless that was done before.
 
@@ -61,15 +106,8 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
         InfrastructureError: the source could not be fetched.
 
     """
-    cache = TreeCache.of_this_machine()
-    # One lock for each source: cells of several processes ask for the same tree at once, and one of them reads it.
-    key = hashlib.sha256(tree.source.encode("utf-8", "surrogateescape")).hexdigest()[:KEY_DIGITS]
-    with FileLock(cache.folder / f"{key}.lock"):
-        try:
-            return _prepared(tree, cache, engine, say, pins)
-        except DamagedTreeError as error:
-            say(str(error))
-            return _prepared(tree, cache, engine, say, pins)
+    with _locked(tree) as cache:
+        return _retried(lambda: _prepared(tree, cache, engine, say, pins), say)
 
 
 def _prepared(
@@ -81,17 +119,33 @@ def _prepared(
         DamagedTreeError: the tree's archive was damaged. The tree is no longer in the cache, so another call reads it.
 
     """
-    facts, origin = _content(tree, cache, engine, say, pins)
+    found = _identified(tree, cache, engine, say, pins)
     # The owner is in the name, as it is in the content: another version's volume is another one.
-    volume = f"pbm-tree-{UID}-{facts.sha256[:KEY_DIGITS]}"
-    engine.provide(volume, "tree", lambda: cache.blocks(facts.sha256))
-    if not (tree.edits or tree.delta):
-        return PreparedTree(_identity(tree, facts, origin), (volume,), facts)
-    layer = _layer(tree, cache, facts)
+    volume = f"pbm-tree-{UID}-{found.source_sha256[:KEY_DIGITS]}"
+    engine.provide(volume, "tree", lambda: cache.blocks(found.source_sha256))
+    layer = found.layer
+    if layer is None:
+        return PreparedTree(found.identity, (volume,), found.facts)
     top = f"pbm-edit-{UID}-{layer.key}"
     engine.provide(top, "tree", lambda: iter([layer.archive]))
+    return PreparedTree(found.identity, (top, volume), found.facts)
+
+
+def _identified(
+    tree: Tree, cache: TreeCache, engine: Engine, say: Callable[[str], None], pins: Path | None
+) -> IdentifiedTree:
+    """Return the tree, in the cache; see `identify`.
+
+    Raises:
+        DamagedTreeError: the tree's archive was damaged. The tree is no longer in the cache, so another call reads it.
+
+    """
+    facts, origin = _content(tree, cache, engine, say, pins)
+    if not (tree.edits or tree.delta):
+        return IdentifiedTree(_identity(tree, facts, origin), facts, facts.sha256, None)
+    layer = _layer(tree, cache, facts)
     identity = _identity(tree, layer.facts, f"{origin}{_changes(tree)}")
-    return PreparedTree(identity, (top, volume), layer.facts)
+    return IdentifiedTree(identity, layer.facts, facts.sha256, layer)
 
 
 def _identity(tree: Tree, facts: TreeFacts, origin: str) -> TreeIdentity:

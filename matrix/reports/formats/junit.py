@@ -55,7 +55,7 @@ def _suites(report: Report) -> Iterator[ET.Element]:
 
 
 def _cell_suite(cell: CellResult, comparison: CellComparison | None) -> ET.Element:
-    suite = ET.Element("testsuite", name=one_line(cell.id), time=f"{cell.wall_s:.1f}", timestamp=one_line(cell.started))
+    suite = ET.Element("testsuite", name=one_line(cell.id), time=f"{cell.took_s:.1f}", timestamp=one_line(cell.started))
     _add_cell_case(suite, cell, comparison)
     for check in cell.checks:
         case = _add_case(suite, cell.id, check.check)

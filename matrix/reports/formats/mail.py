@@ -82,7 +82,7 @@ def _images(report: Report) -> Iterator[str]:
     for number, (image, cells) in enumerate(_by_image(report.judged_cells).items(), 1):
         yield _image_line(number, image, cells, failed)
         yield from (
-            f"     {cell.wall_s:8.2f}   {cell.id}: {_word(cell, failed)}{_known(cell)}{_not_examined(cell, report)}"
+            f"     {cell.took_s:8.2f}   {cell.id}: {_word(cell, failed)}{_known(cell)}{_not_examined(cell, report)}"
             for cell in cells
         )
 
@@ -95,7 +95,7 @@ def _by_image(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
 
 
 def _image_line(number: int, image: str, cells: Sequence[CellResult], failed: set[CellId]) -> str:
-    wall_s = sum(cell.wall_s for cell in cells)
+    wall_s = sum(cell.took_s for cell in cells)
     word = min((_word(cell, failed) for cell in cells), key=WORDS.index)  # the worst stands for the image
     return f"{number:4} {wall_s:8.2f} {image:30}: {word:4} {_compilers(cells)}".rstrip()
 

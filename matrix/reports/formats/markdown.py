@@ -96,7 +96,7 @@ def _run(report: Report) -> Iterator[str]:
 
 def _cell_row(cell: CellResult, check_names: Sequence[str]) -> str:
     marks = [_mark(cell.check(name)) for name in check_names]
-    return f"| {markdown_code(cell.id)} | {cell.verdict} | {' | '.join(marks)} | {cell.wall_s:.0f} |"
+    return f"| {markdown_code(cell.id)} | {cell.verdict} | {' | '.join(marks)} | {cell.took_s:.0f} |"
 
 
 def _mark(check: CheckResult | None) -> str:

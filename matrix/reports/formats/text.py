@@ -91,7 +91,8 @@ def _heading(check: str) -> str:
 
 def _row(cell: CellResult, check_names: Sequence[str]) -> list[Text | str]:
     marks = [_check_mark(cell.check(name)) for name in check_names]
-    times = [_step_time(cell, "build"), _step_time(cell, "rebuild"), f"{cell.wall_s:.0f} s"]
+    whole = "reused" if cell.reused else f"{cell.wall_s:.0f} s"
+    times = [_step_time(cell, "build"), _step_time(cell, "rebuild"), whole]
     return [Text(one_line(cell.id)), mark(cell.verdict), *marks, *times]
 
 

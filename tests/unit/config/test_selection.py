@@ -165,7 +165,7 @@ def test_a_profile_is_found_by_its_name() -> None:
 
 def test_the_command_that_runs_a_cell_again_names_its_tree_and_its_jobs() -> None:
     again = command_line.reproduce(cell(), [], 3, Limits())
-    assert again == "perf-matrix run --tree 7.3 --select debian-trixie/gcc/default -j 3"
+    assert again == "perf-matrix run --tree 7.3 --select debian-trixie/gcc/default -j 3 --fresh"
 
 
 def test_the_command_that_runs_a_cell_again_repeats_folders_and_unusual_limits() -> None:
@@ -173,7 +173,7 @@ def test_the_command_that_runs_a_cell_again_repeats_folders_and_unusual_limits()
         cell(), ["/my own"], 2, Limits(step_s=9, memory_bytes=64 << 20, disk_bytes=1 << 30, pids=50)
     )
     assert again.startswith("perf-matrix run --configs '/my own' --tree 7.3 ")
-    assert again.endswith(" --timeout 9 --memory 64 --disk 1024 --pids 50")
+    assert again.endswith(" --timeout 9 --memory 64 --disk 1024 --pids 50 --fresh")
 
 
 def test_an_edited_tree_is_named_after_its_edits_and_known_without_them() -> None:
@@ -285,4 +285,4 @@ def test_cells_are_found_by_their_ids_on_the_trees_that_words_mean() -> None:
     ],
 )
 def test_a_cells_own_time_is_an_option_where_it_does_not_follow_from_its_steps(limits: Limits, words: str) -> None:
-    assert command_line.reproduce(cell(), [], 3, limits).endswith(f" -j 3 {words}")
+    assert command_line.reproduce(cell(), [], 3, limits).endswith(f" -j 3 {words} --fresh")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -8,6 +8,10 @@ from matrix import files
 from matrix.engine import cache, images
 from matrix.engine.cache import Part
 from matrix.model.image import Base, Bootstrap
+from tests.unit import conftest
+
+if TYPE_CHECKING:
+    from matrix.model.result import ImageIdentity
 
 pytestmark = pytest.mark.usefixtures("places")
 
@@ -101,3 +105,49 @@ def test_the_origin_that_an_earlier_version_wrote_without_a_seal_counts() -> Non
     images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
     assert said == ["pulling debian:trixie"]
     assert images._read_origin(recipe) == "mmdebstrap trixie"
+
+
+class Whole(Registry):
+    """An engine that has every image of which a tag was looked up."""
+
+    def __init__(self, digest: str | None = "sha256:2") -> None:
+        super().__init__()
+        self.digest = digest
+        self.asked: list[str] = []
+
+    def image(self, tag: str) -> str | None:
+        self.asked.append(tag)
+        return self.digest
+
+
+def prepared(engine: Whole) -> ImageIdentity:
+    made: Any = engine
+    return images.prepare(conftest.image("debian-trixie"), made, lambda _: None)
+
+
+def test_an_image_that_is_there_is_present_as_it_was_prepared() -> None:
+    engine: Any = Whole()
+    assert images.present(conftest.image("debian-trixie"), engine) is None
+    made = prepared(engine)
+    assert images.present(conftest.image("debian-trixie"), engine) == made
+
+
+@pytest.mark.parametrize("lost", ["*.package-list", "*.origin"])
+def test_an_image_of_which_the_cache_does_not_know_all_is_not_present(lost: str) -> None:
+    engine: Any = Whole()
+    prepared(engine)
+    for path in cache.folder(Part.IMAGES).glob(lost):
+        path.unlink()
+    assert images.present(conftest.image("debian-trixie"), engine) is None
+
+
+def test_an_image_or_base_that_the_engine_has_not_is_not_present() -> None:
+    engine: Any = Whole()
+    prepared(engine)
+    for missing in ("base", "debian-trixie"):
+
+        def image(tag: str, gone: str = missing) -> str | None:
+            return None if f"/{gone}:" in tag else "sha256:2"
+
+        engine.image = image
+        assert images.present(conftest.image("debian-trixie"), engine) is None

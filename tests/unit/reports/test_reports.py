@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from matrix.model.result import CheckResult, Finding, Predecessor, StepResult, Verdict
+from matrix.model.cell_id import CellId
+from matrix.model.result import CheckResult, Finding, Predecessor, Reused, StepResult, Verdict
 from matrix.reports import Report, build, exit_status, formats, same_builds
 from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
 from matrix.untrusted import plain
@@ -235,3 +236,22 @@ def test_cells_that_went_on_with_another_build_are_counted_in_a_note() -> None:
     report = build("r", "/r", ["7.3"], [ID, OTHER], [*on, result("a/b/c@7.3")])
     assert report.notes == ("2 cells continued from the kept build of base, p03: no build of theirs is from scratch",)
     assert build("r", "/r", ["7.3"], [ID], [result(ID)]).notes == ()
+
+
+def test_results_of_earlier_runs_are_counted_in_a_note_that_names_the_runs() -> None:
+    reused = [
+        result(ID, reused=Reused(run="r1", cell=CellId(ID))),
+        result(OTHER, reused=Reused(run="r2", cell=CellId(OTHER), judged_again=True)),
+    ]
+    whole = "as all that they depend on is the same"
+    report = build("r", "/r", ["7.3"], [ID, OTHER], reused)
+    assert report.notes == (f"2 cells reused from r1, r2, {whole}, 1 of them judged anew; --fresh builds them",)
+    [note] = build("r", "/r", ["7.3"], [ID, OTHER], [reused[0], result(OTHER)]).notes
+    assert note == f"1 cell reused from r1, {whole}; --fresh builds them"
+
+
+def test_a_reused_cell_took_no_time_of_its_run_in_any_format() -> None:
+    report = build("r", "/r", ["7.3"], [ID], [result(ID, wall_s=168.0, reused=Reused(run="r1", cell=CellId(ID)))])
+    assert "reused" in render(report)
+    for form in formats.registry().values():
+        assert "168" not in form.render(report) or form.name == "json"

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from matrix.model.result import Verdict
-from matrix.runs import completion, launch, store
+from matrix.runs import completion, earlier_results, launch, store
 from matrix.runs.engine_access import EngineAccess
 from tests.unit import conftest as make
 from tests.unit.results import done
@@ -16,6 +16,7 @@ from tests.unit.results import done
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.model.cell_id import CellId
     from matrix.runs.store import Run
 
 CELLS = (make.cell(), make.cell(what=make.build("minimal")))
@@ -45,6 +46,27 @@ def completed(
     out = io.StringIO()
     completion.complete(run, 2, EngineAccess(None, Console(file=out, width=20)), **more)
     return fake, run, out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CellId, ...]]:
+    """Let no earlier run have a result, and return the cells for which one is looked for."""
+    asked: list[tuple[CellId, ...]] = []
+    monkeypatch.setattr(earlier_results, "take", lambda _run, lacking, *_: asked.append(lacking))
+    return asked
+
+
+@pytest.mark.usefixtures("places")
+def test_what_an_earlier_run_has_is_not_run(monkeypatch: pytest.MonkeyPatch, taken: list[tuple[CellId, ...]]) -> None:
+    def take(run: Run, lacking: tuple[CellId, ...], *_: Any) -> None:
+        taken.append(lacking)
+        run.save(done(CELLS[0], verdict=Verdict.FAIL))
+
+    monkeypatch.setattr(earlier_results, "take", take)
+    fake, _, said = completed(monkeypatch, [], [Verdict.PASS])
+    assert taken == [tuple(cell.id for cell in CELLS)]
+    assert fake.numbers == [1]
+    assert "1 of 2 cells to do" in said
 
 
 @pytest.mark.usefixtures("places")

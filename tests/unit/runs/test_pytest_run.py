@@ -112,7 +112,7 @@ def test_an_error_before_the_first_step_is_stored_once_with_its_traceback(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(private_engine, "ensure", lambda *_: None)
-    monkeypatch.setattr(cell_run, "_begun", lambda *_: {"ended": 1}["begun"])
+    monkeypatch.setattr(cell_run, "begun", lambda *_: {"ended": 1}["begun"])
     part = begun(config, "7.3")
     found = [part.result(part.cells[0]) for _ in range(3)]
     assert found == [part.run.result(part.cells[0].id)] * 3

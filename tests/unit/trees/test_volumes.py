@@ -157,3 +157,15 @@ def test_an_edit_is_not_applied_to_a_file_of_a_damaged_archive(folder: Path) -> 
     with pytest.raises(DamagedTreeError):
         layers.layer(bare.facts, cache, {}, (change,))
     assert prepared(Tree(name="t", source=f"dir:{folder}", edits=(change,)), FakeEngine()) == first
+
+
+def test_a_tree_is_identified_without_a_volume_as_it_is_prepared(folder: Path) -> None:
+    engine = FakeEngine()
+    for tree in (
+        Tree(name="t", source=f"dir:{folder}"),
+        Tree(name="t+gone", source=f"dir:{folder}", edits=(edit("gone", file="scripts/run", remove=True),)),
+    ):
+        found = volumes.identify(tree, engine, lambda _: None)  # type: ignore[arg-type] # it is not asked
+        assert not engine.volumes
+        made = prepared(tree, FakeEngine())
+        assert (found.identity, found.facts) == (made.identity, made.facts)

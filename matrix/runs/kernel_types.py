@@ -1,0 +1,37 @@
+"""The digest of the engine's kernel's type information, which BPF skeletons are made from, before a cell is begun."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import files
+from matrix.engine.api import BTF
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matrix.model.cell import Cell
+
+NONE = "none"
+"""The digest where the kernel has no type information."""
+
+
+def digest(cell: Cell, host: Mapping[str, str]) -> str | None:
+    """Return the SHA-256 of the type information that a cell's build reads, empty for a build without BPF skeletons.
+
+    None is for an engine whose kernel may be another than this machine's, so that only its cells can tell. `host` has
+    the facts of Engine.describe.
+    """
+    if not cell.build.expect.bpf_skeletons:
+        return ""
+    is_here = host.get("url", "").startswith("unix:") and host.get("kernel") == os.uname().release
+    return _of_this_machine() if is_here else None
+
+
+@functools.cache
+def _of_this_machine() -> str:
+    path = Path(BTF)
+    return files.sha256(path) if path.is_file() else NONE

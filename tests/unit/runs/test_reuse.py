@@ -1,0 +1,290 @@
+"""An earlier result that is reused for a cell, judged again, or refused; the index of results."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from matrix.errors import InfrastructureError
+from matrix.model.result import CheckResult, Finding, Reused, StepResult, Verdict
+from matrix.runs import judgement, kept_results, kernel_types, program_files, reuse, store
+from matrix.runs.reuse import Surroundings
+from matrix.scenario import plan
+from matrix.trees import facts
+from matrix.trees.facts import TreeFile
+from matrix.verdicts import result_key
+from tests.unit import conftest as make
+from tests.unit.results import done
+from tests.unit.runs.cell_contexts import CELL, LOADED, context
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.model.result import CellResult
+    from matrix.runs.store import Run
+
+pytestmark = pytest.mark.usefixtures("places")
+KEY, TRANSCRIPT = "1" * 64, "2" * 64
+SAMPLED = "00000014" + "2" * 56
+PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS),)
+
+
+def built(run: Run, **more: Any) -> CellResult:
+    """Return the stored result of a cell that a run built, with its transcript and a log."""
+    keys = {"key": KEY, "transcript_key": TRANSCRIPT}
+    result = done(CELL, **{"run": run.name, "verdict": Verdict.PASS, "steps": PASSED, "wall_s": 9.0, **keys, **more})
+    run.transcript_path(CELL.id).parent.mkdir(parents=True)
+    run.transcript_path(CELL.id).write_bytes(gzip.compress(b"facts"))
+    (run.cell(CELL.id) / "logs").mkdir()
+    (run.cell(CELL.id) / "logs" / "build.log").write_text("CC a.o\n")
+    run.save(result)
+    return result
+
+
+def kept(**more: Any) -> tuple[Run, CellResult]:
+    """Return a run with a result that is in the index, and the result."""
+    where = context(CELL)
+    result = built(where.run, **more)
+    reuse.keep(result, where)
+    return where.run, result
+
+
+def begun(**more: Any) -> CellResult:
+    values = {"key": KEY, "transcript_key": TRANSCRIPT, "run": "now", "reproduce": "again", "steps": (), **more}
+    return done(CELL, **values)
+
+
+def test_an_earlier_result_of_the_same_key_is_taken_with_its_files() -> None:
+    run, earlier = kept()
+    where = context(CELL)
+    found = reuse.adopted(begun(), where, exact=True)
+    assert found is not None
+    assert found.reused == Reused(run=run.name, cell=CELL.id)
+    assert (found.run, found.reproduce, found.checks, found.took_s) == ("now", "again", earlier.checks, 0.0)
+    assert gzip.decompress(where.run.transcript_path(CELL.id).read_bytes()) == b"facts"
+    assert (where.run.cell(CELL.id) / "logs" / "build.log").read_text() == "CC a.o\n"
+
+
+def test_a_transcript_is_copied_where_the_file_system_has_no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(95, "Operation not supported")
+
+    kept()
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refused)
+    where = context(CELL)
+    assert reuse.adopted(begun(), where)
+    assert gzip.decompress(where.run.transcript_path(CELL.id).read_bytes()) == b"facts"
+
+
+def test_what_a_reused_cells_files_are_written_over_with_leaves_the_earlier_runs() -> None:
+    run, _ = kept()
+    where = context(CELL)
+    assert reuse.adopted(begun(), where)
+    where.run.save_transcript(CELL.id, [b"new"])
+    (where.run.cell(CELL.id) / "logs" / "build.log").write_text("new")
+    assert gzip.decompress(run.transcript_path(CELL.id).read_bytes()) == b"facts"
+    assert (run.cell(CELL.id) / "logs" / "build.log").read_text() == "CC a.o\n"
+
+
+def test_a_transcript_of_another_judgement_is_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def judge(result: CellResult, *circumstances: Any) -> CellResult:
+        asked.append(circumstances)
+        return result.model_copy(update={"verdict": Verdict.XFAIL})
+
+    run, _ = kept()
+    monkeypatch.setattr(judgement, "judged", judge)
+    where = context(CELL)
+    assert reuse.adopted(begun(key="3" * 64), where, exact=True) is None
+    found = reuse.adopted(begun(key="3" * 64), where)
+    assert found is not None
+    assert (found.verdict, found.key) == (Verdict.XFAIL, "3" * 64)
+    assert found.reused == Reused(run=run.name, cell=CELL.id, judged_again=True)
+    assert asked == [(where.run, CELL, (), None)]
+    # The judgement is in the index, too: the next run has nothing to judge.
+    where.run.save(found)
+    reuse.keep(found, where)
+    again = reuse.adopted(begun(key="3" * 64), context(CELL), exact=True)
+    assert again is not None
+    assert (again.verdict, again.reused) == (Verdict.XFAIL, found.reused)
+
+
+def test_a_fresh_run_takes_nothing() -> None:
+    kept()
+    assert reuse.adopted(begun(), context(CELL, fresh=True)) is None
+
+
+@pytest.mark.parametrize("key", ["", "4" * 64])
+def test_a_key_without_a_result_has_none(key: str) -> None:
+    kept()
+    assert reuse.adopted(begun(key=key, transcript_key=key), context(CELL)) is None
+
+
+def test_a_sampled_key_is_built_twice_and_then_reused() -> None:
+    first, _ = kept(transcript_key=SAMPLED)
+    asked = begun(transcript_key=SAMPLED)
+    assert reuse.adopted(asked, context(CELL)) is None
+    _, second = kept(transcript_key=SAMPLED)
+    assert reuse.compared(second) == second
+    found = reuse.adopted(asked, context(CELL))
+    assert found is not None
+    assert found.reused is not None
+    assert found.reused.run != first.name
+
+
+def damage(run: Run, what: str) -> None:
+    if what == "transcript":
+        run.transcript_path(CELL.id).write_bytes(gzip.compress(b"facts")[:-3])
+    elif what == "lost":
+        run.transcript_path(CELL.id).unlink()
+    elif what == "result":
+        (run.cell(CELL.id) / "result.json").write_text("{")
+    elif what == "gone":
+        (run.cell(CELL.id) / "result.json").unlink()
+    else:
+        run.save(done(CELL, verdict=Verdict.PASS, key="5" * 64, transcript_key="5" * 64, steps=PASSED))
+
+
+@pytest.mark.parametrize("what", ["transcript", "lost", "result", "gone", "another"])
+def test_a_result_that_is_damaged_or_gone_is_not_taken_and_leaves_the_index(what: str) -> None:
+    run, _ = kept()
+    damage(run, what)
+    assert reuse.adopted(begun(), context(CELL)) is None
+    assert kept_results.find(KEY) is None
+    assert kept_results.find(TRANSCRIPT) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[" * 100_000])
+def test_a_damaged_entry_of_the_index_is_no_result(content: bytes, places: Path) -> None:
+    kept()
+    [*entries] = (places / "state" / kept_results.FOLDER).iterdir()
+    assert len(entries) == 2
+    for entry in entries:
+        entry.write_bytes(content)
+    assert reuse.adopted(begun(), context(CELL)) is None
+
+
+def test_an_entry_under_another_key_is_no_result(places: Path) -> None:
+    kept()
+    folder = places / "state" / kept_results.FOLDER
+    (folder / f"{TRANSCRIPT}.json").replace(folder / f"{'6' * 64}.json")
+    assert kept_results.find("6" * 64) is None
+
+
+def test_two_results_of_one_key_that_differ_are_a_finding_and_no_longer_reused() -> None:
+    kept()
+    where = context(CELL)
+    finding = Finding(kind="ran", subject="a.o", expected="nothing", actual="cc")
+    checks = (CheckResult(check="noop", verdict=Verdict.FAIL, findings=(finding,), examined=1),)
+    second = reuse.compared(built(where.run, checks=checks))
+    assert second.verdict == Verdict.FAIL
+    assert [found.subject for found in result_key.differences(second)] == ["noop"]
+    where.run.save(second)
+    reuse.keep(second, where)
+    assert kept_results.find(TRANSCRIPT) is None
+    assert kept_results.find(KEY) is None
+
+
+def test_a_result_that_may_not_be_reused_is_neither_compared_nor_kept() -> None:
+    where = context(CELL)
+    failed = built(where.run, steps=(StepResult(name="build", command="make", verdict=Verdict.FAIL),))
+    assert reuse.compared(failed) == failed
+    reuse.keep(failed, where)
+    assert kept_results.find(TRANSCRIPT) is None
+
+
+def test_a_full_disk_keeps_a_result_out_of_the_index_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kept_results, "note", full)
+    kept()
+    assert kept_results.find(KEY) is None
+
+
+def surroundings(*paths: str, **host: str) -> Surroundings:
+    files = {path: TreeFile(0o644, "0" * 64) for path in ("tools/perf/perf.c", *paths)}
+    tree = facts.NOTHING.with_files(files, {})
+    described = {"url": "unix:///run/engine.sock", "kernel": os.uname().release, **host}
+    result = done(CELL)
+    assert result.image
+    assert result.tree
+    return Surroundings(result.image, result.tree, tree, described)
+
+
+def test_a_key_depends_on_the_files_that_a_build_can_read_alone() -> None:
+    scenario = plan.scenario(CELL)
+    usual = reuse.transcript_key(scenario, surroundings())
+    assert usual == reuse.transcript_key(scenario, surroundings("net/core/dev.c", "arch/x86/kvm/x86.c"))
+    assert usual != reuse.transcript_key(scenario, surroundings("tools/perf/new.c"))
+
+
+SKELETONS = make.cell(of=LOADED.images["debian-trixie"], what=LOADED.builds["default"], on=LOADED.trees["7.3"])
+
+
+@pytest.mark.parametrize("host", [{"url": "tcp://other:2376"}, {"kernel": "0.0.1"}, {"url": ""}])
+def test_a_build_with_skeletons_has_no_key_where_the_engines_kernel_is_not_this_one(host: dict[str, str]) -> None:
+    assert reuse.transcript_key(plan.scenario(SKELETONS), surroundings(**host)) == ""
+    assert reuse.transcript_key(plan.scenario(SKELETONS), surroundings())
+    assert reuse.transcript_key(plan.scenario(CELL), surroundings(**host))
+
+
+def test_another_kernels_types_are_another_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = set()
+    for name in ("none", "one", "two"):
+        path = tmp_path / name
+        if name != "none":
+            path.write_text(name)
+        kernel_types._of_this_machine.cache_clear()
+        monkeypatch.setattr(kernel_types, "BTF", str(path))
+        keys.add(reuse.transcript_key(plan.scenario(SKELETONS), surroundings()))
+    kernel_types._of_this_machine.cache_clear()
+    assert len(keys) == 3
+
+
+def test_the_key_of_a_result_has_that_of_its_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = context(CELL)
+    head = make.cell(of=CELL.image, what=CELL.build, on=make.tree("head"))
+    alone = reuse.result_key_of(TRANSCRIPT, head, where)
+    found: list[CellResult] = []
+    monkeypatch.setattr(judgement.BaseCells, "result", lambda *_: found[0])
+    keys = {alone}
+    for base in (done(CELL, transcript_key="7" * 64), done(CELL, verdict=Verdict.SKIP, steps=())):
+        found[:] = [base]
+        keys.add(reuse.result_key_of(TRANSCRIPT, head, where))
+    assert len(keys) == 3
+    found[:] = [done(CELL)]
+    assert reuse.result_key_of(TRANSCRIPT, head, where) == ""
+    assert reuse.result_key_of("", head, where) == ""
+
+
+def test_a_base_cell_without_a_result_is_an_error_before_anything_is_built() -> None:
+    head = make.cell(of=CELL.image, what=CELL.build, on=make.tree("head"))
+    run = store.begin([CELL, head], [CELL.tree.name, "head"], [], 2, base=CELL.tree.name)
+    where = context(head, base=judgement.BaseCells(run, CELL.tree.name))
+    with pytest.raises(InfrastructureError, match="has no result to compare with"):
+        reuse.result_key_of(TRANSCRIPT, head, where)
+
+
+def test_the_digest_of_the_program_changes_with_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(program_files, "PACKAGE", tmp_path)
+    digests = []
+    for text in ("a = 1", "a = 2"):
+        (tmp_path / "a.py").write_text(text)
+        program_files.digest.cache_clear()
+        digests.append(program_files.digest())
+    program_files.digest.cache_clear()
+    assert len(set(digests)) == 2
+
+
+def test_a_run_that_is_removed_meanwhile_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def removed(*_: Any) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    kept()
+    monkeypatch.setattr(reuse, "_copy", removed)
+    assert reuse.adopted(begun(), context(CELL)) is None
