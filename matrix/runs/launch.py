@@ -17,7 +17,7 @@ from matrix.config import load, tree_words
 from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, MatrixError
 from matrix.files import last_lines
-from matrix.runs import locks, ownership, progress
+from matrix.runs import locks, order, ownership, progress
 from matrix.runs.interrupts import interruptible
 from matrix.runs.run_kind import MutantsRun
 from matrix.trees import volumes
@@ -91,6 +91,7 @@ def _run_here(run: Run, wanted: tuple[CellId, ...], number: int, access: EngineA
     try:
         # Before pytest starts, so that a tree that cannot be had is one message and not one in each worker.
         _prepare_trees(needed_trees(run.settings(), wanted, config), run, engine, access)
+        order.decide(run, config)
         access.say(f"running the cells; pytest's log is {run.folder / PYTEST_LOG}")
         _run_pytest(run, wanted, number, access)
     finally:

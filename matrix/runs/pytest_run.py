@@ -6,10 +6,9 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING
 
-from matrix.config import selection, tree_words
 from matrix.engine import backends, private_engine
 from matrix.errors import MatrixError
-from matrix.runs import cell_run, kept_builds, launch, locks, ownership, schedule, store
+from matrix.runs import cell_run, kept_builds, launch, locks, order, ownership, schedule, store
 from matrix.runs.judgement import BaseCells
 from matrix.runs.run_kind import ClaimsRun, MutantsRun, SeriesRun
 from matrix.verdicts import mutants
@@ -72,12 +71,8 @@ class PytestRun:
 
     @functools.cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """The run's cells, by id, those on the base tree first: the others are compared with them."""
-        trees = [tree_words.tree(self.config, word) for word in self.settings.trees]
-        wanted = set(self.settings.cells)
-        found = [cell for cell in selection.every(self.config, trees) if cell.id in wanted]
-        # A stable sort: beside that, the order stays the same in every process, as xdist requires of a collection.
-        return tuple(sorted(found, key=lambda cell: cell.tree.name != self.settings.base))
+        """The run's cells, in the order in which they are begun."""
+        return order.cells(self.run, self.settings, self.config)
 
     @property
     def _patches(self) -> tuple[PatchTree, ...]:
@@ -192,5 +187,6 @@ def begin(
         begun.hold()
         undo.callback(begun.close)
         locks.refuse_beside_a_measurement()
+        order.decide(run, config)
         undo.pop_all()
     return begun

@@ -43,6 +43,19 @@ def test_a_cell_runs_for_each_two_processors_unless_another_number_is_asked_for(
     assert schedule.workers(asked, cells, processors) == at_once
 
 
+@pytest.mark.parametrize(
+    ("expected_s", "order"),
+    [
+        ({}, []),
+        ({"a": 1.0}, ["a"]),
+        ({"a": 2.0, "b": 3.0, "c": 1.0}, ["c", "b", "a"]),
+        ({"b": 2.0, "a": 2.0, "c": 2.0}, ["c", "a", "b"]),
+    ],
+)
+def test_a_short_group_is_begun_first_and_then_the_longest(expected_s: dict[str, float], order: list[str]) -> None:
+    assert schedule.in_order(expected_s) == order
+
+
 def test_without_a_number_the_processors_are_those_of_this_machine() -> None:
     assert schedule.workers(0, 1) == 1
     assert schedule.jobs(0, 1) >= 2
