@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 def take(run: Run, lacking: Collection[CellId], access: EngineAccess, config: Config | None) -> None:
     """Store the results of those lacking cells of a run whose key an earlier result has; a fresh run takes none.
 
-    A cell whose image is not there, or whose transcript would have to be judged again, is left to the processes that
-    run cells: both take seconds.
+    Where other machines run the cells, each of them looks for itself. A cell whose image is not there, or whose
+    transcript would have to be judged again, is left to the processes that run cells: both take seconds.
 
     Raises:
         UsageError: a tree does not exist.
         InfrastructureError: no engine answers.
 
     """
-    if run.settings().fresh or not lacking:
+    if run.settings().fresh or not lacking or access.way:
         return
     with launch.discarding(run), interrupts.interruptible():
         search = _Search(PytestRun(run, config=config, host=access.host), access)

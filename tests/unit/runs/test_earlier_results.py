@@ -100,6 +100,13 @@ def test_what_earlier_runs_have_is_stored_the_base_first_and_said(
     assert sorted(looked_up) == ["7.2", "7.3", "debian-trixie-min"]
 
 
+def test_nothing_is_looked_for_here_where_other_machines_run_the_cells(looked_up: list[str]) -> None:
+    run = begun()
+    access = EngineAccess(None, Console(file=io.StringIO()), lambda *_: None)
+    earlier_results.take(run, run.settings().cells, access, LOADED)
+    assert looked_up == []
+
+
 def test_nothing_is_looked_for_in_a_fresh_run_or_where_nothing_lacks(looked_up: list[str]) -> None:
     run = begun()
     run.reuse_nothing()
