@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.verdicts import result_key
 from tests.engine.bench import PLACE, Bench, edit
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ pytestmark = pytest.mark.engine
 CELL = "fake@mine"
 
 
+def settled(bench: Bench) -> None:
+    """Run the cell until its result can be reused: one key in 20 is built a second time before."""
+    assert bench.run(CELL).status == 0
+    if result_key.is_sampled(bench.result(CELL).transcript_key) and not bench.result(CELL).reused:
+        assert bench.run(CELL).status == 0
+
+
 @pytest.fixture(scope="module")
 def built(benches: Callable[[str], Bench], engine: Engine) -> tuple[Bench, Path]:
     """Return a bench on which one cell has been run, and the folder of the cell's tree."""
@@ -28,6 +36,7 @@ def built(benches: Callable[[str], Bench], engine: Engine) -> tuple[Bench, Path]
         done = bench.run(CELL)
     assert done.status == 0, done.text
     assert len(names) == 2
+    settled(bench)
     return bench, tree
 
 
@@ -37,19 +46,21 @@ def test_a_run_again_takes_the_result_without_a_container_and_says_so(
     bench, _ = built
     before = bench.latest()
     earlier = bench.result(CELL)
+    first = earlier.reused.run if earlier.reused else before.name
     with bench.counted(engine) as names:
         done = bench.run(CELL)
     assert (done.status, names) == (0, []), done.text
     result = bench.result(CELL)
     assert result.reused
-    assert result.reused.run == earlier.run == before.name
+    assert result.reused.run == first
     assert (result.verdict, result.checks, result.key) == (earlier.verdict, earlier.checks, earlier.key)
-    assert f"1 cell reused from {before.name}" in done.out
+    assert f"1 cell reused from {first}" in done.out
     assert bench.log(CELL, "build.log") == (before.cell(f"{PLACE}/{CELL}") / "logs" / "build.log").read_text()
     # The transcript is the run's own: it is judged again though the run that built it is gone.
-    shutil.move(before.folder, bench.folder / "moved")
+    origin = before.folder.parent / first
+    shutil.move(origin, bench.folder / "moved")
     again = bench.command("report", bench.latest().name, "--check")
-    shutil.move(bench.folder / "moved", before.folder)
+    shutil.move(bench.folder / "moved", origin)
     assert again.status == 0, again.text
 
 
@@ -72,7 +83,7 @@ def test_a_change_of_what_no_build_reads_is_taken_and_of_what_one_reads_is_built
 
 def test_a_fresh_run_builds_and_its_result_agrees(built: tuple[Bench, Path], engine: Engine) -> None:
     bench, _ = built
-    assert bench.run(CELL).status == 0
+    settled(bench)
     earlier = bench.result(CELL)
     with bench.counted(engine) as names:
         done = bench.run(CELL, options=("--fresh",))
@@ -86,7 +97,7 @@ def test_the_head_of_one_gate_is_the_base_of_the_next_under_another_name(
     built: tuple[Bench, Path], engine: Engine
 ) -> None:
     bench, tree = built
-    assert bench.run(CELL).status == 0
+    settled(bench)
     (bench.configs / "trees" / "renamed.yaml").write_text(f"source: dir:{tree}\n")
     with bench.counted(engine) as names:
         done = bench.run("fake@renamed")
