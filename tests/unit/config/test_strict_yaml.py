@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from matrix import errors
-from matrix.config import strict_yaml
+from matrix.config import load, strict_yaml
 from matrix.errors import UsageError
 from matrix.model.build import Build
 from matrix.model.image import Image
@@ -37,6 +38,41 @@ def read(tmp_path: Path, text: str) -> object:
     path = tmp_path / "file.yaml"
     path.write_text(text, encoding="utf-8")
     return strict_yaml.read(path)
+
+
+@pytest.fixture(params=["CSafeLoader", "SafeLoader"], ids=["libyaml", "Python"])
+def events(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read YAML by the parser of libyaml, or by that of a PyYAML that was built without it."""
+    monkeypatch.setattr(strict_yaml, "_Events", getattr(yaml, request.param))
+
+
+@pytest.mark.usefixtures("events")
+def test_the_products_files_are_the_same_by_either_parser(tmp_path: Path) -> None:
+    for path in sorted((load.resources() / "configs").rglob("*.yaml")):
+        text = path.read_text()
+        assert read(tmp_path, text) == yaml.safe_load(text)
+
+
+@pytest.mark.usefixtures("events")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: [1\n", 2),
+        ("a: b: c\n", 1),
+        ("\tx: 1\n", 1),
+        ("a: 1\n  b: 2\n", 2),
+        ("a: &b {<<: *b}\n", 1),
+        ("a: 1\na: 2\n", 2),
+        ("a: 1\n1: 2\n", 2),
+        ("a: *b\n", 1),
+        ("a: 1\n---\nb: 1\n", 2),
+        ("a: " + "[" * 60 + "\n", 1),
+        ("a: !!python/object:os.system x\n", 1),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_by_either_parser(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(UsageError, match=rf"file\.yaml: line {line}: "):
+        read(tmp_path, text)
 
 
 def test_a_document_is_plain_values(tmp_path: Path) -> None:
