@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matrix import __version__
-from matrix.cli import bisect, gate, look, machine, repro, runs, series, timing, trust
+from matrix.cli.on_demand import OnDemand
 from matrix.errors import ExitStatus, MatrixError, UsageError, of_files
 from matrix.untrusted import encodable, message, short
 
@@ -19,34 +19,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="perf-matrix",
+    cls=OnDemand,
     help="Prove that a change to the build of tools/perf is right: real kernel trees, real distro containers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # main ends every error, an internal one in a traceback that a report can quote
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# `--help` lists the commands in this order.
-app.command("list")(look.list_cells)
-app.command()(look.plan)
-app.command()(runs.run)
-app.command()(runs.report)
-app.command()(runs.runs)
-app.command()(runs.merge)
-app.command()(series.series)
-app.command()(gate.gate)
-app.command()(bisect.bisect)
-app.command(hidden=True)(bisect.bisect_step)
-app.command()(repro.repro)
-app.command()(repro.bundle)
-app.command()(trust.mutants)
-app.command()(trust.claims)
-app.command()(timing.trace)
-app.command()(timing.compare)
-app.command()(timing.predict)
-app.command()(look.shell)
-app.command()(machine.doctor)
-app.command()(machine.clean)
-app.add_typer(machine.engine_app, name="engine")
 
 
 @app.callback(invoke_without_command=True)

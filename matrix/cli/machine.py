@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from matrix.engine.api import Resource
 
-engine_app = typer.Typer(help="Start, stop or look at a container engine of the matrix's own.", no_args_is_help=True)
+engine_app = typer.Typer(
+    help="Start, stop or look at a container engine of the matrix's own.", no_args_is_help=True, add_completion=False
+)
 
 
 def doctor(engine: Host = "", json_output: Json = False) -> None:

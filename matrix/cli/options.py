@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from matrix.config import load
 from matrix.config.selection import Selection
@@ -131,6 +130,8 @@ def print_json(data: Any) -> None:
 
 def print_parts(parts: Iterable[Part], console: Console) -> None:
     """Print tables, as wide as the terminal or else as a report, and lines, which are never wrapped."""
+    from rich.table import Table
+
     from matrix.reports import terminal
 
     # rich folds a table into the console's width, and a pipe has none of its own.
