@@ -37,9 +37,12 @@ def runtime() -> Path:
 
     Its path must be short: a socket's may have 107 bytes (unix(7), `sun_path`).
     """
+    named = os.environ.get("PERF_MATRIX_RUNTIME")
+    if named:
+        return Path(named)
     # Outside of a login session (no XDG_RUNTIME_DIR) platformdirs would give root a folder below /tmp.
     base = Path("/run") if os.geteuid() == 0 else platformdirs.user_runtime_path()
-    return Path(os.environ.get("PERF_MATRIX_RUNTIME") or base / _APP)
+    return base / _APP
 
 
 def engine_socket() -> Path:

@@ -70,18 +70,21 @@ def _print_removals(found: Sequence[Resource], *, dry_run: bool, json_output: bo
 
 
 @engine_app.command("up")
-def engine_up(no_install: NoInstall = False) -> None:
-    """Start a private dockerd unless it runs; as root on Debian, install it first, saying so."""
+def engine_up(
+    kind: Annotated[str, typer.Option(help="docker or podman; without it the first that is installed.")] = "",
+    no_install: NoInstall = False,
+) -> None:
+    """Start a private dockerd or Podman unless it runs; as root on Debian, install it first, saying so."""
     from matrix.engine import private_engine
 
     forbid_install(no_install)
-    now = private_engine.up(typer.echo)
+    now = private_engine.up(typer.echo, kind)
     typer.echo(f"running: DOCKER_HOST=unix://{now.socket} (process {now.pid}, data in {now.data})")
 
 
 @engine_app.command("down")
 def engine_down() -> None:
-    """Stop the private dockerd, and nothing else."""
+    """Stop the private engine, and nothing else."""
     from matrix.engine import private_engine
 
     was_running = private_engine.down(functools.partial(typer.echo, err=True))  # progress, beside the answer
@@ -90,15 +93,17 @@ def engine_down() -> None:
 
 @engine_app.command("status")
 def engine_status(json_output: Json = False) -> None:
-    """Print whether the private dockerd runs, and where."""
+    """Print whether the private engine runs, and where."""
     from matrix.engine import private_engine
 
     now = private_engine.status()
     running = now.pid is not None
     if json_output:
-        print_json({"running": running, "pid": now.pid, "socket": str(now.socket), "data": str(now.data)})
+        print_json(
+            {"running": running, "kind": now.name, "pid": now.pid, "socket": str(now.socket), "data": str(now.data)}
+        )
     else:
-        state = f"running (process {now.pid})" if running else "not running"
+        state = f"running {now.name} (process {now.pid})" if running else "not running"
         typer.echo(f"{state}\nsocket: {now.socket}\ndata: {now.data}\nlog: {now.log}")
     _exit(running)
 

@@ -1,10 +1,11 @@
-"""A container engine of our own: a dockerd on a socket and data folder of its own, started, found and stopped."""
+"""A container engine of our own, on a socket and data folder of its own: its daemon started, found and stopped."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,17 @@ from typing import IO, TYPE_CHECKING
 from filelock import FileLock
 
 from matrix import files, paths
-from matrix.engine import backends, host_packages
+from matrix.engine import backends, daemons, host_packages
 from matrix.engine.api import EngineSilentError
-from matrix.errors import InfrastructureError
+from matrix.engine.daemons import Site
+from matrix.errors import InfrastructureError, UsageError
 from matrix.files import last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matrix.engine.api import Engine
+    from matrix.engine.daemons import Daemon
 
 START_S = 60
 """The seconds that a daemon may take to answer; the first start on a slow disk makes its data folder."""
@@ -36,26 +39,50 @@ STDERR = 2
 
 @dataclass(frozen=True)
 class Status:
-    """The private engine as it is now: its process, None where it does not run, and its files."""
+    """The private engine as it is now: its process, None where it does not run, its daemon's name, and its files."""
 
     pid: int | None
+    name: str
     socket: Path
     data: Path
     log: Path
 
 
 def status() -> Status:
-    """Return whether the private engine runs, and where."""
+    """Return whether the private engine runs, and where; one that does not run is the one that would be started."""
+    running = _running()
+    if running is None:
+        return _status(None, _preferred())
+    return _status(*running)
+
+
+def _status(pid: int | None, name: str) -> Status:
     folder = paths.cache() / "engine"
-    return Status(_running_pid(), paths.engine_socket(), folder / "data", folder / "dockerd.log")
+    program = daemons.named(name).program
+    # dockerd's is the older one, and has no name of its own.
+    data = folder / ("data" if name == "docker" else f"{name}-data")
+    return Status(pid, name, paths.engine_socket(), data, folder / f"{program}.log")
+
+
+def _preferred() -> str:
+    """Return the name of the daemon that would be started: the first that can be, or else the first."""
+    names = {daemon: name for name, daemon in daemons.by_name().items()}
+    try:
+        return names[daemons.chosen()]
+    except InfrastructureError:
+        return next(iter(names.values()))
+
+
+def _site(now: Status) -> Site:
+    return Site(now.socket, now.data, paths.runtime())
 
 
 def _pid_file() -> Path:
     return paths.runtime() / "engine.pid"
 
 
-def _running_pid() -> int | None:
-    """Return the process id of the private engine, or nothing.
+def _running() -> tuple[int, str] | None:
+    """Return the process id of the private engine and its daemon's name, or nothing.
 
     The pid file alone proves nothing: its daemon may have been killed, and its number given to another process.
     """
@@ -64,7 +91,11 @@ def _running_pid() -> int | None:
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except (OSError, ValueError):
         return None
-    return pid if f"unix://{paths.engine_socket()}" in words else None
+    if f"unix://{paths.engine_socket()}" not in words:
+        return None
+    program = Path(words[0]).name
+    names = (name for name, daemon in daemons.by_name().items() if daemon.program == program)
+    return next(((pid, name) for name in names), None)
 
 
 def ensure(host: str | None, session: str, say: Callable[[str], None]) -> Engine:
@@ -86,43 +117,58 @@ def ensure(host: str | None, session: str, say: Callable[[str], None]) -> Engine
     return backends.connect(f"unix://{paths.engine_socket()}", session)
 
 
-def up(say: Callable[[str], None]) -> Status:
+def up(say: Callable[[str], None], name: str = "") -> Status:
     """Start the private engine unless it runs; install the program first where that is possible and allowed.
 
+    Args:
+        say: is called with each line of progress.
+        name: the engine's, as `podman`; empty for the first that is installed and that this user may start.
+
     Raises:
+        UsageError: there is no engine of this name, or the private one is another.
         InfrastructureError: it is not installed, or did not start.
 
     """
+    wanted = daemons.named(name) if name else None
     paths.runtime().mkdir(parents=True, exist_ok=True)
     with FileLock(paths.runtime() / "engine.lock"):
         now = status()
         if now.pid is not None:
+            _refuse_another(now, name)
             return now
-        if os.geteuid() != 0:
-            raise InfrastructureError("dockerd must be started as root", "Run as root, or set DOCKER_HOST.")
-        if not shutil.which("dockerd"):
-            host_packages.install(["docker.io", "iptables"], say)
-        say(f"starting dockerd on {now.socket}")
-        return _start(now)
+        daemon = wanted or daemons.chosen()
+        if daemon.needs_root and os.geteuid() != 0:
+            raise InfrastructureError(
+                f"{daemon.program} must be started as root", "Run as root, install podman, or set DOCKER_HOST."
+            )
+        if not shutil.which(daemon.program):
+            host_packages.install(list(daemon.packages), say)
+        now = _status(None, name or _preferred())
+        say(f"starting {daemon.program} on {now.socket}")
+        return _start(now, daemon)
 
 
-def _start(now: Status) -> Status:
+def _refuse_another(now: Status, name: str) -> None:
+    if name not in ("", now.name):
+        raise UsageError(f"the private engine is {now.name} (process {now.pid})", "`perf-matrix engine down` stops it.")
+
+
+def _start(now: Status, daemon: Daemon) -> Status:
     # posix_spawn, as the daemon outlives this process: a Popen object would warn of that when it is collected.
     # https://github.com/python/cpython/issues/83071
     now.data.mkdir(parents=True, exist_ok=True)
     now.socket.unlink(missing_ok=True)
     _pid_file().unlink(missing_ok=True)
     # env changes the folder, which posix_spawn cannot: the daemon would keep this one's file system busy.
-    argv = [
-        "/usr/bin/env", "--chdir=/", "dockerd", "--host", f"unix://{now.socket}", "--data-root", str(now.data),
-        "--exec-root", str(paths.runtime() / "exec"), "--pidfile", str(_pid_file()),
-    ]  # fmt: skip
+    argv = ["/usr/bin/env", "--chdir=/", *daemon.command(_site(now))]
     # setsid, as a terminal's Ctrl-C reaches every process of its session, and the daemon is to outlive this run.
     with now.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
         pid = os.posix_spawn(argv[0], argv, _environment(), setsid=True, file_actions=_streams(nothing, log))
+    files.write(_pid_file(), f"{pid}\n".encode())
     if not _answers_in_time(pid, f"unix://{now.socket}"):
+        _pid_file().unlink(missing_ok=True)
         tail = "\n  ".join(last_lines(now.log, 8))
-        raise InfrastructureError("dockerd did not start", f"Its log, {now.log}, ends:\n  {tail}")
+        raise InfrastructureError(f"{daemon.program} did not start", f"Its log, {now.log}, ends:\n  {tail}")
     return status()
 
 
@@ -181,11 +227,15 @@ def down(say: Callable[[str], None]) -> bool:
     now = status()
     if now.pid is None:
         return False
-    say(f"stopping dockerd (process {now.pid})")
+    daemon = daemons.named(now.name)
+    say(f"stopping {daemon.program} (process {now.pid})")
+    ending = daemon.end_containers(_site(now))
+    if ending:
+        subprocess.run(["/usr/bin/env", *ending], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     os.kill(now.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:
         if status().pid is None:
             return True
         time.sleep(POLL_S)
-    raise InfrastructureError(f"dockerd (process {now.pid}) does not stop", f"Its log is {now.log}.")
+    raise InfrastructureError(f"{daemon.program} (process {now.pid}) does not stop", f"Its log is {now.log}.")

@@ -93,22 +93,32 @@ def test_up_starts_one_down_stops_it_and_the_one_in_use_stays(
     place: Place, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place.bench, "python", ("unshare", "--net", "--mount", "--", *place.bench.python))
+    _goes_up_and_down(place, "docker", "--no-install")
+    assert engine.describe()["url"]
+
+
+def test_podman_goes_up_and_down_too(place: Place, engine: Engine) -> None:
+    _goes_up_and_down(place, "podman")
+    assert engine.describe()["url"]
+
+
+def _goes_up_and_down(place: Place, kind: str, *words: str) -> None:
     try:
-        up = place.engine("up", "--no-install", PYTHONWARNINGS="default::ResourceWarning")
+        up = place.engine("up", "--kind", kind, *words, PYTHONWARNINGS="default::ResourceWarning")
         assert up.status == 0, up.text
         assert "ResourceWarning" not in up.text
         assert f"running: DOCKER_HOST=unix://{place.folder}/run/engine.sock" in up.out
         again = place.engine("up", "--no-install")
         assert "starting" not in again.out
-        assert json.loads(place.engine("status", "--json").out)["running"] is True
+        told = json.loads(place.engine("status", "--json").out)
+        assert (told["running"], told["kind"]) == (True, kind)
         other = backends.connect(f"unix://{place.folder}/run/engine.sock")
-        assert other.describe()["engine"].startswith("docker")
+        assert kind in other.describe()["engine"].lower()
         assert other.resources() == []
     finally:
         down = place.engine("down")
     assert down.out == "stopped\n", down.text
     assert place.engine("status").status == 3
-    assert engine.describe()["url"]
 
 
 def test_where_the_engine_is_gone_it_is_told_where_was_looked(bench: Bench, tmp_path: Path) -> None:

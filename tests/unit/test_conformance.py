@@ -12,7 +12,7 @@ import pytest
 
 from matrix import checks, registry
 from matrix.config import load, selection, tree_words
-from matrix.engine import backends
+from matrix.engine import backends, daemons
 from matrix.errors import UsageError
 from matrix.model.result import CheckResult, Finding, RequirementVerdict, Verdict
 from matrix.reports import build as report_of
@@ -209,6 +209,17 @@ def test_every_format_has_the_name_of_its_module_and_a_file_of_its_own(name: str
 
 def test_no_module_of_the_formats_is_left_out() -> None:
     assert list(formats.registry()) == FORMATS
+
+
+@pytest.mark.parametrize("name", registry.names(daemons.__name__))
+def test_each_daemon_is_started_by_a_command_line_that_has_its_address(name: str, tmp_path: Path) -> None:
+    daemon = importlib.import_module(f"matrix.engine.daemons.{name}").DAEMON
+    assert isinstance(daemon, daemons.Daemon)
+    site = daemons.Site(tmp_path / "engine.sock", tmp_path / "data", tmp_path)
+    words = daemon.command(site)
+    assert daemon.program in words
+    assert site.address in words
+    assert daemon.packages
 
 
 @pytest.mark.parametrize("name", registry.names(backends.__name__))

@@ -1,0 +1,81 @@
+"""`podman system service`, which any user with subordinate ids (subuid(5)) can start, too."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import files
+
+if TYPE_CHECKING:
+    from matrix.engine.daemons import Site
+
+LOOPBACK = ("127.0.0.1", "localhost")
+"""The hosts of registries that are spoken to without TLS, as Docker does: nothing of it leaves the machine."""
+
+
+class _Podman:
+    program = "podman"
+    packages = ("podman", "runc")
+    needs_root = False
+
+    def command(self, site: Site) -> list[str]:
+        """Write containers.conf and registries.conf, which replace the machine's, and return the command line."""
+        files.write(_configuration(site), _containers_conf().encode())
+        files.write(_registries(site), _registries_conf().encode())
+        # 0: it has no end by itself, however long nobody asks.
+        return [*_podman(site), "system", "service", "--time", "0", site.address]
+
+    def end_containers(self, site: Site) -> list[str]:
+        """Return the command: containers outlive a service of Podman."""
+        return [*_podman(site), "stop", "--all", "--time", "0"]
+
+
+def _podman(site: Site) -> list[str]:
+    return [
+        f"CONTAINERS_CONF={_configuration(site)}", f"CONTAINERS_REGISTRIES_CONF={_registries(site)}",
+        "podman", "--root", str(site.data), "--runroot", str(site.runtime / "run"),
+        "--tmpdir", str(site.runtime / "tmp"),
+    ]  # fmt: skip
+
+
+def _configuration(site: Site) -> Path:
+    return site.data.with_name("containers.conf")
+
+
+def _registries(site: Site) -> Path:
+    return site.data.with_name("registries.conf")
+
+
+def _containers_conf() -> str:
+    """Return the settings that this machine needs; see containers.conf(5)."""
+    engine = ['events_logger = "file"']
+    # Where cgroups of both versions are mounted, crun says `cgroups in hybrid mode not supported`:
+    # https://github.com/containers/crun/blob/main/src/libcrun/cgroup.c
+    if shutil.which("runc"):
+        engine.append('runtime = "runc"')
+    if not Path("/run/systemd/system").exists():  # sd_booted(3)
+        engine.append('cgroup_manager = "cgroupfs"')
+    return f"[containers]\ndefault_ulimits = [{_ulimits()}]\n[engine]\n" + "\n".join(engine) + "\n"
+
+
+def _ulimits() -> str:
+    """Return this process's own limits: Podman's usual ones are greater than a process in a container may set.
+
+    Both numbers of a pair are the same, as Podman 4.3's API takes the one for the other.
+    """
+    hard = {name: resource.getrlimit(kind)[1] for name, kind in _LIMITS.items()}
+    return ", ".join(f'"{name}={most}:{most}"' for name, most in hard.items() if most != resource.RLIM_INFINITY)
+
+
+_LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+
+
+def _registries_conf() -> str:
+    """Return the settings of registries; see containers-registries.conf(5)."""
+    return "".join(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n' for host in LOOPBACK)
+
+
+DAEMON = _Podman()

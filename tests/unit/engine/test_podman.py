@@ -1,0 +1,54 @@
+"""The settings and the command line of a private Podman."""
+
+from __future__ import annotations
+
+import resource
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.engine import daemons
+from matrix.engine.daemons import Site, podman
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def settings(folder: Path) -> tuple[dict[str, dict[str, object]], list[str]]:
+    """Return the settings that a private Podman is given, and its command line."""
+    site = Site(folder / "engine.sock", folder / "data", folder / "runtime")
+    words = daemons.named("podman").command(site)
+    return tomllib.loads((folder / "containers.conf").read_text()), words
+
+
+@pytest.mark.parametrize(("programs", "runtime"), [({"runc", "crun"}, "runc"), ({"crun"}, None)])
+def test_runc_is_used_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: set[str], runtime: str | None
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name if name in programs else None)
+    written, _ = settings(tmp_path)
+    assert written["engine"].get("runtime") == runtime
+
+
+def test_limits_are_those_of_who_starts_it_the_soft_one_as_the_hard_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hard = {resource.RLIMIT_NOFILE: 4096, resource.RLIMIT_NPROC: resource.RLIM_INFINITY}
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (1, hard[kind]))
+    written, _ = settings(tmp_path)
+    assert written["containers"]["default_ulimits"] == ["nofile=4096:4096"]
+
+
+def test_its_files_are_its_own(tmp_path: Path) -> None:
+    _, words = settings(tmp_path)
+    assert words[0] == f"CONTAINERS_CONF={tmp_path}/containers.conf"
+    assert words[words.index("--root") + 1] == f"{tmp_path}/data"
+    assert words[words.index("--runroot") + 1] == f"{tmp_path}/runtime/run"
+    assert words[-1] == f"unix://{tmp_path}/engine.sock"
+
+
+def test_registries_on_this_machine_alone_are_spoken_to_without_tls(tmp_path: Path) -> None:
+    settings(tmp_path)
+    found = tomllib.loads((tmp_path / "registries.conf").read_text())["registry"]
+    assert {entry["location"] for entry in found if entry["insecure"]} == set(podman.LOOPBACK)
