@@ -51,7 +51,9 @@ def _registries(site: Site) -> Path:
 
 def _containers_conf() -> str:
     """Return the settings that this machine needs; see containers.conf(5)."""
-    engine = ['events_logger = "file"']
+    # All of a user's Podmans share their locks in /dev/shm, and one that starts anew takes them from the others:
+    # https://github.com/containers/podman/blob/v4.3.1/libpod/runtime.go, refresh.
+    engine = ['events_logger = "file"', 'lock_type = "file"']
     # Where cgroups of both versions are mounted, crun says `cgroups in hybrid mode not supported`:
     # https://github.com/containers/crun/blob/main/src/libcrun/cgroup.c
     if shutil.which("runc"):

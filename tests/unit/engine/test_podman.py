@@ -52,3 +52,8 @@ def test_registries_on_this_machine_alone_are_spoken_to_without_tls(tmp_path: Pa
     settings(tmp_path)
     found = tomllib.loads((tmp_path / "registries.conf").read_text())["registry"]
     assert {entry["location"] for entry in found if entry["insecure"]} == set(podman.LOOPBACK)
+
+
+def test_its_locks_are_its_own(tmp_path: Path) -> None:
+    written, _ = settings(tmp_path)
+    assert written["engine"]["lock_type"] == "file"
