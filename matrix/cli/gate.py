@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from matrix.cli.options import (
+    Certificates,
     Configs,
     Durations,
     Exclude,
@@ -19,9 +20,10 @@ from matrix.cli.options import (
     Number,
     ProfileName,
     Resume,
+    Scheduler,
     Select,
     ShardWords,
-    engine_access,
+    access_of,
     print_report,
     progress_console,
     results_of,
@@ -42,14 +44,15 @@ def gate(
     pairs: Annotated[int, typer.Option(help="Rounds that are measured.", min=1)] = 20,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write every report there, too.")] = None,
     number: Number = 0, jobs: Jobs = 0, shard: ShardWords = "", durations: Durations = "", fresh: Fresh = False,
-    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    resume: Resume = "", scheduler: Scheduler = "", certificates: Certificates = None,
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Fail for the findings that HEAD has and BASE has not; list those that both have, and those that are mended."""
     from matrix.runs import run_report
     from matrix.series import gate
 
     console = progress_console(json_output=json_output)
-    access = engine_access(engine, console, no_install=no_install)
+    access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install)
     _refuse_no_folder(output)  # now, and not after the hours of the run
     config = None
     if resume:

@@ -30,6 +30,7 @@ COMMANDS = {
     "trace": "timing.trace",
     "compare": "timing.compare",
     "predict": "timing.predict",
+    "worker": "machines.worker",
     "shell": "look.shell",
     "doctor": "machine.doctor",
     "clean": "machine.clean",

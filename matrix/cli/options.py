@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +54,13 @@ Durations = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Build every cell; reuse no result of an earlier run.")]
 Host = Annotated[str, typer.Option("--engine", help="The engine's socket, as unix:///var/run/docker.sock.")]
+Scheduler = Annotated[
+    str,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Run cells on the workers of a scheduler, as tls://HOST:8786."),
+]
+Certificates = Annotated[
+    Path | None, typer.Option("--certificates", metavar="DIR", help="The certificates of a tls:// address.")
+]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a program on this machine.")]
 
 
@@ -68,6 +77,35 @@ def engine_access(host: str, console: Console, *, no_install: bool) -> EngineAcc
 
     forbid_install(no_install)
     return EngineAccess(host or None, console)
+
+
+def access_of(
+    host: str, console: Console, scheduler: str, certificates: Path | None, jobs: int, *, no_install: bool
+) -> EngineAccess:
+    """Return the command's access to an engine, and with --scheduler the way to run cells on its workers."""
+    access = engine_access(host, console, no_install=no_install)
+    if not scheduler:
+        return access
+    remote = machines("remote")
+    return replace(access, way=remote.OnWorkers(scheduler, certificates, jobs))
+
+
+def machines(module: str) -> Any:
+    """Return a module of the room of many machines.
+
+    Raises:
+        UsageError: Dask is not installed.
+
+    """
+    try:
+        return importlib.import_module(f"matrix.machines.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("matrix"):
+            raise
+        raise UsageError(
+            f"many machines need the package {error.name}, which is not installed",
+            "`pip install 'perf-build-matrix[machines]'` installs it.",
+        ) from error
 
 
 def forbid_install(forbid: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from matrix.cli.options import (
     Against,
+    Certificates,
     Configs,
     Durations,
     Exclude,
@@ -19,10 +20,11 @@ from matrix.cli.options import (
     Number,
     ProfileName,
     Resume,
+    Scheduler,
     Select,
     ShardWords,
     TreeNames,
-    engine_access,
+    access_of,
     print_json,
     print_parts,
     print_report,
@@ -56,15 +58,16 @@ def run(
     memory: Annotated[int, typer.Option(help="MiB of memory that a cell may use.", min=64)] = LIMITS.memory_bytes >> 20,
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
     pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
-    shard: ShardWords = "", durations: Durations = "", fresh: Fresh = False, resume: Resume = "", engine: Host = "",
-    no_install: NoInstall = False, json_output: Json = False,
+    shard: ShardWords = "", durations: Durations = "", fresh: Fresh = False, resume: Resume = "",
+    scheduler: Scheduler = "", certificates: Certificates = None,
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, with every check."""
     from matrix.config import load
     from matrix.runs import completion, locks, run_report
 
     console = progress_console(json_output=json_output)
-    access = engine_access(engine, console, no_install=no_install)
+    access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install)
     asked = selection(configs, select, exclude, profile, tree, base)
     if resume and not (asked.is_empty and not shard):
         raise UsageError(

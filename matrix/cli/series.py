@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matrix.cli.options import (
+    Certificates,
     Configs,
     Exclude,
     Fresh,
@@ -17,8 +18,9 @@ from matrix.cli.options import (
     Number,
     Repository,
     Resume,
+    Scheduler,
     Select,
-    engine_access,
+    access_of,
     print_json,
     print_parts,
     progress_console,
@@ -49,13 +51,14 @@ def series(
     profile: Annotated[str, typer.Option("--profile", "-p", help="Where the whole series is run.")] = "gate",
     each: Annotated[str, typer.Option(metavar="GLOB", help="Where every patch is run: one cell, if not said.")] = "",
     configs: Configs = [], number: Number = 0, jobs: Jobs = 0, fresh: Fresh = False, resume: Resume = "",
-    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    scheduler: Scheduler = "", certificates: Certificates = None, engine: Host = "",
+    no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Apply a series, patch by patch; name the first that does not build or newly fails a check."""
     from matrix.series import run
 
     console = progress_console(json_output=json_output)
-    access = engine_access(engine, console, no_install=no_install)
+    access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install)
     if resume:
         begun = run.resume(resumed(resume, "series"))
     else:

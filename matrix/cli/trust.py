@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matrix.cli.options import (
+    Certificates,
     Configs,
     Host,
     Jobs,
@@ -14,8 +15,9 @@ from matrix.cli.options import (
     NoInstall,
     Number,
     Resume,
+    Scheduler,
+    access_of,
     config_of,
-    engine_access,
     print_json,
     print_parts,
     progress_console,
@@ -38,7 +40,8 @@ Base = Annotated[str, typer.Option("--tree", "-t", help="The tree to plant them 
 def mutants(
     select: Faults = [], tree: Base = "7.3", configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
     show: Annotated[bool, typer.Option("--list", help="Only name the faults.")] = False,
-    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    resume: Resume = "", scheduler: Scheduler = "", certificates: Certificates = None,
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Plant faults in a tree: each must be found by its check, and nothing in the tree without them."""
     from matrix.config.tree_words import tree as tree_of
@@ -47,7 +50,7 @@ def mutants(
     from matrix.verdicts import mutants as verdicts
 
     console = progress_console(json_output=json_output)
-    access = engine_access(engine, console, no_install=no_install)
+    access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install)
     if resume:
         _refuse_with_resume(bool(select or configs or show))
         this = resumed(resume, "mutants")
@@ -86,7 +89,8 @@ def claims(
     tree: Annotated[str, typer.Option("--tree", "-t", help="The tree that the claims are about.")] = "7.3",
     base: Annotated[str, typer.Option(help="The base that it is compared with.")] = "7.3+unrefactored",
     configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
-    resume: Resume = "", engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
+    resume: Resume = "", scheduler: Scheduler = "", certificates: Certificates = None,
+    engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """List the claims of the series, each with its check or measure and the answers of the tree and the base."""
     from matrix.reports.tables import claims as tables
@@ -95,7 +99,7 @@ def claims(
     from matrix.series import claims
 
     console = progress_console(json_output=json_output)
-    access = engine_access(engine, console, no_install=no_install)
+    access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install)
     if resume:
         _refuse_with_resume(bool(configs))
         this = resumed(resume, "claims")

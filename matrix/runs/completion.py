@@ -39,7 +39,8 @@ def complete(
 def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config: Config | None) -> None:
     settings = run.settings()
     _forget_damaged(run, settings, access)
-    earlier_results.take(run, _lacking(run, settings.cells), access, config)
+    if access.way is None:  # a key has the image of the engine that would build, which another machine has
+        earlier_results.take(run, _lacking(run, settings.cells), access, config)
     lacking = _lacking(run, settings.cells)
     access.say(f"run {run.name}: {_progress(settings, lacking, number)}")
     for attempt in range(attempts):

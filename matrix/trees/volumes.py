@@ -19,7 +19,7 @@ from matrix.engine.api import UID
 from matrix.errors import UsageError
 from matrix.model.base import Frozen
 from matrix.model.result import TreeIdentity
-from matrix.trees import layers, scratch_repository, sources
+from matrix.trees import differences, layers, scratch_repository, sources
 from matrix.trees.layers import KEY_DIGITS
 from matrix.trees.tree_archive import checked, wanted
 from matrix.trees.tree_cache import DamagedTreeError, TreeCache
@@ -45,6 +45,15 @@ class PreparedTree:
     identity: TreeIdentity
     volumes: tuple[str, ...]
     facts: TreeFacts
+
+
+@dataclass(frozen=True)
+class TreeContent:
+    """The content of a tree's source: its hash, the source's name for people, and the archive in the cache."""
+
+    sha256: str
+    origin: str
+    archive: Path
 
 
 class _Pin(Frozen):
@@ -110,6 +119,23 @@ def prepare(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path |
         return _retried(lambda: _prepared(tree, cache, engine, say, pins), say)
 
 
+def read(tree: Tree, engine: Engine, say: Callable[[str], None], pins: Path) -> TreeContent:
+    """Return the content of a tree's source, which is read into the cache and noted by the run, and in no volume.
+
+    Raises:
+        UsageError: the source does not exist, or is no kernel tree.
+        InfrastructureError: the source could not be fetched.
+
+    """
+    with _locked(tree) as cache:
+        return _retried(lambda: _read(tree, cache, engine, say, pins), say)
+
+
+def _read(tree: Tree, cache: TreeCache, engine: Engine, say: Callable[[str], None], pins: Path) -> TreeContent:
+    facts, origin = _content(tree, cache, engine, say, pins)
+    return TreeContent(facts.sha256, origin, cache.whole_archive(facts.sha256))
+
+
 def _prepared(
     tree: Tree, cache: TreeCache, engine: Engine, say: Callable[[str], None], pins: Path | None
 ) -> PreparedTree:
@@ -143,7 +169,7 @@ def _identified(
     facts, origin = _content(tree, cache, engine, say, pins)
     if not (tree.edits or tree.delta):
         return IdentifiedTree(_identity(tree, facts, origin), facts, facts.sha256, None)
-    layer = _layer(tree, cache, facts)
+    layer = _layer(tree, cache, facts, pins)
     identity = _identity(tree, layer.facts, f"{origin}{_changes(tree)}")
     return IdentifiedTree(identity, layer.facts, facts.sha256, layer)
 
@@ -163,10 +189,8 @@ def _content(
     tree: Tree, cache: TreeCache, engine: Engine, say: Callable[[str], None], pins: Path | None
 ) -> tuple[TreeFacts, str]:
     """Return the facts of a tree's source and the source's name for people: as noted by the run, or read and noted."""
-    # The trees of a series share one base: its content hash is the name of their note.
-    name = tree.delta.sha256 if tree.delta else tree.unedited.name
-    note = pins / f"{name}.json" if pins else None
-    pin = _noted(note)
+    path = pins / note_name(tree) if pins else None
+    pin = _noted(path)
     facts = cache.facts(pin.sha256) if pin else None
     if pin and facts:
         return facts, pin.origin
@@ -174,9 +198,20 @@ def _content(
     facts = cache.get(source, say)
     if pin:
         _check_is_noted(facts, pin, tree.source)
-    elif note:
-        files.write(note, json.dumps(_Pin(sha256=facts.sha256, origin=source.origin).model_dump()))
+    elif path:
+        note(path, facts.sha256, source.origin)
     return facts, source.origin
+
+
+def note_name(tree: Tree) -> str:
+    """Return the name of the file in which a run notes a tree's content."""
+    # The trees of a series share one base: its content hash is the name of their note.
+    return f"{tree.delta.sha256 if tree.delta else tree.unedited.name}.json"
+
+
+def note(path: Path, sha256: str, origin: str) -> None:
+    """Note the content hash of a tree, and its source's name for people."""
+    files.write(path, json.dumps(_Pin(sha256=sha256, origin=origin).model_dump()))
 
 
 def _check_is_noted(facts: TreeFacts, pin: _Pin, source: str) -> None:
@@ -197,14 +232,18 @@ def _noted(note: Path | None) -> _Pin | None:
         ) from error
 
 
-def _layer(tree: Tree, cache: TreeCache, facts: TreeFacts) -> Layer:
-    difference = _difference(tree.delta, facts, tree.source) if tree.delta else {}
+def _layer(tree: Tree, cache: TreeCache, facts: TreeFacts, pins: Path | None) -> Layer:
+    difference = _difference(tree.delta, facts, tree.source, pins) if tree.delta else {}
     return layers.layer(facts, cache, difference, tree.edits)
 
 
-def _difference(delta: Delta, facts: TreeFacts, source: str) -> dict[str, CommitFile | None]:
-    """Return the files that a difference between commits changes, among those that are wanted (None: removed)."""
+def _difference(delta: Delta, facts: TreeFacts, source: str, pins: Path | None) -> dict[str, CommitFile | None]:
+    """Return the files that a difference between commits changes, among those that are wanted (None: removed).
+
+    Where another machine sent the difference it is among the run's notes.
+    """
     if delta.sha256 != facts.sha256:
         raise UsageError(f"{source} has changed since the patches were applied to it", "Begin a new run.")
-    found = scratch_repository.difference(delta)
+    sent = differences.path(pins, delta.commit) if pins else None
+    found = differences.read(sent) if sent and sent.is_file() else scratch_repository.difference(delta)
     return {checked(path): file for path, file in found.items() if wanted(path)}

@@ -1,0 +1,171 @@
+"""The way to run cells on the workers of a scheduler: the same run directory, progress and end as on one machine."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import dask
+from distributed import Client
+
+from matrix import paths
+from matrix.errors import InfrastructureError, MatrixError
+from matrix.machines import addresses, remaining
+from matrix.machines.baggage import Baggage, EngineOnDemand
+from matrix.machines.session import ConnectionLostError, Session
+from matrix.machines.worker import SETTINGS
+from matrix.runs import cell_run, launch, progress, schedule
+from matrix.runs.pytest_run import PytestRun
+from matrix.verdicts.wording import count
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.config.load import Config
+    from matrix.engine.api import Engine
+    from matrix.machines.remaining import Remaining
+    from matrix.model.cell_id import CellId
+    from matrix.runs.engine_access import EngineAccess
+    from matrix.runs.store import Run
+
+AGAIN_S = 1.0
+SCHEDULER_S = 300.0
+"""How long a run waits for its scheduler to be back."""
+
+
+@dataclass(frozen=True)
+class OnWorkers:
+    """The way to run cells on the workers of a scheduler, make with `jobs` jobs in each, 0 for the worker's number."""
+
+    scheduler: str
+    certificates: Path | None = None
+    jobs: int = 0
+
+    def __call__(self, run: Run, wanted: tuple[CellId, ...], access: EngineAccess, config: Config) -> None:
+        """Run the cells that a run lacks (see launch.WayToRun).
+
+        Raises:
+            UsageError: the address needs certificates, or a tree cannot be had.
+            InfrastructureError: the scheduler is gone for good, or no worker can run a cell.
+
+        """
+        addresses.security(self.scheduler, self.certificates)
+        with paths.temporary("machines") as folder:
+            baggage = Baggage(run, self.jobs, folder)
+            part = PytestRun(run, config=config)
+            engine = cast("Engine", EngineOnDemand(access))  # its attributes are looked for when they are used
+            for tree in launch.needed_trees(run.settings(), wanted, config):
+                baggage.add_tree(tree, engine, access)
+            lacking = schedule.lacking(wanted, {result.id: result for result in run.results()})
+            groups = remaining.groups(part.cells, lacking, lambda cell_id: schedule.group(part.settings, cell_id))
+            access.say(f"{count(len(groups), 'group of cells', 'groups of cells')} for the workers of {self.scheduler}")
+            work = _RemoteRun(self, run, baggage, groups, access)
+            work.show(progress.Progress(run, wanted, access.console))
+        for group in work.given_up:
+            _store_failure(group, run)
+
+    def connected(self) -> Client:
+        """Return a connection to the scheduler.
+
+        Raises:
+            OSError: no scheduler answers.
+
+        """
+        security = addresses.security(self.scheduler, self.certificates)
+        return Client(self.scheduler, security=security, timeout="10s", set_as_default=False)
+
+
+class _RemoteRun:
+    """The work of a run on workers, in a thread of its own, while another shows progress."""
+
+    def __init__(
+        self, way: OnWorkers, run: Run, baggage: Baggage, groups: list[Remaining], access: EngineAccess
+    ) -> None:
+        self._way = way
+        self._run = run
+        self._baggage = baggage
+        self._groups = groups
+        self._access = access
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self.given_up: list[Remaining] = []
+
+    def show(self, shown: progress.Progress) -> None:
+        """Work until the end, and show progress meanwhile; an interrupt ends the cells on all workers first."""
+        limit_s = self._run.settings().run_s
+        thread = threading.Thread(target=self._work, name="machines")
+        timer = threading.Timer(limit_s, self._stop.set)
+        thread.start()
+        if limit_s:
+            timer.start()
+        try:
+            progress.show_until(shown, self._ended, self._access.console)
+        except BaseException:
+            self._access.say("interrupted: ending the cells that run")
+            raise
+        finally:
+            timer.cancel()
+            self._stop.set()
+            thread.join()
+        if self._error:
+            raise self._error
+        if self._groups_left:
+            raise InfrastructureError(
+                f"the run was ended after {limit_s} s, the limit on a run", "--run-timeout gives it more."
+            )
+
+    @property
+    def _groups_left(self) -> list[Remaining]:
+        return [group for group in self._groups if group.lacking and group not in self.given_up]
+
+    def _work(self) -> None:
+        try:
+            logging.getLogger("distributed").setLevel(logging.CRITICAL)
+            with dask.config.set(SETTINGS):
+                self._sessions()
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def _sessions(self) -> None:
+        """Work with one connection after the other: a scheduler that was started again knows of nothing."""
+        while self._groups_left and not self._stop.is_set():
+            client = self._connected()
+            if client is None:
+                return
+            with client:
+                session = Session(client, self._baggage, self._groups_left, self._access.say)
+                try:
+                    session.run(self._stop)
+                except ConnectionLostError:
+                    self._access.say(f"the scheduler {self._way.scheduler} is gone; waiting for it")
+                finally:
+                    self.given_up += session.given_up
+
+    def _connected(self) -> Client | None:
+        deadline = time.monotonic() + SCHEDULER_S
+        while not self._stop.is_set():
+            try:
+                return self._way.connected()
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise InfrastructureError(
+                        f"no scheduler answers at {self._way.scheduler}: {error}",
+                        "Start one: `dask scheduler`; docs/many-machines.md has the options.",
+                    ) from error
+            self._stop.wait(AGAIN_S)
+        return None
+
+
+def _store_failure(group: Remaining, run: Run) -> None:
+    """Give the cells of a group that failed everywhere an ERROR, each with the reasons."""
+    reasons = "; ".join(dict.fromkeys(group.failures))
+    for cell in group.cells:
+        if cell.id in group.lacking:
+            error: MatrixError = InfrastructureError(f"{count(len(group.failures), 'worker')} failed at it: {reasons}")
+            cell_run.failed(cell, run, error)

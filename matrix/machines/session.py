@@ -1,0 +1,288 @@
+"""One connection to a scheduler, as long as it lasts: groups go out, and the messages of their workers come in."""
+
+from __future__ import annotations
+
+import queue
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from matrix.errors import InfrastructureError, MatrixError, UsageError
+from matrix.machines import arrivals, messages, packs, placement, worker_side
+from matrix.machines.messages import Ask, AtStep, GroupEnd, Lack, Machine, Offer
+from matrix.verdicts.wording import count
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from distributed import Client, Future
+
+    from matrix.machines.baggage import Baggage
+    from matrix.machines.messages import Request
+    from matrix.machines.remaining import Remaining
+
+LOST = ("cancelled", "lost")
+"""The states of a task of Dask's that its scheduler knows no longer."""
+
+LOOK_S = 1.0
+WORKERS_S = 120.0
+"""How long to wait for a worker that can run a group of cells."""
+
+END_S = 45.0
+"""How long the workers have to end a run's cells after an interrupt."""
+
+TRANSFERS = 4
+"""The number of files that come and go at once."""
+
+
+class ConnectionLostError(Exception):
+    """The scheduler is gone, with all that it knew."""
+
+
+@dataclass(frozen=True)
+class _Submitted:
+    """A group that Dask has; `only` are the addresses of the workers that may run it, if not all may."""
+
+    group: Remaining
+    request: Request
+    future: Future
+    only: tuple[str, ...]
+
+
+class Session:
+    """The groups of a run on the workers of one scheduler.
+
+    `failed` is called with a group that no worker may try again. Everything is done in the thread that calls `run`, but
+    for the transfers of files, and for Dask's own thread, which only puts messages into a queue.
+    """
+
+    def __init__(self, client: Client, baggage: Baggage, groups: list[Remaining], say: Callable[[str], None]) -> None:
+        self.client = client
+        self.baggage = baggage
+        self.say = say
+        self.waiting = list(groups)
+        self.machines: dict[str, Machine] = {}
+        self._open: dict[str, _Submitted] = {}
+        self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._transfers = ThreadPoolExecutor(TRANSFERS)
+        self._going: set[tuple[str, str]] = set()
+        self._unplaced_since = time.monotonic()
+        self.given_up: list[Remaining] = []
+
+    def run(self, stop: threading.Event) -> None:
+        """Have all groups run, until an end is asked for.
+
+        Raises:
+            ConnectionLostError: the scheduler is gone.
+            InfrastructureError: no worker can run a group, and none came.
+
+        """
+        self.client.subscribe_topic(self.baggage.topic, self._on_event)
+        looked = 0.0
+        try:
+            while (self.waiting or self._open) and not stop.is_set():
+                if time.monotonic() - looked > LOOK_S:
+                    looked = time.monotonic()
+                    self._look()
+                self._take_messages()
+        finally:
+            self._transfers.shutdown(cancel_futures=True)
+            if self.client.status == "running":
+                self._end()
+
+    def _take_messages(self) -> None:
+        try:
+            act = self._messages.get(timeout=LOOK_S)
+            while True:
+                act()
+                act = self._messages.get_nowait()
+        except queue.Empty:
+            return
+
+    def _look(self) -> None:
+        """Learn which workers there are, and give out the groups that wait."""
+        if self.client.status != "running":
+            raise ConnectionLostError
+        self._meet_workers()
+        for token, submitted in list(self._open.items()):
+            if submitted.future.status in LOST:
+                raise ConnectionLostError
+            if submitted.only and not set(submitted.only) & self.machines.keys():
+                self._take_back(token)
+        self._place()
+
+    def _meet_workers(self) -> None:
+        addresses = set(self.client.nthreads())
+        for gone in self.machines.keys() - addresses:
+            self.say(f"worker {self.machines.pop(gone).name} is gone")
+        new = sorted(addresses - self.machines.keys())
+        if not new:
+            return
+        for address, text in self.client.run(worker_side.describe, workers=new, on_error="return").items():
+            if isinstance(text, str):
+                machine = messages.parse(Machine, text)
+                self.machines[address] = machine
+                self.say(f"worker {machine.name}: {machine.architecture}, {count(machine.processors, 'processor')}")
+
+    def _take_back(self, token: str) -> None:
+        """Take a group back that only workers could run which are gone: Dask would wait for them for ever."""
+        submitted = self._open.pop(token)
+        self.client.cancel([submitted.future], force=True)
+        self._move(submitted.group, "its workers are gone")
+
+    def _place(self) -> None:
+        self.waiting = [group for group in self.waiting if not self._submit(group)]
+        now = time.monotonic()
+        if self._open or not self.waiting:  # a group that runs may end before another worker comes
+            self._unplaced_since = now
+        if now - self._unplaced_since > WORKERS_S:
+            self._give_up_waiting()
+
+    def _give_up_waiting(self) -> None:
+        """Give up the groups that failed at every worker there is.
+
+        Raises:
+            InfrastructureError: no worker can run a group that was not tried anywhere.
+
+        """
+        self.given_up += [group for group in self.waiting if group.failures]
+        self.waiting = [group for group in self.waiting if not group.failures]
+        if self.waiting:
+            group = self.waiting[0]
+            request = self.baggage.request(group.cells)
+            why = placement.obstacles(self.machines, request.needs, request.program)
+            raise InfrastructureError(
+                f"{count(len(self.waiting), 'group')} of cells wait for a worker, and {why}",
+                "Start one: `perf-matrix worker ADDRESS`, and go on with the run.",
+            )
+
+    def _submit(self, group: Remaining) -> bool:
+        """Give a group to Dask; return whether there is a worker for it."""
+        request = self.baggage.request(group.cells)
+        fit = placement.suitable(self.machines, request.needs, request.program, group.failed_at)
+        if not fit:
+            return False
+        only = () if len(fit) == len(self.machines) else fit
+        future = self.client.submit(
+            worker_side.run_group, request.model_dump_json(), key=f"cells-{request.token}", pure=False,
+            workers=list(only) or None, retries=0,
+        )  # fmt: skip
+        self._open[request.token] = _Submitted(group, request, future, only)
+        future.add_done_callback(lambda _: self._messages.put(lambda: self._on_end(request.token)))
+        return True
+
+    def _on_event(self, event: tuple[float, Any]) -> None:
+        """Take a message of a worker; Dask calls this in its own thread."""
+        self._messages.put(lambda: self._on_note(event[1]))
+
+    def _on_note(self, text: object) -> None:
+        try:
+            note = messages.note(text)
+        except UsageError as error:
+            self.say(str(error))
+            return
+        if note.token not in self._open:
+            return
+        group, request = self._open[note.token].group, self._open[note.token].request
+        if isinstance(note, AtStep):
+            if note.cell in group.lacking:
+                self.baggage.run.progress(note.cell, note.step)
+        elif isinstance(note, Offer):
+            self._transfer((note.token, note.cell), lambda: self._fetch(group, note))
+        elif isinstance(note, Lack):
+            self._transfer((note.worker, note.sha256), lambda: self._send(note))
+        elif isinstance(note, Ask):
+            self._transfer((note.token, "given"), lambda: self._give(request, note))
+
+    def _transfer(self, name: tuple[str, str], do: Callable[[], None]) -> None:
+        """Have a file sent or fetched, unless that is being done."""
+        if name in self._going:
+            return
+        self._going.add(name)
+
+        def work() -> None:
+            try:
+                do()
+            except (OSError, MatrixError, ValueError, KeyError) as error:  # the worker is gone, or sent something else
+                reason = str(error)
+                self._messages.put(lambda: self.say(f"a transfer failed, and is tried again: {reason[:300]}"))
+            finally:
+                self._messages.put(lambda: self._going.discard(name))
+
+        self._transfers.submit(work)
+
+    def _call(self, worker: str, function: Callable[..., Any], *arguments: object) -> Any:
+        found = self.client.run(function, *arguments, workers=[worker])
+        return found[worker]
+
+    def _send(self, note: Lack) -> None:
+        offset = 0
+        while block := self.baggage.block(note.sha256, offset):
+            here = self._call(note.worker, worker_side.put, note.token, note.sha256, offset, block)
+            if not isinstance(here, int) or here <= offset:
+                return
+            offset = here
+        if offset == 0:  # an empty file has no piece
+            self._call(note.worker, worker_side.put, note.token, note.sha256, 0, b"")
+
+    def _give(self, request: Request, note: Ask) -> None:
+        self._call(note.worker, worker_side.give, note.token, self.baggage.given(request).model_dump_json())
+
+    def _fetch(self, group: Remaining, note: Offer) -> None:
+        """Fetch an offered cell, store it, and tell the worker so."""
+        if note.cell in group.lacking:
+            path = self.baggage.folder / f"{note.token}-{len(group.lacking)}.pack"
+            arriving = packs.Arriving(path, note.pack)
+            while not arriving.is_whole:
+                block = self._call(note.worker, worker_side.get, note.token, note.cell, arriving.size)
+                if not block or not isinstance(block, bytes):
+                    raise UsageError(f"{note.cell} did not arrive whole")
+                arriving.add(arriving.size, block)
+            [cell] = [cell for cell in group.cells if cell.id == note.cell]
+            arrivals.store(path, cell, self.baggage.content_of(cell.tree), self.baggage.run)
+            path.unlink()
+            self.baggage.run.progress(note.cell, "")
+            group.lacking.discard(note.cell)
+        self._call(note.worker, worker_side.take, note.token, note.cell)
+
+    def _on_end(self, token: str) -> None:
+        """Look at the end of a group: it is done, or goes to another worker."""
+        if token not in self._open:
+            return
+        future = self._open[token].future
+        if future.status in LOST:
+            raise ConnectionLostError
+        group = self._open.pop(token).group
+        if future.status == "error":
+            self._move(group, f"its workers died ({type(future.exception()).__name__})")
+            return
+        outcome = messages.parse(GroupEnd, future.result())
+        future.release()
+        if outcome.kind != "done":
+            self._move(group, outcome.reason or outcome.kind, outcome.worker)
+        elif group.lacking:
+            self._move(group, "results are lacking")
+
+    def _move(self, group: Remaining, reason: str, worker: str = "") -> None:
+        self.say(f"{group.name} goes to another worker: {reason}")
+        if group.fail(reason, worker):
+            self.waiting.append(group)
+        else:
+            self.given_up.append(group)
+
+    def _end(self) -> None:
+        """Take back the groups that still run, and wait until their workers have ended them."""
+        futures = [submitted.future for submitted in self._open.values()]
+        if not futures:
+            return
+        self.client.cancel(futures, force=True)
+        deadline = time.monotonic() + END_S
+        while time.monotonic() < deadline and self._are_busy():
+            time.sleep(LOOK_S / 4)
+
+    def _are_busy(self) -> bool:
+        name = self.baggage.run.name
+        found = self.client.run(worker_side.busy, name, on_error="return")
+        return any(isinstance(number, int) and number > 0 for number in found.values())

@@ -1,0 +1,61 @@
+"""Cells on workers, each a process with a state and a cache of its own, on this machine's engine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engine.bench import PLACE, descendants
+from tests.engine.fleet import Fleet, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matrix.engine.api import Engine
+    from tests.engine.bench import Bench
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, engine: Engine) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "fleet")
+    made.start_scheduler()
+    for name in ("w1", "w2"):
+        made.start_worker(name)
+    yield made
+    made.end()
+    owners = tuple(made.owner(name) for name in made.workers)
+    assert [item for item in engine.resources() if item.run.startswith(owners)] == []
+    assert [made.runs(name) for name in made.workers] == [[], []]
+
+
+def test_two_workers_share_a_run_and_a_killed_one_loses_nothing(bench: Bench, fleet: Fleet) -> None:
+    for name in ("good", "other"):
+        bench.tree(name)
+    cells = ("fake@good", "fake@other")
+    words = [*bench.run_words(*cells), "--scheduler", fleet.address]
+    with bench.popen(*words) as process:
+        bench.wait(lambda: fleet.is_at_work("w1") and fleet.is_at_work("w2"), process)
+        below = descendants(fleet.workers["w1"].pid)
+        fleet.kill(fleet.workers["w1"])
+        out, err = process.communicate()
+    assert process.returncode == 0, (out, err)
+    assert "verdict: PASS (2 PASS)" in out
+    wait(lambda: not any(is_alive(pid) for pid in below))
+    fleet.start_worker("w1")  # and removes what the killed one left, if it left anything
+    for cell in cells:
+        assert bench.result(cell).run == bench.latest().name
+        assert bench.log(cell, "build.log")
+        assert (bench.latest().cell(f"{PLACE}/{cell}") / "transcript.json.gz").stat().st_size > 1000
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""Cells without engines: a process that only waits and then stores results, for many workers in one process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from matrix.machines import cells_process
+from matrix.model.result import CellResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import pytest
+
+    from matrix.model.cell import Cell
+    from matrix.model.cell_id import CellId
+    from matrix.runs.store import Run
+
+
+class Cells:
+    """Simulated cells: each takes its time, and its result is a PASS unless it is said to be another.
+
+    `process_fails` names cells whose process ends without their result, each so many times.
+    """
+
+    def __init__(self, cells: Mapping[CellId, Cell], duration_s: Callable[[CellId], float]) -> None:
+        self.cells = cells
+        self.duration_s = duration_s
+        self.begun: list[CellId] = []
+        self.process_fails: dict[CellId, int] = {}
+        self.verdicts: dict[CellId, Verdict] = {}
+        self.given: dict[CellId, bytes] = {}
+        self.running = 0
+
+    def start(self, run: Run, at_once: int, log: Path) -> Process:
+        del at_once
+        log.touch()
+        return Process(self, run)
+
+    def result(self, cell_id: CellId, run: str) -> CellResult:
+        verdict = self.verdicts.get(cell_id, Verdict.PASS)
+        return CellResult(
+            id=cell_id, run=run, tool_version="0", verdict=verdict, definition=self.cells[cell_id], wall_s=1.0,
+            reproduce=f"perf-matrix repro {cell_id} --run {run}",
+        )  # fmt: skip
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(cells_process, "start", self.start)
+
+
+class Process:
+    """A thread in the place of a group's process."""
+
+    def __init__(self, of: Cells, run: Run) -> None:
+        self._of = of
+        self._run = run
+        self._stop = threading.Event()
+        self._status: int | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def status(self) -> int | None:
+        return self._status
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        self._of.running += 1
+        try:
+            self._status = self._take_all()
+        finally:
+            self._of.running -= 1
+
+    def _take_all(self) -> int:
+        base = self._run.settings().base
+        for cell_id in sorted(self._run.settings().cells, key=lambda cell_id: cell_id.tree != base):
+            if self._run.result(cell_id) is not None:
+                self._of.given[cell_id] = self._run.transcript_path(cell_id).read_bytes()
+                continue
+            self._of.begun.append(cell_id)
+            self._run.progress(cell_id, "build")
+            until = time.monotonic() + self._of.duration_s(cell_id)
+            if self._stop.wait(max(0.0, until - time.monotonic())):
+                return 130
+            if self._of.process_fails.get(cell_id, 0) > 0:
+                self._of.process_fails[cell_id] -= 1
+                return 1
+            self._run.save_transcript(cell_id, [f"facts of {cell_id}".encode()])
+            self._run.save(self._of.result(cell_id, self._run.name))
+            self._run.progress(cell_id, "")
+        return 0

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import functools
+import gzip
+import io
+import os
+import platform
+import shlex
+import shutil
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from matrix import paths
+from matrix.config import load, tree_words
+from matrix.config.selection import Selection, selected
+from matrix.errors import InfrastructureError
+from matrix.machines import baggage, health, identity, session, supply
+from matrix.model.result import Verdict
+from matrix.runs import store
+from matrix.trees.tree_cache import TreeCache
+from tests.unit.machines.conftest import FAKE, TREE, Fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from distributed import LocalCluster
+
+    from matrix.machines.messages import Machine
+    from matrix.model.cell_id import CellId
+    from tests.unit.machines.simulated import Cells
+
+
+# Dask leaves sockets to the garbage collector (distributed/utils.py, get_ip).
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
+
+def all_of(fleet: Fleet, verdict: str = "PASS") -> dict[str, str]:
+    return {str(cell_id): verdict for cell_id in fleet.cells.cells}
+
+
+def first(fleet: Fleet) -> CellId:
+    return min(fleet.cells.cells)
+
+
+def left() -> list[str]:
+    return sorted(path.name for path in (paths.state() / "runs").iterdir())
+
+
+def test_the_results_of_all_workers_are_in_the_run(fleet: Fleet) -> None:
+    assert fleet.complete() == all_of(fleet)
+    assert sorted(fleet.cells.begun) == sorted(fleet.cells.cells)
+    for cell_id in fleet.cells.cells:
+        result = fleet.run.result(cell_id)
+        assert result is not None
+        assert (result.run, shlex.split(result.reproduce)[-1]) == (fleet.run.name, fleet.run.name)
+        assert fleet.run.transcript_path(cell_id).read_bytes() == f"facts of {cell_id}".encode()
+    assert left() == [fleet.run.name]
+
+
+def test_a_run_that_is_gone_on_with_does_what_it_lacks(fleet: Fleet) -> None:
+    done = first(fleet)
+    fleet.run.save(fleet.cells.result(done, fleet.run.name))
+    assert fleet.complete() == all_of(fleet)
+    assert done not in fleet.cells.begun
+
+
+def test_a_group_whose_process_died_goes_elsewhere(fleet: Fleet) -> None:
+    fleet.cells.process_fails = {first(fleet): 1}
+    assert fleet.complete() == all_of(fleet)
+    assert fleet.cells.begun.count(first(fleet)) == 2
+    assert "goes to another worker: its process ended with status 1" in fleet.text
+
+
+def test_a_group_that_fails_everywhere_is_an_error_and_the_others_are_done(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "WORKERS_S", 0.5)
+    fleet.cells.process_fails = {first(fleet): 9}
+    assert fleet.complete() == {**all_of(fleet), first(fleet): "ERROR"}
+    assert fleet.cells.begun.count(first(fleet)) == 2
+    result = fleet.run.result(first(fleet))
+    assert result is not None
+    assert result.reason.startswith("2 workers failed at it: its process ended with status 1")
+
+
+def test_a_run_that_no_worker_can_do_says_why(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "WORKERS_S", 0.5)
+    monkeypatch.setattr(platform, "machine", lambda: "m68k")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "machine", functools.partial(of_another_kind, identity.machine))
+        with pytest.raises(InfrastructureError, match=r"3 groups of cells wait .* none of 2 .* is vax, not"):
+            fleet.complete()
+    assert fleet.cells.begun == []
+
+
+def of_another_kind(machine: Callable[..., Machine], *arguments: Any) -> Machine:
+    return machine(*arguments).model_copy(update={"architecture": "vax"})
+
+
+def test_an_error_of_a_machine_at_fault_is_no_result(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.cells.verdicts = {first(fleet): Verdict.ERROR}
+    faults = ["its engine does not answer"] * 2
+    monkeypatch.setattr(health, "fault", lambda: faults.pop() if faults else "")
+    found = fleet.complete()
+    assert found == {**all_of(fleet), first(fleet): "ERROR"}
+    assert "goes to another worker: its engine does not answer" in fleet.text
+    assert fleet.cells.begun.count(first(fleet)) == 2
+
+
+def test_a_worker_that_lacks_the_tree_gets_it_once_and_makes_its_hash_anew(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OfTheWorkers(TreeCache):
+        @classmethod
+        def of_this_machine(cls) -> TreeCache:
+            return TreeCache(tmp_path / "trees-of-workers")
+
+    (tmp_path / "trees-of-workers").mkdir()
+    monkeypatch.setattr(supply, "TreeCache", OfTheWorkers)
+    monkeypatch.setattr(baggage, "BLOCK_BYTES", 20_000)
+    assert fleet.complete() == all_of(fleet)
+    [facts] = (tmp_path / "trees-of-workers").glob("*.tar")
+    assert (paths.cache() / "trees" / facts.name).read_bytes() == facts.read_bytes()
+
+
+def test_the_head_of_a_gate_gets_its_base_as_it_was_done(places: Path, cells: Cells, cluster: LocalCluster) -> None:
+    config = load.load([FAKE])
+    shutil.copytree(FAKE / "tree", places / "head")
+    head = f"dir:{places / 'head'}"
+    found = selected(config, Selection((FAKE,), (head,), ("debian-trixie-min/gcc/fake*",), base=TREE))
+    cells.cells = {cell.id: cell for cell in found.cells}
+    run = store.begin(found.cells, found.trees, [str(FAKE)], 2, base=found.base)
+    on_base = next(cell_id for cell_id in cells.cells if cell_id.tree == found.base)
+    run.save(cells.result(on_base, run.name))
+    facts = gzip.compress(b"facts of the base")
+    run.save_transcript(on_base, [facts])
+    fleet = Fleet(cluster, cells, Console(file=io.StringIO()), run)
+    assert fleet.complete() == all_of(fleet)
+    assert on_base not in cells.begun
+    assert sorted([*cells.begun, on_base]) == sorted(cells.cells)
+    assert cells.given == {on_base: facts}
+    places_of = [cell_id.place for cell_id in cells.begun]
+    assert all(
+        cells.begun.index(place.on(found.base)) < cells.begun.index(place.on(tree_words.tree(config, head).name))
+        for place in set(places_of) - {on_base.place}
+    )
+
+
+def test_an_interrupt_ends_the_cells_on_all_workers(fleet: Fleet) -> None:
+    fleet.cells.duration_s = lambda cell_id: 0.1 if cell_id == first(fleet) else 60.0
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 60
+        while len(fleet.cells.begun) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        fleet.complete()
+    thread.join()
+    assert fleet.cells.running == 0
+    assert left() == [fleet.run.name]
+    fleet.cells.duration_s = lambda _: 0.1
+    assert fleet.complete() == all_of(fleet)
