@@ -229,13 +229,34 @@ def down(say: Callable[[str], None]) -> bool:
         return False
     daemon = daemons.named(now.name)
     say(f"stopping {daemon.program} (process {now.pid})")
-    ending = daemon.end_containers(_site(now))
-    if ending:
-        subprocess.run(["/usr/bin/env", *ending], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    os.kill(now.pid, signal.SIGTERM)
+    for pid in (now.pid, *_of_its_session(now)):
+        os.kill(pid, signal.SIGTERM)
+    if _ended_in_time(now):
+        for words in daemon.ends(_site(now)):
+            subprocess.run(["/usr/bin/env", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        return True
+    raise InfrastructureError(f"{daemon.program} (process {now.pid}) does not stop", f"Its log is {now.log}.")
+
+
+def _ended_in_time(now: Status) -> bool:
     deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:
-        if status().pid is None:
+        if status().pid is None and not _of_its_session(now):
             return True
         time.sleep(POLL_S)
-    raise InfrastructureError(f"{daemon.program} (process {now.pid}) does not stop", f"Its log is {now.log}.")
+    return False
+
+
+def _of_its_session(now: Status) -> list[int]:
+    """Return the further processes of the daemon's own program: a user's Podman serves from a second one."""
+    found = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return [pid for pid in found if pid != now.pid and _serves(pid, now)]
+
+
+def _serves(pid: int, now: Status) -> bool:
+    """Return whether a process is of the daemon's session and has its command line."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+        return os.getsid(pid) == now.pid and f"unix://{now.socket}" in words
+    except OSError:
+        return False

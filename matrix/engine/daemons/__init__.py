@@ -40,8 +40,8 @@ class Daemon(Protocol):
     def command(self, site: Site) -> list[str]:
         """Write the program's own configuration; return the words after env(1), variables first, that start it."""
 
-    def end_containers(self, site: Site) -> list[str]:
-        """Return the words after env(1) that end the containers, or none where the program does so as it stops."""
+    def ends(self, site: Site) -> list[list[str]]:
+        """Return the commands, as words after env(1), that end all that would outlive the program."""
 
 
 def by_name() -> dict[str, Daemon]:

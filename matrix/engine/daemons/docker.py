@@ -20,7 +20,7 @@ class _Dockerd:
             "--exec-root", str(site.runtime / "exec"), "--pidfile=",
         ]  # fmt: skip
 
-    def end_containers(self, site: Site) -> list[str]:
+    def ends(self, site: Site) -> list[list[str]]:
         """Return nothing: dockerd ends its containers as it stops."""
         del site
         return []

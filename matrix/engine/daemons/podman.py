@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from matrix import files
 if TYPE_CHECKING:
     from matrix.engine.daemons import Site
 
+PID_MAX = Path("/proc/sys/kernel/pid_max")
 LOOPBACK = ("127.0.0.1", "localhost")
 """The hosts of registries that are spoken to without TLS, as Docker does: nothing of it leaves the machine."""
 
@@ -26,11 +29,15 @@ class _Podman:
         files.write(_configuration(site), _containers_conf().encode())
         files.write(_registries(site), _registries_conf().encode())
         # 0: it has no end by itself, however long nobody asks.
-        return [*_podman(site), "system", "service", "--time", "0", site.address]
+        return [*_podman(site), *_storage(site), "system", "service", "--time", "0", site.address]
 
-    def end_containers(self, site: Site) -> list[str]:
-        """Return the command: containers outlive a service of Podman."""
-        return [*_podman(site), "stop", "--all", "--time", "0"]
+    def ends(self, site: Site) -> list[list[str]]:
+        """Return the commands: containers outlive a service of Podman, and so does the process of a user's namespace.
+
+        `system migrate` ends that: podman-system-migrate(1).
+        """
+        stop = [*_podman(site), "stop", "--all", "--time", "0"]
+        return [stop] if os.geteuid() == 0 else [stop, [*_podman(site), "system", "migrate"]]
 
 
 def _podman(site: Site) -> list[str]:
@@ -39,6 +46,17 @@ def _podman(site: Site) -> list[str]:
         "podman", "--root", str(site.data), "--runroot", str(site.runtime / "run"),
         "--tmpdir", str(site.runtime / "tmp"),
     ]  # fmt: skip
+
+
+def _storage(site: Site) -> list[str]:
+    """Return the option for overlay storage where it works here, which Podman 4.3 does not try as a user.
+
+    Its choice would be vfs, which copies an image for each container.
+    """
+    option = ["--storage-driver", "overlay"]
+    probe = ["/usr/bin/env", *_podman(site), *option, "info"]
+    status = subprocess.run(probe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+    return option if status == 0 else []
 
 
 def _configuration(site: Site) -> Path:
@@ -69,6 +87,9 @@ def _ulimits() -> str:
     Both numbers of a pair are the same, as Podman 4.3's API takes the one for the other.
     """
     hard = {name: resource.getrlimit(kind)[1] for name, kind in _LIMITS.items()}
+    if hard["nproc"] != resource.RLIM_INFINITY:
+        # A user's Podman lowers its own limit to this number first, and can give no more.
+        hard["nproc"] = min(hard["nproc"], int(PID_MAX.read_text()))
     return ", ".join(f'"{name}={most}:{most}"' for name, most in hard.items() if most != resource.RLIM_INFINITY)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import resource
 import tomllib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix.engine import daemons
 from matrix.engine.daemons import Site, podman
+from matrix.engine.daemons.podman import PID_MAX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +40,10 @@ def test_limits_are_those_of_who_starts_it_the_soft_one_as_the_hard_one(
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (1, hard[kind]))
     written, _ = settings(tmp_path)
     assert written["containers"]["default_ulimits"] == ["nofile=4096:4096"]
+    hard[resource.RLIMIT_NPROC] = 1 << 40
+    written, _ = settings(tmp_path)
+    most = int(PID_MAX.read_text())
+    assert written["containers"]["default_ulimits"] == ["nofile=4096:4096", f"nproc={most}:{most}"]
 
 
 def test_its_files_are_its_own(tmp_path: Path) -> None:
@@ -57,3 +63,13 @@ def test_registries_on_this_machine_alone_are_spoken_to_without_tls(tmp_path: Pa
 def test_its_locks_are_its_own(tmp_path: Path) -> None:
     written, _ = settings(tmp_path)
     assert written["engine"]["lock_type"] == "file"
+
+
+@pytest.mark.parametrize(("status", "words"), [(0, ["--storage-driver", "overlay"]), (125, [])])
+def test_overlay_storage_is_asked_for_where_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, words: list[str]
+) -> None:
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: SimpleNamespace(returncode=status))
+    _, given = settings(tmp_path)
+    assert given[given.index("system") - len(words) : given.index("system")] == words
+    assert ("--storage-driver" in given) == bool(words)

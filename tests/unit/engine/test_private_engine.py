@@ -27,7 +27,7 @@ def test_a_daemon_is_stopped_saying_so(
     assert private_engine.down(said.append)
     assert not private_engine.down(said.append)
     assert said == [f"stopping {program} (process 4711)"]
-    assert [argv[-4:] for argv in ended] == [["stop", "--all", "--time", "0"]] * stops
+    assert [argv[-4:] for argv in ended if "stop" in argv] == [["stop", "--all", "--time", "0"]] * stops
     assert places.is_dir()
 
 
