@@ -48,7 +48,7 @@ def gate(
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Fail for the findings that HEAD has and BASE has not; list those that both have, and those that are mended."""
-    from matrix.runs import run_report
+    from matrix.runs import locks, run_report
     from matrix.series import gate
 
     console = progress_console(json_output=json_output)
@@ -65,9 +65,10 @@ def gate(
         this = gate.begin(
             asked, config, pairs if timing else 0, number, jobs, shard=shard, earlier=results_of(durations)
         )
-    if fresh:
-        this.reuse_nothing()
-    gate.complete(this, number, access, config)
+    with locks.doing(this):
+        if fresh:
+            this.reuse_nothing()
+        gate.complete(this, number, access, config)
     report = run_report.of_run(this)
     if output:
         gate.write_reports(report, output)

@@ -55,6 +55,7 @@ def series(
     no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Apply a series, patch by patch; name the first that does not build or newly fails a check."""
+    from matrix.runs import locks
     from matrix.series import run
 
     console = progress_console(json_output=json_output)
@@ -69,9 +70,10 @@ def series(
             where, tuple(base), repo, frozenset(without), independence, exhaustive, cells, each
         )  # fmt: skip
         begun = run.begin(request, load.load(configs), number, jobs, access)
-    if fresh:
-        begun.run.reuse_nothing()
-    run.complete(begun, number, access)
+    with locks.doing(begun.run):
+        if fresh:
+            begun.run.reuse_nothing()
+        run.complete(begun, number, access)
     _print(run.result(begun), begun.run, console, json_output=json_output)
 
 

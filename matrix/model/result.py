@@ -184,7 +184,8 @@ class CellResult(Frozen):
     `gone_on` is the kept build that the cell's build continued from, if any; `from_scratch` is the reason why it was
     built from scratch although there was a kept build. `key` is a hash of all that the result depends on, and
     `transcript_key` one of all that its transcript depends on (see verdicts/result_key.py); both are empty where they
-    cannot be known. `reused` is the origin of a result that an earlier run built.
+    cannot be known. `reused` is the origin of a result that an earlier run built; `compared_with` is the run with an
+    earlier result of the same key, which a built one was compared with.
     """
 
     # Another format gets another number, so that a file of an older version is refused with words on it.
@@ -201,6 +202,7 @@ class CellResult(Frozen):
     key: str = ""
     transcript_key: str = ""
     reused: Reused | None = None
+    compared_with: str = ""
     image: ImageIdentity | None = None
     tree: TreeIdentity | None = None
     make: dict[str, str] = Field(default_factory=dict)

@@ -186,7 +186,7 @@ def _reused_results(cells: Sequence[CellResult]) -> list[str]:
     again = sum(origin.judged_again for origin in origins)
     judged = f", {again} of them judged anew" if again else ""
     number = count(len(origins), "cell")
-    return [f"{number} reused from {runs}, as all that they depend on is the same{judged}; --fresh builds them"]
+    return [f"{number} reused from {runs}, as all that they depend on is the same{judged}"]
 
 
 def exit_status(report: Report) -> ExitStatus:

@@ -39,9 +39,9 @@ class Context:
     """The circumstances in which a cell is run: the run directory, the engine, the bounds, and other cells' results.
 
     `checks` limits the steps to those that these checks need; without any, every step is run. Where `fresh`, no earlier
-    result is reused. The build continues from
-    the kept build of the tree `predecessor`, if there is one; where `keeps_build`, the finished build is kept itself.
-    `base` are the cells on the base tree, which come first, and `base_word` names their tree for `--base`.
+    result is reused. The build continues from the kept build of the tree `predecessor`, if there is one; where
+    `keeps_build`, the finished build is kept itself. `base` are the cells on the base tree, which come first, and
+    `base_word` names their tree for `--base`.
     """
 
     run: Run
@@ -133,7 +133,7 @@ def _ended(result: CellResult, cell: Cell, context: Context) -> CellResult:
 
     context.chapter(cell, "prepare the tree")
     tree = volumes.prepare(cell.tree, context.engine, context.say, context.run.pins)
-    result = identified(result, Surroundings(image, tree.identity, tree.facts, context.engine.describe()), context)
+    result = identified(result, Surroundings(image, tree.identity, context.engine.describe()), context)
     context.run.save(result)
     if cell.build.start_method and not tree.facts.generator_has_pool:
         reason = "this tree's event generator has no process pool, so no start method can be forced"

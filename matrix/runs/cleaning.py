@@ -11,7 +11,7 @@ from matrix.engine import cache
 from matrix.engine.api import Resource
 from matrix.engine.cache import Part
 from matrix.errors import UsageError
-from matrix.runs import locks, ownership, store
+from matrix.runs import kept_results, locks, ownership, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,9 +41,13 @@ def refuse_beside_work() -> None:
 
 
 def removable(engine: Engine, *, caches: bool) -> list[Resource]:
-    """Return the resources that ended runs left in an engine, and with `caches` the images, trees and downloads."""
+    """Return the resources that ended runs left in an engine, and the entries of results that are gone.
+
+    With `caches` these are the images, trees and downloads, too.
+    """
     folders = [Resource(FOLDER, str(path), "temporary", "") for path in paths.abandoned_temporary()]
-    found = ownership.left_over(engine) + [_file(path) for path in _abandoned()] + folders
+    left = [*_abandoned(), *kept_results.lost()]
+    found = ownership.left_over(engine) + [_file(path) for path in left] + folders
     if caches:
         found += [item for item in engine.resources() if item.purpose in cache.KEPT]
         found += [_file(path) for path in cache.files() if path.suffix != files.PART_SUFFIX]

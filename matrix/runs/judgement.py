@@ -11,7 +11,7 @@ from matrix.model.result import CellResult, Verdict
 from matrix.runs import internal_errors
 from matrix.runs.confinement import LimitExceededError
 from matrix.runs.transcript_process import TranscriptProcess
-from matrix.verdicts import judgement
+from matrix.verdicts import judgement, result_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,9 @@ def _was_judged(result: CellResult) -> bool:
 
 def _judged_again(result: CellResult, cell: Cell, known: Sequence[KnownFailure], base: BaseCells) -> CellResult:
     try:
-        return judged(result, base.run, cell, known, base.transcript(cell))
+        # By other known failures than those of the key, perhaps: the result is nobody else's any more.
+        again = judged(result.model_copy(update={"key": ""}), base.run, cell, known, base.transcript(cell))
+        return result_key.with_differences_of(again, result)
     except InfrastructureError as error:
         return judgement.error(result, str(error))
     except MatrixError:

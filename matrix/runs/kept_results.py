@@ -11,7 +11,6 @@ from matrix import files, paths
 from matrix.errors import UsageError
 from matrix.model.base import Frozen
 from matrix.model.cell_id import CellId
-from matrix.runs import transcripts
 from matrix.runs.store import Run
 from matrix.verdicts import result_key
 
@@ -25,14 +24,22 @@ FOLDER = "results"
 class KeptResult(Frozen):
     """An entry of the index: the run directory and the cell of it with the result of a key.
 
-    A `confirmed` result was built a second time, and both agreed.
+    `sha256` is the digest of the transcript's file. A `doubtful` result fails; a `confirmed` one was built a second
+    time, and both agreed.
     """
 
     format: Literal[1] = 1
     key: str
     folder: str
     cell: CellId
+    sha256: str
+    doubtful: bool
     confirmed: bool = False
+
+    @property
+    def transcript(self) -> Path:
+        """The file of the transcript."""
+        return self.run.transcript_path(self.cell)
 
     @property
     def run(self) -> Run:
@@ -43,7 +50,7 @@ class KeptResult(Frozen):
         """Return the result, or nothing where it or its transcript is gone, is damaged, or has another key now."""
         try:
             found = self.run.result(self.cell)
-            is_whole = transcripts.is_whole(self.run.transcript_path(self.cell))
+            is_whole = files.sha256(self.transcript) == self.sha256
         except (UsageError, OSError):
             return None
         if found is None or not is_whole:
@@ -67,10 +74,27 @@ def find(key: str) -> KeptResult | None:
 
 def note(key: str, run: Run, result: CellResult, *, confirmed: bool = False) -> None:
     """Enter a result of a run, in place of an earlier one of the same key."""
-    entry = KeptResult(key=key, folder=str(run.folder.absolute()), cell=result.id, confirmed=confirmed)
+    entry = KeptResult(
+        key=key,
+        folder=str(run.folder.absolute()),
+        cell=result.id,
+        sha256=files.sha256(run.transcript_path(result.id)),
+        doubtful=result.verdict.fails,
+        confirmed=confirmed,
+    )
     files.write_sealed(_path(key), entry.model_dump_json().encode())
 
 
 def forget(key: str) -> None:
     """Remove the entry of a key, so that its cell is built again."""
     _path(key).unlink(missing_ok=True)
+
+
+def lost() -> list[Path]:
+    """Return the files of entries whose result is no longer there."""
+    return [path for path in sorted((paths.state() / FOLDER).glob("*.json")) if not _is_there(path.stem)]
+
+
+def _is_there(key: str) -> bool:
+    kept = find(key)
+    return kept is not None and kept.transcript.is_file()

@@ -86,7 +86,7 @@ class Progress:
             return Text(f"{where} {cell_id} no result (0 s)")
         # A cell that is compared with its base has no verdict of its own.
         verdict = "done" if self._compares and result.verdict != Verdict.ERROR else str(result.verdict)
-        return Text(f"{where} {cell_id} {verdict} ({result.wall_s:.0f} s)")
+        return Text(f"{where} {cell_id} {verdict} ({result.took_s:.0f} s)")
 
     def _done(self) -> int:
         return sum(not step for step, _ in self._steps.values())

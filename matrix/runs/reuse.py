@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING
 from matrix.files import replacing
 from matrix.model.result import Reused, Verdict
 from matrix.runs import judgement, kept_results, kernel_types, program_files
-from matrix.trees import facts
 from matrix.verdicts import result_key
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matrix.runs.cell_run import Context
     from matrix.runs.store import Run
     from matrix.scenario.plan import Scenario
-    from matrix.trees.facts import TreeFacts
 
 
 OWN = ("id", "run", "definition", "key", "transcript_key", "image", "tree", "reproduce")
@@ -34,7 +33,6 @@ class Surroundings:
 
     image: ImageIdentity
     tree: TreeIdentity
-    facts: TreeFacts
     host: dict[str, str]
 
 
@@ -44,21 +42,35 @@ def transcript_key(scenario: Scenario, found: Surroundings) -> str:
     if types is None:
         return ""
     host = {**found.host, "btf_sha256": types}
-    tree = facts.digest(facts.read_by_perf(found.facts.index))
-    return result_key.transcript_key(program_files.digest(), scenario, found.image.digest, tree, host)
+    return result_key.transcript_key(program_files.digest(), scenario, found.image.digest, found.tree.sha256, host)
 
 
 def result_key_of(transcript: str, cell: Cell, context: Context) -> str:
     """Return the key of a cell's result, or nothing where that of the transcript on the base tree is not known."""
     base = context.base.result(cell)
-    if not transcript or (base is not None and not _base_key(base)):
+    base_key = _base_key(base, context.run) if base else ""
+    if not transcript or base_key is None:
         return ""
-    return result_key.result_key(transcript, cell, context.known, _base_key(base) if base else "")
+    return result_key.result_key(transcript, cell, context.known, base_key)
 
 
-def _base_key(base: CellResult) -> str:
-    # A base cell that was skipped before its first step is compared with nothing, whatever it was skipped for.
-    return base.verdict if base.verdict == Verdict.SKIP and not base.steps else base.transcript_key
+def _base_key(base: CellResult, run: Run) -> str | None:
+    """Return the key of the transcript on the base tree; None where it cannot be told from another one of that key.
+
+    A result says its key itself, and may come from another machine: its transcript has to be the one in the index.
+    """
+    if base.verdict == Verdict.SKIP and not base.steps:  # nothing is compared with it, whatever it was skipped for
+        return base.verdict
+    kept = kept_results.find(base.transcript_key) if result_key.may_be_reused(base) else None
+    return base.transcript_key if kept and _are_same(kept.transcript, run.transcript_path(base.id)) else None
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    """Return whether two files are one, or have the same content."""
+    try:
+        return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def adopted(begun: CellResult, context: Context, *, exact: bool = False) -> CellResult | None:
@@ -72,12 +84,23 @@ def adopted(begun: CellResult, context: Context, *, exact: bool = False) -> Cell
         InfrastructureError: the transcript on the base tree cannot be read.
 
     """
-    if context.fresh or _is_to_be_confirmed(begun.transcript_key):
+    if context.fresh or not _is_settled(begun.transcript_key):
         return None
     try:
         return _adopted(begun, context, exact=exact)
-    except FileNotFoundError:  # somebody removes the run that has it
+    except OSError:  # somebody removes the run that has it, or nothing can be written, which the cell's own run says
         return None
+
+
+def _is_settled(key: str) -> bool:
+    """Return whether the index has the key of a transcript, and its cell need not be built a second time.
+
+    A FAIL may be one by chance: as the result of a base it would excuse each head that breaks the same thing.
+    """
+    kept = kept_results.find(key)
+    if kept is None:
+        return False
+    return kept.confirmed or not (kept.doubtful or result_key.is_sampled(key))
 
 
 def _adopted(begun: CellResult, context: Context, *, exact: bool) -> CellResult | None:
@@ -91,11 +114,6 @@ def _adopted(begun: CellResult, context: Context, *, exact: bool) -> CellResult 
     cell = begun.definition
     assert cell is not None
     return judgement.judged(result, context.run, cell, context.known, context.base.transcript(cell))
-
-
-def _is_to_be_confirmed(key: str) -> bool:
-    kept = kept_results.find(key)
-    return kept is not None and not kept.confirmed and result_key.is_sampled(key)
 
 
 def _found(key: str) -> tuple[Run, CellResult] | None:
@@ -123,8 +141,12 @@ def _as_own(
 
 
 def _copy(earlier: Path, folder: Path) -> None:
-    """Copy a cell's logs and its transcript, which is linked where the file system can: nobody writes into it."""
-    shutil.copytree(earlier / "logs", folder / "logs", dirs_exist_ok=True)
+    """Copy a cell's logs and its transcript, which is linked where the file system can: nobody writes into it.
+
+    Logs of an earlier attempt at the cell are removed: they are of another result.
+    """
+    shutil.rmtree(folder / "logs", ignore_errors=True)
+    shutil.copytree(earlier / "logs", folder / "logs")
     source, target = earlier / "transcript.json.gz", folder / "transcript.json.gz"
     with replacing(target) as part:
         part.unlink(missing_ok=True)
@@ -136,26 +158,29 @@ def _copy(earlier: Path, folder: Path) -> None:
 
 def compared(result: CellResult) -> CellResult:
     """Return the result of a cell that was built, with a finding on each difference from an earlier one of its key."""
-    before = _found(result.transcript_key) if result_key.may_be_reused(result) else None
+    before = _found(result.transcript_key) if result_key.may_be_compared(result) else None
     return result_key.compared(result, before[1]) if before else result
 
 
 def keep(result: CellResult, context: Context) -> None:
-    """Enter a stored result in the index; a key whose results differ has no entry.
+    """Enter a stored result in the index; a key whose results differ, or whose cell fails in a step, has no entry.
 
     A result that cannot be entered, as on a full disk, is not reused.
     """
     with contextlib.suppress(OSError):
-        if any(result_key.differences(result)):
-            for key in (result.key, result.transcript_key):
+        if any(result_key.differences(result)) or _has_failed_now(result):
+            for key in filter(None, (result.key, result.transcript_key)):
                 kept_results.forget(key)
         elif result_key.may_be_reused(result):
             _enter(result, context.run)
+
+
+def _has_failed_now(result: CellResult) -> bool:
+    return result_key.may_be_compared(result) and result_key.has_failed_step(result)
 
 
 def _enter(result: CellResult, run: Run) -> None:
     if result.key:
         kept_results.note(result.key, run, result)
     if result.reused is None:
-        is_second = kept_results.find(result.transcript_key) is not None
-        kept_results.note(result.transcript_key, run, result, confirmed=is_second)
+        kept_results.note(result.transcript_key, run, result, confirmed=bool(result.compared_with))

@@ -23,20 +23,6 @@ FOLDER = f"{SOURCE}/tools/perf"
 # Files of a kernel tree.
 PARTS = ("tools/", "scripts/", "arch/", "include/", "lib/", "kernel/bpf/", "net/")
 """The folders that a build of perf may need; of the top folder it needs the files alone."""
-READ = (
-    "tools/", "scripts/", "include/uapi/", "include/linux/", "include/asm-generic/", "include/config/", "include/vdso/",
-    "kernel/bpf/", "lib/",
-)  # fmt: skip
-"""The folders in which a build of perf reads files, looks for files or lists folders (docs/reuse.md has the trace)."""
-_READ_OF_ARCHITECTURES = re.compile(
-    r"arch/[^/]+/(?:[^/]+\Z|(?:include|lib|entry|tools|configs|boot/dts|kernel/syscalls)/)"
-)
-UNREAD_TOOLS = (
-    "tools/docs/", "tools/gpio/", "tools/hv/", "tools/iio/", "tools/memory-model/", "tools/mm/", "tools/net/",
-    "tools/power/", "tools/sched_ext/", "tools/sound/", "tools/testing/", "tools/tracing/", "tools/usb/",
-    "tools/verification/", "tools/virtio/",
-)  # fmt: skip
-"""Folders of other tools, of which no build of perf reads anything."""
 MAKEFILE = "tools/perf/Makefile.perf"
 """The makefile with perf's rules; a tree without it is no kernel tree. Makefile beside it runs this one."""
 MANIFEST = "tools/perf/MANIFEST"
@@ -87,17 +73,6 @@ def in_cell(path: str) -> str:
 def output_folder(*, out_of_tree: bool) -> str:
     """Return the folder inside a cell in which a build leaves perf."""
     return OUTPUT if out_of_tree else FOLDER
-
-
-def may_read(path: str) -> bool:
-    """Return whether a build of perf may read a file of the tree, or would if the file were there.
-
-    The programs that read are files of the tree themselves, all of them in these folders: a change that makes one read
-    elsewhere is a change in here.
-    """
-    if path.startswith(UNREAD_TOOLS):
-        return False
-    return "/" not in path or path.startswith(READ) or bool(_READ_OF_ARCHITECTURES.match(path))
 
 
 def is_source(path: str) -> bool:

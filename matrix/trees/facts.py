@@ -114,11 +114,6 @@ def is_telling(path: str) -> bool:
     return path in (TOP_MAKEFILE, perf.GENERATOR) or is_ignore_file(path)
 
 
-def read_by_perf(index: Mapping[str, TreeFile]) -> dict[str, TreeFile]:
-    """Return the files of a tree that a build of perf can read, or would read if they were there."""
-    return {path: file for path, file in index.items() if perf.may_read(path)}
-
-
 def digest(index: Mapping[str, TreeFile]) -> str:
     """Return a tree's content hash: the SHA-256 over the path, mode and content of each file, sorted by path.
 

@@ -194,7 +194,7 @@ def planted_fault(edit: Edit, expect: Expected, place: Place, result: CellResult
     if result.verdict == Verdict.SKIP:
         return row.model_copy(update={"reason": result.reason})
     detection = _detection(edit, expect, check, killers)
-    facts = {"fate": detection, "killers": killers, "wall_s": result.wall_s, "reason": edit.equivalent}
+    facts = {"fate": detection, "killers": killers, "wall_s": result.took_s, "reason": edit.equivalent}
     return row.model_copy(update=facts)
 
 
@@ -205,7 +205,7 @@ def control(place: Place, result: CellResult | None) -> PlantedFault:
         return row.model_copy(update={"reason": _error(result)})
     killers = alarms(result)
     detection = Detection.ALARM if _is_false_alarm(result) else Detection.SILENT
-    return row.model_copy(update={"fate": detection, "killers": killers, "wall_s": result.wall_s})
+    return row.model_copy(update={"fate": detection, "killers": killers, "wall_s": result.took_s})
 
 
 def _is_false_alarm(control: CellResult) -> bool:

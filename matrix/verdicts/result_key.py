@@ -39,9 +39,8 @@ SHOWN = 3
 def transcript_key(program: str, scenario: Scenario, image: str, tree: str, host: Mapping[str, str]) -> str:
     """Return the key of a cell's transcript, 64 hex digits.
 
-    `program` is the digest of this program's files, `image` the image's, and `tree` that of the tree's files that a
-    build of perf can read; `host` has the facts of CellResult.host. The names of image, build and tree are no part of
-    it: they change nothing in a container.
+    `program` is the digest of this program's files, `image` and `tree` those of image and tree; `host` has the facts of
+    CellResult.host. The names of image, build and tree are no part of it: they change nothing in a container.
     """
     done = scenario.model_dump(mode="json", exclude={"cell"})
     facts = {name: host.get(name, "") for name in HOST_FACTS}
@@ -71,57 +70,102 @@ def is_sampled(key: str) -> bool:
 
 
 def may_be_reused(result: CellResult) -> bool:
-    """Return whether others may reuse a result: it was built from scratch, and every step of it passed.
+    """Return whether others may reuse a result: a build from scratch that was followed, and all of whose steps passed.
 
-    A step that failed may have failed by chance, and whoever runs it again wants to know. A build that continued from a
-    kept build depends on more than its key.
+    A step that failed may have failed by chance, and whoever runs it again wants to know. Where ptrace was forbidden
+    the checks of processes were skipped, and may not be the next time.
     """
+    build = result.step("build")
+    was_followed = build is not None and build.processes is not None
+    return may_be_compared(result) and was_followed and not has_failed_step(result)
+
+
+def may_be_compared(result: CellResult) -> bool:
+    """Return whether a result is that of a build which depends on nothing but its key."""
     is_judged = result.verdict not in (Verdict.ERROR, Verdict.SKIP) and bool(result.steps)
-    all_passed = all(step.verdict == Verdict.PASS for step in result.steps)
-    return bool(result.transcript_key) and is_judged and all_passed and result.gone_on is None
+    return bool(result.transcript_key) and is_judged and result.gone_on is None
+
+
+def has_failed_step(result: CellResult) -> bool:
+    """Return whether a step of a cell failed or was not run."""
+    return any(step.verdict != Verdict.PASS for step in result.steps)
 
 
 def compared(result: CellResult, earlier: CellResult) -> CellResult:
-    """Return a result with a finding on each check that found something else in an `earlier` result of the same key."""
+    """Return a result with a finding on each check that found something else in an `earlier` result of the same key.
+
+    Findings that known failures explain are left out, as some of these come and go.
+    """
     checks = result.checks
-    if result.key == earlier.key:  # else they were judged by different known failures, or against different bases
+    if result.key and result.key == earlier.key:  # else other known failures judged them, or other bases
         checks = tuple(_with_difference(check, earlier, result.run) for check in checks)
-    if result.program_sha256 != earlier.program_sha256:
+    if _is_another_program(result, earlier):
         checks = tuple(_with_program(check, result, earlier) for check in checks)
     verdict = worst([check.verdict for check in checks]) if checks != result.checks else result.verdict
-    return result.model_copy(update={"checks": checks, "verdict": verdict})
+    return result.model_copy(update={"checks": checks, "verdict": verdict, "compared_with": earlier.run})
 
 
 def differences(result: CellResult) -> Iterator[Finding]:
     """Yield the findings of a result on a difference from an earlier one of the same key."""
     for check in result.checks:
-        yield from (finding for finding in check.findings if finding.kind == DIFFERS_FROM_EARLIER)
+        yield from _differences_of(check)
+
+
+def _differences_of(check: CheckResult | None) -> tuple[Finding, ...]:
+    findings = check.findings if check else ()
+    return tuple(finding for finding in findings if finding.kind == DIFFERS_FROM_EARLIER)
+
+
+def with_differences_of(result: CellResult, before: CellResult) -> CellResult:
+    """Return a result that was judged again with the findings on a difference that it had `before`."""
+    checks = tuple(_with(check, _differences_of(before.check(check.check))) for check in result.checks)
+    verdict = worst([check.verdict for check in checks]) if checks != result.checks else result.verdict
+    return result.model_copy(update={"checks": checks, "verdict": verdict})
+
+
+def _with(check: CheckResult, findings: tuple[Finding, ...]) -> CheckResult:
+    if not findings:
+        return check
+    return check.model_copy(update={"findings": (*check.findings, *findings), "verdict": Verdict.FAIL})
 
 
 def _with_difference(check: CheckResult, earlier: CellResult, run: str) -> CheckResult:
     before = earlier.check(check.check)
-    then = before.finding_keys if before else frozenset()
-    if then == check.finding_keys:
+    then, now = _new_keys(before), _new_keys(check)
+    if then == now or check.skipped:  # a check is skipped for a step that failed, which its owner's finding says
         return check
-    return _failing(check, check.check, earlier.run, _named(then), f"in run {run}: {_named(check.finding_keys)}")
+    return _with(check, (_difference(check.check, earlier.run, _named(then), f"in run {run}: {_named(now)}"),))
+
+
+def _new_keys(check: CheckResult | None) -> frozenset[str]:
+    return frozenset(finding.key for finding in check.new_findings) if check else frozenset()
 
 
 def _named(keys: frozenset[str]) -> str:
     return ", ".join(cut(sorted(keys), SHOWN)) or "no finding"
 
 
+def _is_another_program(result: CellResult, earlier: CellResult) -> bool:
+    """Return whether two builds gave two programs though each was reproducible in its own cell."""
+    passed = [found is not None and found.verdict == Verdict.PASS for found in map(_reproducible, (result, earlier))]
+    return all(passed) and result.program_sha256 != earlier.program_sha256
+
+
+def _reproducible(result: CellResult) -> CheckResult | None:
+    return result.check(PROGRAM_CHECK)
+
+
 def _with_program(check: CheckResult, result: CellResult, earlier: CellResult) -> CheckResult:
     if check.check != PROGRAM_CHECK:
         return check
-    return _failing(check, "perf", earlier.run, earlier.program_sha256, result.program_sha256)
+    return _with(check, (_difference("perf", earlier.run, earlier.program_sha256, result.program_sha256),))
 
 
-def _failing(check: CheckResult, subject: str, run: str, expected: str, actual: str) -> CheckResult:
-    """Return a check's result as a FAIL, with a finding on what an earlier run with the same key had."""
-    finding = Finding(
+def _difference(subject: str, run: str, expected: str, actual: str) -> Finding:
+    """Return the finding on what an earlier run with the same key had."""
+    return Finding(
         kind=DIFFERS_FROM_EARLIER,
         subject=subject,
         expected=f"as in run {run}, of the same image, tree, kernel and commands: {expected}",
         actual=actual,
     )
-    return check.model_copy(update={"findings": (*check.findings, finding), "verdict": Verdict.FAIL})

@@ -96,7 +96,8 @@ def _run(report: Report) -> Iterator[str]:
 
 def _cell_row(cell: CellResult, check_names: Sequence[str]) -> str:
     marks = [_mark(cell.check(name)) for name in check_names]
-    return f"| {markdown_code(cell.id)} | {cell.verdict} | {' | '.join(marks)} | {cell.took_s:.0f} |"
+    seconds = "reused" if cell.reused else f"{cell.wall_s:.0f}"
+    return f"| {markdown_code(cell.id)} | {cell.verdict} | {' | '.join(marks)} | {seconds} |"
 
 
 def _mark(check: CheckResult | None) -> str:

@@ -245,9 +245,9 @@ def test_results_of_earlier_runs_are_counted_in_a_note_that_names_the_runs() -> 
     ]
     whole = "as all that they depend on is the same"
     report = build("r", "/r", ["7.3"], [ID, OTHER], reused)
-    assert report.notes == (f"2 cells reused from r1, r2, {whole}, 1 of them judged anew; --fresh builds them",)
+    assert report.notes == (f"2 cells reused from r1, r2, {whole}, 1 of them judged anew",)
     [note] = build("r", "/r", ["7.3"], [ID, OTHER], [reused[0], result(OTHER)]).notes
-    assert note == f"1 cell reused from r1, {whole}; --fresh builds them"
+    assert note == f"1 cell reused from r1, {whole}"
 
 
 def test_a_reused_cell_took_no_time_of_its_run_in_any_format() -> None:

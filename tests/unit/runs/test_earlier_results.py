@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import io
+import shutil
 from typing import TYPE_CHECKING, Any
+from unittest.mock import ANY
 
 import pytest
 from rich.console import Console
 
 from matrix.config import load, selection
 from matrix.engine import images, private_engine
-from matrix.errors import InfrastructureError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import Verdict
-from matrix.runs import cell_run, earlier_results, reuse, store
+from matrix.runs import cell_run, earlier_results, locks, reuse, store
 from matrix.runs.engine_access import EngineAccess
+from matrix.runs.pytest_run import PytestRun
 from matrix.trees import facts, volumes
 from tests.unit.results import done
 from tests.unit.runs.cell_contexts import LOADED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matrix.model.cell import Cell
     from matrix.model.image import Image
     from matrix.model.tree import Tree
@@ -93,10 +98,11 @@ def test_what_earlier_runs_have_is_stored_the_base_first_and_said(
     monkeypatch.setattr(reuse, "adopted", adopted)
     run = begun(base="7.3")
     said = take(run)
-    assert f"run {run.name}: 2 cells reused from earlier runs; --fresh builds anew" in said
+    assert f"run {run.name}: 2 cells reused from earlier runs" in said
     # Without its base the last one has no key.
     assert order == ["7.3", "7.3", "7.2"]
     assert {result.definition.build.name for result in run.results() if result.definition} == {"minimal"}
+    assert run.at(next(run.results()).id) == ("", ANY), "for the display of progress it has ended"
     assert sorted(looked_up) == ["7.2", "7.3", "debian-trixie-min"]
 
 
@@ -140,6 +146,44 @@ def test_a_search_that_fails_leaves_the_cell_to_its_own_process(
     run = begun()
     assert take(run) == ""
     assert not list(run.results())
+
+
+def test_a_run_outside_of_the_state_folder_is_refused_and_stays(looked_up: list[str], tmp_path: Path) -> None:
+    """It was removed, as the run of a command that ended before its first cell."""
+    run = begun()
+    copied = tmp_path / "copied"
+    shutil.copytree(run.folder, copied)
+    with pytest.raises(UsageError):
+        take(store.Run(copied))
+    assert (copied / "run.json").is_file()
+    assert looked_up == []
+
+
+def test_nothing_is_taken_beside_a_measurement(looked_up: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def measuring() -> None:
+        raise UsageError("a comparison is measured")
+
+    monkeypatch.setattr(locks, "refuse_beside_a_measurement", measuring)
+    with pytest.raises(UsageError):
+        take(begun())
+    assert looked_up == []
+
+
+def test_a_tree_that_cannot_be_had_is_waited_for_once(looked_up: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(tree: Tree, *_: Any) -> None:
+        looked_up.append(tree.name)
+        raise InfrastructureError("the network is down")
+
+    monkeypatch.setattr(volumes, "identify", unreachable)
+    assert take(begun()) == ""
+    assert sorted(looked_up) == ["7.2", "7.3", "debian-trixie-min"]
+
+
+@pytest.mark.usefixtures("looked_up")
+def test_a_build_that_continues_another_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PytestRun, "_predecessor", lambda *_: TREES[0])
+    monkeypatch.setattr(reuse, "adopted", lambda *_, **__: pytest.fail("it is in no index"))
+    assert take(begun()) == ""
 
 
 @pytest.mark.usefixtures("looked_up")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from matrix.errors import InfrastructureError
-from matrix.model.result import CheckResult, Finding, Reused, StepResult, Verdict
+from matrix.model.result import CheckResult, Finding, Predecessor, Reused, StepResult, Verdict
 from matrix.runs import judgement, kept_results, kernel_types, program_files, reuse, store
 from matrix.runs.reuse import Surroundings
 from matrix.scenario import plan
-from matrix.trees import facts
-from matrix.trees.facts import TreeFile
 from matrix.verdicts import result_key
 from tests.unit import conftest as make
 from tests.unit.results import done
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("places")
 KEY, TRANSCRIPT = "1" * 64, "2" * 64
 SAMPLED = "00000014" + "2" * 56
-PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS),)
+PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS, processes=3),)
+FAILED = (StepResult(name="build", command="make", verdict=Verdict.FAIL, processes=3),)
 
 
 def built(run: Run, **more: Any) -> CellResult:
@@ -128,12 +129,36 @@ def test_a_sampled_key_is_built_twice_and_then_reused() -> None:
     first, _ = kept(transcript_key=SAMPLED)
     asked = begun(transcript_key=SAMPLED)
     assert reuse.adopted(asked, context(CELL)) is None
-    _, second = kept(transcript_key=SAMPLED)
-    assert reuse.compared(second) == second
+    where = context(CELL)
+    second = reuse.compared(built(where.run, transcript_key=SAMPLED))
+    assert second.compared_with == first.name
+    where.run.save(second)
+    reuse.keep(second, where)
     found = reuse.adopted(asked, context(CELL))
     assert found is not None
     assert found.reused is not None
     assert found.reused.run != first.name
+
+
+def test_a_sampled_key_that_was_built_twice_at_once_is_not_confirmed() -> None:
+    kept(transcript_key=SAMPLED)
+    kept(transcript_key=SAMPLED)  # it was not compared: the other had not ended
+    assert reuse.adopted(begun(transcript_key=SAMPLED), context(CELL)) is None
+
+
+def test_a_fail_is_built_a_second_time_before_it_is_reused() -> None:
+    finding = Finding(kind="ran", subject="a.o", expected="nothing", actual="cc")
+    failing = {
+        "verdict": Verdict.FAIL,
+        "checks": (CheckResult(check="noop", verdict=Verdict.FAIL, findings=(finding,)),),
+    }
+    kept(**failing)
+    assert reuse.adopted(begun(), context(CELL)) is None
+    where = context(CELL)
+    second = reuse.compared(built(where.run, **failing))
+    where.run.save(second)
+    reuse.keep(second, where)
+    assert reuse.adopted(begun(), context(CELL))
 
 
 def damage(run: Run, what: str) -> None:
@@ -152,7 +177,9 @@ def damage(run: Run, what: str) -> None:
 @pytest.mark.parametrize("what", ["transcript", "lost", "result", "gone", "another"])
 def test_a_result_that_is_damaged_or_gone_is_not_taken_and_leaves_the_index(what: str) -> None:
     run, _ = kept()
+    assert kept_results.lost() == []
     damage(run, what)
+    assert len(kept_results.lost()) == (2 if what == "lost" else 0)
     assert reuse.adopted(begun(), context(CELL)) is None
     assert kept_results.find(KEY) is None
     assert kept_results.find(TRANSCRIPT) is None
@@ -189,12 +216,44 @@ def test_two_results_of_one_key_that_differ_are_a_finding_and_no_longer_reused()
     assert kept_results.find(KEY) is None
 
 
-def test_a_result_that_may_not_be_reused_is_neither_compared_nor_kept() -> None:
+def test_a_step_that_fails_differs_from_earlier_and_takes_the_key_out_of_the_index() -> None:
+    kept()
     where = context(CELL)
-    failed = built(where.run, steps=(StepResult(name="build", command="make", verdict=Verdict.FAIL),))
-    assert reuse.compared(failed) == failed
+    broken = Finding(kind="step-failed", subject="build", expected="it ends", actual="exit status 2")
+    checks = (CheckResult(check="build", verdict=Verdict.FAIL, findings=(broken,)),)
+    failed = reuse.compared(built(where.run, steps=FAILED, checks=checks, verdict=Verdict.FAIL))
+    assert [found.subject for found in result_key.differences(failed)] == ["build"]
+    where.run.save(failed)
     reuse.keep(failed, where)
     assert kept_results.find(TRANSCRIPT) is None
+    assert kept_results.find(KEY) is None
+
+
+def test_a_step_that_fails_takes_the_key_out_of_the_index_whatever_judged_it() -> None:
+    kept()
+    where = context(CELL)
+    failed = reuse.compared(built(where.run, steps=FAILED, key="8" * 64))
+    assert not list(result_key.differences(failed))
+    reuse.keep(failed, where)
+    assert reuse.adopted(begun(), context(CELL)) is None, "the key of the result needs that of the transcript"
+
+
+def test_a_build_that_continued_another_is_neither_compared_nor_kept() -> None:
+    where = context(CELL)
+    continued = built(where.run, gone_on=Predecessor(tree="base", touched=()))
+    assert reuse.compared(continued) == continued
+    reuse.keep(continued, where)
+    assert kept_results.find(TRANSCRIPT) is None
+
+
+def test_the_logs_of_an_earlier_attempt_are_not_left_beside_a_reused_result() -> None:
+    kept()
+    where = context(CELL)
+    stale = where.run.cell(CELL.id) / "logs" / "internal-error.log"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("Traceback")
+    assert reuse.adopted(begun(), where)
+    assert not stale.exists()
 
 
 def test_a_full_disk_keeps_a_result_out_of_the_index_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,21 +265,18 @@ def test_a_full_disk_keeps_a_result_out_of_the_index_alone(monkeypatch: pytest.M
     assert kept_results.find(KEY) is None
 
 
-def surroundings(*paths: str, **host: str) -> Surroundings:
-    files = {path: TreeFile(0o644, "0" * 64) for path in ("tools/perf/perf.c", *paths)}
-    tree = facts.NOTHING.with_files(files, {})
+def surroundings(sha256: str = "5" * 64, **host: str) -> Surroundings:
     described = {"url": "unix:///run/engine.sock", "kernel": os.uname().release, **host}
     result = done(CELL)
     assert result.image
     assert result.tree
-    return Surroundings(result.image, result.tree, tree, described)
+    return Surroundings(result.image, result.tree.model_copy(update={"sha256": sha256}), described)
 
 
-def test_a_key_depends_on_the_files_that_a_build_can_read_alone() -> None:
+def test_a_key_has_the_content_of_the_tree() -> None:
     scenario = plan.scenario(CELL)
-    usual = reuse.transcript_key(scenario, surroundings())
-    assert usual == reuse.transcript_key(scenario, surroundings("net/core/dev.c", "arch/x86/kvm/x86.c"))
-    assert usual != reuse.transcript_key(scenario, surroundings("tools/perf/new.c"))
+    assert reuse.transcript_key(scenario, surroundings()) == reuse.transcript_key(scenario, surroundings())
+    assert reuse.transcript_key(scenario, surroundings()) != reuse.transcript_key(scenario, surroundings("6" * 64))
 
 
 SKELETONS = make.cell(of=LOADED.images["debian-trixie"], what=LOADED.builds["default"], on=LOADED.trees["7.3"])
@@ -246,28 +302,48 @@ def test_another_kernels_types_are_another_key(monkeypatch: pytest.MonkeyPatch, 
     assert len(keys) == 3
 
 
-def test_the_key_of_a_result_has_that_of_its_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    where = context(CELL)
-    head = make.cell(of=CELL.image, what=CELL.build, on=make.tree("head"))
-    alone = reuse.result_key_of(TRANSCRIPT, head, where)
-    found: list[CellResult] = []
-    monkeypatch.setattr(judgement.BaseCells, "result", lambda *_: found[0])
-    keys = {alone}
-    for base in (done(CELL, transcript_key="7" * 64), done(CELL, verdict=Verdict.SKIP, steps=())):
-        found[:] = [base]
-        keys.add(reuse.result_key_of(TRANSCRIPT, head, where))
+HEAD = make.cell(of=CELL.image, what=CELL.build, on=make.tree("head"))
+
+
+def on_base() -> tuple[Any, CellResult]:
+    """Return the context of the cell on the head, whose base is there and reused, and the base's result."""
+    kept()
+    run = store.begin([CELL, HEAD], [CELL.tree.name, "head"], [], 2, base=CELL.tree.name)
+    where = context(HEAD, base=judgement.BaseCells(run, CELL.tree.name))
+    where = dataclasses.replace(where, run=run)
+    base = reuse.adopted(begun(), dataclasses.replace(context(CELL), run=run))
+    assert base
+    run.save(base)
+    return where, base
+
+
+def test_the_key_of_a_result_has_that_of_its_base() -> None:
+    where, base = on_base()
+    keys = {reuse.result_key_of(TRANSCRIPT, HEAD, context(HEAD)), reuse.result_key_of(TRANSCRIPT, HEAD, where)}
+    where.run.save(base.model_copy(update={"verdict": Verdict.SKIP, "steps": ()}))
+    keys.add(reuse.result_key_of(TRANSCRIPT, HEAD, where))
     assert len(keys) == 3
-    found[:] = [done(CELL)]
-    assert reuse.result_key_of(TRANSCRIPT, head, where) == ""
-    assert reuse.result_key_of("", head, where) == ""
+    assert "" not in keys
+    assert reuse.result_key_of("", HEAD, where) == ""
+
+
+def test_a_base_that_is_not_the_one_of_the_index_gives_no_key() -> None:
+    """A base whose second make failed by chance, or one from a shard of another machine, would judge for good."""
+    where, base = on_base()
+    where.run.save(base.model_copy(update={"steps": FAILED}))
+    assert reuse.result_key_of(TRANSCRIPT, HEAD, where) == ""
+    where.run.save(base)
+    where.run.save_transcript(CELL.id, [b"another transcript"])
+    assert reuse.result_key_of(TRANSCRIPT, HEAD, where) == ""
+    where.run.forget_transcript(CELL.id)
+    assert reuse.result_key_of(TRANSCRIPT, HEAD, where) == ""
 
 
 def test_a_base_cell_without_a_result_is_an_error_before_anything_is_built() -> None:
-    head = make.cell(of=CELL.image, what=CELL.build, on=make.tree("head"))
-    run = store.begin([CELL, head], [CELL.tree.name, "head"], [], 2, base=CELL.tree.name)
-    where = context(head, base=judgement.BaseCells(run, CELL.tree.name))
+    run = store.begin([CELL, HEAD], [CELL.tree.name, "head"], [], 2, base=CELL.tree.name)
+    where = context(HEAD, base=judgement.BaseCells(run, CELL.tree.name))
     with pytest.raises(InfrastructureError, match="has no result to compare with"):
-        reuse.result_key_of(TRANSCRIPT, head, where)
+        reuse.result_key_of(TRANSCRIPT, HEAD, where)
 
 
 def test_the_digest_of_the_program_changes_with_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -281,9 +357,10 @@ def test_the_digest_of_the_program_changes_with_a_module(monkeypatch: pytest.Mon
     assert len(set(digests)) == 2
 
 
-def test_a_run_that_is_removed_meanwhile_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), shutil.Error([("a", "b", "gone")])])
+def test_a_run_that_is_removed_meanwhile_is_no_result(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def removed(*_: Any) -> None:
-        raise FileNotFoundError(2, "No such file or directory")
+        raise error
 
     kept()
     monkeypatch.setattr(reuse, "_copy", removed)

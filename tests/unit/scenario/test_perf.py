@@ -105,29 +105,3 @@ def test_a_skeleton_of_the_bootstrapped_bpftool_is_none_of_perf() -> None:
 def test_a_source_with_too_many_tables_or_too_long_names_is_refused(source: bytes) -> None:
     with pytest.raises(ValueError, match=r"pmu-events\.c has more than 10000 compact tables, or a name of more than"):
         perf.compact_tables(source)
-
-
-@pytest.mark.parametrize(
-    ("path", "read"),
-    [
-        ("Makefile", True),
-        ("tools/perf/util/evsel.c", True),
-        ("tools/include/uapi/linux/bpf.h", True),
-        ("tools/perf.h", True),
-        ("scripts/bpf_doc.py", True),
-        ("kernel/bpf/disasm.c", True),
-        ("include/uapi/linux/perf_event.h", True),
-        ("arch/x86/Makefile", True),
-        ("arch/x86/include/asm/irq_vectors.h", True),
-        ("arch/s390/kernel/syscalls/syscall.tbl", True),
-        ("arch/arm64/tools/gen-sysreg.awk", True),
-        ("arch/x86/configs/tiny.config", True),
-        ("arch/x86/kvm/x86.c", False),
-        ("arch/x86/kernel/cpu/bugs.c", False),
-        ("net/core/dev.c", False),
-        ("include/net/sock.h", False),
-        ("tools/testing/selftests/bpf/prog.c", False),
-    ],
-)
-def test_the_files_that_a_build_may_read_are_known_by_their_folders(path: str, *, read: bool) -> None:
-    assert perf.may_read(path) is read

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from matrix.model.cell import Limits
 from matrix.model.known_failure import KnownFailure
 from matrix.model.result import DIFFERS_FROM_EARLIER, CheckResult, Finding, Predecessor, StepResult, Verdict
 from matrix.scenario import plan
@@ -14,16 +15,17 @@ from tests.unit import conftest as make
 from tests.unit.results import done
 
 CELL = make.cell()
-HOST = {"kernel": "6.1", "engine": "docker 1", "btf_sha256": "9", "url": "unix:///a"}
+HOST = {**dict.fromkeys(result_key.HOST_FACTS, "1"), "url": "unix:///a"}
 KNOWN = KnownFailure(
     trees=("7.3",), cells=(CELL.id,), check="noop", findings=("ran:*",), why="upstream", evidence="docs"
 )
 ELSEWHERE = KNOWN.model_copy(update={"cells": ("another-image/gcc/*",)})
-PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS),)
+PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS, processes=3),)
+UNTRACED = (StepResult(name="build", command="make", verdict=Verdict.PASS),)
 
 
 def transcript_key(program: str = "p", image: str = "i", tree: str = "t", **more: Any) -> str:
-    scenario = plan.scenario(more.pop("cell", CELL), more.pop("jobs", 2))
+    scenario = plan.scenario(more.pop("cell", CELL), more.pop("jobs", 2), more.pop("limits", None))
     return result_key.transcript_key(program, scenario, image, tree, {**HOST, **more})
 
 
@@ -34,9 +36,8 @@ def transcript_key(program: str = "p", image: str = "i", tree: str = "t", **more
         {"image": "j"},
         {"tree": "u"},
         {"jobs": 3},
-        {"kernel": "6.2"},
-        {"engine": "docker 2"},
-        {"btf_sha256": "8"},
+        *({name: "2"} for name in result_key.HOST_FACTS),
+        {"limits": Limits(pids=99)},
         {"cell": make.cell(what=make.build(make={"NO_LIBELF": "1"}))},
         {"cell": make.cell(what=make.build(environment={"LANG": "de"}))},
     ],
@@ -78,6 +79,7 @@ def test_one_key_in_twenty_is_built_again() -> None:
         ({"verdict": Verdict.ERROR}, False),
         ({"verdict": Verdict.SKIP, "steps": ()}, False),
         ({"steps": ()}, False),
+        ({"steps": UNTRACED}, False),
         ({"steps": (*PASSED, StepResult(name="clean", command="make", verdict=Verdict.FAIL))}, False),
         ({"gone_on": Predecessor(tree="base", touched=())}, False),
     ],
@@ -102,8 +104,45 @@ def with_checks(*findings: Finding, program: str = "1", **more: Any) -> Any:
 
 def test_results_that_agree_are_left_as_they_are() -> None:
     result = with_checks(finding("a.o"), run="r2")
-    assert result_key.compared(result, with_checks(finding("a.o"))) == result
+    agreed = result_key.compared(result, with_checks(finding("a.o")))
+    assert agreed == result.model_copy(update={"compared_with": "r1"})
     assert not list(result_key.differences(result))
+
+
+def test_a_known_failure_that_comes_and_goes_is_no_difference() -> None:
+    known = finding("b.so").model_copy(update={"known": "it comes and goes"})
+    assert not list(result_key.differences(result_key.compared(with_checks(run="r2"), with_checks(known))))
+
+
+def test_a_check_that_was_skipped_for_a_failed_step_is_not_compared() -> None:
+    skipped = (CheckResult(check="noop", verdict=Verdict.SKIP),)
+    result = with_checks(run="r2").model_copy(update={"checks": skipped})
+    assert not list(result_key.differences(result_key.compared(result, with_checks(finding("a.o")))))
+
+
+def test_a_program_that_is_known_to_differ_each_time_is_no_difference() -> None:
+    differing = tuple(
+        check.model_copy(update={"verdict": Verdict.XFAIL}) if check.check == "reproducible" else check
+        for check in with_checks().checks
+    )
+    for result, earlier in (
+        (with_checks(), with_checks(program="2").model_copy(update={"checks": differing})),
+        (with_checks().model_copy(update={"checks": differing}), with_checks(program="2")),
+        (with_checks().model_copy(update={"checks": ()}), with_checks(program="2")),
+    ):
+        assert not list(result_key.differences(result_key.compared(result, earlier)))
+
+
+def test_a_difference_stays_when_the_cell_is_judged_again() -> None:
+    result = result_key.compared(with_checks(run="r2"), with_checks(finding("a.o")))
+    again = result_key.with_differences_of(with_checks(run="r2"), result)
+    assert (again.verdict, list(result_key.differences(again))) == (
+        Verdict.FAIL, list(result_key.differences(result)),
+    )  # fmt: skip
+    plain = with_checks(run="r2")
+    assert result_key.with_differences_of(plain, plain) == plain
+    without = plain.model_copy(update={"checks": ()})
+    assert result_key.with_differences_of(plain, without) == plain
 
 
 def test_another_finding_than_earlier_is_a_finding_of_its_check() -> None:
