@@ -66,8 +66,11 @@ def _end_with_command() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the option
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Keep the items of a cell in one worker where `-n` is given and no `--dist`."""
-    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+    """Keep the items of a cell in one worker where `-n` is given and no `--dist`, and the cells in their order."""
+    if not getattr(config.option, "numprocesses", None):
+        return
+    config.option.loadscopereorder = False  # xdist would begin groups with more checks first, however long they take
+    if config.option.dist == "no":
         config.option.dist = "loadgroup"
 
 
