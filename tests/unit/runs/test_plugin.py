@@ -13,7 +13,8 @@ from matrix.runs import plugin
 def options(**given: Any) -> dict[str, Any]:
     config: Any = SimpleNamespace(option=SimpleNamespace(**given))
     plugin.pytest_cmdline_main(config)
-    return vars(config.option)
+    found: dict[str, Any] = vars(config.option)
+    return found
 
 
 @pytest.mark.parametrize("dist", ["no", "loadgroup"])
