@@ -12,7 +12,7 @@ from matrix.scenario import perf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.elf import ElfFacts
+    from matrix.scenario.elf_facts import ElfFacts
     from matrix.scenario.observations import Observations
     from matrix.scenario.step_facts import Ran, StepFacts
 

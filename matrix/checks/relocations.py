@@ -15,7 +15,7 @@ from matrix.scenario import perf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.scenario.elf import ElfFacts
+    from matrix.scenario.elf_facts import ElfFacts
     from matrix.scenario.observations import Observations
 
 PROGRAM, TABLES, UNIT = perf.PROGRAM, posixpath.basename(perf.TABLES_OBJECT), posixpath.basename(perf.STRING_OBJECT)

@@ -12,7 +12,7 @@ from matrix.runs import diffoscope, parsing, step_specification
 from matrix.runs.cell_deadline import CellDeadline
 from matrix.runs.transcript_process import TranscriptProcess
 from matrix.scenario import perf, plan
-from matrix.scenario.elf import ElfFacts
+from matrix.scenario.elf_facts import ElfFacts
 from matrix.scenario.observations import obstacle
 from matrix.scenario.recorder import StepEnd, Taken
 from matrix.scenario.transcript import Transcript

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from matrix.runs import confinement, parsing_child
+from matrix.runs import confinement, parsing_requests
 from matrix.runs.confinement import Bounds
-from matrix.scenario.elf import ElfFacts
+from matrix.scenario.elf_facts import ElfFacts
 from matrix.scenario.make_database import Database
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def elf_facts(path: str, content: bytes) -> ElfFacts:
     """Return the facts of an ELF file; of a file that cannot be read within the limits, with its `error`."""
     if len(content) >= FILE_BYTES:
         return ElfFacts(path=path, error=f"it has {FILE_BYTES >> 20} MiB or more, the limit on a file that is read")
-    outcome = confinement.run(parsing_child.__name__, parsing_child.ELF + path.encode() + b"\n" + content, BOUNDS)
+    outcome = confinement.run(parsing_requests.TASK, parsing_requests.ELF + path.encode() + b"\n" + content, BOUNDS)
     if outcome.exceeded:
         return ElfFacts(path=path, error=_not_within(outcome.exceeded))
     return ElfFacts.model_validate_json(outcome.output)
@@ -40,11 +40,11 @@ def databases(text: bytes) -> tuple[Database, ...]:
         ValueError: they exceed a limit.
 
     """
-    outcome = confinement.run(parsing_child.__name__, parsing_child.DATABASES + text, BOUNDS)
+    outcome = confinement.run(parsing_requests.TASK, parsing_requests.DATABASES + text, BOUNDS)
     if outcome.exceeded:
         raise ValueError(f"make's data bases: {_not_within(outcome.exceeded)}")
     kind, answer = outcome.output[:1], outcome.output[1:]
-    if kind == parsing_child.REFUSAL:
+    if kind == parsing_requests.REFUSAL:
         raise ValueError(answer.decode())
     return _DATABASES.validate_json(answer)
 

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from matrix.runs.parsing_requests import ANSWER, ELF, REFUSAL
 from matrix.scenario import elf, make_database
 from matrix.scenario.make_database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ELF, DATABASES = b"E", b"D"
-"""The first byte of a request: what follows are a path, a newline and an ELF file, or what make printed."""
-
-ANSWER, REFUSAL = b"A", b"R"
-"""The first byte of the answer to DATABASES: what follows is JSON, or the reason why they are refused."""
 
 _DATABASES = TypeAdapter(tuple[Database, ...])
 

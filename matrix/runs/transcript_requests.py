@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 from matrix.model.base import Frozen
 from matrix.model.cell import Cell
 from matrix.model.known_failure import KnownFailure
-from matrix.scenario.elf import ElfFacts
+from matrix.scenario.elf_facts import ElfFacts
 from matrix.scenario.make_database import Database
 from matrix.scenario.recorder import Taken
 from matrix.scenario.transcript import Transcript

@@ -1,4 +1,4 @@
-"""Facts of an ELF file: whether a dynamic linker loads it, and the sections and symbols that it relocates. Pure.
+"""Reads the facts of an ELF file: whether a dynamic linker loads it, and which sections and symbols it relocates. Pure.
 
 The bytes are untrusted. Format: System V ABI, chapter 4 (sections, symbol table, relocation) and chapter 5 (program
 header, dynamic linking); elf(5) has the same structures. The words in capitals are theirs.
@@ -15,45 +15,12 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection, RelrRelocationSection
 from elftools.elf.sections import SymbolTableSection
-from pydantic import Field
 
-from matrix.model.base import Frozen
 from matrix.scenario import perf
+from matrix.scenario.elf_facts import ElfFacts, Symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-class Symbol(Frozen):
-    """A data symbol with the number of relocations that fall into its range."""
-
-    name: str
-    section: str
-    size_bytes: int
-    relocations: int
-
-
-class ElfFacts(Frozen):
-    """The facts that are kept of one ELF file.
-
-    `error` is the reason why it cannot be read. `kind` is its e_type, as `ET_DYN`; `interpreter` and `dynamic` say
-    whether it has such segments (PT_INTERP, PT_DYNAMIC). `relocations` maps the sections that relocations apply to, `?`
-    for none, to their numbers. `symbols` are the event tables, the big string, and every other data symbol with a
-    relocation in its range.
-    """
-
-    path: str
-    error: str = ""
-    kind: str = ""
-    interpreter: bool = False
-    dynamic: bool = False
-    relocations: dict[str, int] = Field(default_factory=dict)
-    symbols: tuple[Symbol, ...] = ()
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the symbols that are kept."""
-        return frozenset(symbol.name for symbol in self.symbols)
 
 
 READS = 8

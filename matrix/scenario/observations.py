@@ -11,7 +11,7 @@ from matrix.scenario.plan import Scenario, Step, output_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from matrix.scenario.elf import ElfFacts
+    from matrix.scenario.elf_facts import ElfFacts
     from matrix.scenario.make_database import Database
     from matrix.scenario.step_facts import File, StepFacts
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from matrix.model.base import Frozen
-from matrix.scenario.elf import ElfFacts
+from matrix.scenario.elf_facts import ElfFacts
 from matrix.scenario.make_database import Database
 from matrix.scenario.observations import Observations
 from matrix.scenario.plan import Scenario, Step

@@ -16,7 +16,7 @@ from matrix.model.known_failure import KnownFailure
 from matrix.model.result import CellResult, ImageIdentity, TreeIdentity, Verdict
 from matrix.model.tree import Tree
 from matrix.scenario import plan
-from matrix.scenario.elf import ElfFacts, Symbol
+from matrix.scenario.elf_facts import ElfFacts, Symbol
 from matrix.scenario.transcript import StepRecord, Transcript
 from matrix.verdicts import paired_ratios
 from matrix.verdicts.comparison import Arm, ComparisonRun, MeasureResult, Sample, Side

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.checks import registry
 from matrix.model.result import Verdict
-from matrix.scenario.elf import ElfFacts, Symbol
+from matrix.scenario.elf_facts import ElfFacts, Symbol
 from matrix.verdicts import judge
 from tests.unit.conftest import PERF, cell, elf, observations, tree
 

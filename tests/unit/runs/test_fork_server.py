@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.errors import InfrastructureError
-from matrix.runs import fork_server, parsing_child
+from matrix.runs import fork_server, parsing_requests
 from matrix.runs.confinement import Bounds, Child
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ BOUNDS = Bounds(memory_bytes=256 << 20, cpu_s=60, output_bytes=4 << 10)
 PATIENCE_S = 60
 HOLDS = """
 import os
-from matrix.runs import parsing_child
+from matrix.runs import parsing_requests
 from matrix.runs.confinement import Bounds, Child
-child = Child(parsing_child.__name__, Bounds(256 << 20, 60, 4096))
+child = Child(parsing_requests.TASK, Bounds(256 << 20, 60, 4096))
 print(child._process.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -52,14 +52,14 @@ def wait_until_gone(pid: int) -> None:
 
 @pytest.fixture
 def children() -> Iterator[list[Child]]:
-    made = [Child(parsing_child.__name__, BOUNDS) for _ in range(2)]
+    made = [Child(parsing_requests.TASK, BOUNDS) for _ in range(2)]
     yield made
     for child in made:
         child.close()
 
 
 def ask(child: Child) -> bytes:
-    return b"".join(child.ask(parsing_child.ELF + b"/out/perf\nno ELF file"))
+    return b"".join(child.ask(parsing_requests.ELF + b"/out/perf\nno ELF file"))
 
 
 def test_children_are_forked_from_one_process_and_answer_as_others_do(children: list[Child]) -> None:
@@ -97,7 +97,7 @@ def test_where_the_process_was_killed_its_children_are_and_another_one_is_starte
         wait_until_gone(child._process.pid)
         with pytest.raises(InfrastructureError, match="was killed, as the kernel does where memory is short"):
             ask(child)
-    with contextlib.closing(Child(parsing_child.__name__, BOUNDS)) as child:
+    with contextlib.closing(Child(parsing_requests.TASK, BOUNDS)) as child:
         assert parent_of(child._process.pid) != killed
         assert ask(child)
 

@@ -14,7 +14,7 @@ from matrix.runs import transcript_process, transcripts
 from matrix.runs.confinement import Bounds, ChildDiedError, LimitExceededError
 from matrix.runs.transcript_process import TranscriptProcess
 from matrix.scenario import plan
-from matrix.scenario.elf import ElfFacts
+from matrix.scenario.elf_facts import ElfFacts
 from matrix.scenario.recorder import Taken
 from matrix.scenario.transcript import Transcript
 from matrix.verdicts import judgement

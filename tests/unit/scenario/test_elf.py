@@ -11,6 +11,8 @@ from matrix.scenario import elf
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.scenario.elf_facts import ElfFacts, Symbol
+
 TABLES = """
 struct compact { int offset; };
 static const struct compact pmu_events__x[] = {{1}, {2}, {3}};
@@ -44,13 +46,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def facts(built: Path, name: str) -> elf.ElfFacts:
+def facts(built: Path, name: str) -> ElfFacts:
     found = elf.facts(name, (built / name).read_bytes())
     assert found.error == ""
     return found
 
 
-def symbols(found: elf.ElfFacts) -> dict[str, elf.Symbol]:
+def symbols(found: ElfFacts) -> dict[str, Symbol]:
     return {symbol.name: symbol for symbol in found.symbols}
 
 
