@@ -220,8 +220,8 @@ def _ended_after(limit_s: float, process: subprocess.Popen[bytes]) -> Iterator[N
 def _pytest_words(number: int) -> list[str]:
     """Return the command line of the run's pytest, which nothing outside of the cell tests' folder can change.
 
-    The options from `-o` on take away the addopts, warning filters, root folder and configuration file that pytest
-    would find from the current folder up; importlib mode leaves sys.path as it is; `no:cacheprovider` writes nothing
+    The options from `-o` on take away the addopts, warning filters, root folder, conftest.py and configuration file
+    that pytest would find from a folder up; importlib mode leaves sys.path as it is; `no:cacheprovider` writes nothing
     into an installed package, and `no:tmpdir` leaves no `pytest-of-USER` in the temporary folder. Meaning of each:
     `pytest --help`, and https://pytest-xdist.readthedocs.io for `-n` and `--dist`.
     """
@@ -229,7 +229,7 @@ def _pytest_words(number: int) -> list[str]:
     return [
         sys.executable, "-m", "pytest", "-p", "matrix.runs.plugin", "-p", "no:cacheprovider", "-p", "no:tmpdir", "-q",
         "--tb=short", "-n", str(number), "--dist", "loadgroup", "-o", "addopts=", "-W", "default",
-        "--rootdir", folder, "-c", os.devnull, "--import-mode=importlib", folder,
+        "--rootdir", folder, "--confcutdir", folder, "-c", os.devnull, "--import-mode=importlib", folder,
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix.config import load
 from matrix.runs import launch, store
 from tests.unit.conftest import cell
 
@@ -46,3 +47,19 @@ def test_a_checkout_that_is_not_installed_is_still_found(monkeypatch: pytest.Mon
     assert launch._import_path()["PYTHONPATH"] == f"{package}{os.pathsep}/some"
     monkeypatch.setattr(sys, "path", ["/usr/bin", *sys.path])
     assert launch._import_path()["PYTHONPATH"] == "/some"
+
+
+def test_the_runs_pytest_loads_no_conftest_from_above_the_folder_of_the_cell_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = tmp_path / "above" / "cells"
+    cells.mkdir(parents=True)
+    (cells.parent / "conftest.py").write_text("raise SystemExit('taken from above')\n")
+    (cells / "test_cells.py").write_text("def test_nothing():\n    pass\n")
+    monkeypatch.setenv("PERF_MATRIX_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(load, "cell_tests", lambda: cells)
+    run = store.begin([cell()], ["7.3"], [], 1)
+    words = [word for word in launch._pytest_words(1) if word not in ("-n", "1", "--dist", "loadgroup")]
+    begun_by = {**launch._environment(run, None), launch.COMMAND_PID_VARIABLE: str(os.getpid())}
+    done = subprocess.run([*words, "--collect-only"], env=begun_by, capture_output=True, text=True, check=False)
+    assert "test_cells.py::test_nothing" in done.stdout, done.stdout + done.stderr
