@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from dataclasses import dataclass
 
 from matrix.errors import InfrastructureError
@@ -93,6 +94,7 @@ class ForkServer:
     def __init__(self, path: tuple[str, ...]) -> None:
         self.path = path
         self.owner = os.getpid()
+        self._children = weakref.WeakSet[ForkedProcess]()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # -I: nothing from the environment. -B: a limit would cut short the compiled modules written for others.
         argv = [sys.executable, "-I", "-B", "-c", _START, json.dumps(path), str(theirs.fileno())]
@@ -120,7 +122,14 @@ class ForkServer:
             if not pid:
                 raise ConnectionResetError("the process that children are forked from has ended")
             undo.pop_all()
-        return ForkedProcess(pid, told)
+        child = ForkedProcess(pid, told)
+        self._children.add(child)
+        return child
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no child of it lives."""
+        return all(child.poll() is not None for child in self._children)
 
     def close(self) -> None:
         """End the process, and with it the children that live."""
@@ -142,37 +151,45 @@ def _number(told: socket.socket, otherwise: int) -> int:
 
 
 class _Servers:
-    """The fork server of a process, started when it is first asked for; another one where it has ended."""
+    """The fork servers of a process: one for its path of modules, started when it is first asked for.
+
+    Another one is started where that one has ended, or the path is another; those before it end with their children.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._server: ForkServer | None = None
+        self._servers: list[ForkServer] = []
 
     def fork(self, asked: Forking) -> ForkedProcess:
         with self._lock:
             for _ in range(2):
+                server = self._running()
                 with contextlib.suppress(OSError):
-                    return self._running().fork(asked)
-                self._close()  # as after the kernel killed it
+                    return server.fork(asked)
+                self._close(server)  # as after the kernel killed it
         raise InfrastructureError(
             "the process that children are forked from ends by itself", "Is there memory enough? Run fewer cells (-n)."
         )
 
     def close(self) -> None:
         with self._lock:
-            self._close()
+            for server in list(self._servers):
+                self._close(server)
 
     def _running(self) -> ForkServer:
         path = tuple(folder for folder in sys.path if folder)  # "" is the current folder, whoever wrote it
-        if self._server and (self._server.path, self._server.owner) != (path, os.getpid()):
-            self._close()
-        self._server = self._server or ForkServer(path)
-        return self._server
+        for server in [server for server in self._servers if (server.path, server.owner) != (path, os.getpid())]:
+            if server.is_idle:
+                self._close(server)
+        usable = [server for server in self._servers if (server.path, server.owner) == (path, os.getpid())]
+        if not usable:
+            usable = [ForkServer(path)]
+            self._servers += usable
+        return usable[0]
 
-    def _close(self) -> None:
-        if self._server:
-            self._server.close()
-        self._server = None
+    def _close(self, server: ForkServer) -> None:
+        server.close()
+        self._servers.remove(server)
 
 
 _servers = _Servers()

@@ -73,8 +73,9 @@ def in_order(expected_s: Mapping[str, float]) -> list[str]:
     The shortest is first, as its verdict is the run's first; then the longest come first, so that none of them is begun
     last and leaves the other workers idle (Graham, "Bounds on multiprocessing timing anomalies", 1969).
     """
+    shortest = min(expected_s, key=lambda name: (expected_s[name], name), default=None)
     longest_first = sorted(expected_s, key=lambda name: (-expected_s[name], name))
-    return [*longest_first[-1:], *longest_first[:-1]]
+    return sorted(longest_first, key=lambda name: name != shortest)
 
 
 def expected_s(settings: RunSettings, todo: Iterable[Cell], known_s: Mapping[Place, float]) -> dict[str, float]:

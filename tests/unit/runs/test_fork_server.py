@@ -102,6 +102,21 @@ def test_where_the_process_was_killed_its_children_are_and_another_one_is_starte
         assert ask(child)
 
 
+def test_another_path_of_modules_has_another_process_and_ends_no_child(
+    children: list[Child], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = parent_of(children[0]._process.pid)
+    monkeypatch.syspath_prepend(tmp_path)
+    with contextlib.closing(Child(parsing_requests.TASK, BOUNDS)) as child:
+        assert parent_of(child._process.pid) != before
+        assert all(map(ask, (child, *children)))
+    for one in children:
+        one.close()
+    with contextlib.closing(Child(parsing_requests.TASK, BOUNDS)) as child:
+        assert ask(child)
+        assert not is_there(before)
+
+
 def test_a_process_that_never_comes_up_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_server, "_START", "raise SystemExit(3)")
     servers = fork_server._Servers()

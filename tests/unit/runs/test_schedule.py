@@ -49,7 +49,7 @@ def test_a_cell_runs_for_each_two_processors_unless_another_number_is_asked_for(
         ({}, []),
         ({"a": 1.0}, ["a"]),
         ({"a": 2.0, "b": 3.0, "c": 1.0}, ["c", "b", "a"]),
-        ({"b": 2.0, "a": 2.0, "c": 2.0}, ["c", "a", "b"]),
+        ({"b": 2.0, "a": 2.0, "c": 2.0}, ["a", "b", "c"]),
     ],
 )
 def test_a_short_group_is_begun_first_and_then_the_longest(expected_s: dict[str, float], order: list[str]) -> None:
