@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -28,10 +29,19 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main(words: list[str]) -> int:
     """Run the cells of the run in a folder, those that have a result left out, and return the exit status."""
     folder, at_once, parent = Path(words[0]), int(words[1]), int(words[2])
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    # No SIGTERM, which would cut the end short: a dying process of many threads sends the signal several times.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGINT))
     if os.getppid() != parent:  # it ended before the kernel knew of the wish
         return ExitStatus.INTERRUPTED
-    run = Run(folder)
+    try:
+        return _status(Run(folder), at_once)
+    finally:
+        if os.getppid() != parent:  # the worker, which would remove the folder, was killed
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _status(run: Run, at_once: int) -> int:
+    """Run the cells of a run, and return the exit status."""
     try:
         with interruptible(), locks.doing(run):
             _run_cells(run, at_once)

@@ -17,7 +17,7 @@ from matrix.machines import addresses, remaining
 from matrix.machines.baggage import Baggage, EngineOnDemand
 from matrix.machines.session import ConnectionLostError, Session
 from matrix.machines.worker import SETTINGS
-from matrix.runs import cell_run, launch, progress, schedule
+from matrix.runs import cell_run, launch, order, progress, schedule
 from matrix.runs.pytest_run import PytestRun
 from matrix.verdicts.wording import count
 
@@ -55,6 +55,7 @@ class OnWorkers:
         addresses.security(self.scheduler, self.certificates)
         with paths.temporary("machines") as folder:
             baggage = Baggage(run, self.jobs, folder)
+            order.decide(run, config)
             part = PytestRun(run, config=config)
             engine = cast("Engine", EngineOnDemand(access))  # its attributes are looked for when they are used
             for tree in launch.needed_trees(run.settings(), wanted, config):

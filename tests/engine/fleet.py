@@ -27,6 +27,7 @@ class Fleet:
         self.address = ""
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.python: tuple[str, ...] = ()
         folder.mkdir()
 
     def start_scheduler(self, address: str = "tcp://127.0.0.1:0", words: Sequence[str] = ()) -> None:
@@ -50,7 +51,7 @@ class Fleet:
         variables = {
             "PERF_MATRIX_STATE": str(self.state(name)), "PERF_MATRIX_CACHE": str(self.folder / name / "cache"), **more
         }  # fmt: skip
-        argv = [sys.executable, "-m", "matrix", "worker", self.address, "-n", "1", "--name", name, *words]
+        argv = [*self.python, sys.executable, "-m", "matrix", "worker", self.address, "-n", "1", "--name", name, *words]
         self.workers[name] = self._popen(argv, log, variables)
         wait(lambda: "connected, 1 at once" in log.read_text()[begun:])
 
