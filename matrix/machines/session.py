@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import queue
 import time
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 LOST = ("cancelled", "lost")
 """The states of a task of Dask's that its scheduler knows no longer."""
+
+GONE = (OSError, futures.CancelledError, asyncio.CancelledError)
+"""The errors of a call to a scheduler that is gone."""
 
 LOOK_S = 1.0
 WORKERS_S = 120.0
@@ -105,13 +111,16 @@ class Session:
         """Learn which workers there are, and give out the groups that wait."""
         if self.client.status != "running":
             raise ConnectionLostError
-        self._meet_workers()
+        try:
+            self._meet_workers()
+            self._place()
+        except GONE as error:  # of Dask's connection: neither touches a file
+            raise ConnectionLostError from error
         for token, submitted in list(self._open.items()):
             if submitted.future.status in LOST:
                 raise ConnectionLostError
             if submitted.only and not set(submitted.only) & self.machines.keys():
                 self._take_back(token)
-        self._place()
 
     def _meet_workers(self) -> None:
         addresses = set(self.client.nthreads())
@@ -274,13 +283,12 @@ class Session:
 
     def _end(self) -> None:
         """Take back the groups that still run, and wait until their workers have ended them."""
-        futures = [submitted.future for submitted in self._open.values()]
-        if not futures:
-            return
-        self.client.cancel(futures, force=True)
+        tasks = [submitted.future for submitted in self._open.values()]
         deadline = time.monotonic() + END_S
-        while time.monotonic() < deadline and self._are_busy():
-            time.sleep(LOOK_S / 4)
+        with contextlib.suppress(*GONE):  # without a scheduler the workers end them by themselves
+            self.client.cancel(tasks, force=True)
+            while tasks and time.monotonic() < deadline and self._are_busy():
+                time.sleep(LOOK_S / 4)
 
     def _are_busy(self) -> bool:
         name = self.baggage.run.name

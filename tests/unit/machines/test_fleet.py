@@ -152,6 +152,22 @@ def test_the_head_of_a_gate_gets_its_base_as_it_was_done(places: Path, cells: Ce
     )
 
 
+def test_a_lost_connection_is_made_again_and_the_run_goes_on(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.cells.duration_s = lambda _: 0.5
+    meet, calls = session.Session._meet_workers, list[int]()
+
+    def lose_the_third_call(self: session.Session) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError("Stream is closed")
+        meet(self)
+
+    monkeypatch.setattr(session.Session, "_meet_workers", lose_the_third_call)
+    assert fleet.complete() == all_of(fleet)
+    assert "is gone; waiting for it" in fleet.text
+    assert left() == [fleet.run.name]
+
+
 def test_an_interrupt_ends_the_cells_on_all_workers(fleet: Fleet) -> None:
     fleet.cells.duration_s = lambda cell_id: 0.1 if cell_id == first(fleet) else 60.0
 
