@@ -40,9 +40,10 @@ def runtime() -> Path:
     named = os.environ.get("PERF_MATRIX_RUNTIME")
     if named:
         return Path(named)
-    # Outside of a login session (no XDG_RUNTIME_DIR) platformdirs would give root a folder below /tmp.
-    base = Path("/run") if os.geteuid() == 0 else platformdirs.user_runtime_path()
-    return base / _APP
+    if os.geteuid() == 0:  # platformdirs would give root a folder below /tmp outside of a login session
+        return Path("/run") / _APP
+    # platformdirs takes another folder where this one's mode is not 0700, and a user's Podman makes it 0711.
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or platformdirs.user_runtime_path()) / _APP
 
 
 def engine_socket() -> Path:

@@ -36,6 +36,9 @@ rootless engine, which maps 65536 users, has it.
 AGENT_UID = 61001
 """The user and group of the agent, which the cell's commands can neither signal, trace nor limit."""
 
+SCRIPT_MEMORY_BYTES, SCRIPT_PIDS = 2 << 30, 256
+"""The limits of a script's container without network."""
+
 USERS = {"agent": AGENT_UID, "commands": UID}
 """The users of a step, as the agent is told of them."""
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import __version__
-from matrix.engine import backends
+from matrix.engine import backends, limits
 from matrix.engine.api import BTF
 from matrix.errors import MatrixError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from matrix.engine.api import Engine
 
 MEMORY_BYTES = 4 << 30
 """The least memory of a machine: two cells at once, which mostly use 1 GiB each, the engine, and the page cache."""
@@ -33,17 +35,27 @@ def examine(host: str | None) -> list[Need]:
     """Return the needs of the matrix on this machine and on the engine at `host`, or on the first that answers."""
     program = [Need("perf-build-matrix", __version__), Need("python", sys.version.split()[0]), _git()]
     try:
-        described = backends.connect(host).describe()
+        engine = backends.connect(host)
+        described, enforced = engine.describe(), _limits(engine)
     except MatrixError as error:
         # The message and its hint are two lines, and a row of the table is one.
         return [*program, Need("container engine", str(error).replace("\n ", ":"), is_met=False)]
-    return [*program, *_of_engine(described)]
+    return [*program, *_of_engine(described), enforced]
 
 
 def _git() -> Need:
     path = shutil.which("git")
     lacking = "there is none: install git, which git: trees and series need (dir: and tar: trees do without)"
     return Need("git", path or lacking, is_met=path is not None)
+
+
+def _limits(engine: Engine) -> Need:
+    """Return whether limits on a cell are enforced, looked at in an image of ours where the engine has one."""
+    image = next((item.name for item in engine.resources() if (item.kind, item.purpose) == ("image", "image")), "")
+    if not image:
+        return Need("limits on a cell", "looked at when the first image is there")
+    lacking = limits.unenforced(engine, image)
+    return Need("limits on a cell", limits.words(lacking) if lacking else "memory and processes", is_met=not lacking)
 
 
 def _of_engine(described: Mapping[str, str]) -> list[Need]:

@@ -22,8 +22,9 @@ class Answers(BaseHTTPRequestHandler):
     """Answers as a Docker engine does to who asks what it is."""
 
     def do_GET(self) -> None:
-        said: Any = {"/version": {"ApiVersion": "1.41", "Version": "20"}, "/info": INFO}
-        body = next((json.dumps(said[end]) for end in said if self.path.endswith(end)), "OK").encode()
+        said: Any = {"/version": {"ApiVersion": "1.41", "Version": "20"}, "/info": INFO, "/volumes": {"Volumes": None}}
+        said |= {"/containers/json": [], "/images/json": []}
+        body = next((json.dumps(said[end]) for end in said if self.path.partition("?")[0].endswith(end)), "OK").encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

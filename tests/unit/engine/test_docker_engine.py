@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker.errors import APIError
 
+from matrix.engine.api import Resource
 from matrix.engine.backends.docker.engine import DockerEngine
 from matrix.engine.backends.docker.volumes import Volumes
 from matrix.errors import InfrastructureError
@@ -98,6 +99,43 @@ def test_a_volume_that_is_refused_in_both_forms_is_an_error() -> None:
 
 def test_a_path_that_cannot_be_an_option_of_an_overlay_is_refused() -> None:
     got = SimpleNamespace(attrs={"Mountpoint": "/a:b"})
-    volumes = Volumes(engine(volumes=SimpleNamespace(get=lambda _: got)), contextlib.ExitStack())
+    of = engine(volumes=SimpleNamespace(get=lambda _: got), info=lambda: INFO)
+    volumes = Volumes(of, contextlib.ExitStack())
     with pytest.raises(InfrastructureError, match="a path that no overlay can be made of"):
         volumes.overlay("src", ["tree"], "layer")
+
+
+@pytest.mark.parametrize(
+    ("told", "given"),
+    [
+        ({"SecurityOptions": ["name=seccomp", "name=rootless"]}, "metacopy=off,userxattr,index=off"),
+        ({"SecurityOptions": ["name=seccomp"], "Rootless": True}, "metacopy=off,userxattr,index=off"),
+        ({"SecurityOptions": ["name=seccomp"], "Rootless": False}, "metacopy=off,redirect_dir=off,index=off"),
+        ({"SecurityOptions": None}, "metacopy=off,redirect_dir=off,index=off"),
+    ],
+)
+def test_an_overlay_in_a_user_namespace_has_the_options_that_the_kernel_takes_there(
+    told: dict[str, Any], given: str
+) -> None:
+    made: list[str] = []
+    volumes = SimpleNamespace(
+        get=lambda name: SimpleNamespace(attrs={"Mountpoint": f"/volumes/{name}"}),
+        create=lambda _, driver_opts, **__: made.append(driver_opts["o"]),
+    )
+    of = engine(volumes=volumes, info=lambda: {**INFO, **told})
+    Volumes(of, contextlib.ExitStack()).overlay("src", ["top", "tree"], "layer")
+    folders = "lowerdir=/volumes/top/tree:/volumes/tree/tree,upperdir=/volumes/layer/upper,workdir=/volumes/layer/work"
+    assert made == [f"{folders},{given},nosuid,nodev"]
+
+
+@pytest.mark.parametrize(
+    ("rootless", "images", "told"), [(True, ["one"], "memory, processes"), (True, [], None), (False, ["one"], None)]
+)
+def test_a_users_engine_tells_the_limits_that_it_does_not_enforce(
+    monkeypatch: pytest.MonkeyPatch, *, rootless: bool, images: list[str], told: str | None
+) -> None:
+    listed = [Resource("image", name, "image", "") for name in images]
+    monkeypatch.setattr(DockerEngine, "resources", lambda _: listed)
+    monkeypatch.setattr(DockerEngine, "script", lambda *_, **__: (0, b"memory max\nprocesses max\n"))
+    described = engine(info=lambda: {**INFO, "Rootless": rootless}, version=lambda: PODMAN).describe()
+    assert described.get("limits_not_enforced") == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import shutil
@@ -14,8 +15,9 @@ import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
 
-from matrix.engine.api import LABEL, RUN_LABEL, UID, CellSpec, Resource
-from matrix.engine.backends.docker import cell, streams
+from matrix.engine import limits
+from matrix.engine.api import LABEL, RUN_LABEL, SCRIPT_MEMORY_BYTES, SCRIPT_PIDS, UID, CellSpec, Resource
+from matrix.engine.backends.docker import cell, description, streams
 from matrix.engine.backends.docker.api import failing_as, of_the_api
 from matrix.engine.backends.docker.streams import Reader
 from matrix.errors import InfrastructureError
@@ -42,13 +44,10 @@ FETCHED_BYTES = 4 << 30
 UNTAGGED = "<none>:<none>"
 """The tag that Docker lists for an image without one."""
 
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-"""The names of uname(2) for those of Go, which Podman gives."""
-
 BLOCK_BYTES = 1 << 20
 SANDBOX: dict[str, Any] = {
     "user": f"{UID}:{UID}", "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_only": True,
-    "mem_limit": 2 << 30, "pids_limit": 256, "tmpfs": {"/tmp": "size=1g,mode=1777"},  # noqa: S108 - the container's
+    "mem_limit": SCRIPT_MEMORY_BYTES, "pids_limit": SCRIPT_PIDS, "tmpfs": {"/tmp": "size=1g,mode=1777"},  # noqa: S108 - the container's
 }  # fmt: skip
 """The confinement of a script without network, which may look at files that come from a build."""
 
@@ -68,7 +67,24 @@ class DockerEngine:
     def describe(self) -> dict[str, str]:
         """Describe the engine (see Engine.describe), by GET /info and GET /version of the Docker Engine API."""
         with failing_as("describe itself"), of_the_api():
-            return _description(self.client.info(), self.client.version(), self.url)
+            described = description.of(self.client.info(), self.client.version(), self.url)
+        # A user's engine may have no limits on memory and processes to set; root's has.
+        lacking = self._unenforced() if self.is_rootless else ()
+        return {**described, "limits_not_enforced": ", ".join(lacking)} if lacking else described
+
+    def _unenforced(self) -> tuple[str, ...]:
+        """Return the limits that are not enforced (see limits), as an image of ours has them; none without one."""
+        images = (item.name for item in self.resources() if (item.kind, item.purpose) == ("image", "image"))
+        image = next(images, None)
+        return limits.unenforced(self, image) if image else ()
+
+    @functools.cached_property
+    def is_rootless(self) -> bool:
+        """Whether the engine is a user's, by its own word: it mounts volumes in a user namespace then."""
+        with failing_as("describe itself"), of_the_api():
+            info = self.client.info()
+            # Docker's word for it is one of these options, Podman's a fact of its own.
+            return bool(info.get("Rootless")) or "name=rootless" in (info.get("SecurityOptions") or ())
 
     def image(self, tag: str) -> str | None:
         """Return an image's digest (see Engine.image)."""
@@ -268,29 +284,3 @@ def _image_name(item: dict[str, Any]) -> str:
     """Return the first tag of an image, or its id where it has none: its import was ended before its tag was given."""
     tags = [tag for tag in item.get("RepoTags") or () if tag != UNTAGGED]
     return str(tags[0] if tags else item["Id"])
-
-
-def _description(info: dict[str, Any], version: dict[str, Any], url: str) -> dict[str, str]:
-    """Return the facts of an engine from its answers to GET /info and GET /version."""
-    return {
-        "engine": f"{_engine_name(version)} {version['Version']}",
-        "api": version["ApiVersion"],
-        "url": url,
-        "kernel": info["KernelVersion"],
-        "architecture": MACHINES.get(info["Architecture"], info["Architecture"]),
-        "storage": info["Driver"],
-        "cgroup": str(info.get("CgroupVersion", "1")),
-        "cpus": str(info["NCPU"]),
-        "memory_bytes": str(info["MemTotal"]),
-    }
-
-
-def _engine_name(version: dict[str, Any]) -> str:
-    """Return the name that an engine gives itself: that of its platform, or of its first component.
-
-    Docker's first component is `Engine`, Podman's `Podman Engine`, whose platform is that of the machine.
-    """
-    component = next(iter(version.get("Components") or ()), {"Name": "Engine"})["Name"]
-    if component != "Engine":
-        return str(component)
-    return str(version.get("Platform", {}).get("Name") or "docker")

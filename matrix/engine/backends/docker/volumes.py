@@ -25,6 +25,9 @@ MAX_FILES = 500_000
 # https://docs.kernel.org/filesystems/overlayfs.html
 _OVERLAY = "metacopy=off,redirect_dir=off,index=off"
 
+# In a user's namespace the kernel takes no redirect_dir, and userxattr turns it off.
+_OVERLAY_OF_A_USER = "metacopy=off,userxattr,index=off"
+
 
 @dataclass(frozen=True)
 class Volumes:
@@ -48,7 +51,8 @@ class Volumes:
         """Make a volume that is the volume `layer` over those of a tree, the topmost first."""
         upper = self._mountpoint(layer)
         lower = ":".join(f"{self._mountpoint(tree)}/tree" for tree in trees)
-        options = f"lowerdir={lower},upperdir={upper}/upper,workdir={upper}/work,{_OVERLAY},nosuid,nodev"
+        whole = _OVERLAY_OF_A_USER if self.engine.is_rootless else _OVERLAY
+        options = f"lowerdir={lower},upperdir={upper}/upper,workdir={upper}/work,{whole},nosuid,nodev"
         self._make(name, "overlay", options)
 
     def _make(self, name: str, kind: str, options: str) -> None:
