@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,6 @@ from matrix.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(("name", "program", "stops"), [("docker", "dockerd", 0), ("podman", "podman", 1)])
@@ -59,6 +60,8 @@ def test_the_engine_that_runs_is_known_by_its_process(places: Path, monkeypatch:
     for program, name in (("podman", "podman"), ("dockerd", "docker"), ("other", None)):
         with subprocess.Popen([program, "-c", *asleep], executable="/bin/sh") as process:
             (places / "runtime" / "engine.pid").write_text(f"{process.pid}\n")
+            while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # the kernel fills it after the exec
+                time.sleep(0.01)
             running = private_engine.status()
             process.kill()
         assert running.pid == (process.pid if name else None)
