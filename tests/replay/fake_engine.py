@@ -38,6 +38,8 @@ class _Handler(QuietHandler):
             self._answer(200, "OK")
         elif path.endswith("/version"):
             self._answer(200, {"ApiVersion": "1.41", "Version": "0"})
+        elif path.endswith("/info"):
+            self._answer(200, {"ServerVersion": "0", "KernelVersion": "0", "NCPU": 1, "MemTotal": 1, "Driver": "none"})
         elif path.endswith("/volumes"):
             self._answer(200, {"Volumes": [_volume(name, run) for name, run in self.of.volumes.items()]})
         elif path.endswith(("/containers/json", "/images/json")):

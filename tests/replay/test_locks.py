@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 120
 TREE = DATA / "fake" / "tree"
+# --fresh, here and below: the first to ask for an image is to be a cell, and not the search for earlier results.
 BY_HAND = ("pytest", "tests/cells", "-p", "no:cacheprovider")
 
 
@@ -126,10 +127,10 @@ def stopped(processes: list[int]) -> Iterator[None]:
 @pytest.mark.parametrize(
     "begin",
     [
-        pytest.param(lambda live: live.start("matrix", "run", "-n", "2", *live.cells()), id="run"),
+        pytest.param(lambda live: live.start("matrix", "run", "--fresh", "-n", "2", *live.cells()), id="run"),
         pytest.param(lambda live: live.start(*BY_HAND, *live.cells()), id="pytest"),
         pytest.param(lambda live: live.start(*BY_HAND, "-n", "2", *live.cells()), id="pytest -n 2"),
-        pytest.param(lambda live: live.start("matrix", "gate", *live.two_trees()), id="gate"),
+        pytest.param(lambda live: live.start("matrix", "gate", "--fresh", *live.two_trees()), id="gate"),
     ],
 )
 def test_a_run_that_is_being_done_is_held_until_its_end(
@@ -159,7 +160,7 @@ def test_a_run_that_is_being_done_is_held_until_its_end(
 def test_a_pytest_that_outlives_its_command_holds_the_run_until_it_has_cleaned_up(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live.start("matrix", "run", "-n", "2", *live.cells())
+    live.start("matrix", "run", "--fresh", "-n", "2", *live.cells())
     live.leave(monkeypatch)
     live.end(signal.SIGKILL)
     assert locks.is_being_done(live.run)
@@ -206,7 +207,7 @@ def test_a_run_that_is_refused_is_not_discarded(live: Live) -> None:
 
 
 def test_pytest_does_no_run_that_a_command_does(live: Live) -> None:
-    live.start("matrix", "run", "-n", "1", *live.cells())
+    live.start("matrix", "run", "--fresh", "-n", "1", *live.cells())
     done = live.replay.process(*BY_HAND[1:], module="pytest", PERF_MATRIX_RUN=str(live.run.folder))
     assert done.status != 0
     assert f"run {live.run.name} is being done by another process" in done.out + done.err
