@@ -187,7 +187,7 @@ class Bench:
 
     def at(self, cell: str, step: str) -> bool:
         """Return whether a cell of the newest run is at a step."""
-        if not (self.state / "runs").is_dir():
+        if not any((self.state / "runs").glob("*")):
             return False
         found = self.latest().at(f"{PLACE}/{cell}")
         return found is not None and found[0] == step
