@@ -53,10 +53,10 @@ def _mentions(module: str, process: Process) -> bool:
 def _effect(observations: Observations) -> Iterator[Finding]:
     """Yield each run of the generator whose child processes show another start method than the forced one."""
     method = observations.scenario.cell.build.start_method or ""
-    build, generate = observations.steps["build"], observations.steps["generate"]
-    seen = methods_seen(build.processes)
+    again, generate = observations.steps["regenerate"], observations.steps["generate"]
+    seen = methods_seen(again.processes)
     if seen != {method}:
-        yield _no_effect("build", method, seen, build.log)
+        yield _no_effect("regenerate", method, seen, again.log)
     for ran in generate.commands:
         seen = methods_seen(ran.processes)
         if seen != {ran.label} - {"serial"}:  # without a pool there is no child
@@ -94,22 +94,22 @@ def _outputs(step: StepFacts) -> list[str]:
 
 
 def _differences(observations: Observations) -> Iterator[Finding]:
-    """Yield each C file that is not the build's under one of the start methods."""
-    step = observations.steps["generate"]
+    """Yield each C file that is not the build's when made again, or under one of the start methods."""
+    again, generate = observations.steps["regenerate"], observations.steps["generate"]
     built = observations.steps["build"].files
-    for name in sorted(set(map(posixpath.basename, _outputs(step)))):
-        reference = built.get(f"{observations.output}/{perf.TABLES_FOLDER}/{name}")
+    for name in sorted(set(map(posixpath.basename, _outputs(generate)))):
+        path = f"{observations.output}/{perf.TABLES_FOLDER}/{name}"
+        yield from _other_bytes(f"{again.step.name}/{name}", again.files.get(path), built.get(path), again.log)
         for method in START_METHODS:
-            made = step.files.get(f"{GENERATED}/{method}/{name}")
-            difference = _difference(made, reference)
-            if difference:
-                yield Finding(
-                    kind="differs",
-                    subject=f"{method}/{name}",
-                    expected="the bytes that the build made",
-                    actual=difference,
-                    where=step.log,
-                )
+            made = generate.files.get(f"{GENERATED}/{method}/{name}")
+            yield from _other_bytes(f"{method}/{name}", made, built.get(path), generate.log)
+
+
+def _other_bytes(subject: str, made: File | None, reference: File | None, log: str) -> Iterator[Finding]:
+    difference = _difference(made, reference)
+    if difference:
+        expected = "the bytes that the build made"
+        yield Finding(kind="differs", subject=subject, expected=expected, actual=difference, where=log)
 
 
 def _difference(made: File | None, reference: File | None) -> str:
@@ -131,7 +131,7 @@ def _examine(observations: Observations) -> Examined:
 CHECK = Check(
     name="start-method",
     summary="the generated C is the same under spawn, forkserver, fork and serially, and the method took effect",
-    owns=("generate",),
+    owns=("regenerate", "generate"),
     needs=("build",),
     examine=_examine,
     processes=True,

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from matrix.engine.api import Engine
     from matrix.model.cell import Cell, Limits
-    from matrix.model.cell_id import CellId
     from matrix.model.result import ImageIdentity
     from matrix.trees.volumes import PreparedTree
 
@@ -33,7 +32,7 @@ It has the form of a run's folder, so that a build there has a log and progress 
 
 @dataclass(frozen=True)
 class _Kept:
-    cell_id: CellId
+    made: str
     build: KeptBuild
     remove: Callable[[], None]
 
@@ -50,7 +49,7 @@ class KeptBuilds:
         self.jobs = jobs
         self.limits = limits
         self.kept: _Kept | None = None
-        self.failures: dict[CellId, str] = {}
+        self.failures: dict[str, str] = {}
 
     def keep(self, finished: Execution) -> None:
         """Keep a copy of a cell's build as it is now; the cell's later steps change the container that was built in.
@@ -63,7 +62,12 @@ class KeptBuilds:
         transcript = self._recorded(finished)
         with contextlib.suppress(InfrastructureError):  # without it the build is made again
             copy = finished.copy()
-            self.kept = _Kept(finished.scenario.cell.id, KeptBuild(copy.state, transcript), copy.remove)
+            self.kept = _Kept(self._made(finished.scenario.cell), KeptBuild(copy.state, transcript), copy.remove)
+
+    def _made(self, cell: Cell) -> str:
+        """Return all that a cell's build is made of beside image and tree: builds of two names may be the same."""
+        [step] = plan.scenario(cell, self.jobs, self.limits, only=("build",)).steps
+        return f"{cell.image.name}/{cell.toolchain}@{cell.tree.name} {step.model_dump_json()}"
 
     def of(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> KeptBuild:
         """Return the kept build of a cell, which is built now unless it is kept already.
@@ -72,10 +76,11 @@ class KeptBuilds:
             InfrastructureError: the build failed, now or before.
 
         """
-        if self.kept and self.kept.cell_id == cell.id:
+        made = self._made(cell)
+        if self.kept and self.kept.made == made:
             return self.kept.build
-        if cell.id in self.failures:  # a build that failed fails again, and takes its minutes again
-            raise InfrastructureError(self.failures[cell.id])
+        if made in self.failures:  # a build that failed fails again, and takes its minutes again
+            raise InfrastructureError(self.failures[made])
         self.close()
         self.kept = self._built(cell, image, tree)
         return self.kept.build
@@ -92,7 +97,7 @@ class KeptBuilds:
                 raise self._failed(cell_run, error.message) from error
             cell_run.transcript.close()
             undo.pop_all()  # its container stays, until `close`
-        return _Kept(cell.id, build, cell_run.remove_containers)
+        return _Kept(self._made(cell), build, cell_run.remove_containers)
 
     def _build(self, cell_run: Execution) -> KeptBuild:
         [end] = execution.execute(cell_run)
@@ -102,9 +107,10 @@ class KeptBuilds:
 
     def _failed(self, cell_run: Execution, failure: str) -> InfrastructureError:
         """Return the error of a kept build that failed, which it is again for each build that would continue it."""
-        cell_id = cell_run.scenario.cell.id
-        self.failures[cell_id] = f"the kept build of {cell_id} failed: {failure}"
-        return InfrastructureError(self.failures[cell_id], f"Its log is {cell_run.log('build')}.")
+        cell = cell_run.scenario.cell
+        reason = f"the kept build of {cell.id} failed: {failure}"
+        self.failures[self._made(cell)] = reason
+        return InfrastructureError(reason, f"Its log is {cell_run.log('build')}.")
 
     def _recorded(self, finished: Execution) -> Path:
         """Store the transcript of a build, which has no other step yet, and return its file."""

@@ -63,14 +63,18 @@ class _MissedError(Exception):
 def recorded(prepared: PreparedCell, context: Context) -> RecordedCell:
     """Return the record of the steps: on the predecessor's kept build or, if that fails or misses work, from scratch.
 
-    A planted fault is never built from scratch instead: its build is meant to miss work.
+    A build that forces a start method continues from the build of its own tree without one. A planted fault is never
+    built from scratch instead: its build is meant to miss work.
     """
-    if context.predecessor is None:
+    predecessor = context.predecessor
+    if predecessor is None and prepared.cell.build.start_method:
+        predecessor = prepared.cell.tree
+    if predecessor is None:
         return _from_scratch(prepared, context)
     try:
-        return _continued(prepared, context, context.predecessor)
+        return _continued(prepared, context, predecessor)
     except (_MissedError, InfrastructureError, LimitExceededError) as error:
-        if prepared.cell.tree.edits:
+        if prepared.cell.tree.edits and predecessor.name != prepared.cell.tree.name:
             raise
         reason = str(error)
     context.run.forget_transcript(prepared.cell.id)
@@ -93,10 +97,13 @@ def _continued(prepared: PreparedCell, context: Context, predecessor: Tree) -> R
     tree = volumes.prepare(predecessor, context.engine, context.say, context.run.pins)
 
     context.chapter(cell, f"kept build of {predecessor.name}")
-    kept = context.kept_builds.of(cell.model_copy(update={"tree": predecessor}), prepared.image, tree)
+    begun_as = plan.without_start_method(cell.model_copy(update={"tree": predecessor}))
+    kept = context.kept_builds.of(begun_as, prepared.image, tree)
     changed = kept_build.differing(tree.facts.index, prepared.tree.facts.index)
     touched = changed if cell.tree.edits else tuple(path for path in changed if perf.is_source(path))
     recorded = _steps_done(_execution(prepared, context, replace(kept, touched=touched)), context)
+    if predecessor.name == cell.tree.name:
+        return recorded  # a copy of a whole build of the same tree is no less than one from scratch
     return replace(recorded, continued=Predecessor(tree=predecessor.name, touched=touched))
 
 

@@ -128,8 +128,6 @@ def environments(cell: Cell) -> dict[str, dict[str, str]]:
         "TZ": "UTC",
         "PYTHONHASHSEED": "0",  # fixed: by default each process has another, and orders of sets differ by chance
     }
-    if cell.build.start_method:
-        first |= {"PYTHONPATH": "/agent/start-method", "PERF_MATRIX_START_METHOD": cell.build.start_method}
     second = {
         **first,
         "HOME": "/tmp/elsewhere",  # noqa: S108 - inside the cell
@@ -151,6 +149,23 @@ def environments(cell: Cell) -> dict[str, dict[str, str]]:
     return {name: {**env, **cell.build.environment} for name, env in (("first", first), ("second", second))}
 
 
+def forced(environment: dict[str, str], start_method: str) -> dict[str, str]:
+    """Return an environment in which Python's multiprocessing has a start method, whatever a program asks for."""
+    return {**environment, "PYTHONPATH": "/agent/start-method", "PERF_MATRIX_START_METHOD": start_method}
+
+
+def without_start_method(cell: Cell) -> Cell:
+    """Return the cell whose build a cell with a start method makes first, and then again in part: the same without it.
+
+    Its name is that of the build that the other extends, if it extends one.
+    """
+    build = cell.build
+    if not build.start_method:
+        return cell
+    plain = {"start_method": None, "name": build.extends or build.name}
+    return cell.model_copy(update={"build": build.model_copy(update=plain)})
+
+
 def scenario(
     cell: Cell,
     jobs: int = 2,
@@ -166,11 +181,16 @@ def scenario(
     limits = limits or Limits()
     planner = _Planner(cell, jobs, limits.step_s, tuple(map(perf.in_cell, planted)))
     steps = filter(None, (plan(planner) for plan in STEPS))
-    return Scenario(cell=cell, hostnames=dict(HOSTNAMES), limits=limits, steps=_selected(steps, only))
+    return Scenario(cell=cell, hostnames=dict(HOSTNAMES), limits=limits, steps=_selected(steps, cell, only))
 
 
-def _selected(steps: Iterable[Step], only: Container[str] | None) -> tuple[Step, ...]:
-    return tuple(step for step in steps if only is None or step.name in only)
+def _selected(steps: Iterable[Step], cell: Cell, only: Container[str] | None) -> tuple[Step, ...]:
+    """Return the steps of a cell, `only` those of these names.
+
+    A cell with a start method has no steps of the build without it: that build's own cell has them.
+    """
+    own = tuple(step for step in steps if not cell.build.start_method or step.name in START_METHOD_STEPS)
+    return tuple(step for step in own if only is None or step.name in only)
 
 
 @dataclass(frozen=True)
@@ -212,12 +232,25 @@ def _self_test(planner: _Planner) -> Step:
     return step.model_copy(update={"keep_going": True})
 
 
+def _regenerate(planner: _Planner) -> Step | None:
+    """Plan make after the generator was touched, with the start method that the build forces on it."""
+    method = planner.cell.build.start_method
+    if not method:
+        return None
+    summary = f"make with the start method {method}, after the generator was touched"
+    step = planner.step("regenerate", summary, planner.make())
+    touched = (perf.in_cell(perf.GENERATOR),)
+    return step.model_copy(update={"environment": forced(step.environment, method), "touch": touched})
+
+
 def _generate(planner: _Planner) -> Step | None:
     """Plan the generator's repetition, in builds that force a start method."""
-    if not planner.cell.build.start_method:
+    method = planner.cell.build.start_method
+    if not method:
         return None
     step = planner.step("generate", "repeat the generator's own command under every start method")
-    return step.model_copy(update={"replays": posixpath.basename(perf.GENERATOR), "keep_going": True})
+    facts = {"replays": posixpath.basename(perf.GENERATOR), "keep_going": True}
+    return step.model_copy(update={**facts, "environment": forced(step.environment, method)})
 
 
 def _build_again(planner: _Planner) -> Step:
@@ -262,6 +295,7 @@ def _clean(planner: _Planner) -> Step:
 STEPS = (
     _build,
     _self_test,
+    _regenerate,
     _generate,
     _build_again,
     _rebuild,
@@ -271,6 +305,10 @@ STEPS = (
     _clean,
 )
 """The functions that plan a step each, in the order in which the steps run; None is for a step that a cell lacks."""
+
+
+START_METHOD_STEPS = ("build", "regenerate", "generate")
+"""The steps of a cell with a start method."""
 
 
 def invocations(step: Step) -> list[Invocation]:
@@ -287,7 +325,7 @@ def replays(step: Step, argv: tuple[str, ...]) -> list[Invocation]:
     for method in START_METHODS:
         folder = f"{GENERATED}/{method}"
         command = Command(label=method, argv=into(folder, argv), traced=True)
-        planned.append(Invocation(command, {**step.environment, "PERF_MATRIX_START_METHOD": method}, folder))
+        planned.append(Invocation(command, forced(step.environment, method), folder))
     return planned
 
 

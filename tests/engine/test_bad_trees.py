@@ -125,10 +125,10 @@ FOUND: dict[str, dict[str, set[str]]] = {
     },
     "fake-spawn@ordered": {
         "start-method": {f"differs:{method}/pmu-events{which}.c"
-                         for method in ("serial", "fork", "forkserver") for which in ("", "-string")},
+                         for method in ("regenerate", "forkserver", "spawn") for which in ("", "-string")},
     },
     "fake-spawn@stubborn": {
-        "start-method": {"no-effect:build", "no-effect:generate spawn", "no-effect:generate forkserver"},
+        "start-method": {"no-effect:regenerate", "no-effect:generate spawn", "no-effect:generate forkserver"},
     },
     "fake@stale": {
         "touch": {

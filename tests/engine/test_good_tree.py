@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
+from matrix.checks import registry
 from matrix.model.result import Verdict
+from matrix.runs.kept_builds import FOLDER as KEPT_BUILDS
 from tests.engine.bench import FAKE, PLACE, ROOT, Bench, Done
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ BUILDS = ("fake", "fake-out", "fake-spawn")
 SKIPPED = {
     "fake": {"source-untouched", "start-method"},
     "fake-out": {"start-method"},
-    "fake-spawn": {"source-untouched"},
+    "fake-spawn": set(registry()) - {"start-method"},
 }
 
 
@@ -49,11 +51,10 @@ def test_a_good_tree_passes_every_check_that_its_build_can_have(ran: tuple[Bench
 
 def test_every_step_has_its_log_status_times_and_processes(ran: tuple[Bench, Done, list[str]]) -> None:
     bench, _, _ = ran
-    steps = {step.name: step for step in bench.result("fake-spawn@good").steps}
+    steps = {step.name: step for step in bench.result("fake@good").steps}
     assert list(steps) == [
         "build",
         "self-test",
-        "generate",
         "build-again",
         "rebuild",
         "touch-source",
@@ -62,12 +63,23 @@ def test_every_step_has_its_log_status_times_and_processes(ran: tuple[Bench, Don
         "clean",
     ]
     for step in steps.values():
-        assert (bench.latest().cell(f"{PLACE}/fake-spawn@good") / step.log).is_file()
+        assert (bench.latest().cell(f"{PLACE}/fake@good") / step.log).is_file()
         assert step.exit_status == 0
         assert step.wall_s > 0
     assert (steps["build"].processes or 0) > (steps["rebuild"].processes or 0) > 0
     assert steps["build"].rss_bytes > 1 << 20
     assert steps["rebuild"].files_changed == 0
+
+
+def test_a_start_method_is_two_steps_on_the_build_without_it(ran: tuple[Bench, Done, list[str]]) -> None:
+    bench, _, _ = ran
+    result = bench.result("fake-spawn@good")
+    assert [step.name for step in result.steps] == ["build", "regenerate", "generate"]
+    assert result.gone_on is None
+    assert "jevents.py" in bench.log("fake-spawn@good", "regenerate.log")
+    kept = bench.latest().folder / KEPT_BUILDS / "cells" / PLACE / "fake@good" / "logs" / "build.log"
+    assert "jevents.py" in kept.read_text()
+    assert "jevents.py" not in bench.log("fake-spawn@good", "build.log")
 
 
 def test_touching_rebuilds_just_the_dependents(ran: tuple[Bench, Done, list[str]]) -> None:

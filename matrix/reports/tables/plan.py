@@ -23,13 +23,14 @@ def lines(planned: Scenario, dockerfile: str) -> Iterator[Text]:
     for step in planned.steps:
         yield line(f"{step.name} ({step.place} container): {step.summary}")
         yield paragraph(f"  {step.text}")
-    yield line("environment, and in the second container:")
+    yield line("environment, and in the second container or the last step:")
     yield from _environments(planned)
 
 
 def _environments(planned: Scenario) -> Iterator[Text]:
-    first = planned.steps[0].environment  # all steps of a container have the same
-    second = next(step for step in planned.steps if step.place == "second").environment
+    first = planned.steps[0].environment
+    # A cell with a start method has one container, and its last step forces the method.
+    second = next((step for step in planned.steps if step.place == "second"), planned.steps[-1]).environment
     for name in sorted(first | second):
         yield line(_variable(name, first.get(name, UNSET), second.get(name, UNSET)))
 

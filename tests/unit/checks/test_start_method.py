@@ -43,11 +43,11 @@ def generated(outputs: list[Record] = OUTPUTS, **commands: list[Record]) -> list
     return [*ran, *outputs]
 
 
-def examined(generate: list[Record], method: Method = "fork", built: list[Record] | None = None,
+def examined(generate: list[Record], method: Method = "fork", again: list[Record] | None = None,
              **more: Any) -> CheckResult:  # fmt: skip
     of = cell(what=build(start_method=method))
-    first = [*SHOWN[method], *BUILT] if built is None else built
-    seen = observations(of, {"build": first, "generate": generate}, **more)
+    made = [*SHOWN[method], *BUILT] if again is None else again
+    seen = observations(of, {"build": [*SHOWN["fork"], *BUILT], "regenerate": made, "generate": generate}, **more)
     return judge.check_result(registry()["start-method"], seen, [])
 
 
@@ -73,9 +73,9 @@ def test_equal_output_under_every_method_passes(method: Method) -> None:
 
 
 @pytest.mark.parametrize("shown", ["serial", "spawn"])
-def test_a_method_that_did_not_take_effect_in_the_build_is_a_finding(shown: str) -> None:
-    result = examined(generated(), built=[*SHOWN[shown], *BUILT])
-    assert keys(result) == ["no-effect:build"]
+def test_a_method_that_did_not_take_effect_when_make_generates_again_is_a_finding(shown: str) -> None:
+    result = examined(generated(), again=[*SHOWN[shown], *BUILT])
+    assert keys(result) == ["no-effect:regenerate"]
     assert result.findings[0].expected == "the generator's children show fork"
     assert result.findings[0].actual == ("they show spawn" if shown == "spawn" else "they show no worker")
 
@@ -106,7 +106,15 @@ def test_a_file_that_one_method_did_not_make_is_a_finding() -> None:
 
 def test_a_file_that_the_build_did_not_make_is_a_finding() -> None:
     more = [file(f"{GENERATED}/{method}/new.c") for method in START_METHODS]
-    assert len(keys(examined(generated([*OUTPUTS, *more])))) == 4
+    assert keys(examined(generated([*OUTPUTS, *more]))) == [
+        f"differs:{where}/new.c" for where in ("regenerate", *START_METHODS)
+    ]
+
+
+def test_other_bytes_of_make_under_the_method_are_a_finding() -> None:
+    other = [file(f"{PERF}/pmu-events/pmu-events.c", "other")]
+    result = examined(generated(), "spawn", again=[*SHOWN["spawn"], *other])
+    assert [(one.key, one.actual) for one in result.findings] == [("differs:regenerate/pmu-events.c", "other bytes")]
 
 
 def test_a_repetition_that_made_nothing_proves_nothing() -> None:
@@ -126,5 +134,6 @@ def test_a_build_without_a_forced_method_is_skipped() -> None:
     assert judge.check_result(registry()["start-method"], observations(), []).verdict is Verdict.SKIP
 
 
-def test_a_step_that_fails_is_a_finding() -> None:
-    assert keys(examined(generated(), errors={"generate": "the container ended"})) == ["step-failed:generate"]
+@pytest.mark.parametrize("name", ["regenerate", "generate"])
+def test_a_step_that_fails_is_a_finding(name: str) -> None:
+    assert keys(examined(generated(), errors={name: "the container ended"})) == [f"step-failed:{name}"]

@@ -27,6 +27,8 @@ from tests.unit.conftest import cell, command
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.model.cell import Cell
+
 STEPS = {one.name: one for one in plan.scenario(cell()).steps}
 
 
@@ -218,6 +220,34 @@ def test_a_build_whose_copy_fails_is_not_kept_and_the_cell_goes_on(
         kept.keep(running)
         assert kept.kept is None
         assert not running.transcript.has_ended
+
+
+def test_a_build_is_kept_for_builds_of_another_name_that_are_made_of_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing: Any = None
+    kept = KeptBuilds(nothing, Run(tmp_path), 2, Limits())
+    with execution.closing(begun(FakeCell(), tmp_path)) as running:
+        running.take(running.scenario.steps[0])
+        copy = SimpleNamespace(state=("layer", "out"), remove=lambda: None)
+        monkeypatch.setattr(running, "engine", SimpleNamespace(cell=lambda _spec: copy))
+        kept.keep(running)
+        of = running.scenario.cell
+        renamed = of.model_copy(update={"build": of.build.model_copy(update={"name": "spawn"})})
+        assert kept.of(renamed, nothing, nothing).state == ("layer", "out")
+        asked: list[Cell] = []
+
+        def built(cell: Cell, *_: Any) -> Any:
+            asked.append(cell)
+            raise InfrastructureError("it is not built in this test")
+
+        monkeypatch.setattr(kept, "_built", built)
+        other = of.model_copy(update={"build": of.build.model_copy(update={"make": {"NO_LIBELF": "1"}})})
+        elsewhere = of.model_copy(update={"tree": of.tree.model_copy(update={"name": "another"})})
+        for one in (other, elsewhere):
+            with pytest.raises(InfrastructureError):
+                kept.of(one, nothing, nothing)
+        assert asked == [other, elsewhere]
 
 
 def test_of_a_build_whose_facts_cannot_be_stored_no_copy_is_made(

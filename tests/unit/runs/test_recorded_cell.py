@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from matrix.errors import InfrastructureError
+from matrix.model.result import Predecessor
 from matrix.runs import execution, recorded_cell, store
 from matrix.runs.confinement import LimitExceededError
+from matrix.runs.execution import KeptBuild
+from matrix.trees import volumes
 from matrix.verdicts.judgement import Limit
 from tests.unit import results
 from tests.unit.conftest import tree
-from tests.unit.runs.cell_contexts import CELL, context
+from tests.unit.runs.cell_contexts import CELL, LOADED, context
 
 if TYPE_CHECKING:
     from matrix.model.cell import Cell
+    from matrix.model.tree import Tree
 
 pytestmark = pytest.mark.usefixtures("places")
 NO_TRANSCRIPT: Any = None
@@ -85,6 +91,57 @@ def prepared(of: Cell) -> recorded_cell.PreparedCell:
 def test_a_patch_whose_build_cannot_continue_is_built_from_scratch(failure: Exception) -> None:
     recorded = recorded_cell.recorded(prepared(CELL), context(CELL, predecessor=tree("before")))
     assert (recorded.from_scratch, recorded.continued) == (str(failure), None)
+
+
+SPAWN = CELL.model_copy(update={"build": LOADED.builds["spawn"]})
+
+
+def test_a_cell_with_a_start_method_continues_from_the_build_without_it_on_its_own_tree(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def continued(_prepared: Any, _context: Any, predecessor: Tree) -> recorded_cell.RecordedCell:
+        asked.append(predecessor.name)
+        return FROM_SCRATCH
+
+    monkeypatch.setattr(recorded_cell, "_continued", continued)
+    assert recorded_cell.recorded(prepared(SPAWN), context(SPAWN)) == FROM_SCRATCH
+    assert recorded_cell.recorded(prepared(SPAWN), context(SPAWN, predecessor=tree("before"))) == FROM_SCRATCH
+    assert asked == [CELL.tree.name, "before"]
+
+
+def test_the_kept_build_of_a_start_method_is_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    index: dict[str, Any] = {}
+    there: Any = SimpleNamespace(facts=SimpleNamespace(index=index))
+    monkeypatch.setattr(volumes, "prepare", lambda *_: there)
+    where = context(SPAWN)
+    asked: list[Cell] = []
+
+    def of(cell: Cell, *_: Any) -> KeptBuild:
+        asked.append(cell)
+        return KeptBuild(("layer", "out"), Path("transcript"))
+
+    monkeypatch.setattr(where.kept_builds, "of", of)
+    monkeypatch.setattr(recorded_cell, "_execution", lambda _prepared, _context, kept: kept)
+    monkeypatch.setattr(recorded_cell, "_steps_done", lambda *_: FROM_SCRATCH)
+    nothing: Any = None
+    found = recorded_cell.recorded(recorded_cell.PreparedCell(SPAWN, nothing, there), where)
+    assert found.continued is None
+    below = recorded_cell.recorded(
+        recorded_cell.PreparedCell(SPAWN, nothing, there), dataclasses.replace(where, predecessor=tree("before"))
+    )
+    assert below.continued == Predecessor(tree="before", touched=())
+    assert [(kept.id, kept.build.start_method) for kept in asked] == [
+        (CELL.id, None), (CELL.place.on("before"), None),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("failure")
+def test_a_start_method_whose_plain_build_fails_is_built_from_scratch_edited_or_not() -> None:
+    edited = SPAWN.model_copy(update={"tree": results.edited().tree})
+    for of in (SPAWN, edited):
+        assert recorded_cell.recorded(prepared(of), context(of)).from_scratch == "a.c was not compiled"
 
 
 def test_a_planted_fault_is_never_built_from_scratch_instead(failure: Exception) -> None:

@@ -52,10 +52,12 @@ def test_a_builds_environment_is_that_of_both_builds() -> None:
     assert [(env["TZ"], env["A"]) for env in environments.values()] == [("CET", "1"), ("CET", "1")]
 
 
-def test_a_start_method_is_forced_through_the_environment() -> None:
-    for environment in plan.environments(cell(what=build(start_method="spawn"))).values():
-        assert environment["PERF_MATRIX_START_METHOD"] == "spawn"
-        assert environment["PYTHONPATH"] == "/agent/start-method"
+def test_a_start_method_is_forced_through_the_environment_after_a_build_without_it() -> None:
+    first, again, generate = plan.scenario(cell(what=build(start_method="spawn"))).steps
+    assert "PERF_MATRIX_START_METHOD" not in first.environment
+    for step in (again, generate):
+        assert step.environment["PERF_MATRIX_START_METHOD"] == "spawn"
+        assert step.environment["PYTHONPATH"] == "/agent/start-method"
 
 
 def test_the_steps_come_in_their_order_the_second_build_right_after_the_first() -> None:
@@ -73,12 +75,11 @@ def test_the_steps_come_in_their_order_the_second_build_right_after_the_first() 
 
 
 def test_a_scenario_is_readable_as_one_would_type_it() -> None:
-    of = cell(what=build(make={"V": "1"}, out_of_tree=True, start_method="fork"), on=tree(touch_source="a.c"))
+    of = cell(what=build(make={"V": "1"}, out_of_tree=True), on=tree(touch_source="a.c"))
     make = "make -C /src/tools/perf JOBS=2 V=1 O=/out"
     assert [f"{step.name} in the {step.place}: {step.text}" for step in plan.scenario(of).steps] == [
         f"build in the first: {make}; date +%s",
         "self-test in the first: /out/perf version --build-options; cat /out/FEATURE-DUMP",
-        "generate in the first: jevents.py under serial, fork, forkserver, spawn",
         "build-again in the second: make -C /src/tools/perf JOBS=3 V=1 O=/out; date +%s",
         f"rebuild in the first: {make}",
         f"touch-source in the first: touch /src/a.c; {make}",
@@ -100,11 +101,24 @@ def test_the_data_bases_are_those_of_the_makefile_that_the_first_one_hides(
     assert not command.traced
 
 
-def test_a_forced_start_method_adds_the_step_that_repeats_the_generator() -> None:
-    steps = {step.name: step for step in plan.scenario(cell(what=build(start_method="fork"))).steps}
-    assert list(steps)[:4] == ["build", "self-test", "generate", "build-again"]
+def test_a_forced_start_method_has_a_build_without_it_and_steps_of_its_own() -> None:
+    of = cell(what=build(start_method="fork", make={"V": "1"}))
+    steps = {step.name: step for step in plan.scenario(of).steps}
+    assert list(steps) == ["build", "regenerate", "generate"]
+    assert steps["build"] == plan.scenario(cell(what=build(make={"V": "1"}))).steps[0]
+    jevents = "/src/tools/perf/pmu-events/jevents.py"
+    assert steps["regenerate"].text == f"touch {jevents}; make -C /src/tools/perf JOBS=2 V=1"
     assert steps["generate"].replays == "jevents.py"
     assert steps["generate"].text == "jevents.py under serial, fork, forkserver, spawn"
+
+
+def test_the_build_without_a_start_method_is_that_of_the_extended_build() -> None:
+    spawn = cell(what=build("spawn", start_method="spawn", extends="minimal", make={"V": "1"}))
+    minimal = plan.without_start_method(spawn)
+    assert (minimal.build.name, minimal.build.start_method, minimal.make) == ("minimal", None, {"V": "1"})
+    assert plan.without_start_method(minimal) is minimal
+    own = cell(what=build("own", start_method="spawn"))
+    assert plan.without_start_method(own).id == own.id
 
 
 def test_the_second_build_runs_elsewhere_under_other_circumstances() -> None:
