@@ -22,7 +22,8 @@ def main() -> None:
         done = bench.run(*CELLS)
         assert done.status == 1, done.text
         shutil.rmtree(TARGET, ignore_errors=True)
-        shutil.copytree(bench.latest().folder, TARGET, ignore=shutil.ignore_patterns("*lock", "pytest.log", "kept-builds", "order.json"))
+        left_out = shutil.ignore_patterns("*lock", "pytest.log", "kept-builds", "order.json")
+        shutil.copytree(bench.latest().folder, TARGET, ignore=left_out)
         for path in [*TARGET.rglob("*.json"), *TARGET.rglob("*.log")]:
             path.write_text(path.read_text().replace(f"{ROOT}/", "").replace(f"{folder}/", "recorded/"))
 
