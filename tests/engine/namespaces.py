@@ -98,6 +98,7 @@ class Host:
         if self.engine is not None:
             self.engine.terminate()
             self.engine.wait(60)
+        subprocess.run(["umount", str(self.folder / "data")], check=False, capture_output=True)  # dockerd's own
         time.sleep(0.5)
         subprocess.run(["ip", "netns", "del", self.name], check=False)
         subprocess.run(["ip", "link", "del", self.name], check=False, capture_output=True)
