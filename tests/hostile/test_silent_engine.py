@@ -26,6 +26,9 @@ SOON_S = 0.03
 BOUND_S = 5.0
 """How long the whole of a call may take then: a dozen requests in a row, each for SOON_S, on a busy machine."""
 
+AGENT_S = 60.0
+"""The agent's deadline while a call's requests are counted: past it the container would be killed, by one more."""
+
 SPEC = CellSpec("image", ("tree",), "agent", "host", Limits())
 
 
@@ -43,11 +46,12 @@ def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (streams, "CONNECT_S"), (client, "WORK_S"), (engine, "REMOVE_PAUSE_S"), (cell, "FILL_S"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, SOON_S)
+    monkeypatch.setitem(globals(), "AGENT_S", SOON_S)
 
 
 def a_cell(of: Engine, _folder: Path) -> None:
     container = of.cell(SPEC)
-    container.agent(["run", "{}"], lambda _: None, SOON_S)
+    container.agent(["run", "{}"], lambda _: None, AGENT_S)
     container.read("/out/perf", 10)
     container.remove()
 

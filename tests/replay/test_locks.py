@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,14 +86,18 @@ class Live:
 
 
 @pytest.fixture
-def live(replay: Replay) -> Iterator[Live]:
+def live(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     engine = FakeEngine(replay.folder / "engine.sock")
     made = Live(replay, engine)
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.process.kill()
-        made.process.communicate()
-    engine.close()
+    # `clean` finds what any killed process left in the temporary folder, of other tests, too.
+    with tempfile.TemporaryDirectory(prefix="live-") as temporary:
+        monkeypatch.setenv("TMPDIR", temporary)
+        monkeypatch.setattr(tempfile, "tempdir", temporary)
+        yield made
+        if made.process is not None and made.process.poll() is None:
+            made.process.kill()
+            made.process.communicate()
+        engine.close()
 
 
 def wait_until_ended(run: store.Run) -> None:
