@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from matrix import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
 
 HOLDS = """
 import sys
@@ -90,3 +91,14 @@ def test_a_folder_that_goes_while_it_is_looked_at_is_nobodys(place: Path, monkey
     assert paths.abandoned_temporary() == []
     monkeypatch.setattr(paths, "_is_own_folder", lambda _: True)
     assert paths.abandoned_temporary() == []
+
+
+def test_sockets_lie_where_a_variable_says_or_roots_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERF_MATRIX_RUNTIME", "/named")
+    assert paths.runtime() == Path("/named")
+    monkeypatch.delenv("PERF_MATRIX_RUNTIME")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert paths.runtime() == Path("/run/perf-build-matrix")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    assert paths.runtime() == Path("/run/user/1000/perf-build-matrix")
