@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-UNFLUSHED = ("progress.json",)
-"""The files of a run that are replaced and not flushed: they say what a cell does now."""
+UNFLUSHED = ("progress.json", "order.json")
+"""The files of a run that are replaced and not flushed: what a cell does now, and the order of the cells."""
+
+INDEX = "results"
+"""The folder of the state folder whose files are not flushed: each has a seal, and one that is lost is a cell built."""
 
 
 @dataclass
@@ -31,7 +34,7 @@ class Journal:
             elif call == "flush":
                 self.flushed.add(path)
                 self.unnamed.pop(path, None)
-            elif call == "rename" and not other.endswith(UNFLUSHED):
+            elif call == "rename" and not _may_be_lost(Path(other)):
                 if path not in self.flushed:
                     yield f"{_short(other)} was replaced by a file that was not flushed"
                 self.unnamed.setdefault(str(Path(other).parent), set()).add(Path(other).name)
@@ -56,6 +59,10 @@ class Journal:
     def _calls(self) -> Iterator[list[str]]:
         for line in self.path.read_text().splitlines() if self.path.exists() else ():
             yield json.loads(line)
+
+
+def _may_be_lost(path: Path) -> bool:
+    return path.name in UNFLUSHED or path.parent.name == INDEX
 
 
 def _with_parents(paths: list[Path]) -> Iterator[Path]:
