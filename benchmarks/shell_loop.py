@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     config = load.load()
-    cells = list(selection.selected(config, Selection((), (options.tree,), (options.select,), (), "", "")).cells)
+    cells = list(selection.selected(config, Selection((), (options.tree,), (options.select,))).cells)
     engine = private_engine.ensure(None, ownership.label(), say)
     tags = {cell.image.name: images.prepare(cell.image, engine, say).tag for cell in cells}
     [volume] = volumes.prepare(cells[0].tree, engine, say).volumes
