@@ -23,7 +23,8 @@ from xdist.scheduler import LoadGroupScheduling
 
 from matrix.config import load, selection
 from matrix.model.cell_id import Place
-from matrix.runs import schedule, store
+from matrix.runs import schedule
+from matrix.runs.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,7 +129,7 @@ def timed(work: Callable[[], list[str]]) -> tuple[list[str], float]:
 def rows(number: int, seed: int) -> list[str]:
     """Return the lines of the table for a number of cells."""
     found = cells(number)
-    settings = store.RunSettings(
+    settings = RunSettings(
         run="growth", started="", tool_version="0", trees=("7.3",), cells=tuple(cell.id for cell in found), jobs=2
     )
     expected_s = schedule.expected_s(settings, found, RECORDED_S)

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from matrix.model.cell_id import CellId
 from matrix.runs import progress, store
+from matrix.runs.run_settings import RunSettings
 
 CELLS = tuple(CellId(f"debian-trixie/gcc/build-{number:02}@7.3") for number in range(18))
 STEPS = ("prepare", "build", "rebuild", "touch", "clean", "build-again", "")
@@ -31,9 +32,7 @@ STEP_S = 4.0
 def run_in(folder: Path) -> store.Run:
     """Return a run of these cells, none of which has begun."""
     run = store.Run(folder)
-    run.save_settings(
-        store.RunSettings(run="benchmark", started="", tool_version="0", trees=("7.3",), cells=CELLS, jobs=2)
-    )
+    run.save_settings(RunSettings(run="benchmark", started="", tool_version="0", trees=("7.3",), cells=CELLS, jobs=2))
     return run
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from matrix.errors import UsageError
 from matrix.model.base import Frozen, first_problem
 from matrix.model.cell_id import CellId
-from matrix.runs.store import RunSettings
+from matrix.runs.run_settings import RunSettings
 
 M = TypeVar("M", bound=Frozen)
 
@@ -88,6 +88,13 @@ class Given(Frozen):
     cells: dict[CellId, Blob] = Field(default_factory=dict)
 
 
+class _FromWorker(Frozen):
+    """A message of a worker, by its name, on the request of this token."""
+
+    token: Token
+    worker: Line
+
+
 class AtStep(Frozen):
     """A cell has come to a step."""
 
@@ -97,39 +104,31 @@ class AtStep(Frozen):
     step: Line
 
 
-class Offer(Frozen):
+class Offer(_FromWorker):
     """A cell is done, and its files are packed for the run's command to fetch."""
 
     kind: Literal["offer"] = "offer"
-    token: Token
-    worker: Line
     cell: CellId
     pack: Blob
 
 
-class Lack(Frozen):
+class Lack(_FromWorker):
     """A worker lacks a file of a request."""
 
     kind: Literal["lack"] = "lack"
-    token: Token
-    worker: Line
     sha256: Digest
 
 
-class Ask(Frozen):
+class Ask(_FromWorker):
     """A worker asks for the done cells of its group."""
 
     kind: Literal["ask"] = "ask"
-    token: Token
-    worker: Line
 
 
-class Remark(Frozen):
+class Remark(_FromWorker):
     """A line of progress that is no cell's."""
 
     kind: Literal["remark"] = "remark"
-    token: Token
-    worker: Line
     text: Line
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.errors import UsageError
 from matrix.model.cell import Limits
-from matrix.scenario import plan
+from matrix.scenario import environments, plan
 from matrix.untrusted import short
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _check_names(result: CellResult, cell: Cell) -> None:
         "tree": (result.tree.name if result.tree else cell.tree.name, cell.tree.name),
         "edits": (cell.tree.name[len(cell.tree.unedited.name) :], cell.tree.suffix),
         "make variables": (result.make, cell.make),
-        "environment": (result.environment, plan.environments(cell)["first"]),
+        "environment": (result.environment, environments.of_builds(cell)["first"]),
         "output folder": (result.out_of_tree, cell.build.out_of_tree),
     }
     # A result without identities (it ended early) has nothing to compare, and passes with its definition's names.

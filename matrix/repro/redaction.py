@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.model.result import CellResult
 from matrix.repro import consistency
-from matrix.scenario import plan
+from matrix.scenario import environments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,7 +81,7 @@ def result(given: CellResult, places: Iterable[str]) -> CellResult:
     after = consistency.definition(scrubbed)
     now = {
         "make": after.make,
-        "environment": plan.environments(after)["first"],
+        "environment": environments.of_builds(after)["first"],
         "steps": tuple(_steps(given, scrubbed, before, after)),
     }
     return scrubbed.model_copy(update=now)

@@ -17,7 +17,7 @@ from matrix.runs import internal_errors, recorded_cell, reuse, schedule
 from matrix.runs.confinement import LimitExceededError
 from matrix.runs.recorded_cell import PreparedCell
 from matrix.runs.reuse import Surroundings
-from matrix.scenario import plan
+from matrix.scenario import environments
 from matrix.trees import volumes
 from matrix.verdicts import judgement
 
@@ -119,7 +119,7 @@ def begun(cell: Cell, context: Context, started: time.struct_time) -> CellResult
         definition=cell,
         jobs=context.jobs,
         make=cell.make,
-        environment=plan.environments(cell)["first"],
+        environment=environments.of_builds(cell)["first"],
         out_of_tree=cell.build.out_of_tree,
         limits=context.limits,
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", started),

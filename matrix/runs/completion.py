@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from matrix.config.load import Config
     from matrix.model.cell_id import CellId
     from matrix.runs.engine_access import EngineAccess
-    from matrix.runs.store import Run, RunSettings
+    from matrix.runs.run_settings import RunSettings
+    from matrix.runs.store import Run
 
 ATTEMPTS = 2
 """A second attempt, as many ERRORs pass: a registry that did not answer, a disk that was full, a killed process."""

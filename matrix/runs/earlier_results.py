@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 def take(run: Run, lacking: Collection[CellId], access: EngineAccess, config: Config | None) -> None:
     """Store the results of those lacking cells of a run whose key an earlier result has; a fresh run takes none.
 
-    Where other machines run the cells, each of them looks for itself. A cell whose image is not there, or whose
-    transcript would have to be judged again, is left to the processes that run cells: both take seconds.
+    None is looked for where other machines run the cells, as their results have other keys. A cell whose image is not
+    there, or whose transcript would have to be judged again, is left to the processes that run cells: both take
+    seconds.
 
     Raises:
         UsageError: the run is not one of the state folder, or a measurement has the machine.

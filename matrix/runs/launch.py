@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from matrix.model.cell_id import CellId
     from matrix.model.tree import Tree
     from matrix.runs.engine_access import EngineAccess
-    from matrix.runs.store import Run, RunSettings
+    from matrix.runs.run_settings import RunSettings
+    from matrix.runs.store import Run
 
 RUN_VARIABLE = "PERF_MATRIX_RUN"
 """The environment variable that names the run's folder to the pytest that runs its cells."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matrix.model.cell_id import CellId
     from matrix.model.result import CellResult, RequirementVerdict
     from matrix.runs.run_kind import RunKind
-    from matrix.runs.store import Run, RunSettings
+    from matrix.runs.run_settings import RunSettings
+    from matrix.runs.store import Run
 
 _HINT = "Merge runs of one command, on the same trees, by the same version."
 

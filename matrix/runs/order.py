@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matrix.model.cell import Cell
     from matrix.model.cell_id import Place
     from matrix.model.result import CellResult
-    from matrix.runs.store import Run, RunSettings
+    from matrix.runs.run_settings import RunSettings
+    from matrix.runs.store import Run
 
 FILE = "order.json"
 """The file in a run's folder with the names of its groups of cells, in the order in which they are begun."""

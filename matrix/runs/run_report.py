@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matrix.model.result import CellResult
-    from matrix.runs.store import Run, RunSettings
+    from matrix.runs.run_settings import RunSettings
+    from matrix.runs.store import Run
 
 NO_EVIDENCE = "no check examined anything in a cell of the head, which proves nothing: an ERROR"
 _NOT_MEASURED = RequirementVerdict(Verdict.ERROR, "it was not measured")

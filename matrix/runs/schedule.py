@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matrix.model.cell import Cell
     from matrix.model.cell_id import CellId, Place
     from matrix.model.result import CellResult
-    from matrix.runs.store import RunSettings
+    from matrix.runs.run_settings import RunSettings
     from matrix.verdicts.series import PatchTree
 
 

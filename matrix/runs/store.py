@@ -7,68 +7,35 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import TypeAdapter
 
 from matrix import __version__, files, paths
 from matrix.config import load
 from matrix.errors import UsageError, from_system
 from matrix.files import flush_folder, make_folder, write
-from matrix.model.base import Frozen, first_problem
+from matrix.model.base import first_problem
 from matrix.model.cell import Limits
-from matrix.model.cell_id import CellId
 from matrix.model.result import CellResult, RequirementVerdict
 from matrix.runs import transcripts
-from matrix.runs.run_kind import PlainRun, RunKind
-from matrix.runs.shard import Shard
+from matrix.runs.run_settings import PLAIN, SETTINGS_VERSION, RunSettings
 from matrix.untrusted import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from matrix.config.load import Config
+    from matrix.model.base import Frozen
     from matrix.model.cell import Cell
+    from matrix.runs.run_kind import RunKind
+    from matrix.runs.shard import Shard
     from matrix.scenario.transcript import Transcript
 
 
-SETTINGS_VERSION = 2  # the same as RunSettings.schema_version, for a message to runs of other versions
 _NAMES_RUNS = "`perf-matrix runs` names the runs."
 DAMAGED = "Remove the file: --resume does the cell again."
-PLAIN = PlainRun()
 _REQUIRED = TypeAdapter(dict[str, RequirementVerdict])
-
-
-class RunSettings(Frozen):
-    """The settings of a run, in its run.json: all that is needed to do it again or to go on with it.
-
-    `base` names the tree, one of `trees`, that cells on the others are compared with. `run_s` is the time in seconds
-    after which a command that does the run ends it, 0 for no such time. A `fresh` run reuses no earlier result. `shard`
-    is the run's place among the shards of a larger one.
-    """
-
-    schema_version: Literal[2] = 2
-    run: str
-    started: str
-    tool_version: str
-    configs: tuple[str, ...] = ()
-    trees: tuple[str, ...] = Field(min_length=1)
-    cells: tuple[CellId, ...] = Field(min_length=1)
-    jobs: int
-    limits: Limits = Limits()
-    base: str = ""
-    kind: RunKind = PLAIN
-    run_s: int = 0
-    fresh: bool = False
-    shard: Shard | None = None
-
-    @model_validator(mode="after")
-    def _has_cells_on_its_base(self) -> RunSettings:
-        if self.base and not any(cell_id.tree == self.base for cell_id in self.cells):
-            raise ValueError(f"no cell is on the base tree {self.base!r}")
-        if not self.base and not isinstance(self.kind, PlainRun):
-            raise ValueError(f"a run of kind {self.kind.kind} has no base tree")
-        return self
 
 
 @dataclass(frozen=True)

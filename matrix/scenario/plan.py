@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from matrix.model.base import Frozen, Name
 from matrix.model.cell import Cell, Limits
-from matrix.scenario import perf
+from matrix.scenario import environments, perf
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -23,8 +23,6 @@ LOG_BYTES, DATABASE_BYTES = 32 << 20, 64 << 20
 
 HOSTNAMES = {"first": "matrix", "second": "elsewhere"}
 """The host names of a cell's two containers: the second build must not depend on the name of its machine."""
-# Fixed, so that it is the same in every image: some set another in their own environment.
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Command(Frozen):
@@ -116,44 +114,6 @@ def database_argv(cell: Cell) -> tuple[str, ...]:
     return (first, folder, place, "-f", posixpath.basename(perf.MAKEFILE), "--no-print-directory", "-j1", "-pn", *rest)
 
 
-def environments(cell: Cell) -> dict[str, dict[str, str]]:
-    """Return the environment of the first build and that of the second, which differs in every circumstance it may.
-
-    Keys are `first` and `second`. A build is reproducible where its bytes depend on none of these values.
-    """
-    first = {
-        "PATH": PATH,
-        "HOME": "/tmp/home",  # noqa: S108 - inside the cell
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
-        "PYTHONHASHSEED": "0",  # fixed: by default each process has another, and orders of sets differ by chance
-    }
-    second = {
-        **first,
-        "HOME": "/tmp/elsewhere",  # noqa: S108 - inside the cell
-        "LC_ALL": "fr_FR.UTF-8",
-        "TZ": "XST-13:45",  # hours and minutes, and mostly another day
-        "PYTHONHASHSEED": "4711",
-    }
-    if "faketime" in cell.image.packages:
-        # $LIB is for ld.so(8): the folder of the library differs from distribution to distribution. 400 days are
-        # another year, too. Make and Python wait by the monotonic clock and hang with a false one
-        # (https://github.com/wolfcw/libfaketime/issues/390); the second name is that of older releases
-        # (https://github.com/wolfcw/libfaketime/pull/49).
-        second |= {
-            "LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1",
-            "FAKETIME": "+400d",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-    return {name: {**env, **cell.build.environment} for name, env in (("first", first), ("second", second))}
-
-
-def forced(environment: dict[str, str], start_method: str) -> dict[str, str]:
-    """Return an environment in which Python's multiprocessing has a start method, whatever a program asks for."""
-    return {**environment, "PYTHONPATH": "/agent/start-method", "PERF_MATRIX_START_METHOD": start_method}
-
-
 def without_start_method(cell: Cell) -> Cell:
     """Return the cell whose build a cell with a start method makes first, and then again in part: the same without it.
 
@@ -204,7 +164,7 @@ class _Planner:
 
     def step(self, name: str, summary: str, *commands: Command) -> Step:
         """Return a step with the first build's environment."""
-        environment = environments(self.cell)["first"]
+        environment = environments.of_builds(self.cell)["first"]
         return Step(name=name, summary=summary, commands=commands, environment=environment, timeout_s=self.timeout_s)
 
     def make(self, *goals: str, more_jobs: int = 0) -> Command:
@@ -240,7 +200,7 @@ def _regenerate(planner: _Planner) -> Step | None:
     summary = f"make with the start method {method}, after the generator was touched"
     step = planner.step("regenerate", summary, planner.make())
     touched = (perf.in_cell(perf.GENERATOR),)
-    return step.model_copy(update={"environment": forced(step.environment, method), "touch": touched})
+    return step.model_copy(update={"environment": environments.forced(step.environment, method), "touch": touched})
 
 
 def _generate(planner: _Planner) -> Step | None:
@@ -250,7 +210,7 @@ def _generate(planner: _Planner) -> Step | None:
         return None
     step = planner.step("generate", "repeat the generator's own command under every start method")
     facts = {"replays": posixpath.basename(perf.GENERATOR), "keep_going": True}
-    return step.model_copy(update={**facts, "environment": forced(step.environment, method)})
+    return step.model_copy(update={**facts, "environment": environments.forced(step.environment, method)})
 
 
 def _build_again(planner: _Planner) -> Step:
@@ -260,7 +220,7 @@ def _build_again(planner: _Planner) -> Step:
     circumstances = {
         "place": "second",
         "touch": planner.edited,
-        "environment": environments(planner.cell)["second"],
+        "environment": environments.of_builds(planner.cell)["second"],
         "umask": 0o002,
     }
     return step.model_copy(update=circumstances)
@@ -325,7 +285,7 @@ def replays(step: Step, argv: tuple[str, ...]) -> list[Invocation]:
     for method in START_METHODS:
         folder = f"{GENERATED}/{method}"
         command = Command(label=method, argv=into(folder, argv), traced=True)
-        planned.append(Invocation(command, forced(step.environment, method), folder))
+        planned.append(Invocation(command, environments.forced(step.environment, method), folder))
     return planned
 
 

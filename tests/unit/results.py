@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.model.edit import Change, Edit
 from matrix.model.result import CellResult, CheckResult, Finding, ImageIdentity, StepResult, TreeIdentity, Verdict
-from matrix.scenario import plan
+from matrix.scenario import environments, plan
 from tests.unit import conftest as make
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def done(of: Cell | None = None, **more: Any) -> CellResult:
                                packages={"gcc": "14", "make": "4.4"}),
         "tree": TreeIdentity(name=cell.tree.name, source=cell.tree.source, sha256="5" * 64, version="7.3", origin="o"),
         "make": cell.make,
-        "environment": plan.environments(cell)["first"],
+        "environment": environments.of_builds(cell)["first"],
         "out_of_tree": cell.build.out_of_tree,
         "host": {"engine": "docker 1", "url": "tcp://build-host:2375", "kernel": "6.1", "btf_sha256": "9"},
         "steps": tuple(StepResult(name=s.name, command=s.text, verdict=Verdict.PASS) for s in planned.steps),

@@ -19,7 +19,8 @@ from matrix.cli import app
 from matrix.config import load, selection
 from matrix.model.cell_id import CellId
 from matrix.model.result import Verdict
-from matrix.runs.store import Run, RunSettings
+from matrix.runs.run_settings import RunSettings
+from matrix.runs.store import Run
 from matrix.trees import git
 from tests.in_process import perf_matrix
 from tests.unit.results import done

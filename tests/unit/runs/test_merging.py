@@ -11,6 +11,7 @@ from matrix.model.cell_id import CellId
 from matrix.model.result import RequirementVerdict, TreeIdentity, Verdict
 from matrix.runs import cell_files, merging, run_report, store
 from matrix.runs.run_kind import GateRun
+from matrix.runs.run_settings import RunSettings
 from matrix.runs.shard import Shard
 from tests.unit.conftest import result
 
@@ -29,7 +30,7 @@ def ran(cell_id: CellId, verdict: Verdict = Verdict.PASS, tree: str = "5", **mor
     """Return a run of one cell, with its result, a log, a transcript and a tree's note."""
     run = store.new_run()
     values: dict[str, Any] = {"trees": ("7.3",), "cells": (cell_id,), "jobs": 2, "tool_version": "0", **more}
-    run.save_settings(store.RunSettings(run=run.name, started=run.name, **values))
+    run.save_settings(RunSettings(run=run.name, started=run.name, **values))
     kept = result(cell_id, verdict, tree=identity(tree))
     run.save(kept.model_copy(update={"run": run.name}))
     run.save_transcript(cell_id, [b"facts"])

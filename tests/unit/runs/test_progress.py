@@ -14,6 +14,7 @@ from matrix.model.result import Verdict
 from matrix.runs import progress, store
 from matrix.runs.progress import Progress
 from matrix.runs.run_kind import GateRun, PlainRun
+from matrix.runs.run_settings import RunSettings
 from tests.unit.results import done
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def begin(folder: Path, kind: RunKind) -> store.Run:
     run = CountingRun(folder / "r1")
     base = "" if isinstance(kind, PlainRun) else "t"
     run.save_settings(
-        store.RunSettings(
+        RunSettings(
             run="r1",
             started="",
             tool_version="0",

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
-import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.errors import InfrastructureError
-from matrix.model.result import CheckResult, Finding, Predecessor, Reused, StepResult, Verdict
-from matrix.runs import judgement, kept_results, kernel_types, program_files, reuse, store
-from matrix.runs.reuse import Surroundings
-from matrix.scenario import plan
+from matrix.model.result import CheckResult, Finding, Predecessor, Reused, Verdict
+from matrix.runs import judgement, kept_results, reuse
 from matrix.verdicts import result_key
-from tests.unit import conftest as make
 from tests.unit.results import done
-from tests.unit.runs.cell_contexts import CELL, LOADED, context
+from tests.unit.runs.cell_contexts import CELL, context
+from tests.unit.runs.kept_cells import FAILED, KEY, PASSED, SAMPLED, TRANSCRIPT, begun, built, kept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,35 +22,6 @@ if TYPE_CHECKING:
     from matrix.runs.store import Run
 
 pytestmark = pytest.mark.usefixtures("places")
-KEY, TRANSCRIPT = "1" * 64, "2" * 64
-SAMPLED = "00000014" + "2" * 56
-PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS, processes=3),)
-FAILED = (StepResult(name="build", command="make", verdict=Verdict.FAIL, processes=3),)
-
-
-def built(run: Run, **more: Any) -> CellResult:
-    """Return the stored result of a cell that a run built, with its transcript and a log."""
-    keys = {"key": KEY, "transcript_key": TRANSCRIPT}
-    result = done(CELL, **{"run": run.name, "verdict": Verdict.PASS, "steps": PASSED, "wall_s": 9.0, **keys, **more})
-    run.transcript_path(CELL.id).parent.mkdir(parents=True)
-    run.transcript_path(CELL.id).write_bytes(gzip.compress(b"facts"))
-    (run.cell(CELL.id) / "logs").mkdir()
-    (run.cell(CELL.id) / "logs" / "build.log").write_text("CC a.o\n")
-    run.save(result)
-    return result
-
-
-def kept(**more: Any) -> tuple[Run, CellResult]:
-    """Return a run with a result that is in the index, and the result."""
-    where = context(CELL)
-    result = built(where.run, **more)
-    reuse.keep(result, where)
-    return where.run, result
-
-
-def begun(**more: Any) -> CellResult:
-    values = {"key": KEY, "transcript_key": TRANSCRIPT, "run": "now", "reproduce": "again", "steps": (), **more}
-    return done(CELL, **values)
 
 
 def test_an_earlier_result_of_the_same_key_is_taken_with_its_files() -> None:
@@ -263,98 +229,6 @@ def test_a_full_disk_keeps_a_result_out_of_the_index_alone(monkeypatch: pytest.M
     monkeypatch.setattr(kept_results, "note", full)
     kept()
     assert kept_results.find(KEY) is None
-
-
-def surroundings(sha256: str = "5" * 64, **host: str) -> Surroundings:
-    described = {"url": "unix:///run/engine.sock", "kernel": os.uname().release, **host}
-    result = done(CELL)
-    assert result.image
-    assert result.tree
-    return Surroundings(result.image, result.tree.model_copy(update={"sha256": sha256}), described)
-
-
-def test_a_key_has_the_content_of_the_tree() -> None:
-    scenario = plan.scenario(CELL)
-    assert reuse.transcript_key(scenario, surroundings()) == reuse.transcript_key(scenario, surroundings())
-    assert reuse.transcript_key(scenario, surroundings()) != reuse.transcript_key(scenario, surroundings("6" * 64))
-
-
-SKELETONS = make.cell(of=LOADED.images["debian-trixie"], what=LOADED.builds["default"], on=LOADED.trees["7.3"])
-
-
-@pytest.mark.parametrize("host", [{"url": "tcp://other:2376"}, {"kernel": "0.0.1"}, {"url": ""}])
-def test_a_build_with_skeletons_has_no_key_where_the_engines_kernel_is_not_this_one(host: dict[str, str]) -> None:
-    assert reuse.transcript_key(plan.scenario(SKELETONS), surroundings(**host)) == ""
-    assert reuse.transcript_key(plan.scenario(SKELETONS), surroundings())
-    assert reuse.transcript_key(plan.scenario(CELL), surroundings(**host))
-
-
-def test_another_kernels_types_are_another_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    keys = set()
-    for name in ("none", "one", "two"):
-        path = tmp_path / name
-        if name != "none":
-            path.write_text(name)
-        kernel_types._of_this_machine.cache_clear()
-        monkeypatch.setattr(kernel_types, "BTF", str(path))
-        keys.add(reuse.transcript_key(plan.scenario(SKELETONS), surroundings()))
-    kernel_types._of_this_machine.cache_clear()
-    assert len(keys) == 3
-
-
-HEAD = make.cell(of=CELL.image, what=CELL.build, on=make.tree("head"))
-
-
-def on_base() -> tuple[Any, CellResult]:
-    """Return the context of the cell on the head, whose base is there and reused, and the base's result."""
-    kept()
-    run = store.begin([CELL, HEAD], [CELL.tree.name, "head"], [], 2, base=CELL.tree.name)
-    where = context(HEAD, base=judgement.BaseCells(run, CELL.tree.name))
-    where = dataclasses.replace(where, run=run)
-    base = reuse.adopted(begun(), dataclasses.replace(context(CELL), run=run))
-    assert base
-    run.save(base)
-    return where, base
-
-
-def test_the_key_of_a_result_has_that_of_its_base() -> None:
-    where, base = on_base()
-    keys = {reuse.result_key_of(TRANSCRIPT, HEAD, context(HEAD)), reuse.result_key_of(TRANSCRIPT, HEAD, where)}
-    where.run.save(base.model_copy(update={"verdict": Verdict.SKIP, "steps": ()}))
-    keys.add(reuse.result_key_of(TRANSCRIPT, HEAD, where))
-    assert len(keys) == 3
-    assert "" not in keys
-    assert reuse.result_key_of("", HEAD, where) == ""
-
-
-def test_a_base_that_is_not_the_one_of_the_index_gives_no_key() -> None:
-    """A base whose second make failed by chance, or one from a shard of another machine, would judge for good."""
-    where, base = on_base()
-    where.run.save(base.model_copy(update={"steps": FAILED}))
-    assert reuse.result_key_of(TRANSCRIPT, HEAD, where) == ""
-    where.run.save(base)
-    where.run.save_transcript(CELL.id, [b"another transcript"])
-    assert reuse.result_key_of(TRANSCRIPT, HEAD, where) == ""
-    where.run.forget_transcript(CELL.id)
-    assert reuse.result_key_of(TRANSCRIPT, HEAD, where) == ""
-
-
-def test_a_base_cell_without_a_result_is_an_error_before_anything_is_built() -> None:
-    run = store.begin([CELL, HEAD], [CELL.tree.name, "head"], [], 2, base=CELL.tree.name)
-    where = context(HEAD, base=judgement.BaseCells(run, CELL.tree.name))
-    with pytest.raises(InfrastructureError, match="has no result to compare with"):
-        reuse.result_key_of(TRANSCRIPT, HEAD, where)
-
-
-def test_the_digest_of_the_program_changes_with_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(program_files, "PACKAGE", tmp_path)
-    digests = []
-    for text in ("a = 1", "a = 2"):
-        (tmp_path / "a.py").write_text(text)
-        program_files.digest.cache_clear()
-        digests.append(program_files.digest())
-    program_files.digest.cache_clear()
-    assert len(set(digests)) == 2
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), shutil.Error([("a", "b", "gone")])])

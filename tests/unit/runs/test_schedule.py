@@ -6,7 +6,8 @@ import pytest
 
 from matrix.model.cell_id import CellId
 from matrix.model.result import CheckResult, Predecessor, Verdict
-from matrix.runs import schedule, store
+from matrix.runs import schedule
+from matrix.runs.run_settings import RunSettings
 from matrix.verdicts.series import PatchTree
 from tests.unit.results import done
 
@@ -18,10 +19,8 @@ def ids(*words: str) -> tuple[CellId, ...]:
     return tuple(CellId(f"i/gcc/{word}") for word in words)
 
 
-def settings(base: str = "") -> store.RunSettings:
-    return store.RunSettings(
-        run="r1", started="", tool_version="0", trees=("head",), cells=ids("b1@base"), jobs=1, base=base
-    )
+def settings(base: str = "") -> RunSettings:
+    return RunSettings(run="r1", started="", tool_version="0", trees=("head",), cells=ids("b1@base"), jobs=1, base=base)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from matrix.model.cell_id import CellId
 from matrix.model.result import Verdict
 from matrix.runs import store, transcripts
 from matrix.runs.run_kind import BisectRun, ClaimsRun, GateRun, MutantsRun, PlainRun, SeriesRun
+from matrix.runs.run_settings import RunSettings
 from matrix.scenario import plan
 from matrix.scenario.transcript import StepRecord, Transcript
 from matrix.verdicts.series import PatchTree
@@ -188,7 +189,7 @@ def named(name: str) -> store.Run:
 
 @pytest.fixture
 def three(places: Path) -> list[store.Run]:
-    settings = store.RunSettings(run="r", started="", tool_version="0", trees=("7.3",), cells=(CellId(ID),), jobs=1)
+    settings = RunSettings(run="r", started="", tool_version="0", trees=("7.3",), cells=(CellId(ID),), jobs=1)
     found = [named(name) for name in ("20260101T000000Z-ffff", "20260102T000000Z-0000", "20251231T000000Z-aaaa")]
     for run in found:
         run.save_settings(settings)

@@ -33,25 +33,6 @@ def test_a_builds_own_make_variable_wins_over_the_toolchains() -> None:
     assert "CC=gcc" not in plan.make_argv(of, 1)
 
 
-def test_the_second_build_has_another_home_locale_time_zone_and_hash_seed() -> None:
-    first, second = (plan.environments(cell())[name] for name in ("first", "second"))
-    for name in ("HOME", "LC_ALL", "TZ", "PYTHONHASHSEED"):
-        assert first[name] != second[name]
-    assert first["PATH"] == second["PATH"]
-    assert "FAKETIME" not in second
-
-
-def test_the_second_build_has_another_date_where_the_image_can_fake_it() -> None:
-    environments = plan.environments(cell(of=image(packages=("faketime",))))
-    assert environments["second"]["FAKETIME"] == "+400d"
-    assert "LD_PRELOAD" not in environments["first"]
-
-
-def test_a_builds_environment_is_that_of_both_builds() -> None:
-    environments = plan.environments(cell(what=build(environment={"TZ": "CET", "A": "1"})))
-    assert [(env["TZ"], env["A"]) for env in environments.values()] == [("CET", "1"), ("CET", "1")]
-
-
 def test_a_start_method_is_forced_through_the_environment_after_a_build_without_it() -> None:
     first, again, generate = plan.scenario(cell(what=build(start_method="spawn"))).steps
     assert "PERF_MATRIX_START_METHOD" not in first.environment
