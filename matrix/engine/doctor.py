@@ -51,10 +51,9 @@ def _git() -> Need:
 
 def _limits(engine: Engine) -> Need:
     """Return whether limits on a cell are enforced, looked at in an image of ours where the engine has one."""
-    image = next((item.name for item in engine.resources() if (item.kind, item.purpose) == ("image", "image")), "")
-    if not image:
+    lacking = limits.unenforced(engine)
+    if lacking is None:
         return Need("limits on a cell", "looked at when the first image is there")
-    lacking = limits.unenforced(engine, image)
     return Need("limits on a cell", limits.words(lacking) if lacking else "memory and processes", is_met=not lacking)
 
 

@@ -19,17 +19,18 @@ echo "processes $(cat pids.max pids/pids.max 2>/dev/null || true)"
 _SET = {"memory": str(SCRIPT_MEMORY_BYTES), "processes": str(SCRIPT_PIDS)}
 
 
-def unenforced(engine: Engine, image: str) -> tuple[str, ...]:
+def unenforced(engine: Engine) -> tuple[str, ...] | None:
     """Return the limits, as `memory`, that the engine does not enforce; a user's Podman on cgroups v1 enforces none.
 
-    Args:
-        engine: the engine.
-        image: an image of ours, in which the script runs.
+    None is for an engine without an image of ours, in which the script runs.
 
     Raises:
         InfrastructureError: the script could not be run.
 
     """
+    image = next((item.name for item in engine.resources() if (item.kind, item.purpose) == ("image", "image")), "")
+    if not image:
+        return None
     status, output = engine.script(image, _SCRIPT, network=False)
     lines = output.decode(errors="replace").splitlines() if status == 0 else []
     found = {name: value for name, _, value in (line.partition(" ") for line in lines)}

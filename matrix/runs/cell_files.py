@@ -1,4 +1,4 @@
-"""The files of a cell that go from one machine's run directory to another's: result, transcript and logs.
+"""The files of a cell that go from one run directory to another: result, transcript and logs.
 
 Whatever comes from another machine is a stranger's: only files of known names are taken, each up to a bound, and no
 link is followed.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matrix.runs.store import Run
 
 RESULT, TRANSCRIPT, LOGS = "result.json", "transcript.json.gz", "logs"
-LOG = re.compile(r"logs/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.log", re.A)
+LOG = re.compile(r"logs/(?:[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.log|diffoscope\.txt)", re.A)
 FILE_BYTES = 256 << 20
 """The longest transcript or log that is taken; of perf's cells the longest have 4 MB and 24 MB."""
 
@@ -46,7 +47,7 @@ def names(run: Run, cell_id: CellId) -> list[str]:
 
     """
     folder = run.cell(cell_id)
-    logs = sorted(f"{LOGS}/{path.name}" for path in (folder / LOGS).glob("*.log"))
+    logs = sorted(f"{LOGS}/{path.name}" for path in (folder / LOGS).glob("*"))
     found = [name for name in (TRANSCRIPT, *logs, RESULT) if most_bytes(name) and _is_file(folder / name)]
     if len(found) > MOST_FILES:
         raise UsageError(f"{folder} has {len(found)} files", f"A cell has at most {MOST_FILES}.")
@@ -86,3 +87,21 @@ def copy(source: Run, cell_id: CellId, target: Run) -> None:
     for name in names(source, cell_id):
         with files.replacing(target.cell(cell_id) / name) as part, part.open("wb") as file:
             file.writelines(blocks(source, cell_id, name))
+
+
+def share(source: Run, cell_id: CellId, target: Run, to: CellId) -> None:
+    """Give a cell of one run the transcript and the logs of another's; logs of an earlier attempt at it are removed.
+
+    The transcript is linked where the file system can: nobody writes into it.
+    """
+    earlier, folder = source.cell(cell_id), target.cell(to)
+    shutil.rmtree(folder / LOGS, ignore_errors=True)
+    for name in names(source, cell_id):
+        if LOG.fullmatch(name):
+            files.make_folder(folder / LOGS)
+            shutil.copyfile(earlier / name, folder / name)
+    with files.replacing(folder / TRANSCRIPT) as part:
+        try:
+            part.hardlink_to(earlier / TRANSCRIPT)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(earlier / TRANSCRIPT, part)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.files import replacing
 from matrix.model.result import Reused, Verdict
-from matrix.runs import judgement, kept_results, kernel_types, program_files
+from matrix.runs import cell_files, judgement, kept_results, kernel_types, program_files
 from matrix.verdicts import result_key
 
 if TYPE_CHECKING:
@@ -133,27 +131,11 @@ def _as_own(
 ) -> CellResult:
     """Return a result that was found as that of a cell which has begun, its files copied."""
     run, result = found
-    _copy(run.cell(result.id), context.run.cell(begun.id))
+    cell_files.share(run, result.id, context.run, begun.id)
     origin = result.reused or Reused(run=result.run, cell=result.id)
     origin = origin.model_copy(update={"judged_again": origin.judged_again or judged_again})
     own = {name: getattr(begun, name) for name in OWN}
     return result.model_copy(update={**own, "reused": origin})
-
-
-def _copy(earlier: Path, folder: Path) -> None:
-    """Copy a cell's logs and its transcript, which is linked where the file system can: nobody writes into it.
-
-    Logs of an earlier attempt at the cell are removed: they are of another result.
-    """
-    shutil.rmtree(folder / "logs", ignore_errors=True)
-    shutil.copytree(earlier / "logs", folder / "logs")
-    source, target = earlier / "transcript.json.gz", folder / "transcript.json.gz"
-    with replacing(target) as part:
-        part.unlink(missing_ok=True)
-        try:
-            part.hardlink_to(source)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(source, part)
 
 
 def compared(result: CellResult) -> CellResult:

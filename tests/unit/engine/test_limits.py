@@ -38,7 +38,7 @@ class Engine:
 )
 def test_a_limit_is_enforced_where_the_kernel_has_it(text: str, status: int, lacking: tuple[str, ...]) -> None:
     engine: Any = Engine(text, status)
-    assert limits.unenforced(engine, "one:1") == lacking
+    assert limits.unenforced(engine) == lacking
     need = doctor._limits(engine)
     assert need.is_met == (not lacking)
     assert all(name in need.found for name in lacking)
@@ -46,4 +46,5 @@ def test_a_limit_is_enforced_where_the_kernel_has_it(text: str, status: int, lac
 
 def test_the_doctor_does_not_guess_at_limits_without_an_image() -> None:
     engine: Any = Engine(ALL, images=())
+    assert limits.unenforced(engine) is None
     assert doctor._limits(engine).found == "looked at when the first image is there"

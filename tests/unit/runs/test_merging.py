@@ -152,11 +152,12 @@ def test_links_and_files_of_other_names_stay_where_they_are(tmp_path: Path) -> N
     (tmp_path / "secret").write_text("secret")
     (folder / "logs" / "link.log").symlink_to(tmp_path / "secret")
     (folder / "logs" / "other.txt").write_text("x")
+    (folder / "logs" / "diffoscope.txt").write_text("to which a finding points")
     (folder / "program").write_text("x")
     os.mkfifo(folder / "logs" / "pipe.log")
     made = merging.merge([run])
     left = sorted(str(path.relative_to(made.cell(FIRST))) for path in made.cell(FIRST).rglob("*") if not path.is_dir())
-    assert left == ["logs/build.log", "result.json", "transcript.json.gz"]
+    assert left == ["logs/build.log", "logs/diffoscope.txt", "result.json", "transcript.json.gz"]
 
 
 @pytest.mark.usefixtures("places")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.model.result import CheckResult, Finding, Predecessor, Reused, Verdict
-from matrix.runs import judgement, kept_results, reuse
+from matrix.runs import cell_files, judgement, kept_results, reuse
 from matrix.verdicts import result_key
 from tests.unit.results import done
 from tests.unit.runs.cell_contexts import CELL, context
@@ -237,5 +237,5 @@ def test_a_run_that_is_removed_meanwhile_is_no_result(error: Exception, monkeypa
         raise error
 
     kept()
-    monkeypatch.setattr(reuse, "_copy", removed)
+    monkeypatch.setattr(cell_files, "share", removed)
     assert reuse.adopted(begun(), context(CELL)) is None

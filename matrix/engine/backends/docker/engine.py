@@ -69,14 +69,8 @@ class DockerEngine:
         with failing_as("describe itself"), of_the_api():
             described = description.of(self.client.info(), self.client.version(), self.url)
         # A user's engine may have no limits on memory and processes to set; root's has.
-        lacking = self._unenforced() if self.is_rootless else ()
+        lacking = limits.unenforced(self) if self.is_rootless else ()
         return {**described, "limits_not_enforced": ", ".join(lacking)} if lacking else described
-
-    def _unenforced(self) -> tuple[str, ...]:
-        """Return the limits that are not enforced (see limits), as an image of ours has them; none without one."""
-        images = (item.name for item in self.resources() if (item.kind, item.purpose) == ("image", "image"))
-        image = next(images, None)
-        return limits.unenforced(self, image) if image else ()
 
     @functools.cached_property
     def is_rootless(self) -> bool:
