@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
-from matrix.model.globs import matches_any
+from matrix.model.globs import selects_any
 from matrix.model.result import CellResult, Verdict, worst
 from matrix.verdicts.regressions import CellComparison, compare_cell
 
@@ -119,13 +119,15 @@ def is_idle(files: Iterable[str], globs: Sequence[str]) -> bool:
 
     Without a MANIFEST (no globs) any file may be one that perf is built from.
     """
-    return bool(globs) and not any(_is_listed(file, globs) for file in files)
+    changed = tuple(files)
+    # Glob by glob: each is compiled once, however many a stranger's MANIFEST has.
+    return bool(globs) and not any(_lists(glob, changed) for glob in globs)
 
 
-def _is_listed(file: str, globs: Iterable[str]) -> bool:
+def _lists(glob: str, files: Sequence[str]) -> bool:
     # A line of MANIFEST may be a folder. fnmatch's `*` matches slashes, too, so that too much rather than too little
     # counts as listed: an idle patch that is built costs time alone.
-    return any(matches_any(file, (glob, f"{glob}/*")) for glob in globs)
+    return selects_any(glob, files) or selects_any(f"{glob}/*", files)
 
 
 def needed_patches(numbers: Sequence[int], number: int, applies: Callable[[Sequence[int]], bool]) -> tuple[int, ...]:

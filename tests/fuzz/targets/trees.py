@@ -7,12 +7,14 @@ import contextlib
 import gzip
 import io
 import lzma
+import re
 import tarfile
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from matrix import files
 from matrix.errors import InfrastructureError, MatrixError, UsageError
+from matrix.model import globs
 from matrix.trees import (
     download,
     facts,
@@ -113,6 +115,8 @@ def _mbox(data: bytes) -> None:
 
 
 def _texts(data: bytes) -> None:
+    globs._expression.cache_clear()  # a tree's are new each time: no cache, nor re's of 512, hides what they cost
+    re.purge()
     text = data.decode("utf-8", "replace")
     facts.kernel_version(text)
     series.is_idle(["tools/perf/a.c", "a" * len(data)], series.manifest_globs(text))

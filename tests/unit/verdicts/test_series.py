@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.model import globs
 from matrix.model.result import CellResult, CheckResult, Verdict
 from matrix.verdicts import breaks, kept_build, series
 from tests.unit.patches import PLACE, on, rows, step
@@ -143,3 +144,11 @@ def test_a_row_says_with_what_its_build_went_on() -> None:
     results = [on("base"), on("p01", bad=True, after="base"), on("p02", bad=True)]
     found = series.patch_results([step(1), step(2)], [one.id for one in results], {one.id: one for one in results})
     assert [held.on for row in found for held in row.held] == ["base", ""]
+
+
+def test_each_glob_of_a_manifest_is_compiled_once_however_many_files_a_patch_changes() -> None:
+    """With more globs than the cache holds, each was compiled again for every file."""
+    globs._expression.cache_clear()
+    manifest = tuple(f"tools/{number}" for number in range(2000))
+    assert series.is_idle([f"net/{number}.c" for number in range(5)], manifest)
+    assert globs._expression.cache_info().misses == 2 * len(manifest)
