@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -151,6 +152,9 @@ def _main() -> NoReturn:
     """
     task, descriptor, memory_bytes, cpu_s, output_bytes = sys.argv[1], *map(int, sys.argv[2:])
     _limit(memory_bytes, cpu_s)
+    # The facts of a cell are half a million objects that live as long as this process, and none refers to itself: the
+    # collector's visits to them take a fifth of the CPU time, and free nothing.
+    gc.disable()
     os._exit(_status(task, Connection(descriptor), output_bytes))  # no clean-up: memory may be short
 
 

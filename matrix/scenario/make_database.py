@@ -54,9 +54,9 @@ class Database(Frozen):
     def below(self, target: str) -> frozenset[str]:
         """Return all targets that must be made before `target` can be, directly or not."""
         found: set[str] = set()
-        waiting = [target]
+        waiting = [target] if target in self.rules else []
         while waiting:
-            rule = self.rules.get(waiting.pop(), Rule())
+            rule = self.rules[waiting.pop()]
             new = {need for need in (*rule.needs, *rule.order_only) if need in self.rules} - found
             found |= new
             waiting += new

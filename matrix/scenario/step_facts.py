@@ -6,6 +6,7 @@ import itertools
 import posixpath
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, FiniteFloat, NonNegativeInt, StrictInt, TypeAdapter
@@ -93,7 +94,7 @@ class Process(_Record):
         """The words of the first program, which the parent started and which may have become another by exec."""
         return self.argvs[0] if self.argvs else ()
 
-    @property
+    @cached_property
     def program(self) -> str:
         """The last program's name without its folder."""
         return posixpath.basename(self.argv[0]) if self.argv else ""  # make runs gcc by name, gcc runs cc1 by path

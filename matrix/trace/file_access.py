@@ -259,6 +259,15 @@ def _named(words: tuple[str, ...]) -> Iterator[str]:
 
 def _paths(folder: str, names: Iterable[str]) -> tuple[str, ...]:
     """Return the absolute paths of names, each once; words with blanks, variables or patterns are left out."""
-    found = [posixpath.normpath(posixpath.join(folder, name)) for name in names if name and not _NO_NAME.search(name)]
+    return tuple(dict.fromkeys(filter(None, (_path(folder, name) for name in names))))
+
+
+# The compilers of a build are given the same hundred folders 600 times.
+@lru_cache(maxsize=1 << 11)
+def _path(folder: str, name: str) -> str:
+    """Return the absolute path of a name, or nothing for a word that names no file."""
+    if not name or _NO_NAME.search(name):
+        return ""
+    path = posixpath.normpath(posixpath.join(folder, name))
     # /dev/null and /dev/stdout are read and written by everything, and made from nothing.
-    return tuple(dict.fromkeys(path for path in found if not path.startswith("/dev/")))
+    return "" if path.startswith("/dev/") else path

@@ -10,7 +10,7 @@ import itertools
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.trace import file_access, make_arguments
 from matrix.trace.make_arguments import is_make
@@ -54,14 +54,26 @@ class Make:
     declared: bool
 
 
+class _TargetPaths(NamedTuple):
+    """The absolute paths of a data base's targets: `of` maps their names in it to paths, `names` paths to names."""
+
+    of: dict[str, str]
+    names: dict[str, str]
+
+    @classmethod
+    def of_database(cls, database: Database) -> _TargetPaths:
+        paths = {name: posixpath.normpath(posixpath.join(database.folder, name)) for name in database.rules}
+        return cls(paths, {path: name for name, path in paths.items()})
+
+
 @dataclass
 class _TimelineReader:
-    """The state of one reading: `jobs` by the index of their make, `paths` the names of each data base by path."""
+    """The state of one reading: `jobs` by the index of their make, `paths` by the words that tell data bases apart."""
 
     timeline: Timeline
     databases: Mapping[tuple[str, ...], Database]
     jobs: Mapping[int, Sequence[Job]]
-    paths: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+    paths: dict[tuple[str, ...], _TargetPaths] = field(default_factory=dict)
 
     def make(self, process: Process) -> Make:
         """Return a make with its tasks and the makes nested in them."""
@@ -137,17 +149,16 @@ class _TimelineReader:
 
     def _declared(self, job: Job, database: Database) -> Iterable[str]:
         """Return the paths of all targets that a job's target waits for, as its make declares them."""
-        names = self._names(database)
+        paths = self._paths(database)
         # A rule with several outputs may stand in the data base under another one than the job's target.
-        declared = [names[path] for path in (job.target, *job.outputs) if path in names]
+        declared = [paths.names[path] for path in (job.target, *job.outputs) if path in paths.names]
         below = database.below(declared[0]) if declared else ()
-        return [_path(database, name) for name in below]
+        return [paths.of[name] for name in below]
 
-    def _names(self, database: Database) -> dict[str, str]:
-        """Map the absolute paths of a data base's targets to their names in it."""
+    def _paths(self, database: Database) -> _TargetPaths:
         key = _of(database)
         if key not in self.paths:
-            self.paths[key] = {_path(database, name): name for name in database.rules}
+            self.paths[key] = _TargetPaths.of_database(database)
         return self.paths[key]
 
     def _seen(self, job: Job, jobs: Sequence[Job]) -> Iterable[str]:
@@ -170,10 +181,6 @@ def _is_worker(process: Process, parent: Process) -> bool:
     # `fork` workers run no exec; the others are `python -c "from multiprocessing.spawn import spawn_main; …"` and the
     # like.
     return not process.argvs or any("multiprocessing" in word for word in process.argv)
-
-
-def _path(database: Database, name: str) -> str:
-    return posixpath.normpath(posixpath.join(database.folder, name))
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,14 @@ def work(process: Process) -> tuple[str, str] | None:
     grammar. A driver (gcc) does no work itself, as the programs that it runs (cc1, ld) are counted. Of several programs
     that a process ran one after the other (execve(2)), the last one that did work counts.
     """
-    programs = (replace(process, argvs=(argv,)) for argv in reversed(process.argvs))
-    return next(filter(None, map(_work_of_program, programs)), None)
+    return next(filter(None, map(_work_of_program, _programs(process))), None)
+
+
+def _programs(process: Process) -> Iterable[Process]:
+    """Return a process for each program that a process ran, the last one first."""
+    if len(process.argvs) == 1:  # as nearly all have; a copy costs as much as finding its work
+        return (process,)
+    return (replace(process, argvs=(argv,)) for argv in reversed(process.argvs))
 
 
 def _work_of_program(process: Process) -> tuple[str, str] | None:
