@@ -47,7 +47,7 @@ def stream(api: Any, execution: str, deadline_s: float) -> Iterator[Iterator[tup
     """
     connection = api.exec_start(execution, socket=True)
     try:
-        yield _frames(_Bytes(api, _socket(connection), deadline_s).blocks())
+        yield _frames(_Bytes(api, _socket(connection), deadline_s, _read_ahead(connection)).blocks())
     finally:
         connection._response.close()  # noqa: SLF001 - the socket alone has no reference to its connection
 
@@ -55,6 +55,17 @@ def stream(api: Any, execution: str, deadline_s: float) -> Iterator[Iterator[tup
 def _socket(connection: Any) -> Any:
     """Return the socket below a file, which raises a TimeoutError as often as one is due, and not once."""
     return getattr(connection, "_sock", connection)
+
+
+def _read_ahead(connection: Any) -> bytes:
+    """Return the output that had come with the answer's headers before they were read: http.client has it by then.
+
+    It is lost to whoever reads the socket: https://github.com/docker/docker-py/issues/3332.
+    """
+    _socket(connection).settimeout(0)
+    with contextlib.suppress(OSError):  # TLS's word for nothing to read yet; other errors come again with the next read
+        return bytes(connection._response.raw._fp.fp.peek())  # noqa: SLF001 - as above
+    return b""
 
 
 def status(api: Any, container: str, argv: list[str], deadline_s: float) -> int:
@@ -124,11 +135,12 @@ def exit_status(api: Any, execution: str) -> int | None:
 
 @dataclass(frozen=True)
 class _Bytes:
-    """The bytes of a program's output, whose socket is read for `deadline_s` seconds and some overtime."""
+    """The bytes of a program's output: `ahead`, and the socket's, read for `deadline_s` seconds and some overtime."""
 
     api: Any
     socket: Any
     deadline_s: float
+    ahead: bytes = b""
 
     def blocks(self) -> Iterator[bytes]:
         """Yield blocks until the engine closes the stream.
@@ -138,6 +150,7 @@ class _Bytes:
             requests.Timeout: the engine does not answer any more.
 
         """
+        yield self.ahead
         end = time.monotonic() + self.deadline_s + OVERTIME_S
         while True:
             self.socket.settimeout(max(0.001, min(SILENCE_S, end - time.monotonic())))
