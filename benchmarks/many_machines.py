@@ -1,8 +1,10 @@
 """Measures how well a run of many cells uses many hosts: the real scheduler, workers, client and messages; no builds.
 
-`python benchmarks/many_machines.py --cells 10000 --hosts 64 --scale 0.01` prints the efficiency (the cells' time over
-that of all hosts from begin to end) and the client's memory. Each host runs one cell at a time. The cells' times are
-those of a recorded run of profile gate (docs/using.md), from 59 to 553 s, times --scale; results are small.
+`python benchmarks/many_machines.py --cells 10000 --hosts 64 --scale 0.02` prints the efficiency (the cells' time over
+that of all hosts from begin to end), what a host waits between two cells, the CPU time of each part and the client's
+memory. Each host runs one cell at a time. The cells' times are those of a recorded run of profile gate (docs/using.md),
+from 59 to 553 s, times --scale; results are small. All else takes the time that it takes, so that each wait counts
+1 / --scale times as much as on real hosts.
 """
 
 from __future__ import annotations
@@ -10,10 +12,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
+import itertools
+import json
 import logging
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +29,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import distributed
 from distributed import Worker
 from rich.console import Console
 
@@ -33,7 +40,7 @@ from matrix.runs import completion, store
 from matrix.runs.engine_access import EngineAccess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from matrix.model.cell import Cell
     from matrix.model.cell_id import CellId
@@ -44,8 +51,11 @@ FAKE = ROOT / "tests" / "data" / "fake" / "tree"
 RECORDED_S = (300, 280, 552, 547, 509, 553, 362, 59, 327)
 """The times of one image's cells in the run of 2026-11-25 that docs/using.md shows."""
 
-PROCESSES = 4
+PROCESSES = 2
 """The processes that the simulated hosts share: a worker of Dask's takes 60 MB in a process of its own."""
+
+TIMES = "times-*.jsonl"
+"""The files in the folder of a measurement with the begin and end of each cell; a file of each host."""
 
 
 def selected(number: int, folder: Path) -> tuple[list[Cell], list[str]]:
@@ -63,32 +73,19 @@ def selected(number: int, folder: Path) -> tuple[list[Cell], list[str]]:
 
 
 class Waiting:
-    """A group's process that waits for a recorded time and stores a result."""
+    """A group's process that is a thread: `work` gets the event by which it is asked to end."""
 
-    def __init__(self, run: Run, known: dict[CellId, Cell], scale: float) -> None:
+    def __init__(self, work: Callable[[threading.Event], None], on_end: Callable[[], None]) -> None:
         self._stop = threading.Event()
         self._status: int | None = None
-        self._thread = threading.Thread(target=self._work, args=(run, known, scale), daemon=True)
-        self._thread.start()
 
-    def _work(self, run: Run, known: dict[CellId, Cell], scale: float) -> None:
-        [cell_id] = run.settings().cells
-        run.progress(cell_id, "build")
-        wall_s = duration_s(cell_id)
-        if self._stop.wait(wall_s * scale):
-            return
-        run.save(
-            CellResult(
-                id=cell_id,
-                run=run.name,
-                tool_version="0",
-                verdict=Verdict.PASS,
-                definition=known[cell_id],
-                wall_s=wall_s,
-            )
-        )
-        run.progress(cell_id, "")
-        self._status = 0
+        def run() -> None:
+            work(self._stop)
+            self._status = 0
+            on_end()
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
 
     def status(self) -> int | None:
         """Return the exit status, None while it waits."""
@@ -100,18 +97,37 @@ class Waiting:
         self._thread.join()
 
 
+def simulate(run: Run, known: dict[CellId, Cell], asked: argparse.Namespace, host: str, stop: threading.Event) -> None:
+    """Wait as long as the one cell of a run takes, store its result, and note when that was."""
+    begun = time.monotonic()
+    [cell_id] = run.settings().cells
+    run.progress(cell_id, "build")
+    wall_s = duration_s(cell_id)
+    if stop.wait(wall_s * asked.scale):
+        return
+    result = CellResult(
+        id=cell_id, run=run.name, tool_version="0", verdict=Verdict.PASS, definition=known[cell_id], wall_s=wall_s
+    )
+    run.save(result)
+    run.progress(cell_id, "")
+    with (asked.folder / TIMES.replace("*", host)).open("a") as file:
+        file.write(json.dumps([begun, time.monotonic()]) + "\n")
+
+
 def duration_s(cell_id: CellId) -> float:
     """Return the time that a cell takes, in seconds."""
     return float(RECORDED_S[zlib.crc32(cell_id.encode()) % len(RECORDED_S)])
 
 
-def hosts(address: str, number: int, known: dict[CellId, Cell], scale: float) -> None:
+def hosts(asked: argparse.Namespace) -> None:
     """Be so many hosts, each a worker of Dask's that runs one cell at a time, until the process is ended."""
+    known = {cell.id: cell for cell in selected(asked.cells, asked.folder)[0]}
 
-    def start(run: Run, at_once: int, log: Path) -> Waiting:
+    def start(run: Run, at_once: int, log: Path, on_end: Callable[[], None]) -> Waiting:
         del at_once
         log.touch()
-        return Waiting(run, known, scale)
+        host = str(distributed.get_worker().name)
+        return Waiting(functools.partial(simulate, run, known, asked, host), on_end)
 
     cells_process.start = start
     health.fault = lambda: ""
@@ -120,9 +136,9 @@ def hosts(address: str, number: int, known: dict[CellId, Cell], scale: float) ->
 
     async def work() -> None:
         workers = [
-            Worker(address, nthreads=1, name=f"host-{os.getpid()}-{count}", memory_limit=0, dashboard=False,
+            Worker(asked.scheduler, nthreads=1, name=f"host-{os.getpid()}-{count}", memory_limit=0, dashboard=False,
                    host="127.0.0.1")
-            for count in range(number)
+            for count in range(asked.be_hosts)
         ]  # fmt: skip
         await asyncio.gather(*workers)
         sys.stdout.write("connected\n")
@@ -139,8 +155,8 @@ def _kill(begun: list[subprocess.Popen[bytes]]) -> None:
 
 
 @contextlib.contextmanager
-def fleet(asked: argparse.Namespace, folder: Path) -> Iterator[str]:
-    """Give the address of a scheduler that has the hosts."""
+def fleet(asked: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """Give the address of a scheduler that has the hosts, and the ids of its process and of theirs."""
     address = "tcp://127.0.0.1:18799"
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address]
     share = [
@@ -165,26 +181,51 @@ def fleet(asked: argparse.Namespace, folder: Path) -> Iterator[str]:
         for process in begun[1:]:
             assert process.stdout is not None
             assert process.stdout.readline() == b"connected\n"
-        yield address
+        yield address, [process.pid for process in begun]
 
 
 def measure(asked: argparse.Namespace, folder: Path) -> None:
     """Run the cells on the hosts, and print how well these were used."""
     found, words = selected(asked.cells, folder)
     run = store.begin(found, words, [], 2)
-    with fleet(asked, folder) as address, (folder / "progress.log").open("w") as log:
+    with fleet(asked, folder) as (address, pids), (folder / "progress.log").open("w") as log:
+        before_s = [cpu_s(pid) for pid in (os.getpid(), *pids)]
         begun = time.monotonic()
         access = EngineAccess(None, Console(file=log), remote.OnWorkers(address))
         completion.complete(run, 0, access, attempts=1, config=load.load())
-        took_s = time.monotonic() - begun
+        ended = time.monotonic()
+        client_s, scheduler_s, *hosts_s = (
+            cpu_s(pid) - before for pid, before in zip((os.getpid(), *pids), before_s, strict=True)
+        )
     results = list(run.results())
+    took_s = ended - begun
     cells_s = sum(result.wall_s for result in results) * asked.scale
     client_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     needed_s = cells_s / asked.hosts
     sys.stdout.write(
         f"{len(results)} results of {len(found)} cells on {asked.hosts} hosts, {sorted(set(map(verdict, results)))}\n"
         f"{took_s:.1f} s from begin to end, of which the cells need {needed_s:.1f} s on each host\n"
+        f"{waits(folder, begun, ended)}\n"
+        f"CPU time: client {client_s:.0f} s, scheduler {scheduler_s:.0f} s, hosts {sum(hosts_s):.0f} s\n"
         f"efficiency {needed_s / took_s:.1%}; memory of the client {client_mib:.0f} MiB at most\n"
+    )
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time of a process until now, in seconds: proc_pid_stat(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def waits(folder: Path, begun: float, ended: float) -> str:
+    """Return a line on what the hosts waited for: the first cell, the next one, the end of the others."""
+    cells = [sorted(map(json.loads, path.read_text().splitlines())) for path in folder.glob(TIMES)]
+    between = [later[0] - earlier[1] for found in cells for earlier, later in itertools.pairwise(found)]
+    first_s = statistics.mean(found[0][0] - begun for found in cells)
+    last_s = statistics.mean(ended - found[-1][1] for found in cells)
+    return (
+        f"a host waits {first_s:.2f} s for its first cell, {statistics.mean(between):.3f} s (median"
+        f" {statistics.median(between):.3f}) for each other, and {last_s:.2f} s for the run's end"
     )
 
 
@@ -204,8 +245,7 @@ def main() -> None:
     parser.add_argument("--be-hosts", type=int, default=0)
     asked = parser.parse_args()
     if asked.be_hosts:
-        known = {cell.id: cell for cell in selected(asked.cells, asked.folder)[0]}
-        hosts(asked.scheduler, asked.be_hosts, known, asked.scale)
+        hosts(asked)
         return
     with tempfile.TemporaryDirectory() as name:
         for variable in ("STATE", "CACHE"):

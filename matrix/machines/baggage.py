@@ -41,6 +41,7 @@ class Baggage:
     def __init__(self, run: Run, jobs: int, folder: Path) -> None:
         self.run = run
         self.folder = folder
+        self.program = identity.program()
         self.topic = f"perf-matrix-{secrets.token_hex(8)}"
         self.settings = run.settings().model_copy(update={"jobs": jobs})
         self._paths: dict[str, Path] = {}
@@ -83,24 +84,28 @@ class Baggage:
         """Return the content hash of a tree's source."""
         return self._trees[volumes.note_name(tree)].sha256
 
+    def needs(self, cells: Sequence[Cell]) -> Needs:
+        """Return the needs of a group of cells."""
+        return Needs(
+            architecture=platform.machine(),
+            memory_bytes=self.settings.limits.memory_bytes,
+            btf=any(cell.build.expect.bpf_skeletons for cell in cells),
+        )
+
     def request(self, cells: Sequence[Cell]) -> Request:
         """Return a new request to run a group of cells, those that are done left out."""
         notes = {volumes.note_name(cell.tree) for cell in cells}
         commits = {cell.tree.delta.commit for cell in cells if cell.tree.delta}
         ids = tuple(cell.id for cell in cells)
         return Request(
-            program=identity.program(),
+            program=self.program,
             token=secrets.token_hex(8),
             topic=self.topic,
             settings=self.settings.model_copy(update={"cells": ids, "shard": None, "fresh": True}),
             configs=self._configs,
             trees={name: self._trees[name] for name in sorted(notes)},
             differences={commit: self._differences[commit] for commit in sorted(commits)},
-            needs=Needs(
-                architecture=platform.machine(),
-                memory_bytes=self.settings.limits.memory_bytes,
-                btf=any(cell.build.expect.bpf_skeletons for cell in cells),
-            ),
+            needs=self.needs(cells),
             has_given=len(ids) > 1,
         )
 

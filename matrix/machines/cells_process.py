@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from matrix.runs.store import Run
@@ -31,8 +33,14 @@ class CellsProcess(Protocol):
 class _OwnProcess:
     """A process of `python -m matrix.machines.group_process`, and those that it has started."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], on_end: Callable[[], None]) -> None:
         self._process = process
+        self._on_end = on_end
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        self._process.wait()
+        self._on_end()
 
     def status(self) -> int | None:
         return self._process.poll()
@@ -46,9 +54,17 @@ class _OwnProcess:
                     self._process.wait(patience_s)
 
 
-def start(run: Run, at_once: int, log: Path) -> CellsProcess:
-    """Start the process that runs the cells of a run; its output goes into a log."""
+def start(run: Run, at_once: int, log: Path, on_end: Callable[[], None]) -> CellsProcess:
+    """Start the process that runs the cells of a run.
+
+    Args:
+        run: the run.
+        at_once: the number of cells that the machine runs at once.
+        log: the file for the process's output.
+        on_end: called, in another thread, when the process has ended.
+
+    """
     words = [sys.executable, "-m", "matrix.machines.group_process", str(run.folder), str(at_once), str(os.getpid())]
     with log.open("ab") as file:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
-    return _OwnProcess(process)
+    return _OwnProcess(process, on_end)

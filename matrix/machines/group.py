@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import shutil
+import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from matrix.model.cell_id import CellId
     from matrix.model.result import CellResult
 
-LOOK_S = 0.25
+LOOK_S = 0.5
+"""The longest time between two looks at a group; what arrives for it, and its process's end, are seen at once."""
+
 AGAIN_S = 15
 """The seconds after which a message that had no answer is sent once more."""
 
@@ -62,7 +65,7 @@ class Group:
     """A group of cells that this worker runs.
 
     `given`, `arriving` and `taken` are what the run's command has sent, from other threads: the group's done cells, the
-    files that the group needs, and the ids of offered cells that it has stored.
+    files that the group needs, and the ids of offered cells that it has stored. Whoever changes them sets `news`.
     """
 
     def __init__(self, request: Request, link: Link, at_once: int) -> None:
@@ -73,6 +76,7 @@ class Group:
         self.given: Given | None = None
         self.arriving: dict[str, packs.Arriving] = {}
         self.taken: set[CellId] = set()
+        self.news = threading.Event()
         self._offers: dict[CellId, Offer] = {}
         self._steps: dict[CellId, str] = {}
 
@@ -117,7 +121,8 @@ class Group:
                 remind()
 
     def _look(self) -> None:
-        time.sleep(LOOK_S)
+        self.news.wait(LOOK_S)
+        self.news.clear()
         if not self.link.is_wanted():
             raise StoppedError
 
@@ -144,7 +149,7 @@ class Group:
 
     def _run_cells(self) -> str:
         """Run the cells that are not given in a process; return the reason why this machine cannot, or nothing."""
-        process = cells_process.start(self.run, self.at_once, self.run.folder / LOG)
+        process = cells_process.start(self.run, self.at_once, self.run.folder / LOG, self.news.set)
         with contextlib.closing(process):
             while process.status() is None:
                 self._look()

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from matrix.verdicts.wording import count, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from matrix.machines.messages import Machine, Needs
 
 GIB = 1 << 30
 SHOWN = 5
+
+AHEAD = 4
+"""The groups that are given out for each that a worker runs at once: the others wait beside it and are begun at once.
+
+A run of 10,000 cells keeps the rest itself: its scheduler and its command then have little to remember.
+"""
 
 
 def obstacle(machine: Machine, needs: Needs, program: str) -> str:
@@ -40,6 +47,40 @@ def suitable(
         for address, machine in machines.items()
         if address not in without and not obstacle(machine, needs, program)
     )
+
+
+class Places:
+    """The places that the workers have for groups at one time, `AHEAD` for each group that a worker runs at once.
+
+    `taken` are the workers that can run each group that was given out: its place is at one of these.
+    """
+
+    def __init__(self, machines: Mapping[str, Machine], program: str, taken: Iterable[tuple[str, ...]]) -> None:
+        self._machines = machines
+        self._program = program
+        self._taken = Counter(taken)
+        self._left = self._number(machines) - self._taken.total()
+        self._found: dict[tuple[Needs, frozenset[str]], tuple[str, ...]] = {}
+
+    def _number(self, addresses: Iterable[str]) -> int:
+        return AHEAD * sum(self._machines[address].at_once for address in addresses)
+
+    @property
+    def are_taken(self) -> bool:
+        """Whether no place is left."""
+        return self._left <= 0
+
+    def take(self, needs: Needs, without: Collection[str]) -> tuple[str, ...]:
+        """Take a place for a group; return the workers that can run it, none where all of their places are taken."""
+        key = needs, frozenset(without)
+        if key not in self._found:
+            self._found[key] = suitable(self._machines, needs, self._program, without)
+        fit = self._found[key]
+        if self._taken[fit] >= self._number(fit):
+            return ()
+        self._taken[fit] += 1
+        self._left -= 1
+        return fit
 
 
 def obstacles(machines: Mapping[str, Machine], needs: Needs, program: str) -> str:

@@ -7,13 +7,14 @@ import contextlib
 import queue
 import time
 from concurrent import futures
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matrix.errors import InfrastructureError, MatrixError, UsageError
-from matrix.machines import arrivals, messages, packs, placement, worker_side
+from matrix.errors import InfrastructureError, UsageError
+from matrix.machines import messages, placement, worker_side
 from matrix.machines.messages import Ask, AtStep, GroupEnd, Lack, Machine, Offer
+from matrix.machines.placement import Places
+from matrix.machines.transfers import Transfers
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matrix.machines.baggage import Baggage
     from matrix.machines.messages import Request
     from matrix.machines.remaining import Remaining
+    from matrix.model.cell_id import CellId
 
 LOST = ("cancelled", "lost")
 """The states of a task of Dask's that its scheduler knows no longer."""
@@ -39,9 +41,6 @@ WORKERS_S = 120.0
 END_S = 45.0
 """How long the workers have to end a run's cells after an interrupt."""
 
-TRANSFERS = 4
-"""The number of files that come and go at once."""
-
 
 class ConnectionLostError(Exception):
     """The scheduler is gone, with all that it knew."""
@@ -49,12 +48,19 @@ class ConnectionLostError(Exception):
 
 @dataclass(frozen=True)
 class _Submitted:
-    """A group that Dask has; `only` are the addresses of the workers that may run it, if not all may."""
+    """A group that Dask has; `fit` are the addresses of the workers that can run it, `only` if not all may."""
 
     group: Remaining
     request: Request
     future: Future
+    fit: tuple[str, ...]
     only: tuple[str, ...]
+    offered: set[CellId] = field(default_factory=set)
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether all that is left of the group is to come and fetch its results."""
+        return self.offered >= self.group.lacking
 
 
 class Session:
@@ -72,8 +78,7 @@ class Session:
         self.machines: dict[str, Machine] = {}
         self._open: dict[str, _Submitted] = {}
         self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._transfers = ThreadPoolExecutor(TRANSFERS)
-        self._going: set[tuple[str, str]] = set()
+        self._transfers = Transfers(client, baggage, self._messages.put, say)
         self._unplaced_since = time.monotonic()
         self.given_up: list[Remaining] = []
 
@@ -94,7 +99,7 @@ class Session:
                     self._look()
                 self._take_messages()
         finally:
-            self._transfers.shutdown(cancel_futures=True)
+            self._transfers.close()
             if self.client.status == "running":
                 self._end()
 
@@ -142,7 +147,10 @@ class Session:
         self._move(submitted.group, "its workers are gone")
 
     def _place(self) -> None:
-        self.waiting = [group for group in self.waiting if not self._submit(group)]
+        """Give out groups, as many as the workers need until the next look: Dask's scheduler has no more to hold."""
+        taken = [submitted.fit for submitted in self._open.values() if not submitted.is_offered]
+        places = Places(self.machines, self.baggage.program, taken)
+        self.waiting = [group for group in self.waiting if places.are_taken or not self._submit(group, places)]
         now = time.monotonic()
         if self._open or not self.waiting:  # a group that runs may end before another worker comes
             self._unplaced_since = now
@@ -159,26 +167,25 @@ class Session:
         self.given_up += [group for group in self.waiting if group.failures]
         self.waiting = [group for group in self.waiting if not group.failures]
         if self.waiting:
-            group = self.waiting[0]
-            request = self.baggage.request(group.cells)
-            why = placement.obstacles(self.machines, request.needs, request.program)
+            needs = self.baggage.needs(self.waiting[0].cells)
+            why = placement.obstacles(self.machines, needs, self.baggage.program)
             raise InfrastructureError(
                 f"{count(len(self.waiting), 'group')} of cells wait for a worker, and {why}",
                 "Start one: `perf-matrix worker ADDRESS`, and go on with the run.",
             )
 
-    def _submit(self, group: Remaining) -> bool:
+    def _submit(self, group: Remaining, places: Places) -> bool:
         """Give a group to Dask; return whether there is a worker for it."""
-        request = self.baggage.request(group.cells)
-        fit = placement.suitable(self.machines, request.needs, request.program, group.failed_at)
+        fit = places.take(self.baggage.needs(group.cells), group.failed_at)
         if not fit:
             return False
+        request = self.baggage.request(group.cells)
         only = () if len(fit) == len(self.machines) else fit
         future = self.client.submit(
             worker_side.run_group, request.model_dump_json(), key=f"cells-{request.token}", pure=False,
             workers=list(only) or None, retries=0,
         )  # fmt: skip
-        self._open[request.token] = _Submitted(group, request, future, only)
+        self._open[request.token] = _Submitted(group, request, future, fit, only)
         future.add_done_callback(lambda _: self._messages.put(lambda: self._on_end(request.token)))
         return True
 
@@ -199,62 +206,12 @@ class Session:
             if note.cell in group.lacking:
                 self.baggage.run.progress(note.cell, note.step)
         elif isinstance(note, Offer):
-            self._transfer((note.token, note.cell), lambda: self._fetch(group, note))
+            self._open[note.token].offered.add(note.cell)
+            self._transfers.fetch(group, note)
         elif isinstance(note, Lack):
-            self._transfer((note.worker, note.sha256), lambda: self._send(note))
+            self._transfers.send(note)
         elif isinstance(note, Ask):
-            self._transfer((note.token, "given"), lambda: self._give(request, note))
-
-    def _transfer(self, name: tuple[str, str], do: Callable[[], None]) -> None:
-        """Have a file sent or fetched, unless that is being done."""
-        if name in self._going:
-            return
-        self._going.add(name)
-
-        def work() -> None:
-            try:
-                do()
-            except (OSError, MatrixError, ValueError, KeyError) as error:  # the worker is gone, or sent something else
-                reason = str(error)
-                self._messages.put(lambda: self.say(f"a transfer failed, and is tried again: {reason[:300]}"))
-            finally:
-                self._messages.put(lambda: self._going.discard(name))
-
-        self._transfers.submit(work)
-
-    def _call(self, worker: str, function: Callable[..., Any], *arguments: object) -> Any:
-        found = self.client.run(function, *arguments, workers=[worker])
-        return found[worker]
-
-    def _send(self, note: Lack) -> None:
-        offset = 0
-        while block := self.baggage.block(note.sha256, offset):
-            here = self._call(note.worker, worker_side.put, note.token, note.sha256, offset, block)
-            if not isinstance(here, int) or here <= offset:
-                return
-            offset = here
-        if offset == 0:  # an empty file has no piece
-            self._call(note.worker, worker_side.put, note.token, note.sha256, 0, b"")
-
-    def _give(self, request: Request, note: Ask) -> None:
-        self._call(note.worker, worker_side.give, note.token, self.baggage.given(request).model_dump_json())
-
-    def _fetch(self, group: Remaining, note: Offer) -> None:
-        """Fetch an offered cell, store it, and tell the worker so."""
-        if note.cell in group.lacking:
-            path = self.baggage.folder / f"{note.token}-{len(group.lacking)}.pack"
-            arriving = packs.Arriving(path, note.pack)
-            while not arriving.is_whole:
-                block = self._call(note.worker, worker_side.get, note.token, note.cell, arriving.size)
-                if not block or not isinstance(block, bytes):
-                    raise UsageError(f"{note.cell} did not arrive whole")
-                arriving.add(arriving.size, block)
-            [cell] = [cell for cell in group.cells if cell.id == note.cell]
-            arrivals.store(path, cell, self.baggage.content_of(cell.tree), self.baggage.run)
-            path.unlink()
-            self.baggage.run.progress(note.cell, "")
-            group.lacking.discard(note.cell)
-        self._call(note.worker, worker_side.take, note.token, note.cell)
+            self._transfers.give(request, note)
 
     def _on_end(self, token: str) -> None:
         """Look at the end of a group: it is done, or goes to another worker."""
@@ -264,6 +221,9 @@ class Session:
         if future.status in LOST:
             raise ConnectionLostError
         group = self._open.pop(token).group
+        if not group.lacking:  # whatever became of it; nothing has to be asked for
+            future.release()
+            return
         if future.status == "error":
             self._move(group, f"its workers died ({type(future.exception()).__name__})")
             return
@@ -271,7 +231,7 @@ class Session:
         future.release()
         if outcome.kind != "done":
             self._move(group, outcome.reason or outcome.kind, outcome.worker)
-        elif group.lacking:
+        else:
             self._move(group, "results are lacking")
 
     def _move(self, group: Remaining, reason: str, worker: str = "") -> None:

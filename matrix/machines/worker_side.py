@@ -97,9 +97,10 @@ def put(token: str, sha256: str, offset: int, block: bytes) -> int:
     """Append a piece to a file that a group waits for; return how many bytes of it are here, -1 where none waits."""
     group = _groups.get(token)
     arriving = group.arriving.get(sha256) if group else None
-    if arriving is None:
+    if group is None or arriving is None:
         return -1
     arriving.add(offset, block)
+    group.news.set()
     return arriving.size
 
 
@@ -108,6 +109,7 @@ def give(token: str, text: str) -> None:
     group = _groups.get(token)
     if group is not None:
         group.given = parse(Given, text)
+        group.news.set()
 
 
 def get(token: str, cell_id: str, offset: int) -> bytes:
@@ -125,6 +127,7 @@ def take(token: str, cell_id: str) -> None:
     group = _groups.get(token)
     if group is not None:
         group.taken.add(CellId(cell_id))
+        group.news.set()
 
 
 def busy(run: str) -> int:

@@ -6,6 +6,7 @@ once a second.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class Progress:
         self.wanted = wanted
         self.console = console
         self.began = time.monotonic()
+        self._files = {cell_id: str(run.cell(cell_id) / "progress.json") for cell_id in wanted}
         self._compares = run.settings().kind.reports_comparisons
         self._versions: dict[CellId, tuple[int, int]] = {}  # of each state file at the last look: mtime and inode
         self._steps: dict[CellId, tuple[str, float]] = {}
@@ -56,7 +58,7 @@ class Progress:
     def _has_changed(self, cell_id: CellId) -> bool:
         """Return whether a cell's state file is another one than at the last look: each write makes a new file."""
         try:
-            found = (self.run.cell(cell_id) / "progress.json").stat()
+            found = os.stat(self._files[cell_id])  # noqa: PTH116 - a Path takes longer than the system call
         except OSError:
             return False
         version = (found.st_mtime_ns, found.st_ino)

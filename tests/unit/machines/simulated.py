@@ -35,10 +35,10 @@ class Cells:
         self.given: dict[CellId, bytes] = {}
         self.running = 0
 
-    def start(self, run: Run, at_once: int, log: Path) -> Process:
+    def start(self, run: Run, at_once: int, log: Path, on_end: Callable[[], None]) -> Process:
         del at_once
         log.touch()
-        return Process(self, run)
+        return Process(self, run, on_end)
 
     def result(self, cell_id: CellId, run: str) -> CellResult:
         verdict = self.verdicts.get(cell_id, Verdict.PASS)
@@ -54,8 +54,9 @@ class Cells:
 class Process:
     """A thread in the place of a group's process."""
 
-    def __init__(self, of: Cells, run: Run) -> None:
+    def __init__(self, of: Cells, run: Run, on_end: Callable[[], None]) -> None:
         self._of = of
+        self._on_end = on_end
         self._run = run
         self._stop = threading.Event()
         self._status: int | None = None
@@ -75,6 +76,7 @@ class Process:
             self._status = self._take_all()
         finally:
             self._of.running -= 1
+            self._on_end()
 
     def _take_all(self) -> int:
         base = self._run.settings().base

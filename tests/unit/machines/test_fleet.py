@@ -19,7 +19,7 @@ from matrix import paths
 from matrix.config import load, tree_words
 from matrix.config.selection import Selection, selected
 from matrix.errors import InfrastructureError
-from matrix.machines import baggage, health, identity, session, supply
+from matrix.machines import baggage, health, identity, placement, session, supply
 from matrix.model.result import Verdict
 from matrix.runs import store
 from matrix.trees.tree_cache import TreeCache
@@ -61,6 +61,19 @@ def test_the_results_of_all_workers_are_in_the_run(fleet: Fleet) -> None:
         assert (result.run, shlex.split(result.reproduce)[-1]) == (fleet.run.name, fleet.run.name)
         assert fleet.run.transcript_path(cell_id).read_bytes() == f"facts of {cell_id}".encode()
     assert left() == [fleet.run.name]
+
+
+def test_groups_are_given_out_a_few_at_a_time(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "AHEAD", 0.5)
+    submit, given_out = session.Session._submit, list[int]()
+
+    def counted(self: session.Session, *arguments: Any) -> bool:
+        given_out.append(sum(not submitted.is_offered for submitted in self._open.values()))
+        return submit(self, *arguments)
+
+    monkeypatch.setattr(session.Session, "_submit", counted)
+    assert fleet.complete() == all_of(fleet)
+    assert set(given_out) == {0}  # as two workers count for one place, each group is given out alone
 
 
 def test_a_run_that_is_gone_on_with_does_what_it_lacks(fleet: Fleet) -> None:

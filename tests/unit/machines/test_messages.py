@@ -96,3 +96,17 @@ def test_a_group_goes_elsewhere_three_times() -> None:
     moves = list(itertools.takewhile(bool, (group.fail("it died", f"w{number}") for number in range(9))))
     assert len(moves) == MOVES == 3
     assert group.failed_at == {"w0", "w1", "w2", "w3"}
+
+
+def test_as_many_groups_are_given_out_as_the_workers_will_soon_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "AHEAD", 2)
+    machines = {"a": machine(), "b": machine(at_once=3, btf=False)}
+    places = placement.Places(machines, PROGRAM, [("a",)])
+    plain = NEEDS.model_copy(update={"btf": False})
+    assert places.take(NEEDS, ()) == ("a",)
+    assert places.take(NEEDS, ()) == ()  # the one that can run it has two, one of which waits there
+    assert not places.are_taken
+    assert places.take(plain, {"a", "b"}) == ()
+    assert [places.take(plain, ()) for _ in range(6)] == [("a", "b")] * 6
+    assert places.are_taken
+    assert placement.Places({}, PROGRAM, []).are_taken
