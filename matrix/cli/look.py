@@ -68,7 +68,7 @@ def plan(
     if json_output:
         print_json(planned.model_dump(mode="json"))
         return
-    print_parts(plan.lines(planned, images.dockerfile(found.image, found.image.base.pull)), console())
+    print_parts(plan.lines(planned, images.source(found.image)), console())
 
 
 def shell(

@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": "machine.doctor",
     "clean": "machine.clean",
     "engine": "machine.engine_app",
+    "images": "images.images_app",
 }
 """The module of this folder and the function of each command, or its group of commands; `--help` has this order."""
 

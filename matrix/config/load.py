@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix import files
 from matrix.config import documents, references, strict_yaml
 from matrix.errors import UsageError
 from matrix.model.base import Frozen
@@ -96,6 +97,13 @@ def load(extra: Sequence[Path] = ()) -> Config:
     if mistakes:
         raise UsageError("\n".join(mistakes))
     return config
+
+
+def write_image(image: Image, folder: Path) -> Path:
+    """Write an image's recipe into a user's folder of configuration (`--configs DIR`), and return its file."""
+    path = _Root(folder).folder(IMAGES) / f"{image.name}.yaml"
+    files.write(path, strict_yaml.text(image).encode())
+    return path
 
 
 def _read(roots: Sequence[_Root], mistakes: list[str]) -> Config:

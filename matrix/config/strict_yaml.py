@@ -214,3 +214,9 @@ def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
 def _found(value: Any) -> str:
     kind = _FOUND.get(type(value))
     return f"{kind} ({json.dumps(value)})" if kind else json.dumps(value, default=str)
+
+
+def text(value: BaseModel) -> str:
+    """Return the YAML text that gives a value again; fields that are None are left out."""
+    data = value.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)

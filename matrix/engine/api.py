@@ -131,6 +131,22 @@ class Engine(Protocol):
     def pull(self, reference: str, tag: str) -> str | None:
         """Get an image from its registry as `tag`; return its digest, or nothing where none answers."""
 
+    def pull_by_digest(self, reference: str) -> str:
+        """Get an image from its registry by HOST/NAME@DIGEST, which is checked; return its digest in this engine.
+
+        Raises:
+            InfrastructureError: the registry does not give it, or gives another content.
+
+        """
+
+    def push(self, tag: str, target: str) -> str:
+        """Push an image to a registry as `target`, HOST/NAME:TAG; return the digest by which the registry has it.
+
+        Raises:
+            InfrastructureError: the registry does not take it.
+
+        """
+
     def import_image(self, archive: Path, tag: str) -> None:
         """Make an image of a root file system's tar file."""
 

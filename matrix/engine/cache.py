@@ -42,6 +42,11 @@ def lock(name: str) -> FileLock:
     return FileLock(locks / f"{name}{_LOCK_SUFFIX}")
 
 
+def damage(path: Path) -> str:
+    """Return the reason why the content of a file of the cache is made again, for the end of a sentence."""
+    return f", as {path} is damaged or of another version" if path.exists() else ""
+
+
 def files() -> list[Path]:
     """Return the files of the cache: archives of trees and images, downloads, scratch repositories.
 

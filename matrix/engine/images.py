@@ -1,4 +1,7 @@
-"""Makes images: base pulled or bootstrapped, packages installed, tagged by the hash of their recipe."""
+"""Makes images: base pulled or bootstrapped, packages installed, tagged by the hash of their recipe.
+
+An image that was pushed to a registry is pulled from there, by the digest of its content.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,10 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from matrix import files
-from matrix.engine import cache, host_packages
+from matrix.engine import cache, host_packages, package_lists
 from matrix.engine.api import UID
 from matrix.engine.cache import Part
-from matrix.errors import InfrastructureError
-from matrix.model.base import Frozen
+from matrix.errors import InfrastructureError, UsageError
 from matrix.model.result import ImageIdentity
 
 if TYPE_CHECKING:
@@ -22,26 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matrix.engine.api import Engine
-    from matrix.model.image import Base, Bootstrap, Image
+    from matrix.model.image import Base, Bootstrap, Image, Pushed
 
 _PULLED = re.compile(r"pulled \S+")
 SHOWN_BYTES = 1500
 """The end of mmdebstrap's messages that an error quotes: its last lines name the package and the reason."""
-
-_PACKAGES = r"""
-if command -v dpkg-query >/dev/null; then dpkg-query -W -f '${Package} ${Version}\n'
-elif command -v rpm >/dev/null; then rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\n'
-elif command -v apk >/dev/null; then apk info -v | sed 's/-\([0-9]\)/ \1/'
-fi
-"""
-"""A shell script that prints `NAME VERSION` for each package of an image."""
-
-
-class _ListedPackages(Frozen):
-    """The file of an image's packages in the cache: the image's digest, and the version of each package by name."""
-
-    image: str
-    packages: dict[str, str]
 
 
 def dockerfile(image: Image, base_tag: str) -> str:
@@ -56,37 +43,72 @@ def dockerfile(image: Image, base_tag: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def source(image: Image) -> str:
+    """Return the text that says where an image comes from: its Dockerfile, or its name in a registry."""
+    return f"{image.pushed.reference}\n" if image.pushed else dockerfile(image, image.base.pull)
+
+
 def prepare(image: Image, engine: Engine, say: Callable[[str], None]) -> ImageIdentity:
     """Return the identity of an image, which is made now if the engine does not have it.
 
     A lock lets one process make it while the others that ask wait.
 
     Raises:
-        InfrastructureError: the base could not be got, or a package could not be installed.
+        UsageError: it was pushed to a registry, and its recipe is another one now.
+        InfrastructureError: the base could not be got, a package could not be installed, or the registry does not give
+            the image.
 
     """
+    if image.pushed:
+        return _pulled(image, image.pushed, engine, say)
     base_tag = base(image.base, engine, say)
     text = dockerfile(image, base_tag)
     with cache.lock(f"image-{image.name}"):
         tag = _tag(image, text, engine.image(base_tag))
         digest = engine.image(tag) or _built(image, text, tag, engine, say)
-        packages = _packages(tag, digest, engine, say)
+        packages = package_lists.of(tag, digest, engine, say)
     origin = _read_origin(image.base)
     return ImageIdentity(name=image.name, tag=tag, digest=digest, base=origin, packages=packages)
 
 
+def _pulled(image: Image, pushed: Pushed, engine: Engine, say: Callable[[str], None]) -> ImageIdentity:
+    """Return the identity of an image that was pushed to a registry; cells find it by its name and digest there."""
+    if pushed.recipe != recipe_hash(image):
+        raise UsageError(
+            f"image {image.name} has another recipe than when it was pushed as {pushed.reference}",
+            "Push it anew (`perf-matrix images push`), or take `pushed` out of its file to have it made here.",
+        )
+    reference = pushed.reference
+    with cache.lock(f"image-{image.name}"):
+        digest = engine.image(reference)
+        if digest is None:
+            say(f"pulling {reference}")
+            digest = engine.pull_by_digest(reference)
+        packages = package_lists.of(reference, digest, engine, say)
+    return ImageIdentity(name=image.name, tag=reference, digest=digest, base=pushed.base, packages=packages)
+
+
+def recipe_hash(image: Image) -> str:
+    """Return a hash of all that an image is made of: the recipes of its base and of itself."""
+    return hashlib.sha256(dockerfile(image, _base_tag(image.base)).encode()).hexdigest()[:12]
+
+
 def present(image: Image, engine: Engine) -> ImageIdentity | None:
     """Return the identity of an image that the engine and the cache have, whole; nothing is made or listed."""
-    base_tag = _base_tag(image.base)
-    base_digest, origin = engine.image(base_tag), _read_origin(image.base)
-    if base_digest is None or not origin:
-        return None
-    tag = _tag(image, dockerfile(image, base_tag), base_digest)
-    digest = engine.image(tag)
-    packages = _kept_packages(_package_list(digest), digest) if digest else None
+    origin = image.pushed.base if image.pushed else _read_origin(image.base)
+    tag = image.pushed.reference if image.pushed else _tag_here(image, engine)
+    digest = engine.image(tag) if tag and origin else None
+    packages = package_lists.kept(digest) if digest else None
     if digest is None or packages is None:
         return None
     return ImageIdentity(name=image.name, tag=tag, digest=digest, base=origin, packages=packages)
+
+
+def _tag_here(image: Image, engine: Engine) -> str:
+    """Return the tag that an image has once it is made; empty where its base is not there."""
+    base_tag = _base_tag(image.base)
+    base_digest = engine.image(base_tag)
+    return _tag(image, dockerfile(image, base_tag), base_digest) if base_digest else ""
 
 
 def _tag(image: Image, text: str, base_digest: str | None) -> str:
@@ -108,47 +130,6 @@ def _built(image: Image, text: str, tag: str, engine: Engine, say: Callable[[str
     if digest is None:
         raise InfrastructureError(f"image {tag} is not there after it was built")
     return digest
-
-
-def _packages(tag: str, digest: str, engine: Engine, say: Callable[[str], None]) -> dict[str, str]:
-    """Return the version of each package in an image by its name, from the cache or listed now."""
-    record = _package_list(digest)
-    kept = _kept_packages(record, digest)
-    if kept is not None:
-        return kept
-    say(f"listing the packages of {tag}{_why_again(record)}")
-    listed = _ListedPackages(image=digest, packages=_listed(tag, engine))
-    files.write_sealed(record, listed.model_dump_json().encode())
-    return listed.packages
-
-
-def _package_list(digest: str) -> Path:
-    """Return the file of an image's packages in the cache."""
-    # `.packages` is the form of version 0.2.0, which takes any JSON there for its own.
-    return cache.folder(Part.IMAGES) / f"{digest.removeprefix('sha256:')}.package-list"
-
-
-def _kept_packages(record: Path, digest: str) -> dict[str, str] | None:
-    """Return the packages of an image from the cache; None where the file is missing, damaged or another image's."""
-    try:
-        kept = _ListedPackages.model_validate_json(files.read_sealed(record) or b"")
-    except ValueError:
-        return None
-    return kept.packages if kept.image == digest else None
-
-
-def _why_again(path: Path) -> str:
-    """Return the reason why what a file of the cache should say is found out again, for the end of a sentence."""
-    return f", as {path} is damaged or of another version" if path.exists() else ""
-
-
-def _listed(tag: str, engine: Engine) -> dict[str, str]:
-    status, output = engine.script(tag, _PACKAGES, network=False)
-    text = output.decode(errors="replace")
-    if status:
-        raise InfrastructureError(f"the packages of {tag} could not be listed: {text}")
-    lines = (line.partition(" ") for line in text.splitlines())
-    return {name: version for name, _, version in lines}
 
 
 def _key(recipe: Base) -> str:
@@ -203,7 +184,7 @@ def base(recipe: Base, engine: Engine, say: Callable[[str], None]) -> str:
     with cache.lock(f"base-{_key(recipe)}"):
         if engine.image(tag) is not None and _read_origin(recipe):
             return tag
-        damage = "" if _read_origin(recipe) else _why_again(_origin(recipe))
+        damage = "" if _read_origin(recipe) else cache.damage(_origin(recipe))
         say(f"pulling {recipe.pull}{damage}")
         digest = engine.pull(recipe.pull, tag)
         origin = f"pulled {digest}" if digest else _bootstrapped(recipe, tag, engine, say)

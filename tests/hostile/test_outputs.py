@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from matrix import files
-from matrix.engine import images
+from matrix.engine import package_lists
 from matrix.engine.backends.docker import engine as docker_engine
 from matrix.engine.backends.docker import streams
 from matrix.engine.backends.docker.engine import DockerEngine
@@ -127,10 +127,10 @@ def test_a_record_of_the_cache_that_nests_is_no_record(tmp_path: Path) -> None:
 
 
 def test_a_list_of_packages_that_nests_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrix.engine.images.cache.folder", lambda _: tmp_path)
+    monkeypatch.setattr("matrix.engine.package_lists.cache.folder", lambda _: tmp_path)
     files.write_sealed(tmp_path / "1.package-list", NESTED)
     of = _engine(_container(b"gcc 14\n"))
-    assert images._packages("t", "sha256:1", of, lambda _: None) == {"gcc": "14"}
+    assert package_lists.of("t", "sha256:1", of, lambda _: None) == {"gcc": "14"}
 
 
 def test_a_patch_that_writes_gits_refusal_itself_is_refused(tmp_path: Path) -> None:

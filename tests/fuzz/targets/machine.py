@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from matrix.config import documents, strict_yaml
-from matrix.engine import images
+from matrix.engine import package_lists
 from matrix.engine.backends.docker.engine import DockerEngine
 from matrix.errors import InfrastructureError, MatrixError
 from matrix.model.build import Build
@@ -53,7 +53,7 @@ def _built(data: bytes) -> None:
 
 def _packages(data: bytes) -> None:
     engine: Any = SimpleNamespace(script=lambda *_, **__: (0, data))
-    images._listed("t", engine)
+    package_lists._listed("t", engine)
 
 
 CLAIM = b"summary: a\npatch: 1\ndecided_by: {check: build, cell: a/b/c, refuted_by: ['*']}\n"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix import files
-from matrix.engine import cache, images
+from matrix.engine import cache, images, package_lists
 from matrix.engine.cache import Part
 from matrix.model.image import Base, Bootstrap
 from tests.unit import conftest
@@ -27,7 +27,7 @@ def test_the_packages_of_an_image_are_listed_once_saying_so() -> None:
     engine: Any = FakeEngine()
     said: list[str] = []
     for _ in range(2):
-        assert images._packages("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
+        assert package_lists.of("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
     assert said == ["listing the packages of tag:1"]
 
 
@@ -35,10 +35,10 @@ def test_the_packages_of_an_image_are_listed_once_saying_so() -> None:
 def test_packages_of_the_cache_that_are_not_what_was_listed_are_listed_again(content: str) -> None:
     engine: Any = FakeEngine()
     said: list[str] = []
-    images._packages("tag:1", "sha256:4711", engine, said.append)
+    package_lists.of("tag:1", "sha256:4711", engine, said.append)
     [record] = cache.folder(Part.IMAGES).iterdir()
     record.write_text(content)
-    assert images._packages("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
+    assert package_lists.of("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
     assert said[1:] == [f"listing the packages of tag:1, as {record} is damaged or of another version"]
 
 
@@ -48,11 +48,11 @@ def test_packages_of_the_cache_that_are_not_what_was_listed_are_listed_again(con
 def test_a_whole_file_that_holds_no_packages_of_this_image_is_not_believed(content: bytes) -> None:
     engine: Any = FakeEngine()
     said: list[str] = []
-    images._packages("tag:1", "sha256:4711", engine, said.append)
+    package_lists.of("tag:1", "sha256:4711", engine, said.append)
     [record] = cache.folder(Part.IMAGES).iterdir()
     files.write_sealed(record, content)
     for _ in range(2):
-        assert images._packages("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
+        assert package_lists.of("tag:1", "sha256:4711", engine, said.append) == {"gcc": "4:14.2.0-1"}
     assert said[1:] == [f"listing the packages of tag:1, as {record} is damaged or of another version"]
 
 

@@ -17,7 +17,7 @@ from docker.types import Mount
 
 from matrix.engine import limits
 from matrix.engine.api import LABEL, RUN_LABEL, SCRIPT_MEMORY_BYTES, SCRIPT_PIDS, UID, CellSpec, Resource
-from matrix.engine.backends.docker import cell, description, streams
+from matrix.engine.backends.docker import cell, description, exchange, streams
 from matrix.engine.backends.docker.api import failing_as, of_the_api
 from matrix.engine.backends.docker.streams import Reader
 from matrix.errors import InfrastructureError
@@ -100,6 +100,16 @@ class DockerEngine:
             image.tag(repository, version)
         digests = image.attrs.get("RepoDigests") or [image.id]  # a mirror may give none
         return str(digests[0])
+
+    def pull_by_digest(self, reference: str) -> str:
+        """Pull an image by its digest (see Engine.pull_by_digest)."""
+        with failing_as(f"pull {reference}"), of_the_api():
+            return exchange.pull(self.client, reference)
+
+    def push(self, tag: str, target: str) -> str:
+        """Push an image (see Engine.push)."""
+        with failing_as(f"push {target}"), of_the_api():
+            return exchange.push(self.client, tag, target)
 
     def import_image(self, archive: Path, tag: str) -> None:
         """Import an image (see Engine.import_image)."""
@@ -205,7 +215,7 @@ class DockerEngine:
             return [
                 *(_resource("container", item["Id"], item) for item in containers),
                 *(_resource("volume", item["Name"], item) for item in volumes),
-                *(_resource("image", _image_name(item), item) for item in images),
+                *(_resource("image", name, item) for item in images for name in _image_names(item)),
             ]
 
     def remove(self, resource: Resource) -> None:
@@ -274,7 +284,13 @@ def _resource(kind: str, name: str, item: Any) -> Resource:
     return Resource(kind, name, labels.get(LABEL, ""), labels.get(RUN_LABEL, ""), item.get("Size"))
 
 
-def _image_name(item: dict[str, Any]) -> str:
-    """Return the first tag of an image, or its id where it has none: its import was ended before its tag was given."""
+def _image_names(item: dict[str, Any]) -> list[str]:
+    """Return the names of an image, which is gone when the last of them is: its tags, and its names in registries.
+
+    Without one its id is returned: its import was ended before its tag was given. Podman has a name with a digest for
+    each tag, too, which goes with the tag.
+    """
     tags = [tag for tag in item.get("RepoTags") or () if tag != UNTAGGED]
-    return str(tags[0] if tags else item["Id"])
+    tagged = {tag.rpartition(":")[0] for tag in tags}
+    pulled = [name for name in item.get("RepoDigests") or () if name.partition("@")[0] not in {*tagged, "<none>"}]
+    return list(dict.fromkeys([*tags, *pulled])) or [item["Id"]]
