@@ -3,7 +3,7 @@
 `python benchmarks/growth.py` builds nothing. The cells are those of the configuration, on as many trees as are needed.
 A cell takes the CPU time that one of its build took in November 2026 (7.3 on debian-trixie, two cores, two cells at
 once, so that each has a core to itself), or the program's own estimate of it, and by chance up to a fifth more or less.
-Cells were begun in the order of their ids until then.
+Cells were begun in the order of their ids until then. One worker runs a build and those that continue from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadGroupScheduling
 
 from matrix.config import load, selection
-from matrix.model.cell_id import Place
+from matrix.model.cell_id import CellId, Place
 from matrix.runs import schedule
 from matrix.runs.run_settings import RunSettings
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 RECORDED_S = {
     Place("debian-trixie/gcc/minimal"): 334.0,
-    Place("debian-trixie/gcc/spawn"): 412.0,
     Place("debian-trixie/gcc/out-of-tree"): 535.0,
 }
 CHECKS = 10
@@ -75,9 +74,11 @@ class Worker:
         return self.is_idle and bool(self.queue) and (len(self.queue) > 1 or self.shutting_down)
 
 
-def simulated(groups: Sequence[str], durations_s: dict[str, float], number: int) -> Outcome:
-    """Return what the run of these groups of cells, in this order, comes to with a number of workers."""
-    collection = [f"test_cells.py::test_cell[{name}:{check}]@{name}" for name in groups for check in range(CHECKS)]
+def simulated(cells: Sequence[tuple[CellId, str]], durations_s: dict[CellId, float], number: int) -> Outcome:
+    """Return what the run of these cells, each with its group, comes to with a number of workers, in this order."""
+    collection = [
+        f"test_cells.py::test_cell[{cell}:{check}]@{group}" for cell, group in cells for check in range(CHECKS)
+    ]
     option = SimpleNamespace(loadscopereorder=False, tx=[f"{number}*popen"])
     config: Any = SimpleNamespace(option=option, getvalue=lambda name: getattr(option, name))
     scheduler = LoadGroupScheduling(config, Producer("growth", enabled=False))
@@ -93,8 +94,8 @@ def simulated(groups: Sequence[str], durations_s: dict[str, float], number: int)
         for turn, worker in enumerate(workers):
             if worker.may_begin:
                 worker.is_idle = False
-                name, check = groups[worker.queue[0] // CHECKS], worker.queue[0] % CHECKS
-                heapq.heappush(events, (now + (0.0 if check else durations_s[name]), turn))
+                (cell, _), check = cells[worker.queue[0] // CHECKS], worker.queue[0] % CHECKS
+                heapq.heappush(events, (now + (0.0 if check else durations_s[cell]), turn))
         if not events:
             break
         now, turn = heapq.heappop(events)
@@ -103,7 +104,7 @@ def simulated(groups: Sequence[str], durations_s: dict[str, float], number: int)
         if ended % CHECKS == 0:
             ends.append(now)
         scheduler.mark_test_complete(worker, ended)
-    assert len(ends) == len(groups)
+    assert len(ends) == len(cells)
     return Outcome(now, min(ends), sum(durations_s.values()) / (number * now))
 
 
@@ -132,14 +133,23 @@ def rows(number: int, seed: int) -> list[str]:
     settings = RunSettings(
         run="growth", started="", tool_version="0", trees=("7.3",), cells=tuple(cell.id for cell in found), jobs=2
     )
-    expected_s = schedule.expected_s(settings, found, RECORDED_S)
     chance = random.Random(seed)  # noqa: S311 - noise, no secret
-    durations_s = {name: mean_s * chance.uniform(0.8, 1.2) for name, mean_s in expected_s.items()}
-    decided, took_s = timed(lambda: schedule.in_order(schedule.expected_s(settings, found, RECORDED_S)))
+    durations_s = {
+        cell: mean_s * chance.uniform(0.8, 1.2) for cell, mean_s in schedule.durations_s(found, RECORDED_S).items()
+    }
+    groups = {cell.id: schedule.group(settings, cell) for cell in found}
+    together_s: dict[str, float] = {}
+    for cell, group in groups.items():
+        together_s[group] = together_s.get(group, 0.0) + durations_s[cell]
+    decided, took_s = timed(lambda: schedule.in_order(schedule.expected(settings, found, RECORDED_S)))
+    rank = {group: number for number, group in enumerate(decided)}
+    pairs = [(cell.id, groups[cell.id]) for cell in sorted(found, key=lambda cell: bool(cell.build.start_method))]
+    by_id = sorted(pairs, key=lambda pair: pair[1])
+    ours = sorted(pairs, key=lambda pair: rank[pair[1]])
     lines = []
     for workers in WORKERS:
-        limit_s = max(sum(durations_s.values()) / workers, *durations_s.values())
-        for name, order in (("by id", list(expected_s)), ("ours", decided)):
+        limit_s = max(sum(durations_s.values()) / workers, *together_s.values())
+        for name, order in (("by id", by_id), ("ours", ours)):
             began = time.process_time()
             one = simulated(order, durations_s, workers)
             cost_s = time.process_time() - began + (took_s if name == "ours" else 0.0)

@@ -61,7 +61,8 @@ class OnWorkers:
             for tree in launch.needed_trees(run.settings(), wanted, config):
                 baggage.add_tree(tree, engine, access)
             lacking = schedule.lacking(wanted, {result.id: result for result in run.results()})
-            groups = remaining.groups(part.cells, lacking, lambda cell_id: schedule.group(part.settings, cell_id))
+            named = {cell.id: schedule.group(part.settings, cell) for cell in part.cells}
+            groups = remaining.groups(part.cells, lacking, named.__getitem__)
             access.say(f"{count(len(groups), 'group of cells', 'groups of cells')} for the workers of {self.scheduler}")
             work = _RemoteRun(self, run, baggage, groups, access)
             work.show(progress.Progress(run, wanted, access.console))

@@ -184,7 +184,8 @@ class CellResult(Frozen):
     `gone_on` is the kept build that the cell's build continued from, if any; `from_scratch` is the reason why it was
     built from scratch although there was a kept build. `key` is a hash of all that the result depends on, and
     `transcript_key` one of all that its transcript depends on (see verdicts/result_key.py); both are empty where they
-    cannot be known. `reused` is the origin of a result that an earlier run built; `compared_with` is the run with an
+    cannot be known. `saved_s` is the CPU time, in seconds, of a kept build that another cell had built and this one
+    continued from. `reused` is the origin of a result that an earlier run built; `compared_with` is the run with an
     earlier result of the same key, which a built one was compared with.
     """
 
@@ -199,6 +200,7 @@ class CellResult(Frozen):
     jobs: int = 0
     gone_on: Predecessor | None = None
     from_scratch: str = ""
+    saved_s: float = 0.0
     key: str = ""
     transcript_key: str = ""
     reused: Reused | None = None
@@ -221,6 +223,11 @@ class CellResult(Frozen):
     def took_s(self) -> float:
         """The seconds that the cell took of its run: none for a result that an earlier run built."""
         return 0.0 if self.reused else self.wall_s
+
+    @property
+    def cpu_s(self) -> float:
+        """The CPU time of the commands of all its steps, in seconds."""
+        return sum(step.user_s + step.system_s for step in self.steps)
 
     @property
     def continued_from(self) -> str:

@@ -9,7 +9,7 @@ from matrix.errors import ExitStatus
 from matrix.model.base import Frozen
 from matrix.model.result import CellResult, RequirementVerdict, Verdict, worst
 from matrix.verdicts.regressions import CellComparison, Gate
-from matrix.verdicts.wording import count, cut
+from matrix.verdicts.wording import count, cpu_time, cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +139,7 @@ def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], ce
         verdict=worst(verdicts),
         cells=tuple(sorted(cells, key=lambda cell: cell.id)),
         missing=missing,
-        notes=(*same_builds(cells), *_continued_builds(cells), *_reused_results(cells)),
+        notes=(*same_builds(cells), *_continued_builds(cells), *_shared_builds(cells), *_reused_results(cells)),
     )
 
 
@@ -177,16 +177,26 @@ def _continued_builds(cells: Sequence[CellResult]) -> list[str]:
     return [f"{number} continued from the kept build of {names}: no build of theirs is from scratch"]
 
 
+def _shared_builds(cells: Sequence[CellResult]) -> list[str]:
+    """Return a note where builds continued from one that another cell of the run had built."""
+    saved = [cell.saved_s for cell in cells if cell.saved_s and not cell.reused]
+    if not saved:
+        return []
+    number = count(len(saved), "cell")
+    return [f"{number} continued from the build of another cell, which saved {cpu_time(sum(saved))}"]
+
+
 def _reused_results(cells: Sequence[CellResult]) -> list[str]:
-    """Return a note where results are those of earlier runs, which it names."""
+    """Return a note where results are those of earlier runs, which it names, with the CPU time of the steps there."""
     origins = [cell.reused for cell in cells if cell.reused]
     if not origins:
         return []
+    saved = cpu_time(sum(cell.cpu_s for cell in cells if cell.reused))
     runs = ", ".join(cut(sorted({origin.run for origin in origins}), RUNS_NAMED))
     again = sum(origin.judged_again for origin in origins)
     judged = f", {again} of them judged anew" if again else ""
     number = count(len(origins), "cell")
-    return [f"{number} reused from {runs}, as all that they depend on is the same{judged}"]
+    return [f"{number} reused from {runs}, as all that they depend on is the same{judged}; saved {saved}"]
 
 
 def exit_status(report: Report) -> ExitStatus:

@@ -164,6 +164,7 @@ def _built(result: CellResult, prepared: PreparedCell, context: Context) -> Cell
         "host": {**result.host, "btf_sha256": recorded.btf_sha256},
         "gone_on": recorded.continued,
         "from_scratch": recorded.from_scratch,
+        "saved_s": round(recorded.saved_s, 1),
     }
     with contextlib.closing(recorded.transcript) as transcript:
         context.chapter(prepared.cell, "judge")

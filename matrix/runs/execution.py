@@ -43,12 +43,14 @@ class KeptBuild:
     """A finished build that other builds continue from, in copies of its container's `state`.
 
     `transcript` is the file with the record of its step `build`, `touched` are the files of the tree in which the
-    continuing build's tree differs.
+    continuing build's tree differs. `cpu_s` is the CPU time of the build, in seconds, and 0 for the build that it is
+    made for: only the builds after that one save it.
     """
 
     state: tuple[str, str]
     transcript: Path
     touched: tuple[str, ...] = ()
+    cpu_s: float = 0.0
 
 
 @dataclass
@@ -159,7 +161,7 @@ class Execution:
         failure = took.failure
         if step.declares and not failure:
             failure = self._note_databases(step, path)
-        end = StepEnd(step, failure, took.ended)
+        end = StepEnd(step, failure, took.ended, took.cpu_s)
         self.ends.append(end)
         return end
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from matrix.engine import agent_volume
@@ -62,7 +62,8 @@ class KeptBuilds:
         transcript = self._recorded(finished)
         with contextlib.suppress(InfrastructureError):  # without it the build is made again
             copy = finished.copy()
-            self.kept = _Kept(self._made(finished.scenario.cell), KeptBuild(copy.state, transcript), copy.remove)
+            build = KeptBuild(copy.state, transcript, cpu_s=finished.ends[-1].cpu_s)
+            self.kept = _Kept(self._made(finished.scenario.cell), build, copy.remove)
 
     def _made(self, cell: Cell) -> str:
         """Return all that a cell's build is made of beside image and tree: builds of two names may be the same."""
@@ -70,7 +71,7 @@ class KeptBuilds:
         return f"{cell.image.name}/{cell.toolchain}@{cell.tree.name} {step.model_dump_json()}"
 
     def of(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> KeptBuild:
-        """Return the kept build of a cell, which is built now unless it is kept already.
+        """Return the kept build of a cell, which is built now, and saves nothing yet, unless it is kept already.
 
         Raises:
             InfrastructureError: the build failed, now or before.
@@ -83,7 +84,7 @@ class KeptBuilds:
             raise InfrastructureError(self.failures[made])
         self.close()
         self.kept = self._built(cell, image, tree)
-        return self.kept.build
+        return replace(self.kept.build, cpu_s=0.0)
 
     def _built(self, cell: Cell, image: ImageIdentity, tree: PreparedTree) -> _Kept:
         scenario = plan.scenario(cell, self.jobs, self.limits, only=("build",))
@@ -103,7 +104,7 @@ class KeptBuilds:
         [end] = execution.execute(cell_run)
         if end.failure:
             raise self._failed(cell_run, end.failure)
-        return KeptBuild(cell_run.container("first").state, self._recorded(cell_run))
+        return KeptBuild(cell_run.container("first").state, self._recorded(cell_run), cpu_s=end.cpu_s)
 
     def _failed(self, cell_run: Execution, failure: str) -> InfrastructureError:
         """Return the error of a kept build that failed, which it is again for each build that would continue it."""

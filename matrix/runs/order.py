@@ -34,7 +34,7 @@ def decide(run: Run, config: Config) -> None:
     left = set(schedule.lacking(settings.cells, {result.id: result for result in run.results()}))
     todo = [cell for cell in _cells(settings, config) if cell.id in left]
     known_s = durations_s({cell.place for cell in todo})
-    order = schedule.in_order(schedule.expected_s(settings, todo, known_s))
+    order = schedule.in_order(schedule.expected(settings, todo, known_s))
     with contextlib.suppress(OSError):  # in any order the cells say what is wrong with the disk
         files.write(run.folder / FILE, json.dumps(order, indent=1), flushed=False)
 
@@ -47,15 +47,21 @@ def cells(run: Run, settings: RunSettings, config: Config) -> tuple[Cell, ...]:
     rank = _ranks(run)
 
     def key(cell: Cell) -> tuple[bool, int]:
-        return cell.tree.name != settings.base, rank.get(schedule.group(settings, cell.id), len(rank))
+        return cell.tree.name != settings.base, rank.get(schedule.group(settings, cell), len(rank))
 
-    return tuple(sorted(_cells(settings, config), key=key))  # a stable sort: by id beside that
+    return tuple(sorted(_cells(settings, config), key=key))  # a stable sort: as in _cells beside that
 
 
 def _cells(settings: RunSettings, config: Config) -> list[Cell]:
+    """Return a run's cells tree by tree; those of a tree that force a start method come last.
+
+    So the build that they continue from comes before them, and no other tree's is kept in between.
+    """
     trees = [tree_words.tree(config, word) for word in settings.trees]
+    position = {tree.name: number for number, tree in enumerate(trees)}
     wanted = set(settings.cells)
-    return [cell for cell in selection.every(config, trees) if cell.id in wanted]
+    found = [cell for cell in selection.every(config, trees) if cell.id in wanted]
+    return sorted(found, key=lambda cell: (position[cell.tree.name], bool(cell.build.start_method)))
 
 
 def _ranks(run: Run) -> dict[str, int]:

@@ -81,7 +81,7 @@ class PytestRun:
 
     def group(self, cell: Cell) -> str:
         """Return the name of the group of cells that one worker runs (see schedule.group)."""
-        return schedule.group(self.settings, cell.id)
+        return schedule.group(self.settings, cell)
 
     def result(self, cell: Cell) -> CellResult:
         """Return a cell's result: from this process, from the run directory, or by running the cell now."""
@@ -122,10 +122,17 @@ class PytestRun:
             checks=self._checks(cell),
             fresh=self.settings.fresh,
             predecessor=self._predecessor(cell, here, results),
-            keeps_build=schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys()),
+            keeps_build=self._is_awaited(cell, here, results),
             base=self._base_cells,
             base_word=self._base_word,
         )
+
+    def _is_awaited(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> bool:
+        """Return whether a cell without a result may continue from the kept build of this one."""
+        continuing = schedule.continuing(cell, self.cells)
+        if any(schedule.is_lacking(self.run.result(other.id)) for other in continuing):
+            return True
+        return schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys())
 
     @functools.cached_property
     def _base_word(self) -> str:

@@ -47,11 +47,13 @@ class RecordedCell:
     """A recorded cell: the process of its transcript, and the circumstances of its build.
 
     These are the digest of the kernel's type information, and the kept build that was continued; `from_scratch` is the
-    reason why the build did not continue from the kept build that it was to continue from.
+    reason why the build did not continue from the kept build that it was to continue from. `saved_s` is the CPU time of
+    the kept build, in seconds, where another cell had it built.
     """
 
     transcript: TranscriptProcess
     btf_sha256: str
+    saved_s: float = 0.0
     continued: Predecessor | None = None
     from_scratch: str = ""
 
@@ -101,7 +103,8 @@ def _continued(prepared: PreparedCell, context: Context, predecessor: Tree) -> R
     kept = context.kept_builds.of(begun_as, prepared.image, tree)
     changed = kept_build.differing(tree.facts.index, prepared.tree.facts.index)
     touched = changed if cell.tree.edits else tuple(path for path in changed if perf.is_source(path))
-    recorded = _steps_done(_execution(prepared, context, replace(kept, touched=touched)), context)
+    done = _steps_done(_execution(prepared, context, replace(kept, touched=touched)), context)
+    recorded = replace(done, saved_s=kept.cpu_s)
     if predecessor.name == cell.tree.name:
         return recorded  # a copy of a whole build of the same tree is no less than one from scratch
     return replace(recorded, continued=Predecessor(tree=predecessor.name, touched=touched))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.model.result import Verdict
+from matrix.runs.run_kind import SeriesRun
+from matrix.scenario import plan
 from matrix.verdicts import kept_build
 
 if TYPE_CHECKING:
@@ -26,12 +28,11 @@ BEGUN = "the cell was begun and did not end"
 USUAL_S = 180.0
 """The duration of a cell with a minimal build on two idle processors, in seconds."""
 
-FEATURES_EFFORT, START_METHOD_EFFORT = 0.6, -0.6
+FEATURES_EFFORT, START_METHOD_EFFORT = 0.6, -0.84
 """The CPU time that all optional features, and a start method, add to a minimal cell, as parts of its own.
 
 Cells of 7.3 on debian-trixie took 334 s (minimal) and 535 s (out-of-tree, every feature on) in November 2026. A cell
-with a start method took 56 s of CPU time beside its kept build's 145 s, which three such cells in a row share; a
-minimal one took 350 s on the same busy machine.
+with a start method took 56 s of CPU time on a copy of its build, and a minimal one 350 s on the same busy machine.
 """
 
 
@@ -54,13 +55,18 @@ def jobs(asked: int, at_once: int, processors: int = 0) -> int:
 
 def at_once(settings: RunSettings, todo: Collection[CellId], asked: int, processors: int = 0) -> int:
     """Return the number of cells of a run to run at once: one worker runs those that need each other's results."""
-    groups = {group(settings, cell_id) for cell_id in todo}
+    groups = {group_on(settings.base, cell_id) for cell_id in todo}
     return workers(asked, max(1, len(groups)), processors)
 
 
-def group(settings: RunSettings, cell_id: CellId) -> str:
-    """Return the name of a group of cells that one worker runs: a cell or, in a run with a base, all of one place."""
-    return group_on(settings.base, cell_id)
+def group(settings: RunSettings, cell: Cell) -> str:
+    """Return the name of a group of cells that one worker runs, as they need each other's results or kept builds.
+
+    They are those of one place in a run with a base, or of one tree in a run without, and the cells that force a start
+    method on their build. In a series each build continues from that of another patch.
+    """
+    is_of_series = isinstance(settings.kind, SeriesRun)
+    return group_on(settings.base, cell.id if is_of_series else plan.without_start_method(cell).id)
 
 
 def group_on(base: str, cell_id: CellId) -> str:
@@ -68,31 +74,48 @@ def group_on(base: str, cell_id: CellId) -> str:
     return cell_id.place if base else f"{cell_id.place} {cell_id.tree}"
 
 
-def in_order(expected_s: Mapping[str, float]) -> list[str]:
-    """Return the names of groups in the order in which they are begun, by their expected durations in seconds.
+class GroupDuration(NamedTuple):
+    """The expected durations of a group of cells and of the one that comes first, in seconds."""
 
-    The shortest is first, as its verdict is the run's first; then the longest come first, so that none of them is begun
-    last and leaves the other workers idle (Graham, "Bounds on multiprocessing timing anomalies", 1969).
+    whole_s: float
+    first_s: float
+
+
+def in_order(expected: Mapping[str, GroupDuration]) -> list[str]:
+    """Return the names of groups in the order in which they are begun, by their expected durations.
+
+    That with the shortest first cell is first, as its verdict is the run's first; then the longest come first, so that
+    none of them is begun last and leaves the other workers idle (Graham, "Bounds on multiprocessing timing anomalies",
+    1969).
     """
-    shortest = min(expected_s, key=lambda name: (expected_s[name], name), default=None)
-    longest_first = sorted(expected_s, key=lambda name: (-expected_s[name], name))
-    return sorted(longest_first, key=lambda name: name != shortest)
+    earliest = min(expected, key=lambda name: (expected[name].first_s, name), default=None)
+    longest_first = sorted(expected, key=lambda name: (-expected[name].whole_s, name))
+    return sorted(longest_first, key=lambda name: name != earliest)
 
 
-def expected_s(settings: RunSettings, todo: Iterable[Cell], known_s: Mapping[Place, float]) -> dict[str, float]:
-    """Return the expected duration of each group of cells, in seconds.
+def expected(settings: RunSettings, todo: Iterable[Cell], known_s: Mapping[Place, float]) -> dict[str, GroupDuration]:
+    """Return the expected durations of each group of cells, which `todo` has in the order in which they are begun.
+
+    `known_s` are the durations of earlier cells, in seconds (see durations_s).
+    """
+    cells = list(todo)
+    of_cells_s = durations_s(cells, known_s)
+    found: dict[str, GroupDuration] = {}
+    for cell in cells:
+        name, duration_s = group(settings, cell), of_cells_s[cell.id]
+        before = found.get(name, GroupDuration(0.0, duration_s))
+        found[name] = before._replace(whole_s=before.whole_s + duration_s)
+    return found
+
+
+def durations_s(cells: Sequence[Cell], known_s: Mapping[Place, float]) -> dict[CellId, float]:
+    """Return the expected duration of each cell, in seconds.
 
     `known_s` are the durations of earlier cells. A place without one has an estimate by its build, in proportion to the
     places that have one.
     """
-    cells = list(todo)
     second = _second_of_effort(cells, known_s)
-    expected: dict[str, float] = {}
-    for cell in cells:
-        name = group(settings, cell.id)
-        duration_s = known_s.get(cell.place, _effort(cell.build) * second)
-        expected[name] = expected.get(name, 0.0) + duration_s
-    return expected
+    return {cell.id: known_s.get(cell.place, _effort(cell.build) * second) for cell in cells}
 
 
 def _second_of_effort(cells: Iterable[Cell], known_s: Mapping[Place, float]) -> float:
@@ -138,6 +161,11 @@ def predecessor(cell_id: CellId, patches: Sequence[PatchTree], results: Mapping[
 def _may_be_kept(result: CellResult | None) -> bool:
     # Copies of copies would pass a fault on that `missed_work` did not see.
     return result is not None and result.gone_on is None and kept_build.may_be_kept_for_others(result)
+
+
+def continuing(cell: Cell, cells: Iterable[Cell]) -> list[Cell]:
+    """Return those cells that force a start method on the build of `cell`, and continue from it where it is kept."""
+    return [other for other in cells if other.build.start_method and plan.without_start_method(other).id == cell.id]
 
 
 def is_awaited(cell_id: CellId, patches: Sequence[PatchTree], without_result: Collection[CellId]) -> bool:

@@ -67,7 +67,8 @@ class _Cell:
         facts = self.recorder.take(request.taken, output, _log_end(request.log))
         stale = () if facts.failure else self.recorder.stale(facts.step.name, request.touched)
         failure = facts.failure[:FAILURE_CHARS]
-        return requests.Took(failure=failure, ended=facts.ended, stale=tuple(stale)).model_dump_json().encode()
+        took = requests.Took(failure=failure, ended=facts.ended, cpu_s=facts.cpu_s, stale=tuple(stale))
+        return took.model_dump_json().encode()
 
     def _of_facts(self, request: Any) -> Any:
         """Return what a question on the steps' facts asks for."""

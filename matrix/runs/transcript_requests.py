@@ -62,6 +62,7 @@ class Took(Frozen):
 
     failure: str
     ended: bool
+    cpu_s: float
     stale: tuple[str, ...]
 
 

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class StepEnd(NamedTuple):
-    """The end of a step that was run: why it failed, or nothing, and whether the agent's last record came."""
+    """The end of a step that was run: why it failed, or nothing, and whether the agent's last record came.
+
+    `cpu_s` is the CPU time of its commands, in seconds.
+    """
 
     step: Step
     failure: str
     ended: bool = True
+    cpu_s: float = 0.0
 
 
 class Taken(Frozen):

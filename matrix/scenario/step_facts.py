@@ -154,6 +154,11 @@ class StepFacts:
         return next((ran.processes for ran in self.commands if ran.traced), ())
 
     @property
+    def cpu_s(self) -> float:
+        """The CPU time of the step's commands, in seconds."""
+        return sum(ran.user_s + ran.system_s for ran in self.commands)
+
+    @property
     def traced(self) -> bool:
         """Whether the step's processes are known."""
         return any(ran.traced for ran in self.commands)

@@ -13,6 +13,17 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"
 
 
+MINUTE_S = 60
+LONG_S = 10 * MINUTE_S
+"""The time from which seconds say less than minutes."""
+
+
+def cpu_time(seconds: float) -> str:
+    """Return a CPU time in words: `95 s of CPU time`, `12 min of CPU time`."""
+    words = f"{seconds / MINUTE_S:.0f} min" if seconds >= LONG_S else f"{seconds:.0f} s"
+    return f"{words} of CPU time"
+
+
 def number_left(items: Sequence[object], shown: int) -> int:
     """Return how many items are left out of a list of which the first `shown` are written."""
     return max(len(items) - shown, 0)

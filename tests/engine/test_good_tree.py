@@ -77,9 +77,17 @@ def test_a_start_method_is_two_steps_on_the_build_without_it(ran: tuple[Bench, D
     assert [step.name for step in result.steps] == ["build", "regenerate", "generate"]
     assert result.gone_on is None
     assert "jevents.py" in bench.log("fake-spawn@good", "regenerate.log")
-    kept = bench.latest().folder / KEPT_BUILDS / "cells" / PLACE / "fake@good" / "logs" / "build.log"
-    assert "jevents.py" in kept.read_text()
     assert "jevents.py" not in bench.log("fake-spawn@good", "build.log")
+
+
+def test_the_build_of_a_start_method_is_that_of_the_cell_without_it(ran: tuple[Bench, Done, list[str]]) -> None:
+    bench, done, _ = ran
+    build = bench.result("fake@good").step("build")
+    assert build
+    assert bench.result("fake-spawn@good").saved_s == pytest.approx(build.user_s + build.system_s, abs=0.1)
+    assert "1 cell continued from the build of another cell, which saved" in done.text
+    logs = list((bench.latest().folder / KEPT_BUILDS).rglob("build.log"))
+    assert logs == []  # nothing was built for it alone
 
 
 def test_touching_rebuilds_just_the_dependents(ran: tuple[Bench, Done, list[str]]) -> None:

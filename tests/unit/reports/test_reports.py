@@ -15,6 +15,9 @@ ID = "debian-trixie/gcc/default@7.3"
 OTHER = "debian-trixie/gcc/static@7.3"
 
 
+STEP = StepResult(name="build", command="make", verdict=Verdict.PASS, user_s=80.0, system_s=15.0)
+
+
 def finding(subject: str = "/src/a", **more: str) -> Finding:
     return Finding(kind="left", subject=subject, **{"expected": "nothing", "actual": "a file is left", **more})
 
@@ -240,14 +243,20 @@ def test_cells_that_went_on_with_another_build_are_counted_in_a_note() -> None:
 
 def test_results_of_earlier_runs_are_counted_in_a_note_that_names_the_runs() -> None:
     reused = [
-        result(ID, reused=Reused(run="r1", cell=CellId(ID))),
+        result(ID, reused=Reused(run="r1", cell=CellId(ID)), steps=(STEP,), saved_s=9.0),
         result(OTHER, reused=Reused(run="r2", cell=CellId(OTHER), judged_again=True)),
     ]
     whole = "as all that they depend on is the same"
     report = build("r", "/r", ["7.3"], [ID, OTHER], reused)
-    assert report.notes == (f"2 cells reused from r1, r2, {whole}, 1 of them judged anew",)
+    assert report.notes == (f"2 cells reused from r1, r2, {whole}, 1 of them judged anew; saved 95 s of CPU time",)
     [note] = build("r", "/r", ["7.3"], [ID, OTHER], [reused[0], result(OTHER)]).notes
-    assert note == f"1 cell reused from r1, {whole}"
+    assert note == f"1 cell reused from r1, {whole}; saved 95 s of CPU time"
+
+
+def test_cells_that_shared_the_build_of_another_one_are_counted_with_the_cpu_time_of_that_build() -> None:
+    cells = [result(ID, saved_s=500.0), result(OTHER, saved_s=400.0), result("a/b/c@7.3")]
+    report = build("r", "/r", ["7.3"], [cell.id for cell in cells], cells)
+    assert report.notes == ("2 cells continued from the build of another cell, which saved 15 min of CPU time",)
 
 
 def test_a_reused_cell_took_no_time_of_its_run_in_any_format() -> None:

@@ -234,7 +234,9 @@ def test_a_build_is_kept_for_builds_of_another_name_that_are_made_of_the_same(
         kept.keep(running)
         of = running.scenario.cell
         renamed = of.model_copy(update={"build": of.build.model_copy(update={"name": "spawn"})})
-        assert kept.of(renamed, nothing, nothing).state == ("layer", "out")
+        found = kept.of(renamed, nothing, nothing)
+        assert found.state == ("layer", "out")
+        assert found.cpu_s == running.ends[0].cpu_s > 0
         asked: list[Cell] = []
 
         def built(cell: Cell, *_: Any) -> Any:

@@ -64,9 +64,25 @@ def test_cells_on_the_base_tree_come_first_and_each_place_is_one_group(config: C
     assert {part.group(cell) for cell in part.cells} == set(BUILDS)
 
 
-def test_only_the_runs_own_cells_are_collected_by_id(config: Config) -> None:
+def test_only_the_runs_own_cells_are_collected_tree_by_tree(config: Config) -> None:
     part = begun(config, "7.3", "7.2")
-    assert [cell.id for cell in part.cells] == sorted(cell.id for cell in cells_on(config, "7.3", "7.2"))
+    assert [cell.id for cell in part.cells] == [f"{place}@{tree}" for tree in ("7.3", "7.2") for place in BUILDS]
+
+
+def test_a_build_is_kept_where_cells_without_a_result_force_a_start_method_on_it(
+    config: Config, contexts: dict[str, Context]
+) -> None:
+    every = selection.every(config, [tree_words.tree(config, "7.3")])
+    places = [f"debian-trixie/gcc/{build}" for build in ("minimal", "fork", "static")]
+    cells = {cell.build.name: cell for cell in every if cell.place in places}
+    part = PytestRun(store.begin(tuple(cells.values()), ["7.3"], [], 2), config=config)
+    for cell in part.cells:
+        part.result(cell)
+    assert {cell.build.name: contexts[cell.id].keeps_build for cell in part.cells} == {
+        "minimal": True, "fork": False, "static": False,
+    }  # fmt: skip
+    part.run.save(done(cells["fork"], verdict=Verdict.PASS))
+    assert not part.context(cells["minimal"]).keeps_build
 
 
 def test_a_configuration_is_loaded_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, config: Config) -> None:

@@ -4,14 +4,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.model.build import Build
 from matrix.model.cell_id import CellId
 from matrix.model.result import CheckResult, Predecessor, Verdict
 from matrix.runs import schedule
+from matrix.runs.run_kind import SeriesRun
 from matrix.runs.run_settings import RunSettings
 from matrix.verdicts.series import PatchTree
+from tests.unit import conftest as make
 from tests.unit.results import done
 
 if TYPE_CHECKING:
+    from matrix.model.cell import Cell
     from matrix.model.result import CellResult
 
 
@@ -43,16 +47,20 @@ def test_a_cell_runs_for_each_two_processors_unless_another_number_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("expected_s", "order"),
+    ("expected", "order"),
     [
         ({}, []),
-        ({"a": 1.0}, ["a"]),
-        ({"a": 2.0, "b": 3.0, "c": 1.0}, ["c", "b", "a"]),
-        ({"b": 2.0, "a": 2.0, "c": 2.0}, ["a", "b", "c"]),
+        ({"a": (1.0, 1.0)}, ["a"]),
+        ({"a": (2.0, 2.0), "b": (3.0, 3.0), "c": (1.0, 1.0)}, ["c", "b", "a"]),
+        ({"a": (2.0, 2.0), "b": (3.0, 1.0), "c": (4.0, 4.0)}, ["b", "c", "a"]),
+        ({"b": (2.0, 2.0), "a": (2.0, 2.0), "c": (2.0, 2.0)}, ["a", "b", "c"]),
     ],
 )
-def test_a_short_group_is_begun_first_and_then_the_longest(expected_s: dict[str, float], order: list[str]) -> None:
-    assert schedule.in_order(expected_s) == order
+def test_the_group_with_a_short_cell_is_begun_first_and_then_the_longest(
+    expected: dict[str, tuple[float, float]], order: list[str]
+) -> None:
+    times = {name: schedule.GroupDuration(*durations_s) for name, durations_s in expected.items()}
+    assert schedule.in_order(times) == order
 
 
 def test_without_a_number_the_processors_are_those_of_this_machine() -> None:
@@ -69,16 +77,43 @@ def test_cells_that_run_at_once_share_the_processors(asked: int, at_once: int, p
 
 def test_cells_that_are_compared_with_a_base_are_run_by_one_worker_a_place() -> None:
     todo = ids("b1@base", "b1@head", "b2@base", "b2@head")
-    assert [schedule.group(settings("base"), cell_id) for cell_id in todo[:2]] == ["i/gcc/b1", "i/gcc/b1"]
+    assert [schedule.group_on("base", cell_id) for cell_id in todo[:2]] == ["i/gcc/b1", "i/gcc/b1"]
     assert schedule.at_once(settings("base"), todo, 0, processors=16) == 2
 
 
 def test_cells_that_need_nothing_of_each_other_are_run_by_any_worker() -> None:
     todo = ids("b1@base", "b1@head", "b2@base", "b2@head")
-    assert len({schedule.group(settings(), cell_id) for cell_id in todo}) == 4
-    assert "@" not in schedule.group(settings(), todo[0])
+    assert len({schedule.group_on("", cell_id) for cell_id in todo}) == 4
+    assert "@" not in schedule.group_on("", todo[0])
     assert schedule.at_once(settings(), todo, 0, processors=16) == 4
     assert schedule.at_once(settings(), (), 0, processors=16) == 1
+
+
+def with_build(tree_name: str, **build: str) -> Cell:
+    return make.cell().model_copy(
+        update={"build": Build.model_validate({"summary": "s", **build}), "tree": make.tree(tree_name)}
+    )
+
+
+def test_one_worker_runs_a_build_and_the_cells_that_force_a_start_method_on_it() -> None:
+    plain, other = with_build("t", name="plain"), with_build("t", name="other")
+    forced = [with_build(name, name="spawn", extends="plain", start_method="spawn") for name in ("t", "elsewhere")]
+    names = [schedule.group(settings(), cell) for cell in (plain, *forced, other)]
+    assert names == [
+        "debian-trixie/gcc/plain t",
+        "debian-trixie/gcc/plain t",
+        "debian-trixie/gcc/plain elsewhere",
+        "debian-trixie/gcc/other t",
+    ]
+    assert {schedule.group(settings("base"), cell) for cell in (plain, *forced)} == {"debian-trixie/gcc/plain"}
+    assert schedule.continuing(plain, (plain, *forced, other)) == [forced[0]]
+    assert schedule.continuing(other, (plain, *forced, other)) == []
+
+
+def test_in_a_series_each_build_continues_from_its_own_of_another_patch() -> None:
+    forced = with_build("t", name="spawn", extends="plain", start_method="spawn")
+    of_series = settings("base").model_copy(update={"kind": SeriesRun(patches=PATCHES)})
+    assert schedule.group(of_series, forced) == "debian-trixie/gcc/spawn"
 
 
 def test_cells_without_a_result_and_with_an_error_are_lacking() -> None:

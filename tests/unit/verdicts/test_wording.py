@@ -22,3 +22,8 @@ def test_a_list_that_is_cut_says_how_many_are_left() -> None:
 
 def test_the_first_of_a_list_says_how_many_there_are_besides() -> None:
     assert [wording.first_of(texts) for texts in ([], ["a"], ["a", "b", "c"])] == ["", "a", "a (+2)"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (95.4, "95 s"), (599.0, "599 s"), (600.0, "10 min")])
+def test_a_long_cpu_time_is_in_minutes(seconds: float, text: str) -> None:
+    assert wording.cpu_time(seconds) == f"{text} of CPU time"
