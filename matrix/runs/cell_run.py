@@ -13,7 +13,7 @@ from matrix.config import command_line
 from matrix.engine import images
 from matrix.errors import MatrixError, UsageError, of_files
 from matrix.model.result import CellResult, Verdict
-from matrix.runs import internal_errors, recorded_cell, reuse, schedule
+from matrix.runs import admission, internal_errors, recorded_cell, reuse, schedule
 from matrix.runs.confinement import LimitExceededError
 from matrix.runs.recorded_cell import PreparedCell
 from matrix.runs.reuse import Surroundings
@@ -154,7 +154,9 @@ def identified(result: CellResult, found: Surroundings, context: Context) -> Cel
 
 
 def _built(result: CellResult, prepared: PreparedCell, context: Context) -> CellResult:
-    """Return the result of a cell whose steps are run now."""
+    """Return the result of a cell whose steps are run now, as soon as there is memory for it."""
+    if result.host.get("url", "").startswith("unix:"):  # else the memory is another machine's
+        admission.wait(prepared.cell.id, context.run)
     try:
         recorded = recorded_cell.recorded(prepared, context)
     except LimitExceededError as error:

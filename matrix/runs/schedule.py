@@ -36,15 +36,25 @@ with a start method took 56 s of CPU time on a copy of its build, and a minimal 
 """
 
 
-def workers(asked: int, cells: int, processors: int = 0) -> int:
+CELL_BYTES = 1 << 30
+"""The memory that a cell mostly uses at most, with its output, which is in memory."""
+
+
+def workers(asked: int, cells: int, processors: int = 0, memory_bytes: int = 0) -> int:
     """Return the number of cells to run at once: `asked`, or one for each two processors, never more than cells.
 
-    Two processors run two cells, as the serial parts of one cell's build leave room for the other's. `processors` is
-    the number of processors, 0 for this machine's.
+    Two processors run two cells, as the serial parts of one cell's build leave room for the other's. Their memory is at
+    most half of the machine's, as sources are read from the page cache. `processors` and `memory_bytes` are the
+    machine's, 0 for this one's.
     """
     available = processors or os.cpu_count() or 1
     usual = max(min(2, available), available // 2)  # one where there is but one processor
-    return max(1, min(asked or usual, cells))
+    with_memory = (memory_bytes or _memory_bytes()) // 2 // CELL_BYTES
+    return max(1, min(asked or min(usual, with_memory), cells))
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def jobs(asked: int, at_once: int, processors: int = 0) -> int:

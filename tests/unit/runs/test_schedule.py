@@ -28,22 +28,24 @@ def settings(base: str = "") -> RunSettings:
 
 
 @pytest.mark.parametrize(
-    ("asked", "cells", "processors", "at_once"),
+    ("asked", "cells", "processors", "memory_gib", "at_once"),
     [
-        (0, 9, 1, 1),
-        (0, 9, 2, 2),
-        (0, 9, 3, 2),
-        (0, 9, 8, 4),
-        (0, 3, 8, 3),
-        (6, 9, 2, 6),
-        (6, 4, 2, 4),
-        (0, 0, 8, 1),
+        (0, 9, 1, 16, 1),
+        (0, 9, 2, 16, 2),
+        (0, 9, 3, 16, 2),
+        (0, 9, 8, 16, 4),
+        (0, 9, 8, 7, 3),
+        (0, 9, 8, 1, 1),
+        (0, 3, 8, 16, 3),
+        (6, 9, 2, 4, 6),
+        (6, 4, 2, 16, 4),
+        (0, 0, 8, 16, 1),
     ],
 )
 def test_a_cell_runs_for_each_two_processors_unless_another_number_is_asked_for(
-    asked: int, cells: int, processors: int, at_once: int
+    asked: int, cells: int, processors: int, memory_gib: int, at_once: int
 ) -> None:
-    assert schedule.workers(asked, cells, processors) == at_once
+    assert schedule.workers(asked, cells, processors, memory_gib << 30) == at_once
 
 
 @pytest.mark.parametrize(
