@@ -2,7 +2,8 @@
 
 `python benchmarks/shell_loop.py --select GLOB --tree TREE` does each round in turn: the loop, `run --fresh`, and once
 more `run`, which reuses. Images and trees are there before the first round. The loop traces nothing, keeps no facts and
-judges nothing. It copies the tree into each container, and makes one cell after the other, with as many jobs.
+judges nothing. It copies the tree into each container, and makes one cell after the other, with as many jobs. With
+`--tuxmake PROGRAM` each round has the builds by https://tuxmake.org, too, beside the steps `build` of `run --fresh`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.config import load, selection
 from matrix.config.selection import Selection
@@ -65,8 +66,38 @@ def loop_s(cells: list[Cell], tags: dict[str, str], volume: str) -> float:
     return time.monotonic() - began
 
 
-def run_s(words: list[str], environment: dict[str, str]) -> tuple[float, bool]:
-    """Return the seconds that `perf-matrix run` takes, and whether every result was reused."""
+def tuxmake_s(program: str, cells: list[Cell], tags: dict[str, str], tree: Path) -> float:
+    """Return the seconds that tuxmake takes to build perf of a tree for each cell; a build that fails ends it.
+
+    tuxmake builds with O=, and installs what it built into a tar file besides.
+    """
+    began = time.monotonic()
+    for cell in cells:
+        variables = [f"{name}={value}" for name, value in cell.make.items()]
+        with tempfile.TemporaryDirectory() as output:
+            words = [program, "-q", "-r", "docker", "-i", tags[cell.image.name], "-j", str(JOBS), "-C", str(tree)]
+            if subprocess.run([*words, "-o", output, "perf", *variables], check=False).returncode:
+                sys.exit(f"tuxmake failed in {cell.id}")
+    return time.monotonic() - began
+
+
+def unpack(volume: str, tag: str, folder: Path) -> Path:
+    """Copy the tree in a volume to a folder, and return its place there."""
+    words = ["docker", "run", "--rm", "--network", "none", "-v", f"{volume}:/lower:ro", "-v", f"{folder}:/copy"]
+    subprocess.run([*words, tag, "cp", "-a", "/lower/tree", "/copy/tree"], check=True)
+    return folder / "tree"
+
+
+class Took(NamedTuple):
+    """A run: its seconds, those of its steps `build`, and whether every result was reused."""
+
+    whole_s: float
+    builds_s: float
+    is_reused: bool
+
+
+def run(words: list[str], environment: dict[str, str]) -> Took:
+    """Return how long `perf-matrix run` takes."""
     began = time.monotonic()
     argv = [sys.executable, "-m", "matrix", "run", "--json", *words]
     done = subprocess.run(
@@ -75,7 +106,9 @@ def run_s(words: list[str], environment: dict[str, str]) -> tuple[float, bool]:
     took_s = time.monotonic() - began
     if done.returncode not in (0, 1):
         sys.exit(f"{shlex.join(argv)} ended with status {done.returncode}")
-    return took_s, all(cell["reused"] for cell in json.loads(done.stdout)["cells"])
+    cells = json.loads(done.stdout)["cells"]
+    builds = [step for cell in cells for step in cell["steps"] if step["name"] == "build"]
+    return Took(took_s, sum(step["wall_s"] for step in builds), all(cell["reused"] for cell in cells))
 
 
 def say(line: str) -> None:
@@ -90,6 +123,7 @@ def main() -> None:
     parser.add_argument("--select", default="debian-trixie-min/gcc/minimal")
     parser.add_argument("--tree", default="7.3")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tuxmake", metavar="PROGRAM", help="the path of tuxmake, as pip installs it")
     options = parser.parse_args()
     config = load.load()
     cells = list(selection.selected(config, Selection((), (options.tree,), (options.select,))).cells)
@@ -97,20 +131,27 @@ def main() -> None:
     tags = {cell.image.name: images.prepare(cell.image, engine, say).tag for cell in cells}
     [volume] = volumes.prepare(cells[0].tree, engine, say).volumes
     words = ["--tree", options.tree, "--select", options.select, "-j", str(JOBS)]
-    ratios: dict[str, list[float]] = {"run --fresh": [], "run": []}
-    with tempfile.TemporaryDirectory() as state:
+    ratios: dict[str, list[float]] = {"run --fresh": [], "run": [], "steps build": []}
+    with tempfile.TemporaryDirectory() as state, tempfile.TemporaryDirectory() as copy:
         environment = {**os.environ, "PERF_MATRIX_STATE": state}
+        tree = unpack(volume, tags[cells[0].image.name], Path(copy)) if options.tuxmake else None
         for number in range(1, options.rounds + 1):
             loop = loop_s(cells, tags, volume)
-            built, _ = run_s([*words, "--fresh"], environment)
-            again, is_reused = run_s(words, environment)
-            how = "reused" if is_reused else "not all reused: one key in 20 is built twice, and a FAIL"
-            say(f"round {number}: loop {loop:.1f} s, run --fresh {built:.1f} s, run {again:.2f} s ({how})")
-            ratios["run --fresh"].append(built / loop)
-            ratios["run"] += [again / loop] if is_reused else []
+            built = run([*words, "--fresh"], environment)
+            again = run(words, environment)
+            how = "reused" if again.is_reused else "not all reused: one key in 20 is built twice, and a FAIL"
+            times = f"loop {loop:.1f} s, run --fresh {built.whole_s:.1f} s, run {again.whole_s:.2f} s ({how})"
+            say(f"round {number}: {times}")
+            ratios["run --fresh"].append(built.whole_s / loop)
+            ratios["run"] += [again.whole_s / loop] if again.is_reused else []
+            if tree:
+                builds_s = tuxmake_s(options.tuxmake, cells, tags, tree)
+                say(f"round {number}: tuxmake {builds_s:.1f} s, steps build {built.builds_s:.1f} s")
+                ratios["steps build"].append(built.builds_s / builds_s)
     for name, found in ratios.items():
         if found:
-            say(f"{name}: {statistics.median(found):.3f} of the loop ({min(found):.3f} to {max(found):.3f})")
+            beside = "tuxmake" if name == "steps build" else "the loop"
+            say(f"{name}: {statistics.median(found):.3f} of {beside} ({min(found):.3f} to {max(found):.3f})")
 
 
 if __name__ == "__main__":
