@@ -26,6 +26,12 @@ UNFINISHED_SHOWN = 3
 RUNS_NAMED = 3
 """The earlier runs that the note on reused results names."""
 
+CELLS_NAMED = 3
+"""The cells that the note on limits names."""
+
+LIMITS = ("memory", "processes")
+"""The limits that an engine may not be able to enforce (see engine/limits.py)."""
+
 
 class Unfinished(Frozen):
     """The work that is left of a run: `lacking` cells (ids) have no result or an ERROR, of `cells` (their number).
@@ -139,7 +145,13 @@ def build(run: str, folder: str, trees: Sequence[str], wanted: Sequence[str], ce
         verdict=worst(verdicts),
         cells=tuple(sorted(cells, key=lambda cell: cell.id)),
         missing=missing,
-        notes=(*same_builds(cells), *_continued_builds(cells), *_shared_builds(cells), *_reused_results(cells)),
+        notes=(
+            *same_builds(cells),
+            *_continued_builds(cells),
+            *_shared_builds(cells),
+            *_reused_results(cells),
+            *_unlimited(cells),
+        ),
     )
 
 
@@ -197,6 +209,18 @@ def _reused_results(cells: Sequence[CellResult]) -> list[str]:
     judged = f", {again} of them judged anew" if again else ""
     number = count(len(origins), "cell")
     return [f"{number} reused from {runs}, as all that they depend on is the same{judged}; saved {saved}"]
+
+
+def _unlimited(cells: Sequence[CellResult]) -> list[str]:
+    """Return a note for each limit that the engine of some cells did not enforce, naming the first of them."""
+    return [note for limit in LIMITS for note in _without_limit(limit, cells)]
+
+
+def _without_limit(limit: str, cells: Sequence[CellResult]) -> list[str]:
+    found = [cell.id for cell in cells if limit in cell.host.get("limits_not_enforced", "").split(", ")]
+    if not found:
+        return []
+    return [f"no limit on {limit} was enforced by the engine in {', '.join(cut(found, CELLS_NAMED))}: docs/engines.md"]
 
 
 def exit_status(report: Report) -> ExitStatus:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from matrix.model.cell_id import CellId
-from matrix.model.result import CheckResult, Finding, Predecessor, Reused, StepResult, Verdict
+from matrix.model.result import CellResult, CheckResult, Finding, Predecessor, Reused, StepResult, Verdict
 from matrix.reports import Report, build, exit_status, formats, same_builds
 from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
 from matrix.untrusted import plain
@@ -264,3 +264,17 @@ def test_a_reused_cell_took_no_time_of_its_run_in_any_format() -> None:
     assert "reused" in render(report)
     for form in formats.registry().values():
         assert "168" not in form.render(report) or form.name == "json"
+
+
+def test_a_limit_that_an_engine_did_not_enforce_is_named_with_its_cells() -> None:
+    def ran(cell: str, lacking: str) -> CellResult:
+        return result(cell, host={"engine": "Podman", "limits_not_enforced": lacking} if lacking else {})
+
+    cells = [ran(f"a/b/c{number}@7.3", "memory, processes") for number in range(4)]
+    report = build("r", "/r", ["7.3"], [], [*cells, ran(ID, ""), ran(OTHER, "processes, \x1b[31m")])
+    first = "a/b/c0@7.3, a/b/c1@7.3, a/b/c2@7.3"
+    memory = f"no limit on memory was enforced by the engine in {first}, and 1 more: docs/engines.md"
+    processes = f"no limit on processes was enforced by the engine in {first}, and 2 more: docs/engines.md"
+    assert report.notes == (memory, processes)
+    assert f"note: {memory}" in render(report)
+    assert build("r", "/r", ["7.3"], [ID], [ran(ID, "")]).notes == ()
