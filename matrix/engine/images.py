@@ -6,6 +6,7 @@ An image that was pushed to a registry is pulled from there, by the digest of it
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -218,4 +219,11 @@ def _mmdebstrap(bootstrap: Bootstrap, archive: Path) -> None:
         ).returncode
         tail = files.end_of(said, SHOWN_BYTES).strip()
     if status:
-        raise InfrastructureError(f"{bootstrap.suite} could not be bootstrapped:\n{tail}", "Is the network up?")
+        raise InfrastructureError(f"{bootstrap.suite} could not be bootstrapped:\n{tail}", _hint())
+
+
+def _hint() -> str:
+    if os.geteuid() == 0:
+        return "Is the network up?"
+    # mmdebstrap(1), "MODES": a user's mode is `unshare`.
+    return "Is the network up? A user needs subordinate ids (/etc/subuid, uidmap), or pushed images: docs/engines.md."

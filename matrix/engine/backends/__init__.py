@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from matrix import registry
@@ -35,17 +36,25 @@ def connect(host: str | None = None, session: str = "") -> Engine:
         EngineSilentError: one accepts connections, and does not answer.
 
     """
-    tried: list[str] = []
+    tried: dict[str, str] = {}
     # mypy wants a concrete class here: https://github.com/python/mypy/issues/4717. The modules' instances are asked.
     kinds = registry.load(__name__, "BACKEND", Backend)  # type: ignore[type-abstract] # its modules are asked, not it
     for backend in kinds.values():
         for address in dict.fromkeys([host] if host else backend.hosts()):
-            tried.append(address)
+            tried[address] = _looked_at(address)
             found = backend.connect(address, session)
             if found is not None:
                 return found
-    looked = "; ".join(tried) or "nowhere"
+    looked = "; ".join(tried.values()) or "nowhere"
     raise InfrastructureError(
         f"no container engine answers (looked at {looked})",
         "`perf-matrix engine up` starts one of its own; or set DOCKER_HOST.",
     )
+
+
+def _looked_at(address: str) -> str:
+    """Return an address for the list of those that were tried, with the reason where this user may not use it."""
+    scheme, _, path = address.partition("://")
+    if scheme != "unix" or not os.access(path, os.F_OK) or os.access(path, os.R_OK | os.W_OK):
+        return address
+    return f"{address}, which this user may not use: join the group of that file"

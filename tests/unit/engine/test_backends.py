@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -88,6 +89,16 @@ def test_where_no_engine_answers_it_says_where_was_looked_and_what_to_do(tmp_pat
         backends.connect(host)
     assert host in str(caught.value)
     assert str(caught.value).count("unix://") == 1, "with a host, nowhere else is looked"
+
+
+def test_a_socket_that_this_user_may_not_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "engine.sock"
+    path.touch()
+    with pytest.raises(InfrastructureError, match=f"looked at unix://{path}\\)"):
+        backends.connect(f"unix://{path}")
+    monkeypatch.setattr("os.access", lambda _, mode: mode == os.F_OK)  # root may do all
+    with pytest.raises(InfrastructureError, match=f"unix://{path}, which this user may not use: join the group of"):
+        backends.connect(f"unix://{path}")
 
 
 def test_every_place_that_was_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,10 +8,13 @@ import pytest
 from matrix import files
 from matrix.engine import cache, images, package_lists
 from matrix.engine.cache import Part
+from matrix.errors import InfrastructureError
 from matrix.model.image import Base, Bootstrap
 from tests.unit import conftest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matrix.model.result import ImageIdentity
 
 pytestmark = pytest.mark.usefixtures("places")
@@ -105,6 +109,21 @@ def test_the_origin_that_an_earlier_version_wrote_without_a_seal_counts() -> Non
     images.base(recipe, engine, said.append)  # type: ignore[arg-type] # it only pulls
     assert said == ["pulling debian:trixie"]
     assert images._read_origin(recipe) == "mmdebstrap trixie"
+
+
+@pytest.mark.parametrize(("user", "told"), [(0, "Is the network up?"), (1000, "A user needs subordinate ids")])
+def test_a_bootstrap_that_fails_says_why_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, told: str
+) -> None:
+    program = tmp_path / "mmdebstrap"
+    program.write_text("#!/bin/sh\necho no chroot mode >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    engine: Any = SimpleNamespace(image=lambda _: None, pull=lambda *_: None)
+    recipe = Base(pull="debian:trixie", bootstrap=Bootstrap(suite="trixie"))
+    with pytest.raises(InfrastructureError, match=rf"could not be bootstrapped:\s+no chroot mode\s(?s:.*){told}"):
+        images.base(recipe, engine, print)
 
 
 class Whole(Registry):
