@@ -104,7 +104,8 @@ def _begin(
     from matrix.runs.shard import of_selection
 
     found, shard = of_selection(selected(config, asked), *divided)
-    at_once = schedule.workers(number, len(found.places if found.base else found.cells))
+    groups = {schedule.sharing_group_on(found.base, cell) for cell in found.cells}
+    at_once = schedule.workers(number, len(groups))
     chosen = schedule.jobs(jobs, at_once)
     return store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base, shard=shard)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.errors import UsageError
-from matrix.runs import earlier_results, launch, locks, schedule, transcripts
+from matrix.runs import earlier_results, launch, locks, order, schedule, transcripts
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from matrix.config.load import Config
     from matrix.model.cell_id import CellId
     from matrix.runs.engine_access import EngineAccess
@@ -40,18 +42,20 @@ def complete(
 def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config: Config | None) -> None:
     settings = run.settings()
     _forget_damaged(run, settings, access)
+    known = config or run.configuration()
     if access.way is None:  # a key has the image of the engine that would build, which another machine has
-        earlier_results.take(run, _lacking(run, settings.cells), access, config)
+        earlier_results.take(run, _lacking(run, settings.cells), access, known)
     lacking = _lacking(run, settings.cells)
-    access.say(f"run {run.name}: {_progress(settings, lacking, number)}")
+    at_once = _at_once(run, settings, known, lacking, number)
+    access.say(f"run {run.name}: {_progress(settings, lacking, at_once)}")
     for attempt in range(attempts):
         if not lacking:
             return
         if attempt:
             access.say(f"run {run.name}: {len(lacking)} again, as the infrastructure failed")
-        at_once = schedule.at_once(settings, lacking, number)  # anew: few cells may be left for many workers
-        launch.run(run, settings.cells, at_once, access, config)
+        launch.run(run, settings.cells, at_once, access, known)
         lacking = _lacking(run, settings.cells)
+        at_once = _at_once(run, settings, known, lacking, number)  # few cells may be left for many workers
 
 
 def _forget_damaged(run: Run, settings: RunSettings, access: EngineAccess) -> None:
@@ -90,6 +94,12 @@ def _lacking(run: Run, wanted: tuple[CellId, ...]) -> tuple[CellId, ...]:
     return schedule.lacking(wanted, {result.id: result for result in run.results()})
 
 
-def _progress(settings: RunSettings, lacking: tuple[CellId, ...], number: int) -> str:
+def _at_once(run: Run, settings: RunSettings, config: Config, lacking: Collection[CellId], asked: int) -> int:
+    """Return the number of cells to run at once, where these are lacking."""
+    todo = [cell for cell in order.cells(run, settings, config) if cell.id in lacking]
+    return schedule.at_once(settings, todo, asked)
+
+
+def _progress(settings: RunSettings, lacking: tuple[CellId, ...], at_once: int) -> str:
     todo = f"{len(lacking)} of {count(len(settings.cells), 'cell')} to do"
-    return f"{todo}, {schedule.at_once(settings, lacking, number)} at once" if lacking else todo
+    return f"{todo}, {at_once} at once" if lacking else todo

@@ -63,9 +63,9 @@ def jobs(asked: int, at_once: int, processors: int = 0) -> int:
     return asked or max(2, available // at_once)  # two at least: a serial make hides missing prerequisites
 
 
-def at_once(settings: RunSettings, todo: Collection[CellId], asked: int, processors: int = 0) -> int:
-    """Return the number of cells of a run to run at once: one worker runs those that need each other's results."""
-    groups = {group_on(settings.base, cell_id) for cell_id in todo}
+def at_once(settings: RunSettings, todo: Collection[Cell], asked: int, processors: int = 0) -> int:
+    """Return the number of cells of a run to run at once: one worker runs those of a group."""
+    groups = {group(settings, cell) for cell in todo}
     return workers(asked, max(1, len(groups)), processors)
 
 
@@ -76,7 +76,12 @@ def group(settings: RunSettings, cell: Cell) -> str:
     method on their build. In a series each build continues from that of another patch.
     """
     is_of_series = isinstance(settings.kind, SeriesRun)
-    return group_on(settings.base, cell.id if is_of_series else plan.without_start_method(cell).id)
+    return group_on(settings.base, cell.id) if is_of_series else sharing_group_on(settings.base, cell)
+
+
+def sharing_group_on(base: str, cell: Cell) -> str:
+    """Return the name of the group of a cell and those that it shares its build with, in a run on a base tree."""
+    return group_on(base, plan.without_start_method(cell).id)
 
 
 def group_on(base: str, cell_id: CellId) -> str:

@@ -58,8 +58,8 @@ def begin(  # noqa: PLR0913 - the options of a gate
     [head] = [tree_words.tree(config, word).name for word in asked.trees]
     measures = pairs > 0 and measured_place(whole.places) in found.places
     require = selection.profile(config, asked.profile).require if measures else ()
-    # Half of the cells: head and base of one place run one after the other, in one worker.
-    sharing = schedule.jobs(jobs, schedule.workers(number, len(found.cells) // 2))
+    groups = {schedule.sharing_group_on(found.base, cell) for cell in found.cells}
+    sharing = schedule.jobs(jobs, schedule.workers(number, len(groups)))
     kind = GateRun(head=head, require=require, pairs=pairs)
     return store.begin(found.cells, found.trees, asked.folders, sharing, base=found.base, kind=kind, shard=share)
 

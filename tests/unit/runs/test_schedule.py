@@ -78,15 +78,15 @@ def test_cells_that_run_at_once_share_the_processors(asked: int, at_once: int, p
 
 
 def test_cells_that_are_compared_with_a_base_are_run_by_one_worker_a_place() -> None:
-    todo = ids("b1@base", "b1@head", "b2@base", "b2@head")
-    assert [schedule.group_on("base", cell_id) for cell_id in todo[:2]] == ["i/gcc/b1", "i/gcc/b1"]
+    todo = [with_build(tree, name=build) for build in ("b1", "b2") for tree in ("base", "head")]
+    assert [schedule.group(settings("base"), cell) for cell in todo[:2]] == ["debian-trixie/gcc/b1"] * 2
     assert schedule.at_once(settings("base"), todo, 0, processors=16) == 2
 
 
 def test_cells_that_need_nothing_of_each_other_are_run_by_any_worker() -> None:
-    todo = ids("b1@base", "b1@head", "b2@base", "b2@head")
-    assert len({schedule.group_on("", cell_id) for cell_id in todo}) == 4
-    assert "@" not in schedule.group_on("", todo[0])
+    todo = [with_build(tree, name=build) for build in ("b1", "b2") for tree in ("base", "head")]
+    assert len({schedule.group(settings(), cell) for cell in todo}) == 4
+    assert "@" not in schedule.group(settings(), todo[0])
     assert schedule.at_once(settings(), todo, 0, processors=16) == 4
     assert schedule.at_once(settings(), (), 0, processors=16) == 1
 
@@ -108,6 +108,7 @@ def test_one_worker_runs_a_build_and_the_cells_that_force_a_start_method_on_it()
         "debian-trixie/gcc/other t",
     ]
     assert {schedule.group(settings("base"), cell) for cell in (plain, *forced)} == {"debian-trixie/gcc/plain"}
+    assert schedule.at_once(settings(), (plain, forced[0]), 0, processors=16) == 1
     assert schedule.continuing(plain, (plain, *forced, other)) == [forced[0]]
     assert schedule.continuing(other, (plain, *forced, other)) == []
 
