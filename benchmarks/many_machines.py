@@ -29,12 +29,14 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dask
 import distributed
 from distributed import Worker
 from rich.console import Console
 
 from matrix.config import load, selection, tree_words
 from matrix.machines import cells_process, health, remote
+from matrix.machines.worker import SETTINGS
 from matrix.model.result import CellResult, Verdict
 from matrix.runs import completion, store
 from matrix.runs.engine_access import EngineAccess
@@ -53,6 +55,9 @@ RECORDED_S = (300, 280, 552, 547, 509, 553, 362, 59, 327)
 
 PROCESSES = 2
 """The processes that the simulated hosts share: a worker of Dask's takes 60 MB in a process of its own."""
+
+SIMULATED = {**SETTINGS, "distributed.admin.system-monitor.interval": "10s"}
+"""Dask's settings for the simulated hosts: 32 in a process would look at its CPU time and files 64 times a second."""
 
 TIMES = "times-*.jsonl"
 """The files in the folder of a measurement with the begin and end of each cell; a file of each host."""
@@ -145,7 +150,8 @@ def hosts(asked: argparse.Namespace) -> None:
         sys.stdout.flush()
         await asyncio.gather(*(worker.finished() for worker in workers))
 
-    asyncio.run(work())
+    with dask.config.set(SIMULATED):
+        asyncio.run(work())
 
 
 def _kill(begun: list[subprocess.Popen[bytes]]) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from matrix.errors import UsageError
 from matrix.model.base import Frozen, first_problem
 from matrix.model.cell_id import CellId
+from matrix.model.result import ImageIdentity
 from matrix.runs.run_settings import RunSettings
 
 M = TypeVar("M", bound=Frozen)
@@ -61,6 +62,13 @@ class Machine(Frozen):
     memory_bytes: int
     btf: bool
     at_once: int
+
+
+class Possessions(Frozen):
+    """A worker's images that it was asked for, by name, and its engine: the facts of Engine.describe, and the BTF."""
+
+    host: dict[str, str] = Field(default_factory=dict)
+    images: dict[str, ImageIdentity] = Field(default_factory=dict)
 
 
 class Request(Frozen):

@@ -15,10 +15,10 @@ from matrix import paths
 from matrix.errors import InfrastructureError, MatrixError
 from matrix.machines import addresses, remaining
 from matrix.machines.baggage import Baggage, EngineOnDemand
+from matrix.machines.known_results import KnownResults
 from matrix.machines.session import ConnectionLostError, Session
 from matrix.machines.worker import SETTINGS
 from matrix.runs import cell_run, launch, order, progress, schedule
-from matrix.runs.pytest_run import PytestRun
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
@@ -56,16 +56,19 @@ class OnWorkers:
         with paths.temporary("machines") as folder:
             baggage = Baggage(run, self.jobs, folder)
             order.decide(run, config)
-            part = PytestRun(run, config=config)
             engine = cast("Engine", EngineOnDemand(access))  # its attributes are looked for when they are used
             for tree in launch.needed_trees(run.settings(), wanted, config):
                 baggage.add_tree(tree, engine, access)
             lacking = schedule.lacking(wanted, {result.id: result for result in run.results()})
-            named = {cell.id: schedule.group(part.settings, cell) for cell in part.cells}
-            groups = remaining.groups(part.cells, lacking, named.__getitem__)
+            settings, cells = run.settings(), order.cells(run, run.settings(), config)
+            named = {cell.id: schedule.group(settings, cell) for cell in cells}
+            groups = remaining.groups(cells, lacking, named.__getitem__)
             access.say(f"{count(len(groups), 'group of cells', 'groups of cells')} for the workers of {self.scheduler}")
-            work = _RemoteRun(self, run, baggage, groups, access)
+            known = KnownResults(run, config, engine, self.jobs)
+            work = _RemoteRun(self, baggage, known, groups, access)
             work.show(progress.Progress(run, wanted, access.console))
+        if work.reused:
+            access.say(f"run {run.name}: {count(work.reused, 'cell')} reused from earlier runs")
         for group in work.given_up:
             _store_failure(group, run)
 
@@ -84,17 +87,19 @@ class _RemoteRun:
     """The work of a run on workers, in a thread of its own, while another shows progress."""
 
     def __init__(
-        self, way: OnWorkers, run: Run, baggage: Baggage, groups: list[Remaining], access: EngineAccess
+        self, way: OnWorkers, baggage: Baggage, known: KnownResults, groups: list[Remaining], access: EngineAccess
     ) -> None:
         self._way = way
-        self._run = run
+        self._run = baggage.run
         self._baggage = baggage
+        self._known = known
         self._groups = groups
         self._access = access
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self.given_up: list[Remaining] = []
+        self.reused = 0
 
     def show(self, shown: progress.Progress) -> None:
         """Work until the end, and show progress meanwhile; an interrupt ends the cells on all workers first."""
@@ -141,13 +146,14 @@ class _RemoteRun:
             if client is None:
                 return
             with client:
-                session = Session(client, self._baggage, self._groups_left, self._access.say)
+                session = Session(client, self._baggage, self._known, self._groups_left, self._access.say)
                 try:
                     session.run(self._stop)
                 except ConnectionLostError:
                     self._access.say(f"the scheduler {self._way.scheduler} is gone; waiting for it")
                 finally:
                     self.given_up += session.given_up
+                    self.reused += session.reused
 
     def _connected(self) -> Client | None:
         deadline = time.monotonic() + SCHEDULER_S

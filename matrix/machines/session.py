@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.errors import InfrastructureError, UsageError
 from matrix.machines import messages, placement, worker_side
-from matrix.machines.messages import Ask, AtStep, GroupEnd, Lack, Machine, Offer
+from matrix.machines.messages import Ask, AtStep, GroupEnd, Lack, Machine, Offer, Possessions
 from matrix.machines.placement import Places
 from matrix.machines.transfers import Transfers
 from matrix.verdicts.wording import count
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
     from matrix.machines.baggage import Baggage
+    from matrix.machines.known_results import KnownResults
     from matrix.machines.messages import Request
     from matrix.machines.remaining import Remaining
     from matrix.model.cell_id import CellId
@@ -70,15 +71,20 @@ class Session:
     for the transfers of files, and for Dask's own thread, which only puts messages into a queue.
     """
 
-    def __init__(self, client: Client, baggage: Baggage, groups: list[Remaining], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, baggage: Baggage, known: KnownResults, groups: list[Remaining], say: Callable[[str], None]
+    ) -> None:
         self.client = client
         self.baggage = baggage
+        self.known = known
+        self.reused = 0
         self.say = say
         self.waiting = list(groups)
         self.machines: dict[str, Machine] = {}
+        self._asked: set[str] = set()
         self._open: dict[str, _Submitted] = {}
         self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._transfers = Transfers(client, baggage, self._messages.put, say)
+        self._transfers = Transfers(client, baggage, known.keep, self._messages.put, say)
         self._unplaced_since = time.monotonic()
         self.given_up: list[Remaining] = []
 
@@ -131,14 +137,22 @@ class Session:
         addresses = set(self.client.nthreads())
         for gone in self.machines.keys() - addresses:
             self.say(f"worker {self.machines.pop(gone).name} is gone")
-        new = sorted(addresses - self.machines.keys())
+        self._asked &= addresses
+        new = sorted(addresses - self._asked)
         if not new:
             return
+        self._asked.update(new)
         for address, text in self.client.run(worker_side.describe, workers=new, on_error="return").items():
             if isinstance(text, str):
-                machine = messages.parse(Machine, text)
-                self.machines[address] = machine
-                self.say(f"worker {machine.name}: {machine.architecture}, {count(machine.processors, 'processor')}")
+                self._transfers.ask(address, messages.parse(Machine, text), self.known.images(), self._meet)
+            else:
+                self._asked.discard(address)
+
+    def _meet(self, address: str, machine: Machine, has: Possessions) -> None:
+        """Take up a worker, when it has said what it has."""
+        self.machines[address] = machine
+        self.known.meet(address, machine, has)
+        self.say(f"worker {machine.name}: {machine.architecture}, {count(machine.processors, 'processor')}")
 
     def _take_back(self, token: str) -> None:
         """Take a group back that only workers could run which are gone: Dask would wait for them for ever."""
@@ -179,6 +193,9 @@ class Session:
         fit = places.take(self.baggage.needs(group.cells), group.failed_at)
         if not fit:
             return False
+        self.reused += self.known.take(group, fit)
+        if not group.lacking:
+            return True
         request = self.baggage.request(group.cells)
         only = () if len(fit) == len(self.machines) else fit
         future = self.client.submit(

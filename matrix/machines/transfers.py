@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from matrix.errors import MatrixError, UsageError
 from matrix.machines import arrivals, packs, worker_side
+from matrix.machines.messages import Possessions, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from matrix.machines.baggage import Baggage
-    from matrix.machines.messages import Ask, Lack, Offer, Request
+    from matrix.machines.messages import Ask, Lack, Machine, Offer, Request
     from matrix.machines.remaining import Remaining
+    from matrix.model.cell import Cell
+    from matrix.model.result import CellResult
 
 AT_ONCE = 16
 """The number of files that come and go at once, BLOCK_BYTES of each in memory; each piece is a round trip."""
@@ -25,14 +29,22 @@ AT_ONCE = 16
 class Transfers:
     """The transfers of a run's session, each in a thread; one that is asked for while it goes on is not begun again.
 
-    `post` takes what is to be done in the session's own thread, and `say` shows a line there.
+    `keep` is called with each result that has arrived, one at a time. `post` takes what is to be done in the session's
+    own thread, and `say` shows a line there.
     """
 
     def __init__(
-        self, client: Client, baggage: Baggage, post: Callable[[Callable[[], None]], None], say: Callable[[str], None]
+        self,
+        client: Client,
+        baggage: Baggage,
+        keep: Callable[[Cell, CellResult], None],
+        post: Callable[[Callable[[], None]], None],
+        say: Callable[[str], None],
     ) -> None:
         self._client = client
         self._baggage = baggage
+        self._keep = keep
+        self._one_at_a_time = threading.Lock()
         self._post = post
         self._say = say
         self._threads = ThreadPoolExecutor(AT_ONCE)
@@ -53,6 +65,21 @@ class Transfers:
     def give(self, request: Request, note: Ask) -> None:
         """Send the names of a group's done cells."""
         self._begin((note.token, "given"), lambda: self._give(request, note))
+
+    def ask(
+        self, worker: str, machine: Machine, images: str, on_answer: Callable[[str, Machine, Possessions], None]
+    ) -> None:
+        """Ask a worker which images and engine it has; one whose engine does not answer keeps nobody waiting."""
+        self._begin((worker, "possessions"), lambda: self._ask(worker, machine, images, on_answer))
+
+    def _ask(
+        self, worker: str, machine: Machine, images: str, on_answer: Callable[[str, Machine, Possessions], None]
+    ) -> None:
+        has = Possessions()
+        try:
+            has = parse(Possessions, self._call(worker, worker_side.possess, images))
+        finally:
+            self._post(lambda: on_answer(worker, machine, has))
 
     def _begin(self, name: tuple[str, str], do: Callable[[], None]) -> None:
         if name in self._going:
@@ -97,7 +124,9 @@ class Transfers:
                     raise UsageError(f"{note.cell} did not arrive whole")
                 arriving.add(arriving.size, block)
             [cell] = [cell for cell in group.cells if cell.id == note.cell]
-            arrivals.store(path, cell, self._baggage.content_of(cell.tree), self._baggage.run)
+            result = arrivals.store(path, cell, self._baggage.content_of(cell.tree), self._baggage.run)
+            with self._one_at_a_time:
+                self._keep(cell, result)
             path.unlink()
             self._baggage.run.progress(note.cell, "")
             group.lacking.discard(note.cell)

@@ -11,7 +11,7 @@ import distributed
 from distributed.core import Status
 
 from matrix.errors import UsageError
-from matrix.machines import health, identity
+from matrix.machines import health, identity, possessions
 from matrix.machines.group import Group
 from matrix.machines.messages import BLOCK_BYTES, Given, GroupEnd, Request, line, parse
 from matrix.machines.placement import obstacle
@@ -58,6 +58,11 @@ class _DaskLink:
 def describe(dask_worker: Worker) -> str:
     """Return the description of a worker's machine, as JSON (see Machine); Dask passes the worker by the name."""
     return identity.machine(str(dask_worker.name), dask_worker.state.nthreads).model_dump_json()
+
+
+def possess(text: str) -> str:
+    """Return which images of a list, and which engine, this machine has, as JSON (see Possessions)."""
+    return possessions.of_this_machine(text).model_dump_json()
 
 
 def run_group(text: str) -> str:

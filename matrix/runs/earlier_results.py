@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 def take(run: Run, lacking: Collection[CellId], access: EngineAccess, config: Config | None) -> None:
     """Store the results of those lacking cells of a run whose key an earlier result has; a fresh run takes none.
 
-    None is looked for where other machines run the cells, as their results have other keys. A cell whose image is not
-    there, or whose transcript would have to be judged again, is left to the processes that run cells: both take
-    seconds.
+    None is looked for where other machines run the cells, as their results have other keys, which the room of many
+    machines asks for. A cell whose image is not there, or whose transcript would have to be judged again, is left to
+    the processes that run cells: both take seconds.
 
     Raises:
         UsageError: the run is not one of the state folder, or a measurement has the machine.
@@ -81,21 +81,29 @@ class _Search:
     def takes(self, cell: Cell) -> bool:
         """Store an earlier result for a cell, if there is one that is the cell's as it is."""
         image, context = self._image(cell.image), self.run.context(cell)
-        if image is None or context.predecessor is not None:  # a build that continues another's is in no index
+        if image is None or context.predecessor is not None:
             return False
         tree = self._tree(cell.tree)
         if tree is None:
             return False
-        try:
-            result = self._earlier(cell, context, Surroundings(image, tree.identity, self.host))
-        except (MatrixError, OSError):  # the cell's own process meets it, too, and stores it
-            return False
-        if result is None or schedule.is_lacking(result):
-            return False
-        context.run.save(result)
-        context.chapter(cell, "")
-        return True
+        return takes(cell, context, Surroundings(image, tree.identity, self.host))
 
-    def _earlier(self, cell: Cell, context: Context, found: Surroundings) -> CellResult | None:
-        begun = cell_run.begun(cell, context, time.gmtime())
-        return reuse.adopted(cell_run.identified(begun, found, context), context, exact=True)
+
+def takes(cell: Cell, context: Context, found: Surroundings) -> bool:
+    """Store the earlier result that a cell has in these surroundings as it is; return whether there is one."""
+    if context.predecessor is not None:  # a build that continues another's is in no index
+        return False
+    try:
+        result = _earlier(cell, context, found)
+    except (MatrixError, OSError):  # the cell's own process meets it, too, and stores it
+        return False
+    if result is None or schedule.is_lacking(result):
+        return False
+    context.run.save(result)
+    context.chapter(cell, "")
+    return True
+
+
+def _earlier(cell: Cell, context: Context, found: Surroundings) -> CellResult | None:
+    begun = cell_run.begun(cell, context, time.gmtime())
+    return reuse.adopted(cell_run.identified(begun, found, context), context, exact=True)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from matrix.model.cell import Cell
 
+FACT = "btf_sha256"
+"""The fact of CellResult.host with the digest."""
+
 NONE = "none"
 """The digest where the kernel has no type information."""
 
@@ -23,10 +26,15 @@ def digest(cell: Cell, host: Mapping[str, str]) -> str | None:
     """Return the SHA-256 of the type information that a cell's build reads, empty for a build without BPF skeletons.
 
     None is for an engine whose kernel may be another than this machine's, so that only its cells can tell. `host` has
-    the facts of Engine.describe.
+    the facts of Engine.describe, and where another machine has told them those of its kernel.
     """
     if not cell.build.expect.bpf_skeletons:
         return ""
+    return host[FACT] if host.get(FACT) else of(host)
+
+
+def of(host: Mapping[str, str]) -> str | None:
+    """Return the SHA-256 of the type information of an engine's kernel; None where it is not this machine's."""
     is_here = host.get("url", "").startswith("unix:") and host.get("kernel") == os.uname().release
     return _of_this_machine() if is_here else None
 

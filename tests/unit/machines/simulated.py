@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from matrix.machines import cells_process
-from matrix.model.result import CellResult, Verdict
+from matrix.machines import cells_process, known_results, possessions
+from matrix.machines.messages import Possessions
+from matrix.model.result import CellResult, StepResult, Verdict
+from matrix.runs import cell_run
+from matrix.runs.reuse import Surroundings
+from matrix.trees import volumes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,9 +19,13 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from matrix.engine.api import Engine
     from matrix.model.cell import Cell
     from matrix.model.cell_id import CellId
     from matrix.runs.store import Run
+
+
+PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS, processes=3),)
 
 
 class Cells:
@@ -32,6 +40,7 @@ class Cells:
         self.begun: list[CellId] = []
         self.process_fails: dict[CellId, int] = {}
         self.verdicts: dict[CellId, Verdict] = {}
+        self.has = Possessions()
         self.given: dict[CellId, bytes] = {}
         self.running = 0
 
@@ -47,8 +56,22 @@ class Cells:
             reproduce=f"perf-matrix repro {cell_id} --run {run}",
         )  # fmt: skip
 
+    def with_key(self, result: CellResult, run: Run) -> CellResult:
+        """Return a result with the facts and keys that it has where an engine built it, if workers have one."""
+        cell = self.cells[result.id]
+        if not self.has.images:
+            return result
+        part = known_results._Part(run, run.configuration(), cast("Engine", None))
+        context = part.context(cell)
+        tree = volumes.identify(cell.tree, context.engine, print, run.pins).identity
+        found = Surroundings(self.has.images[cell.image.name], tree, self.has.host)
+        begun = cell_run.identified(cell_run.begun(cell, context, time.gmtime()), found, context)
+        own = {"verdict": result.verdict, "reason": "", "reproduce": result.reproduce, "steps": PASSED}
+        return begun.model_copy(update=own)
+
     def install(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(cells_process, "start", self.start)
+        patch.setattr(possessions, "of_this_machine", lambda _: self.has)
 
 
 class Process:
@@ -93,6 +116,6 @@ class Process:
                 self._of.process_fails[cell_id] -= 1
                 return 1
             self._run.save_transcript(cell_id, [f"facts of {cell_id}".encode()])
-            self._run.save(self._of.result(cell_id, self._run.name))
+            self._run.save(self._of.with_key(self._of.result(cell_id, self._run.name), self._run))
             self._run.progress(cell_id, "")
         return 0

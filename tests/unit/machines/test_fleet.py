@@ -20,9 +20,12 @@ from matrix.config import load, tree_words
 from matrix.config.selection import Selection, selected
 from matrix.errors import InfrastructureError
 from matrix.machines import baggage, health, identity, placement, session, supply
-from matrix.model.result import Verdict
-from matrix.runs import store
+from matrix.machines.messages import Possessions
+from matrix.model.result import ImageIdentity, Verdict
+from matrix.runs import kept_results, schedule, store
 from matrix.trees.tree_cache import TreeCache
+from matrix.verdicts import result_key
+from tests.unit.machines import simulated
 from tests.unit.machines.conftest import FAKE, TREE, Fleet
 
 if TYPE_CHECKING:
@@ -199,3 +202,82 @@ def test_an_interrupt_ends_the_cells_on_all_workers(fleet: Fleet) -> None:
     assert left() == [fleet.run.name]
     fleet.cells.duration_s = lambda _: 0.1
     assert fleet.complete() == all_of(fleet)
+
+
+HAS = Possessions(
+    host={"engine": "docker 1", "kernel": "6.1", "cpus": "2"},
+    images={"debian-trixie-min": ImageIdentity(name="debian-trixie-min", tag="t", digest="sha256:1", base="b")},
+)
+
+
+def test_a_result_that_is_known_is_not_built_again_on_a_worker(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_key, "is_sampled", lambda _: False)
+    fleet.cells.has = HAS
+    earlier = fleet.run
+    assert fleet.complete() == all_of(fleet)
+    fleet.cells.begun.clear()
+    again(fleet)
+    assert fleet.complete() == all_of(fleet)
+    assert fleet.cells.begun == []
+    assert "3 cells reused from earlier runs" in fleet.text
+    for cell_id in fleet.cells.cells:
+        result = fleet.run.result(cell_id)
+        assert result is not None
+        assert result.reused is not None
+        assert (result.run, result.reused.run) == (fleet.run.name, earlier.name)
+        assert fleet.run.transcript_path(cell_id).read_bytes() == f"facts of {cell_id}".encode()
+
+
+def again(fleet: Fleet) -> None:
+    """Begin the same run once more."""
+    settings = fleet.run.settings()
+    fleet.run = store.begin(list(fleet.cells.cells.values()), settings.trees, settings.configs, 2)
+
+
+@pytest.mark.parametrize("change", ["fresh", "kernel", "image", "no engine", "sampled", "jobs"])
+def test_a_result_of_another_key_is_built(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    sampled = change == "sampled"
+    monkeypatch.setattr(result_key, "is_sampled", lambda _: sampled)
+    fleet.cells.has = HAS
+    assert fleet.complete() == all_of(fleet)
+    fleet.cells.begun.clear()
+    again(fleet)
+    if change == "fresh":
+        fleet.run.reuse_nothing()
+    elif change == "kernel":
+        fleet.cells.has = HAS.model_copy(update={"host": {**HAS.host, "kernel": "6.2"}})
+    elif change == "image":
+        other = HAS.images["debian-trixie-min"].model_copy(update={"digest": "sha256:2"})
+        fleet.cells.has = HAS.model_copy(update={"images": {other.name: other}})
+    elif change == "no engine":
+        fleet.cells.has = Possessions()
+    elif change == "jobs":
+        monkeypatch.setattr(schedule, "jobs", lambda *_: 7)
+    assert fleet.complete() == all_of(fleet)
+    assert sorted(fleet.cells.begun) == sorted(fleet.cells.cells)
+
+
+def test_a_result_whose_worker_says_another_key_is_not_reused(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_key, "is_sampled", lambda _: False)
+    fleet.cells.has = HAS
+    with_key = simulated.Cells.with_key
+    monkeypatch.setattr(
+        simulated.Cells,
+        "with_key",
+        lambda self, result, run: with_key(self, result, run).model_copy(update={"transcript_key": "a" * 64}),
+    )
+    assert fleet.complete() == all_of(fleet)
+    assert kept_results.find("a" * 64) is None
+
+
+def test_a_sampled_result_is_built_a_second_time_and_then_reused(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_key, "is_sampled", lambda _: True)
+    fleet.cells.has = HAS
+    assert fleet.complete() == all_of(fleet)
+    again(fleet)
+    assert fleet.complete() == all_of(fleet)
+    assert {result.compared_with for result in fleet.run.results()} != {""}
+    fleet.cells.begun.clear()
+    again(fleet)
+    assert fleet.complete() == all_of(fleet)
+    assert fleet.cells.begun == []  # both agreed
