@@ -21,7 +21,7 @@ from matrix.engine.api import RUN_LABEL
 from matrix.runs import ownership, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from matrix.engine.api import Engine, Resource
     from matrix.model.result import CellResult, CheckResult
@@ -50,9 +50,13 @@ class Done:
 
 
 class Bench:
-    """A folder of runs, configuration and trees of its own; the caches are the user's."""
+    """A folder of runs, configuration and trees of its own; the caches are the user's.
 
-    def __init__(self, folder: Path) -> None:
+    `given` are the variables of its commands: the engine, where it is not the usual one.
+    """
+
+    def __init__(self, folder: Path, given: Mapping[str, str] | None = None) -> None:
+        self.given = dict(given or {})
         self.folder = folder
         self.state = folder / "state"
         self.configs = folder / "configs"
@@ -62,7 +66,7 @@ class Bench:
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_") and k != "PERF_MATRIX_RUN"}
-        return {**kept, "PERF_MATRIX_STATE": str(self.state), "COLUMNS": "160", **more}
+        return {**kept, "PERF_MATRIX_STATE": str(self.state), "COLUMNS": "160", **self.given, **more}
 
     def tree(self, name: str, *edits: Edit) -> Path:
         """Make a configured tree of this name: the fake one with edits."""

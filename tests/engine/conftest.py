@@ -11,19 +11,21 @@ import pytest
 
 from matrix.config import load, tree_words
 from matrix.engine import agent_volume, images, private_engine
-from matrix.engine.api import CellSpec
+from matrix.engine.api import CellSpec, Resource
 from matrix.errors import InfrastructureError
 from matrix.runs import ownership
 from matrix.trees import volumes
 from tests.engine.bench import FAKE, PLACE, Bench
 from tests.engine.histories import History, committed, unpacked
 from tests.engine.live_cell import LIMITS
+from tests.engine.podman import Podman
+from tests.engine.registries import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from matrix.engine.api import Container, Engine, Resource
+    from matrix.engine.api import Container, Engine
 
 
 def _lacking(reason: str) -> NoReturn:
@@ -32,9 +34,27 @@ def _lacking(reason: str) -> NoReturn:
     end(reason)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each engine of its mark `engines`, or on the one of DOCKER_HOST alone."""
+    mark = metafunc.definition.get_closest_marker("engines")
+    if mark and "engine" in metafunc.fixturenames and not os.environ.get("DOCKER_HOST"):
+        metafunc.parametrize("engine", mark.args, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def engine() -> Engine:
+def engine(request: pytest.FixtureRequest) -> Engine:
     """Return a running engine, brought up where that is possible; CI must have one."""
+    if _is_podman(request):
+        podman: Podman = request.getfixturevalue("podman")
+        return podman.connect()
+    return _usual()
+
+
+def _is_podman(request: pytest.FixtureRequest) -> bool:
+    return getattr(request, "param", "") == "podman"
+
+
+def _usual() -> Engine:
     try:
         return private_engine.ensure(None, ownership.label(), print)
     except InfrastructureError as error:
@@ -42,12 +62,61 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="session")
-def benches(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Callable[[str], Bench]]:
+def podman() -> Iterator[Podman]:
+    """Return a private Podman beside the engine in use; its images come from the registry."""
+    try:
+        made = Podman()
+    except InfrastructureError as error:
+        _lacking(str(error))
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="session")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder of configuration with the image of the fake tree's cells as it was pushed to a registry."""
+    usual, folder = _usual(), tmp_path_factory.mktemp("pushed")
+    try:
+        registry = Registry(folder / "registry")
+    except InfrastructureError as error:
+        _lacking(str(error))
+    bench = Bench(folder / "bench")
+    words = ["--configs", str(FAKE), "--tree", f"dir:{FAKE / 'tree'}", "--select", f"{PLACE}/fake"]
+    done = bench.command("images", "push", registry.host, "--to", str(folder / "configs"), *words)
+    assert done.status == 0, done.text
+    yield folder / "configs"
+    registry.end()
+    reference = done.out.strip()
+    if usual.image(reference):
+        usual.remove(Resource("image", reference, "", ""))
+
+
+@pytest.fixture(scope="session")
+def recipes(engine: Engine, request: pytest.FixtureRequest) -> tuple[Path, ...]:
+    """Return the folders of the images of cells: none where they are made, as by the engine in use."""
+    return (request.getfixturevalue("pushed"),) if _is_private_podman(engine) else ()
+
+
+def _is_private_podman(engine: Engine) -> bool:
+    return not os.environ.get("DOCKER_HOST") and "Podman" in engine.describe()["engine"]
+
+
+def _bench(folder: Path, engine: Engine, recipes: tuple[Path, ...]) -> Bench:
+    made = Bench(folder, {"DOCKER_HOST": engine.describe()["url"]} if recipes else {})
+    for recipe in recipes:
+        shutil.copytree(recipe / "containers", made.configs / "containers")
+    return made
+
+
+@pytest.fixture(scope="session")
+def benches(
+    tmp_path_factory: pytest.TempPathFactory, engine: Engine, recipes: tuple[Path, ...]
+) -> Iterator[Callable[[str], Bench]]:
     """Return a maker of benches for the runs that several tests look at."""
     made: list[Bench] = []
 
     def make(name: str) -> Bench:
-        made.append(Bench(tmp_path_factory.mktemp(name)))
+        made.append(_bench(tmp_path_factory.mktemp(name), engine, recipes))
         return made[-1]
 
     yield make
@@ -56,9 +125,9 @@ def benches(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterato
 
 
 @pytest.fixture
-def bench(tmp_path: Path, engine: Engine) -> Iterator[Bench]:
+def bench(tmp_path: Path, engine: Engine, recipes: tuple[Path, ...]) -> Iterator[Bench]:
     """Return a bench; in the end nothing of it may be in the engine."""
-    made = Bench(tmp_path)
+    made = _bench(tmp_path, engine, recipes)
     yield made
     left = made.left(engine)
     _remove_all(left, engine)
@@ -66,8 +135,8 @@ def bench(tmp_path: Path, engine: Engine) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def spec(engine: Engine) -> CellSpec:
-    loaded = load.load([FAKE])
+def spec(engine: Engine, recipes: tuple[Path, ...]) -> CellSpec:
+    loaded = load.load([FAKE, *recipes])
     image = images.prepare(loaded.images["debian-trixie-min"], engine, print)
     tree = volumes.prepare(tree_words.tree(loaded, f"dir:{FAKE / 'tree'}"), engine, print)
     return CellSpec(image.tag, tree.volumes, agent_volume.provide(engine), "matrix", LIMITS)

@@ -36,6 +36,7 @@ def ran(benches: Callable[[str], Bench], engine: Engine) -> tuple[Bench, Done, l
     return bench, done, names
 
 
+@pytest.mark.engines("docker", "podman")
 @pytest.mark.parametrize("build", BUILDS)
 def test_a_good_tree_passes_every_check_that_its_build_can_have(ran: tuple[Bench, Done, list[str]], build: str) -> None:
     bench, done, _ = ran

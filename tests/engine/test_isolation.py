@@ -15,7 +15,7 @@ from tests.engine.live_cell import LIMITS, TRY, python
 if TYPE_CHECKING:
     from matrix.engine.api import Container, Engine
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.engines("docker", "podman")]
 
 
 def test_it_runs_as_nobody_in_particular_without_a_capability(cell: Container) -> None:

@@ -91,13 +91,15 @@ REASONS = {
 }
 
 
+OPTIONS = ("-n", "2", "--memory", "256", "--pids", "64", "--disk", "64")
+
+
 @pytest.fixture(scope="module")
 def limited(benches: Callable[[str], Bench]) -> tuple[Bench, Done]:
     bench = benches("limited")
     for name, edits in LIMITED.items():
         bench.tree(name, *edits)
-    options = ("-n", "2", "--memory", "256", "--pids", "64", "--disk", "64")
-    return bench, bench.run(*(f"fake@{name}" for name in LIMITED), options=options)
+    return bench, bench.run(*(f"fake@{name}" for name in LIMITED), options=OPTIONS)
 
 
 @pytest.mark.parametrize("name", REASONS)
@@ -148,6 +150,18 @@ def test_names_that_steer_a_terminal_are_kept_exactly_and_shown_tamely(limited: 
 def test_nothing_of_the_run_is_left(limited: tuple[Bench, Done], engine: Engine) -> None:
     bench, _ = limited
     assert bench.left(engine) == []
+
+
+@pytest.mark.engines("podman")  # docker has all of `limited`
+def test_memory_and_processes_are_limited_on_podman_too(bench: Bench, engine: Engine) -> None:
+    names = ("eats", "forks")
+    for name in names:
+        bench.tree(name, *LIMITED[name])
+    done = bench.run(*(f"fake@{name}" for name in names), options=OPTIONS)
+    assert done.status == 1, done.text
+    for name in names:
+        assert unfinished(bench.result(f"fake@{name}"))["build"].startswith(REASONS[name])
+    assert "Podman" in engine.describe()["engine"]
 
 
 def test_a_build_without_an_end_is_ended_after_the_time_a_step_has(bench: Bench) -> None:

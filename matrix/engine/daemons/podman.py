@@ -32,12 +32,14 @@ class _Podman:
         return [*_podman(site), *_storage(site), "system", "service", "--time", "0", site.address]
 
     def ends(self, site: Site) -> list[list[str]]:
-        """Return the commands: containers outlive a service of Podman, and so does the process of a user's namespace.
+        """Return the commands: a service's containers outlive it, and so do root's mount and a user's process.
 
-        `system migrate` ends that: podman-system-migrate(1).
+        Podman mounts the folder of its layers onto itself. The process holds a user's namespace, and `system migrate`
+        ends it: podman-system-migrate(1).
         """
         stop = [*_podman(site), "stop", "--all", "--time", "0"]
-        return [stop] if os.geteuid() == 0 else [stop, [*_podman(site), "system", "migrate"]]
+        last = ["umount", str(site.data / "overlay")] if os.geteuid() == 0 else [*_podman(site), "system", "migrate"]
+        return [stop, last]
 
 
 def _podman(site: Site) -> list[str]:

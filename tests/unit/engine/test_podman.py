@@ -73,3 +73,13 @@ def test_overlay_storage_is_asked_for_where_it_works(
     _, given = settings(tmp_path)
     assert given[given.index("system") - len(words) : given.index("system")] == words
     assert ("--storage-driver" in given) == bool(words)
+
+
+@pytest.mark.parametrize(("user", "last"), [(0, ["umount", "{}/data/overlay"]), (1000, ["system", "migrate"])])
+def test_all_that_outlives_it_is_ended_the_containers_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, last: list[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    first, second = podman.DAEMON.ends(Site(tmp_path / "engine.sock", tmp_path / "data", tmp_path / "runtime"))
+    assert first[-4:] == ["stop", "--all", "--time", "0"]
+    assert second[-2:] == [word.format(tmp_path) for word in last]
