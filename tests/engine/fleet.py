@@ -30,12 +30,12 @@ class Fleet:
         self.python: tuple[str, ...] = ()
         folder.mkdir()
 
-    def start_scheduler(self, address: str = "tcp://127.0.0.1:0", words: Sequence[str] = ()) -> None:
+    def start_scheduler(self, address: str = "tcp://127.0.0.1:0", words: Sequence[str] = (), **variables: str) -> None:
         """Start a scheduler, and learn its address."""
         log = self.folder / "scheduler.log"
         begun = len(log.read_text()) if log.exists() else 0
         argv = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address]
-        self.scheduler = self._popen([*argv, "--dashboard-address", "127.0.0.1:0", *words], log, {})
+        self.scheduler = self._popen([*argv, "--dashboard-address", "127.0.0.1:0", *words], log, variables)
         found = wait(lambda: re.search(r"Scheduler at:\s+(\S+)", log.read_text()[begun:]))
         assert isinstance(found, re.Match)
         self.address = found[1]

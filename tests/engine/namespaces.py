@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NETWORK = "10.213.7"
 BRIDGE = "pbm-br0"
+FILLER = "filler"
 
 
 def do(*words: str) -> None:
@@ -41,6 +42,7 @@ class Host:
         self.folder.mkdir()
         self.socket = f"unix://{self.folder}/docker.sock"
         self.engine: subprocess.Popen[bytes] | None = None
+        self.disks: list[Path] = []
         do("ip", "netns", "add", self.name)
         do("ip", "link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns", self.name)
         do("ip", "link", "set", self.name, "master", BRIDGE, "up")
@@ -90,8 +92,29 @@ class Host:
         do("ip", "-n", self.name, "link", "set", "eth0", "up")
 
     def slow(self) -> None:
-        """Have every packet take a fifth of a second."""
-        do("tc", "-n", self.name, "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "200ms")
+        """Let 32 kilobytes a second through each way, and have packets wait for up to two seconds."""
+        words = ("root", "tbf", "rate", "256kbit", "burst", "8kb", "latency", "2s")
+        do("tc", "-n", self.name, "qdisc", "add", "dev", "eth0", *words)
+        do("tc", "qdisc", "add", "dev", self.name, *words)
+
+    def speed_up(self) -> None:
+        do("tc", "-n", self.name, "qdisc", "del", "dev", "eth0", "root")
+        do("tc", "qdisc", "del", "dev", self.name, "root")
+
+    def mount_small(self, folder: Path) -> None:
+        """Make a folder a small disk."""
+        folder.mkdir(parents=True)
+        do("mount", "-t", "tmpfs", "-o", "size=64m", "small", str(folder))
+        self.disks.append(folder)
+
+    def fill(self) -> None:
+        """Fill the small disks."""
+        for folder in self.disks:
+            subprocess.run(["cp", "/dev/zero", str(folder / FILLER)], check=False, capture_output=True)
+
+    def empty(self) -> None:
+        for folder in self.disks:
+            (folder / FILLER).unlink()
 
     def remove(self) -> None:
         """Stop the engine, and remove all."""
@@ -99,6 +122,8 @@ class Host:
             self.engine.terminate()
             self.engine.wait(60)
         subprocess.run(["umount", str(self.folder / "data")], check=False, capture_output=True)  # dockerd's own
+        for folder in self.disks:
+            subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
         time.sleep(0.5)
         subprocess.run(["ip", "netns", "del", self.name], check=False)
         subprocess.run(["ip", "link", "del", self.name], check=False, capture_output=True)
