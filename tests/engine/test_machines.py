@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.verdicts import result_key
 from tests.engine.bench import PLACE, descendants
 from tests.engine.fleet import Fleet, wait
 
@@ -51,6 +52,10 @@ def test_two_workers_share_a_run_and_a_killed_one_loses_nothing(bench: Bench, fl
         assert bench.result(cell).run == bench.latest().name
         assert bench.log(cell, "build.log")
         assert (bench.latest().cell(f"{PLACE}/{cell}") / "transcript.json.gz").stat().st_size > 1000
+    to_build = {cell for cell in cells if result_key.is_sampled(bench.result(cell).transcript_key)}
+    again = bench.command(*words)
+    assert again.status == 0, again.text
+    assert {cell for cell in cells if bench.result(cell).reused is None} == to_build
 
 
 def is_alive(pid: int) -> bool:
