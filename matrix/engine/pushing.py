@@ -22,11 +22,14 @@ def check(registry: str) -> None:
         UsageError: the words have another form than HOST, HOST:PORT or HOST:PORT/PATH.
 
     """
-    if not re.fullmatch(REGISTRY, registry):
+    host = registry.partition("/")[0]
+    # As in Docker's grammar; it takes any other first part for a folder of its own public registry.
+    is_host = "." in host or ":" in host or host == "localhost"
+    if not is_host or not re.fullmatch(REGISTRY, registry):
         raise UsageError(
             f"{registry!r} is no registry",
-            "A registry is HOST, HOST:PORT or HOST:PORT/PATH, as registry.example:5000. Passwords are the engine's "
-            "matter: `docker login`, `podman login`.",
+            "A registry is HOST, HOST:PORT or HOST:PORT/PATH, and the host has a dot or a port: registry.example:5000. "
+            "Passwords are the engine's matter: `docker login`, `podman login`.",
         )
 
 

@@ -185,8 +185,9 @@ class CellResult(Frozen):
     built from scratch although there was a kept build. `key` is a hash of all that the result depends on, and
     `transcript_key` one of all that its transcript depends on (see verdicts/result_key.py); both are empty where they
     cannot be known. `saved_s` is the CPU time, in seconds, of a kept build that another cell had built and this one
-    continued from. `reused` is the origin of a result that an earlier run built; `compared_with` is the run with an
-    earlier result of the same key, which a built one was compared with.
+    continued from. `wall_s` is the cell's time without the `waited_s` in which it waited for memory. `reused` is the
+    origin of a result that an earlier run built; `compared_with` is the run with an earlier result of the same key,
+    which a built one was compared with.
     """
 
     # Another format gets another number, so that a file of an older version is refused with words on it.
@@ -215,6 +216,7 @@ class CellResult(Frozen):
     limits: Limits = Limits()
     started: str = ""
     wall_s: float = 0.0
+    waited_s: float = 0.0
     steps: tuple[StepResult, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     reproduce: str = ""

@@ -190,8 +190,11 @@ def _continued_builds(cells: Sequence[CellResult]) -> list[str]:
 
 
 def _shared_builds(cells: Sequence[CellResult]) -> list[str]:
-    """Return a note where builds continued from one that another cell of the run had built."""
-    saved = [cell.saved_s for cell in cells if cell.saved_s and not cell.reused]
+    """Return a note where builds continued from the same one of another cell of the run.
+
+    Those of a series, which continue from another tree's, have a note of their own, and are builds themselves.
+    """
+    saved = [cell.saved_s for cell in cells if cell.saved_s and not cell.reused and not cell.continued_from]
     if not saved:
         return []
     number = count(len(saved), "cell")

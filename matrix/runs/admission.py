@@ -1,4 +1,4 @@
-"""Admits a cell to this machine: it waits for memory that is free while other cells of its run go on."""
+"""Admits a cell to this machine: while other cells run their steps, it waits until there is memory for one more."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.runs import schedule
+from matrix.runs import locks, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from matrix.model.cell_id import CellId
     from matrix.runs.store import Run
@@ -20,27 +20,43 @@ WAITING = f"wait for {schedule.CELL_BYTES >> 30} GiB of free memory"
 """The chapter of a cell that waits."""
 
 PAUSE_S = 2.0
-LONGEST_S = 1800.0
-"""The longest wait: a cell of a process that was killed looks as if it ran."""
+YOUNG_S = 60.0
+"""The time in which a cell that has begun does not use yet what it is going to."""
 
 
-def wait(cell_id: CellId, run: Run, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Return as soon as a cell may begin: there is memory for it, no other cell of its run goes on, or it waited long.
+@contextlib.contextmanager
+def admitted(cell_id: CellId, run: Run, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[float]:
+    """Wait until a cell may begin, and yield the seconds that it waited; it counts as running until the end.
 
-    Two cells that begin beside each other may both find the same memory; the kernel counts what a cell uses, not what
-    it will use. The number of cells at once bounds that (see schedule.workers).
+    The cells of all runs of the state folder count, each as long as its process lives.
     """
     waited_s = 0.0
-    while waited_s < LONGEST_S and _is_short() and _others_go_on(cell_id, run):
-        if not waited_s:
-            run.progress(cell_id, WAITING)
-        sleep(PAUSE_S)
-        waited_s += PAUSE_S
+    with contextlib.ExitStack() as stack:
+        while not _is_admitted(stack):
+            if not waited_s:
+                run.progress(cell_id, WAITING)
+            sleep(PAUSE_S)
+            waited_s += PAUSE_S
+        yield waited_s
 
 
-def _is_short() -> bool:
+def _is_admitted(stack: contextlib.ExitStack) -> bool:
+    """Return whether a cell may begin; it then counts as running until the stack is closed."""
+    # One decides at a time: the next one sees this cell, which does not use its memory yet.
+    with contextlib.suppress(OSError), locks.deciding():  # OSError: on a full disk the cell itself says so
+        if not _has_room():
+            return False
+        stack.enter_context(locks.running())
+    return True
+
+
+def _has_room() -> bool:
+    ages_s = locks.running_for_s()
     available = available_bytes()
-    return available is not None and available < schedule.CELL_BYTES
+    if not ages_s or available is None:
+        return True
+    young = sum(age_s < YOUNG_S for age_s in ages_s)
+    return available >= schedule.CELL_BYTES * (1 + young)
 
 
 def available_bytes() -> int | None:
@@ -50,10 +66,3 @@ def available_bytes() -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) << 10
     return None
-
-
-def _others_go_on(cell_id: CellId, run: Run) -> bool:
-    """Return whether another cell of the run is at work, and does not wait itself."""
-    begun = [result.id for result in run.results() if result.id != cell_id and schedule.is_begun(result)]
-    chapters = filter(None, map(run.at, begun))
-    return any(chapter != WAITING for chapter, _ in chapters)

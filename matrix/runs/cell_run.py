@@ -80,7 +80,7 @@ def run(cell: Cell, context: Context) -> CellResult:
         context.kept_builds.close()  # it may be what failed
         result = _as_error(result, context.run, error)
     if result.reused is None:  # an earlier one has the time that it took then
-        result = result.model_copy(update={"wall_s": round(time.monotonic() - began, 1)})
+        result = result.model_copy(update={"wall_s": round(time.monotonic() - began - result.waited_s, 1)})
     context.run.save(result)
     reuse.keep(result, context)
     with contextlib.suppress(OSError):  # the result is stored, whatever the display of progress shows
@@ -154,9 +154,15 @@ def identified(result: CellResult, found: Surroundings, context: Context) -> Cel
 
 
 def _built(result: CellResult, prepared: PreparedCell, context: Context) -> CellResult:
-    """Return the result of a cell whose steps are run now, as soon as there is memory for it."""
-    if result.host.get("url", "").startswith("unix:"):  # else the memory is another machine's
-        admission.wait(prepared.cell.id, context.run)
+    """Return the result of a cell whose steps are run as soon as there is memory for it."""
+    if not result.host.get("url", "").startswith("unix:"):  # the memory is another machine's
+        return _judged(result, prepared, context)
+    with admission.admitted(prepared.cell.id, context.run) as waited_s:
+        return _judged(result, prepared, context).model_copy(update={"waited_s": waited_s})
+
+
+def _judged(result: CellResult, prepared: PreparedCell, context: Context) -> CellResult:
+    """Return the result of a cell whose steps are run now."""
     try:
         recorded = recorded_cell.recorded(prepared, context)
     except LimitExceededError as error:

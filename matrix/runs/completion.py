@@ -42,6 +42,9 @@ def complete(
 def _complete(run: Run, number: int, access: EngineAccess, attempts: int, config: Config | None) -> None:
     settings = run.settings()
     _forget_damaged(run, settings, access)
+    if not _lacking(run, settings.cells):
+        access.say(f"run {run.name}: {_progress(settings, (), 0)}")
+        return
     known = config or run.configuration()
     if access.way is None:  # a key has the image of the engine that would build, which another machine has
         earlier_results.take(run, _lacking(run, settings.cells), access, known)

@@ -41,6 +41,12 @@ MEASURING = "measuring.lock"
 ENTRUSTED_VARIABLE = "PERF_MATRIX_ENTRUSTED"
 """The environment variable of a process that inherits a run's lock: `DESCRIPTOR:FOLDER`, its open file and its run."""
 
+RUNNING = "running"
+"""The folder of the state folder where each cell that runs its steps has a file, which its process holds."""
+
+DECIDING = "admission.lock"
+"""The file of the state folder that the process holds which decides whether a cell may begin."""
+
 LOOKERS_S = 1.0
 """The seconds for which a lock is tried: a process that only looks at it has it for some microseconds."""
 
@@ -189,6 +195,33 @@ def busy() -> Iterator[None]:
 def others_busy() -> bool:
     """Return whether a process builds outside of any run."""
     return _any_held(paths.state() / BUSY)
+
+
+def deciding() -> FileLock:
+    """Return the lock of the process that decides whether a cell may begin."""
+    path = paths.state() / DECIDING
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
+
+
+def running() -> contextlib.AbstractContextManager[None]:
+    """Let others see that a cell runs its steps; the caller holds `deciding` when it enters."""
+    return _file_of_this_process(paths.state() / RUNNING)
+
+
+def running_for_s() -> list[float]:
+    """Return the seconds since each cell that runs its steps began; the caller holds `deciding`.
+
+    Files of killed processes are removed: while `deciding` is held, nobody makes one.
+    """
+    ages_s = []
+    for path in (paths.state() / RUNNING).glob("*.lock"):
+        if not is_held(path):
+            path.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(FileNotFoundError):  # the cell has ended meanwhile
+            ages_s.append(max(0.0, time.time() - path.stat().st_mtime))
+    return ages_s
 
 
 def is_held(path: Path) -> bool:

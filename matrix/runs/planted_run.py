@@ -31,8 +31,9 @@ def begin(faults: Sequence[Edit], asked: Selection, config: Config, number: int,
     [tree] = asked.trees
     words = [tree, *(f"{tree}+{fault.name}" for fault in faults)]
     cells = selection.on_trees(config, mutants.wanted_cells(faults, tree), words)
-    at_once = schedule.workers(number, len({cell.place for cell in cells}))  # a place's cells share a kept build
     base = tree_words.tree(config, tree).name
+    groups = {schedule.sharing_group_on(base, cell) for cell in cells}  # the cells of a group share a kept build
+    at_once = schedule.workers(number, len(groups))
     kind = MutantsRun(planted=mutants.digests(faults))
     return store.begin(cells, words, asked.folders, schedule.jobs(jobs, at_once), base=base, kind=kind)
 

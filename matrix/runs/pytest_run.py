@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matrix.config.load import Config
     from matrix.engine.api import Engine
     from matrix.model.cell import Cell
-    from matrix.model.cell_id import CellId
+    from matrix.model.cell_id import CellId, Place
     from matrix.model.result import CellResult
     from matrix.model.tree import Tree
     from matrix.runs.store import Run
@@ -109,7 +109,7 @@ class PytestRun:
         say = functools.partial(self.run.progress, cell.id)
         engine = self.engine(say)
         self._kept_builds = self._kept_builds or kept_builds.KeptBuilds(engine, self.run, self.jobs, self.limits)
-        here = {other.id: other for other in self.cells if other.place == cell.place}
+        here = self._at_place[cell.place]
         results = {other: result for other in here if (result := self.run.result(other))}
         return cell_run.Context(
             run=self.run,
@@ -128,11 +128,40 @@ class PytestRun:
         )
 
     def _is_awaited(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> bool:
-        """Return whether a cell without a result may continue from the kept build of this one."""
-        continuing = schedule.continuing(cell, self.cells)
-        if any(schedule.is_lacking(self.run.result(other.id)) for other in continuing):
+        """Return whether a cell without a result may continue from the kept build of this one.
+
+        Those with a planted fault continue from the build of the unedited tree, which is made for them.
+        """
+        if isinstance(self.settings.kind, MutantsRun):
+            return False
+        continuing = [
+            other
+            for other in self._with_start_method.get(self.group(cell), ())
+            if schedule.is_continued_by(cell, other)
+        ]
+        if any(map(self._is_lacking, continuing)):
             return True
         return schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys())
+
+    def _is_lacking(self, cell: Cell) -> bool:
+        return schedule.is_lacking(self.run.result(cell.id))
+
+    @functools.cached_property
+    def _with_start_method(self) -> dict[str, list[Cell]]:
+        """The cells that force a start method, by their groups."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            if cell.build.start_method:
+                found.setdefault(self.group(cell), []).append(cell)
+        return found
+
+    @functools.cached_property
+    def _at_place(self) -> dict[Place, dict[CellId, Cell]]:
+        """The cells at each place."""
+        found: dict[Place, dict[CellId, Cell]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.place, {})[cell.id] = cell
+        return found
 
     @functools.cached_property
     def _base_word(self) -> str:

@@ -36,6 +36,9 @@ with a start method took 56 s of CPU time on a copy of its build, and a minimal 
 """
 
 
+KEPT_BYTES = 400 << 20
+"""The most of a machine's memory that firmware and kernel keep, so that a machine of 4 GiB has less to tell of."""
+
 CELL_BYTES = 1 << 30
 """The memory that a cell mostly uses at most, with its output, which is in memory."""
 
@@ -49,7 +52,7 @@ def workers(asked: int, cells: int, processors: int = 0, memory_bytes: int = 0) 
     """
     available = processors or os.cpu_count() or 1
     usual = max(min(2, available), available // 2)  # one where there is but one processor
-    with_memory = (memory_bytes or _memory_bytes()) // 2 // CELL_BYTES
+    with_memory = int(((memory_bytes or _memory_bytes()) + KEPT_BYTES) / 2 / CELL_BYTES)
     return max(1, min(asked or min(usual, with_memory), cells))
 
 
@@ -178,9 +181,9 @@ def _may_be_kept(result: CellResult | None) -> bool:
     return result is not None and result.gone_on is None and kept_build.may_be_kept_for_others(result)
 
 
-def continuing(cell: Cell, cells: Iterable[Cell]) -> list[Cell]:
-    """Return those cells that force a start method on the build of `cell`, and continue from it where it is kept."""
-    return [other for other in cells if other.build.start_method and plan.without_start_method(other).id == cell.id]
+def is_continued_by(cell: Cell, other: Cell) -> bool:
+    """Return whether another cell forces a start method on the build of `cell`, and so continues from it."""
+    return bool(other.build.start_method) and plan.without_start_method(other).id == cell.id
 
 
 def is_awaited(cell_id: CellId, patches: Sequence[PatchTree], without_result: Collection[CellId]) -> bool:

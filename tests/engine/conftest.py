@@ -82,10 +82,12 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         _lacking(str(error))
     bench = Bench(folder / "bench")
     words = ["--configs", str(FAKE), "--tree", f"dir:{FAKE / 'tree'}", "--select", f"{PLACE}/fake"]
-    done = bench.command("images", "push", registry.host, "--to", str(folder / "configs"), *words)
-    assert done.status == 0, done.text
-    yield folder / "configs"
-    registry.end()
+    try:
+        done = bench.command("images", "push", registry.host, "--to", str(folder / "configs"), *words)
+        assert done.status == 0, done.text
+        yield folder / "configs"
+    finally:
+        registry.end()
     reference = done.out.strip()
     if usual.image(reference):
         usual.remove(Resource("image", reference, "", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -41,7 +42,10 @@ class Registry:
             self.process = subprocess.Popen(
                 ["docker-registry", "serve", str(configuration)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait(self._answers, 60)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.end)
+            wait(self._answers, 60)
+            undo.pop_all()
 
     def _answers(self) -> bool:
         host, _, port = self.host.partition(":")

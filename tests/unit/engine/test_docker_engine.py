@@ -54,20 +54,20 @@ def test_an_imported_image_is_tagged_by_its_id(tmp_path: Any) -> None:
 
     api = SimpleNamespace(import_image_from_data=imported, tag=lambda *words: tagged.append(words))
     (tmp_path / "tar").write_bytes(b"tar")
-    engine(api=api).import_image(tmp_path / "tar", "ours/base:2")
-    assert tagged == [("sha256:1", "ours/base", "2")]
+    engine(api=api).import_image(tmp_path / "tar", "perf-build-matrix/base:2")
+    assert tagged == [("sha256:1", "perf-build-matrix/base", "2")]
 
 
 def test_an_image_without_a_tag_is_removed_by_its_id() -> None:
     images = [
         {"Id": "sha256:1", "RepoTags": ["<none>:<none>"]},
         {"Id": "sha256:2", "RepoTags": None},
-        {"Id": "sha256:3", "RepoTags": ["ours/base:2"]},
+        {"Id": "sha256:3", "RepoTags": ["perf-build-matrix/base:2"]},
     ]
     api = SimpleNamespace(
         containers=lambda **_: [], volumes=lambda **_: {"Volumes": None}, images=lambda **_: images
     )  # fmt: skip
-    assert [item.name for item in engine(api=api).resources()] == ["sha256:1", "sha256:2", "ours/base:2"]
+    assert [item.name for item in engine(api=api).resources()] == ["sha256:1", "sha256:2", "perf-build-matrix/base:2"]
 
 
 def _volumes(refused: str) -> tuple[Volumes, list[str]]:

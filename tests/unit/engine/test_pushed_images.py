@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("places")
 DIGEST = f"sha256:{'1' * 64}"
 NAME = "registry.example:5000/perf-build-matrix/debian-trixie"
 REFERENCE = f"{NAME}@{DIGEST}"
+OURS = "perf-build-matrix/debian-trixie:1"
 
 
 class Engine:
@@ -118,7 +119,18 @@ def test_a_registry_is_a_host_with_a_port_or_a_path(registry: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["", "https://registry.example", "user:secret@registry.example", "a b", "registry.example/", "-x", "a\n"]
+    "words",
+    [
+        "",
+        "https://registry.example",
+        "user:secret@registry.example",
+        "a b",
+        "registry.example/",
+        "-x",
+        "a\n",
+        "perf",
+        "debian/perf",
+    ],
 )
 def test_other_words_are_no_registry(words: str) -> None:
     with pytest.raises(UsageError, match="is no registry\n  A registry is HOST"):
@@ -228,14 +240,17 @@ def test_an_error_of_a_pull_is_told(error: Exception, reason: str) -> None:
 @pytest.mark.parametrize(
     ("tags", "digests", "names"),
     [
-        (["ours:1"], ["<none>@<none>"], ["ours:1"]),
-        (["ours:1"], [REFERENCE], ["ours:1", REFERENCE]),  # Docker, on the machine that pushed it
+        ([OURS], ["<none>@<none>"], [OURS]),
+        ([OURS], [REFERENCE], [OURS, REFERENCE]),  # Docker, on the machine that pushed it
         (None, [REFERENCE], [REFERENCE]),
         ([REFERENCE], [REFERENCE], [REFERENCE]),  # Podman
-        (["localhost/ours:1"], [f"localhost/ours@{DIGEST}"], ["localhost/ours:1"]),  # Podman
+        ([f"localhost/{OURS}"], [f"localhost/{OURS.partition(':')[0]}@{DIGEST}"], [f"localhost/{OURS}"]),  # Podman
+        ([OURS, "the-users/own:1"], [], [OURS]),
+        (["the-users/own:1"], [], []),
+        ([], [], ["sha256:2"]),
     ],
 )
-def test_every_name_of_an_image_is_listed_for_its_removal(
+def test_every_name_that_we_gave_an_image_is_listed_for_its_removal(
     tags: list[str] | None, digests: list[str], names: list[str]
 ) -> None:
     listed: list[dict[str, Any]] = [{"Id": "sha256:2", "RepoTags": tags, "RepoDigests": digests, "Labels": {}}]

@@ -257,6 +257,9 @@ def test_cells_that_shared_the_build_of_another_one_are_counted_with_the_cpu_tim
     cells = [result(ID, saved_s=500.0), result(OTHER, saved_s=400.0), result("a/b/c@7.3")]
     report = build("r", "/r", ["7.3"], [cell.id for cell in cells], cells)
     assert report.notes == ("2 cells continued from the build of another cell, which saved 15 min of CPU time",)
+    of_patch = result(ID, saved_s=500.0, gone_on=Predecessor(tree="p03", touched=("a.c",)))
+    [note] = build("r", "/r", ["7.3"], [ID], [of_patch]).notes
+    assert "no build of theirs is from scratch" in note
 
 
 def test_a_reused_cell_took_no_time_of_its_run_in_any_format() -> None:

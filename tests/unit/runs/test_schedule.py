@@ -109,8 +109,8 @@ def test_one_worker_runs_a_build_and_the_cells_that_force_a_start_method_on_it()
     ]
     assert {schedule.group(settings("base"), cell) for cell in (plain, *forced)} == {"debian-trixie/gcc/plain"}
     assert schedule.at_once(settings(), (plain, forced[0]), 0, processors=16) == 1
-    assert schedule.continuing(plain, (plain, *forced, other)) == [forced[0]]
-    assert schedule.continuing(other, (plain, *forced, other)) == []
+    assert [schedule.is_continued_by(plain, one) for one in (plain, *forced, other)] == [False, True, False, False]
+    assert not schedule.is_continued_by(other, forced[0])
 
 
 def test_in_a_series_each_build_continues_from_its_own_of_another_patch() -> None:

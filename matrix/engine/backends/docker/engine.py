@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     from matrix.engine.backends.docker.cell import DockerContainer
 
-EMPTY = "perf-build-matrix/empty:1"
+REPOSITORY = "perf-build-matrix"
+"""The folder that all names of our images are in."""
+
+EMPTY = f"{REPOSITORY}/empty:1"
 """The image of the containers through which volumes are filled: nothing in them runs, so it holds one empty file."""
 
 COMPLETE = "complete"
@@ -285,12 +288,18 @@ def _resource(kind: str, name: str, item: Any) -> Resource:
 
 
 def _image_names(item: dict[str, Any]) -> list[str]:
-    """Return the names of an image, which is gone when the last of them is: its tags, and its names in registries.
+    """Return the names that we gave an image, which is gone when its last name is: its tags, and those in registries.
 
-    Without one its id is returned: its import was ended before its tag was given. Podman has a name with a digest for
-    each tag, too, which goes with the tag.
+    Without any name its id is returned: its import was ended before its tag was given. Podman has a name with a digest
+    for each tag, too, which goes with the tag. A tag that the user gave it is not ours to remove.
     """
     tags = [tag for tag in item.get("RepoTags") or () if tag != UNTAGGED]
     tagged = {tag.rpartition(":")[0] for tag in tags}
     pulled = [name for name in item.get("RepoDigests") or () if name.partition("@")[0] not in {*tagged, "<none>"}]
-    return list(dict.fromkeys([*tags, *pulled])) or [item["Id"]]
+    names = list(dict.fromkeys([*tags, *pulled]))
+    return list(filter(_is_ours, names)) if names else [item["Id"]]
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether a name of an image is below our folder, in this engine or in a registry."""
+    return f"/{REPOSITORY}/" in f"/{name}"

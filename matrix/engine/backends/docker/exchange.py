@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from docker.errors import APIError, ImageNotFound
 
 from matrix.engine.backends.docker.client import WORK_S, patience
 from matrix.errors import InfrastructureError
+from matrix.untrusted import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +30,7 @@ def pull(client: Any, reference: str) -> str:
     except ImageNotFound as error:
         raise InfrastructureError(f"{said}: the registry does not have it", HINT) from error
     except APIError as error:
-        raise InfrastructureError(f"{said}: {error.explanation}", HINT) from error
+        raise InfrastructureError(f"{said}: {short(str(error.explanation))}", HINT) from error
     _check_digest(image, reference)
     return str(image.id)
 
@@ -54,7 +56,8 @@ def push(client: Any, tag: str, target: str) -> str:
                 client.api.push(repository, tag=version, stream=True, decode=True), f"{target} could not be pushed"
             )
     finally:
-        client.api.remove_image(target)
+        with contextlib.suppress(APIError):  # the push's own error counts
+            client.api.remove_image(target)
     found = [match[1] for line in messages if (match := _PUSHED.fullmatch(line.strip()))]
     if not found:
         raise InfrastructureError(f"the engine gives no digest of {target}, which it pushed", HINT)
@@ -71,6 +74,6 @@ def _follow(messages: Iterable[dict[str, Any]], said: str) -> list[str]:
     lines = []
     for message in messages:
         if "error" in message:
-            raise InfrastructureError(f"{said}: {message['error']}", HINT)
+            raise InfrastructureError(f"{said}: {short(str(message['error']))}", HINT)
         lines.append(str(message.get("status", "")))
     return lines
