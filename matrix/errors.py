@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of perf-matrix; INTERRUPTED is 128 and the number of SIGINT, as shells report a signal."""
+    """The exit statuses of perf-matrix; the last two are 128 and the number of SIGINT or SIGPIPE, as shells report."""
 
     OK = 0
     CELLS_FAILED = 1
     USAGE = 2
     INFRASTRUCTURE = 3
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
 
 
 class MatrixError(Exception):

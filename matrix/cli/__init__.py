@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,12 +59,37 @@ def _refuse_words_that_are_not_utf8(words: Sequence[str]) -> None:
             )
 
 
+def _refuse_folders_that_are_files() -> None:
+    """Refuse a state or cache folder that the environment names and that is a file: it would look like an empty one.
+
+    Raises:
+        UsageError: one is.
+
+    """
+    for name in ("PERF_MATRIX_STATE", "PERF_MATRIX_CACHE"):
+        if Path(os.environ.get(name) or ".").is_file():
+            raise UsageError(f"{name} is a file: {short(os.environ[name])}", "Name a folder, or unset the variable.")
+
+
+def _is_output_closed() -> bool:
+    """Return whether nobody reads the output any more, as typer found; it ends with 1 then, which is for a failed cell.
+
+    It puts an object of this class in the place of standard output (_main in typer/core.py).
+    """
+    return type(sys.stdout).__name__ == "PacifyFlushWrapper"
+
+
 def main() -> None:
     """Run the command; every failure is a message and an exit status, with a traceback only for an internal error."""
     _print_any_text()
     try:
         _refuse_words_that_are_not_utf8(sys.argv[1:])
+        _refuse_folders_that_are_files()
         app()
+    except SystemExit:
+        if _is_output_closed():
+            sys.exit(ExitStatus.OUTPUT_CLOSED)
+        raise
     except MatrixError as error:
         typer.echo(message(f"perf-matrix: {error.message}", error.hint), err=True)
         sys.exit(error.status)

@@ -63,7 +63,7 @@ def gate(
         asked = selection(configs, select, exclude, profile, [head], base)
         config = load.load(configs)
         this = gate.begin(
-            asked, config, pairs if timing else 0, number, jobs, shard=shard, earlier=results_of(durations)
+            asked, config, pairs if timing else 0, number, jobs, shard=shard, earlier=results_of(durations, shard)
         )
     with locks.doing(this):
         if fresh:

@@ -82,7 +82,14 @@ def engine_access(host: str, console: Console, *, no_install: bool) -> EngineAcc
 def access_of(
     host: str, console: Console, scheduler: str, certificates: Path | None, jobs: int, *, no_install: bool
 ) -> EngineAccess:
-    """Return the command's access to an engine, and with --scheduler the way to run cells on its workers."""
+    """Return the command's access to an engine, and with --scheduler the way to run cells on its workers.
+
+    Raises:
+        UsageError: there are certificates, and no scheduler to use them for.
+
+    """
+    if certificates and not scheduler:
+        raise UsageError("--certificates goes with --scheduler", "They are those of its tls:// address.")
     access = engine_access(host, console, no_install=no_install)
     if not scheduler:
         return access
@@ -154,10 +161,17 @@ def config_of(run: Run) -> Config:
     return load.load([Path(folder) for folder in run.settings().configs])
 
 
-def results_of(name: str) -> list[CellResult]:
-    """Return the results of the run that --durations names; none without a name."""
+def results_of(name: str, shard: str) -> list[CellResult]:
+    """Return the results of the run that --durations names; none without a name.
+
+    Raises:
+        UsageError: there is no --shard to divide.
+
+    """
     from matrix.runs import store
 
+    if name and not shard:
+        raise UsageError("--durations goes with --shard", "It says how the cells are divided: --shard 1/4.")
     return list(store.find(name).results()) if name else []
 
 

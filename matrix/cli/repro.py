@@ -39,6 +39,8 @@ def bundle(
 
     first = original.to_bundle(of, cell)
     packed = packing.bundled(first)
+    if output and output.is_dir():
+        raise UsageError(f"{output} is a folder", "--output names the file to write.")
     target = output or Path(f"{first.result.id.replace('/', '_')}.perf-matrix.tar.gz")  # an id has slashes
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "--output names the file to write.")

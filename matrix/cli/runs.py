@@ -82,7 +82,7 @@ def run(
         this = resumed(resume, "run")
     else:
         config = load.load(asked.configs)
-        this = _begin(asked, config, limits, number, jobs, (shard, results_of(durations)))
+        this = _begin(asked, config, limits, number, jobs, (shard, results_of(durations, shard)))
     with locks.doing(this):
         this.limit_time(run_timeout)
         if fresh:

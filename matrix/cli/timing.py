@@ -103,7 +103,7 @@ def predict(
     cell: CellName,
     jobs: Annotated[str, typer.Option("--jobs", "-j", help="Numbers of jobs and cores.")] = "1,2,4,8,16,28,64",
     step: Annotated[str, typer.Option(help="The step to replay: build or rebuild.")] = "build",
-    measure: Annotated[str, typer.Option(help="Build with these numbers of jobs, too, as 1,2.")] = "",
+    measure: Annotated[str, typer.Option(help="Build with these numbers of jobs besides, as 1,2, and time it.")] = "",
     times: Annotated[int, typer.Option(help="How often to measure each.", min=1)] = 3,
     run: RunName = "", tree: TreeNames = [], configs: Configs = [], engine: Host = "", no_install: NoInstall = False,
     json_output: Json = False,

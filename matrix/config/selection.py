@@ -84,7 +84,7 @@ def selected(config: Config, asked: Selection) -> SelectedCells:
         return SelectedCells(cells, tuple(words))
     base = tree_words.tree(config, asked.base)
     if all(cell.tree.name == base.name for cell in cells):
-        raise UsageError(f"--base {asked.base} is the tree itself", "Name the tree to compare with it by --tree.")
+        raise UsageError(f"--base {asked.base} is the tree itself", "Name two trees that differ.")
     on_base = (cell.model_copy(update={"tree": base}) for cell in cells)
     both = {cell.id: cell for cell in (*cells, *on_base)}  # a cell may be selected on the base already
     return SelectedCells(

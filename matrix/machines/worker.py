@@ -113,15 +113,32 @@ async def _take_groups(place: WorkerPlace, ended: asyncio.Event, say: Callable[[
             security=addresses.security(place.scheduler, place.certificates), dashboard=False,
             host=addresses.listening_host(place.scheduler),
         )  # fmt: skip
-        try:
-            await worker
-        except (OSError, TimeoutError, InfrastructureError):
-            await worker.close(reason="no scheduler")
+        if not await _is_connected(worker, ended):
+            await worker.close(reason="no scheduler", nanny=False)
             return
         say(f"worker {place.shown_name}: connected, {machine.at_once} at once")
         await _until_gone(worker, ended)
         await worker.close(reason="ended", nanny=False)
         say(f"worker {place.shown_name}: no longer connected")
+
+
+async def _is_connected(worker: Worker, ended: asyncio.Event) -> bool:
+    """Return whether a worker has begun; Dask's own wait for a scheduler ends with its answer only."""
+    beginning = asyncio.ensure_future(worker)
+    asked = asyncio.create_task(ended.wait())
+    await asyncio.wait((beginning, asked), return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    is_asked = not beginning.done()
+    beginning.cancel()
+    try:
+        await beginning
+    except (OSError, TimeoutError, InfrastructureError):
+        return False
+    except asyncio.CancelledError:
+        if not is_asked:
+            raise
+        return False
+    return True
 
 
 async def _until_gone(worker: Worker, ended: asyncio.Event) -> None:

@@ -170,6 +170,8 @@ def same_builds(cells: Sequence[CellResult]) -> list[str]:
 def _is_same_build(one: CellResult, two: CellResult) -> bool:
     if not one.program_sha256 or one.program_sha256 != two.program_sha256:
         return False
+    if one.saved_s or two.saved_s:  # it is one build, on purpose
+        return False
     return _circumstances(one) == _circumstances(two)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from matrix.errors import ExitStatus
 from matrix.model.result import Verdict
 from matrix.untrusted import one_line
 
@@ -23,6 +24,16 @@ STYLES = {
 }
 
 
+class _Console(Console):
+    """A console that ends the program by a status of its own where nobody reads: rich's is that of a failed cell."""
+
+    def on_broken_pipe(self) -> None:
+        try:
+            super().on_broken_pipe()
+        except SystemExit as end:
+            raise SystemExit(ExitStatus.OUTPUT_CLOSED) from end
+
+
 def mark(verdict: Verdict, suffix: str = "") -> Text:
     """Return a verdict, and text directly after it, in the verdict's colour."""
     return Text(f"{verdict}{suffix}", style=STYLES[verdict])
@@ -30,7 +41,7 @@ def mark(verdict: Verdict, suffix: str = "") -> Text:
 
 def console(**how: Any) -> Console:
     """Return a console of rich's that obeys nothing in a text: no markup, no code of an emoji, no word by its looks."""
-    return Console(markup=False, emoji=False, highlight=False, **how)
+    return _Console(markup=False, emoji=False, highlight=False, **how)
 
 
 def say(line: str, where: Console) -> None:

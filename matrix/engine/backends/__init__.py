@@ -48,8 +48,16 @@ def connect(host: str | None = None, session: str = "") -> Engine:
     looked = "; ".join(tried.values()) or "nowhere"
     raise InfrastructureError(
         f"no container engine answers (looked at {looked})",
-        "`perf-matrix engine up` starts one of its own; or set DOCKER_HOST.",
+        _hint(host),
     )
+
+
+def _hint(host: str | None) -> str:
+    if not host and os.environ.get("DOCKER_HOST"):
+        return (
+            "DOCKER_HOST names the only engine that is tried: correct it (unix:///PATH, tcp://HOST:PORT) or unset it."
+        )
+    return "`perf-matrix engine up` starts one of its own; or set DOCKER_HOST."
 
 
 def _looked_at(address: str) -> str:

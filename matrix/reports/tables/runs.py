@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 from rich.table import Table
+from rich.text import Text
 
 from matrix.model.base import Frozen
 from matrix.model.result import Verdict
 from matrix.reports.tables import add_row, line
+from matrix.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +32,9 @@ COLUMNS: dict[str, JustifyMethod] = {
     "trees": "left",
 }
 """The headings of the table, with the sides to which their columns are aligned."""
+
+CUT = ("results", "trees")
+"""The columns that are cut on a narrow terminal."""
 
 # The seconds of a start are of no use to people, and the run's name has them.
 _ISO_MINUTE = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(:\d{2})?Z?")
@@ -69,10 +74,18 @@ def parts(rows: Sequence[RunRow], older: int) -> Iterator[Part]:
 def _table(rows: Sequence[RunRow]) -> Table:
     made = Table(box=None, pad_edge=False)
     for heading, justify in COLUMNS.items():
-        made.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")  # a run is one line, always
+        # A run is one line, always. On a narrow terminal rich cuts the columns that it may wrap before any other, so
+        # that the run's name, which other commands take, stays whole.
+        made.add_column(heading, justify=justify, no_wrap=heading not in CUT, overflow="ellipsis")
     for row in rows:
-        add_row(made, *_columns(row))
+        *whole, results, trees = _columns(row)
+        add_row(made, *whole, _cut(results), _cut(trees))
     return made
+
+
+def _cut(text: str) -> Text:
+    """Return a cell that ends in an ellipsis where its column is too narrow."""
+    return Text(one_line(text), no_wrap=True, overflow="ellipsis")
 
 
 def _columns(row: RunRow) -> tuple[str, ...]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_internal_error_has_its_traceback_and_is_no_failed_cell(
@@ -35,6 +41,50 @@ def test_a_word_that_is_not_utf8_is_refused_before_anything_is_done(
         cli.main()
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("perf-matrix: an argument is not UTF-8: dir:/tmp/caf\\xe9\n")
+
+
+@pytest.mark.parametrize("variable", ["PERF_MATRIX_STATE", "PERF_MATRIX_CACHE"])
+def test_a_folder_of_ours_that_is_a_file_is_no_empty_one(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(variable, f"{tmp_path}/file")
+    monkeypatch.setattr(sys, "argv", ["perf-matrix", "runs"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"perf-matrix: {variable} is a file: {tmp_path}/file\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "--profile", "full"], ["list", "--json"], ["plan", "debian-trixie/gcc/minimal@7.3"]]
+)
+def test_output_that_nobody_reads_is_no_failed_cell(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as closed:  # noqa: PTH123 - a descriptor
+        done = subprocess.run(
+            [sys.executable, "-m", "matrix", *words], stdout=closed, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (["run", "--durations", "x"], "--durations goes with --shard"),
+        (["gate", "--base", "7.2", "--head", "7.3", "--durations", "x"], "--durations goes with --shard"),
+        (["run", "--certificates", "/nowhere"], "--certificates goes with --scheduler"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    words: list[str], refusal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["perf-matrix", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert refusal in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

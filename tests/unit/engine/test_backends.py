@@ -91,6 +91,14 @@ def test_where_no_engine_answers_it_says_where_was_looked_and_what_to_do(tmp_pat
     assert str(caught.value).count("unix://") == 1, "with a host, nowhere else is looked"
 
 
+def test_where_the_users_own_engine_does_not_answer_it_says_that_no_other_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    with pytest.raises(InfrastructureError, match="DOCKER_HOST names the only engine that is tried: correct it"):
+        backends.connect()
+
+
 def test_a_socket_that_this_user_may_not_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "engine.sock"
     path.touch()

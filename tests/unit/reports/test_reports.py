@@ -94,6 +94,7 @@ def test_two_builds_of_one_place_with_equal_programs_are_noted() -> None:
         result("debian-trixie/gcc/static@7.2", program_sha256="1"),
         result(OTHER, program_sha256="1", environment={"A": "1"}),
         result(OTHER, program_sha256="1", out_of_tree=True),
+        result(OTHER, program_sha256="1", saved_s=9.0),
     ],
 )
 def test_builds_that_differ_or_are_meant_to_be_equal_are_not_noted(other: object) -> None:

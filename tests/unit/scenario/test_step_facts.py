@@ -32,6 +32,7 @@ def test_a_step_has_the_files_processes_and_commands_that_its_records_tell_of() 
     assert facts.mentions == {f"{PERF}/.a.o.cmd": ("a.c",)}
     assert facts.traced
     assert facts.failure == ""
+    assert facts.cpu_s == 3.0
 
 
 def test_what_cannot_be_read_fails_the_step_that_left_it() -> None:

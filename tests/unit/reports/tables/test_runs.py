@@ -35,6 +35,7 @@ def test_a_run_is_one_line_whatever_the_number_of_its_trees(width: int) -> None:
     )
     assert len(found) == 3
     assert all(len(line) <= width for line in found)
+    assert all(line.startswith("20261125T182011Z-ea7a  ") for line in found[1:])
 
 
 def test_times_are_read_easily_and_their_zone_is_in_the_heading() -> None:
