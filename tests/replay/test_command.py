@@ -128,7 +128,7 @@ def test_without_an_engine_the_message_says_where_was_looked_and_what_to_do(
     done = replay(words[0], *configs, *words[1:])
     assert done.status == 3
     assert f"no container engine answers (looked at {replay.dead})" in done.err
-    assert "`perf-matrix engine up` starts one of its own; or set DOCKER_HOST." in done.err
+    assert "DOCKER_HOST names the only engine that is tried: correct it (unix:///PATH, tcp://HOST:PORT)" in done.err
 
 
 def test_doctor_says_what_is_missing(replay: Replay) -> None:
