@@ -85,9 +85,13 @@ class Waiting:
         self._status: int | None = None
 
         def run() -> None:
-            work(self._stop)
-            self._status = 0
-            on_end()
+            status = 1
+            try:
+                work(self._stop)
+                status = 0
+            finally:  # whoever waits for it is to see how it ended
+                self._status = status
+                on_end()
 
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
@@ -103,20 +107,22 @@ class Waiting:
 
 
 def simulate(run: Run, known: dict[CellId, Cell], asked: argparse.Namespace, host: str, stop: threading.Event) -> None:
-    """Wait as long as the one cell of a run takes, store its result, and note when that was."""
-    begun = time.monotonic()
-    [cell_id] = run.settings().cells
-    run.progress(cell_id, "build")
-    wall_s = duration_s(cell_id)
-    if stop.wait(wall_s * asked.scale):
-        return
-    result = CellResult(
-        id=cell_id, run=run.name, tool_version="0", verdict=Verdict.PASS, definition=known[cell_id], wall_s=wall_s
-    )
-    run.save(result)
-    run.progress(cell_id, "")
-    with (asked.folder / TIMES.replace("*", host)).open("a") as file:
-        file.write(json.dumps([begun, time.monotonic()]) + "\n")
+    """Wait as long as each cell of a group takes, store its result, and note when that was."""
+    for cell_id in run.settings().cells:
+        if run.result(cell_id) is not None:
+            continue
+        begun = time.monotonic()
+        run.progress(cell_id, "build")
+        wall_s = duration_s(cell_id)
+        if stop.wait(wall_s * asked.scale):
+            return
+        result = CellResult(
+            id=cell_id, run=run.name, tool_version="0", verdict=Verdict.PASS, definition=known[cell_id], wall_s=wall_s
+        )
+        run.save(result)
+        run.progress(cell_id, "")
+        with (asked.folder / TIMES.replace("*", host)).open("a") as file:
+            file.write(json.dumps([begun, time.monotonic()]) + "\n")
 
 
 def duration_s(cell_id: CellId) -> float:

@@ -70,22 +70,33 @@ class Places:
         """Whether no place is left."""
         return self._left <= 0
 
-    def take(self, needs: Needs, without: Collection[str]) -> tuple[str, ...]:
-        """Take a place for a group; return the workers that can run it, none where all of their places are taken."""
+    def suitable(self, needs: Needs, without: Collection[str]) -> tuple[str, ...]:
+        """Return the addresses of the workers that can run a group, with a place left or without (see `suitable`)."""
         key = needs, frozenset(without)
         if key not in self._found:
             self._found[key] = suitable(self._machines, needs, self._program, without)
-        fit = self._found[key]
-        if self._taken[fit] >= self._number(fit):
-            return ()
+        return self._found[key]
+
+    def has_room(self, fit: tuple[str, ...]) -> bool:
+        """Return whether these workers have a place for one more group."""
+        return self._taken[fit] < self._number(fit)
+
+    def take(self, fit: tuple[str, ...]) -> bool:
+        """Take a place for a group at these workers; return whether there was one."""
+        if not self.has_room(fit):
+            return False
         self._taken[fit] += 1
         self._left -= 1
-        return fit
+        return True
 
 
-def obstacles(machines: Mapping[str, Machine], needs: Needs, program: str) -> str:
-    """Return the sentence on why none of the workers can run a group of cells."""
-    if not machines:
+def obstacles(machines: Mapping[str, Machine], needs: Needs, program: str, silent: Iterable[str] = ()) -> str:
+    """Return the sentence on why none of the workers can run a group of cells.
+
+    `silent` are the names of workers that have yet to say which images and engine they have.
+    """
+    reasons = [f"{machine.name} {obstacle(machine, needs, program)}" for machine in machines.values()]
+    reasons += [f"{name} has not said which images and engine it has" for name in silent]
+    if not reasons:
         return "no worker is connected"
-    reasons = sorted(f"{machine.name} {obstacle(machine, needs, program)}" for machine in machines.values())
-    return f"none of {count(len(machines), 'worker')} can run one: {'; '.join(cut(reasons, SHOWN))}"
+    return f"none of {count(len(reasons), 'worker')} can run one: {'; '.join(cut(sorted(reasons), SHOWN))}"

@@ -5,12 +5,20 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from matrix.engine import backends, images
-from matrix.errors import MatrixError
+from matrix.errors import MatrixError, UsageError
 from matrix.machines.messages import Possessions
+from matrix.model.base import first_problem
 from matrix.model.image import Image
 from matrix.runs import kernel_types
 
 _IMAGES: TypeAdapter[list[Image]] = TypeAdapter(list[Image])
+
+
+def _wanted(text: str) -> list[Image]:
+    try:
+        return _IMAGES.validate_json(text)
+    except ValueError as error:
+        raise UsageError(f"the images that a worker is asked for have another form: {first_problem(error)}") from error
 
 
 def of_this_machine(text: str) -> Possessions:
@@ -20,7 +28,7 @@ def of_this_machine(text: str) -> Possessions:
         UsageError: the text has another form.
 
     """
-    wanted = _IMAGES.validate_json(text)
+    wanted = _wanted(text)
     try:
         engine = backends.connect()
         host = engine.describe()

@@ -59,10 +59,12 @@ class OnWorkers:
             engine = cast("Engine", EngineOnDemand(access))  # its attributes are looked for when they are used
             for tree in launch.needed_trees(run.settings(), wanted, config):
                 baggage.add_tree(tree, engine, access)
-            lacking = schedule.lacking(wanted, {result.id: result for result in run.results()})
+            results = {result.id: result for result in run.results()}
+            lacking = schedule.lacking(wanted, results)
+            reused = {result.id: result.transcript_key for result in results.values() if result.reused}
             settings, cells = run.settings(), order.cells(run, run.settings(), config)
             named = {cell.id: schedule.group(settings, cell) for cell in cells}
-            groups = remaining.groups(cells, lacking, named.__getitem__)
+            groups = remaining.groups(cells, lacking, named.__getitem__, reused)
             access.say(f"{count(len(groups), 'group of cells', 'groups of cells')} for the workers of {self.scheduler}")
             known = KnownResults(run, config, engine, self.jobs)
             work = _RemoteRun(self, baggage, known, groups, access)

@@ -39,6 +39,9 @@ LOOK_S = 1.0
 WORKERS_S = 120.0
 """How long to wait for a worker that can run a group of cells."""
 
+KIND_S = 15.0
+"""How long a group whose reused results are of one kind of worker waits for such a worker at a session's begin."""
+
 END_S = 45.0
 """How long the workers have to end a run's cells after an interrupt."""
 
@@ -81,11 +84,12 @@ class Session:
         self.say = say
         self.waiting = list(groups)
         self.machines: dict[str, Machine] = {}
-        self._asked: set[str] = set()
+        self._asked: dict[str, Machine] = {}
         self._open: dict[str, _Submitted] = {}
         self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._transfers = Transfers(client, baggage, known.keep, self._messages.put, say)
-        self._unplaced_since = time.monotonic()
+        self._began = self._unplaced_since = time.monotonic()
+        self._has_more_to_place = False
         self.given_up: list[Remaining] = []
 
     def run(self, stop: threading.Event) -> None:
@@ -100,18 +104,18 @@ class Session:
         looked = 0.0
         try:
             while (self.waiting or self._open) and not stop.is_set():
-                if time.monotonic() - looked > LOOK_S:
+                if self._has_more_to_place or time.monotonic() - looked > LOOK_S:
                     looked = time.monotonic()
                     self._look()
-                self._take_messages()
+                self._take_messages(0.0 if self._has_more_to_place else LOOK_S)
         finally:
-            self._transfers.close()
             if self.client.status == "running":
                 self._end()
+            self._transfers.close()
 
-    def _take_messages(self) -> None:
+    def _take_messages(self, patience_s: float) -> None:
         try:
-            act = self._messages.get(timeout=LOOK_S)
+            act = self._messages.get(timeout=patience_s)
             while True:
                 act()
                 act = self._messages.get_nowait()
@@ -137,16 +141,14 @@ class Session:
         addresses = set(self.client.nthreads())
         for gone in self.machines.keys() - addresses:
             self.say(f"worker {self.machines.pop(gone).name} is gone")
-        self._asked &= addresses
-        new = sorted(addresses - self._asked)
+        self._asked = {address: machine for address, machine in self._asked.items() if address in addresses}
+        new = sorted(addresses - self._asked.keys())
         if not new:
             return
-        self._asked.update(new)
         for address, text in self.client.run(worker_side.describe, workers=new, on_error="return").items():
             if isinstance(text, str):
-                self._transfers.ask(address, messages.parse(Machine, text), self.known.images(), self._meet)
-            else:
-                self._asked.discard(address)
+                self._asked[address] = messages.parse(Machine, text)
+                self._transfers.ask(address, self._asked[address], self.known.images(), self._meet)
 
     def _meet(self, address: str, machine: Machine, has: Possessions) -> None:
         """Take up a worker, when it has said what it has."""
@@ -161,12 +163,22 @@ class Session:
         self._move(submitted.group, "its workers are gone")
 
     def _place(self) -> None:
-        """Give out groups, as many as the workers need until the next look: Dask's scheduler has no more to hold."""
+        """Give out groups, as many as the workers need until the next look: Dask's scheduler has no more to hold.
+
+        Earlier results are looked for meanwhile, and messages wait for that: after LOOK_S these have their turn.
+        """
         taken = [submitted.fit for submitted in self._open.values() if not submitted.is_offered]
         places = Places(self.machines, self.baggage.program, taken)
-        self.waiting = [group for group in self.waiting if places.are_taken or not self._submit(group, places)]
+        before, until = len(self.waiting), time.monotonic() + LOOK_S
+
+        def stays(group: Remaining) -> bool:
+            return places.are_taken or time.monotonic() > until or not self._submit(group, places)
+
+        self.waiting = [group for group in self.waiting if stays(group)]
         now = time.monotonic()
-        if self._open or not self.waiting:  # a group that runs may end before another worker comes
+        self._has_more_to_place = now > until and not places.are_taken
+        # A group that runs may end before another worker comes.
+        if self._open or len(self.waiting) < before or self._has_more_to_place:
             self._unplaced_since = now
         if now - self._unplaced_since > WORKERS_S:
             self._give_up_waiting()
@@ -182,29 +194,48 @@ class Session:
         self.waiting = [group for group in self.waiting if not group.failures]
         if self.waiting:
             needs = self.baggage.needs(self.waiting[0].cells)
-            why = placement.obstacles(self.machines, needs, self.baggage.program)
+            silent = [machine.name for address, machine in self._asked.items() if address not in self.machines]
+            why = placement.obstacles(self.machines, needs, self.baggage.program, silent)
             raise InfrastructureError(
                 f"{count(len(self.waiting), 'group')} of cells wait for a worker, and {why}",
                 "Start one: `perf-matrix worker ADDRESS`, and go on with the run.",
             )
 
     def _submit(self, group: Remaining, places: Places) -> bool:
-        """Give a group to Dask; return whether there is a worker for it."""
-        fit = places.take(self.baggage.needs(group.cells), group.failed_at)
-        if not fit:
+        """Give to Dask what earlier results leave of a group; return whether there is a place for it."""
+        fit = self._fit(group, places)
+        if not places.has_room(fit):
             return False
-        self.reused += self.known.take(group, fit)
+        lacking = len(group.lacking)
+        fit = self.known.take(group, fit)
+        self.reused += lacking - len(group.lacking)
         if not group.lacking:
             return True
+        if not places.take(fit):
+            return False
+        self._give_out(group, fit)
+        return True
+
+    def _fit(self, group: Remaining, places: Places) -> tuple[str, ...]:
+        """Return the workers that can run a group; one whose reused results are of another kind is done anew."""
+        suitable = places.suitable(self.baggage.needs(group.cells), group.failed_at)
+        fit = self.known.fit(group, suitable)
+        is_to_wait = time.monotonic() - self._began < KIND_S or self._transfers.is_fetching(group)
+        if fit or not suitable or is_to_wait:
+            return fit
+        self.say(f"{group.name} is done anew: no worker has the image and engine of its reused results")
+        self.known.forget(group)
+        return suitable
+
+    def _give_out(self, group: Remaining, fit: tuple[str, ...]) -> None:
         request = self.baggage.request(group.cells)
-        only = () if len(fit) == len(self.machines) else fit
+        only = () if len(fit) == len(self.machines) and not group.is_bound else fit
         future = self.client.submit(
             worker_side.run_group, request.model_dump_json(), key=f"cells-{request.token}", pure=False,
             workers=list(only) or None, retries=0,
         )  # fmt: skip
         self._open[request.token] = _Submitted(group, request, future, fit, only)
         future.add_done_callback(lambda _: self._messages.put(lambda: self._on_end(request.token)))
-        return True
 
     def _on_event(self, event: tuple[float, Any]) -> None:
         """Take a message of a worker; Dask calls this in its own thread."""
@@ -264,10 +295,5 @@ class Session:
         deadline = time.monotonic() + END_S
         with contextlib.suppress(*GONE):  # without a scheduler the workers end them by themselves
             self.client.cancel(tasks, force=True)
-            while tasks and time.monotonic() < deadline and self._are_busy():
+            while tasks and (left_s := deadline - time.monotonic()) > 0 and self._transfers.are_busy(left_s):
                 time.sleep(LOOK_S / 4)
-
-    def _are_busy(self) -> bool:
-        name = self.baggage.run.name
-        found = self.client.run(worker_side.busy, name, on_error="return")
-        return any(isinstance(number, int) and number > 0 for number in found.values())

@@ -5,6 +5,7 @@ All groups of this worker's process are found by their tokens, which only the ru
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import distributed
@@ -60,9 +61,13 @@ def describe(dask_worker: Worker) -> str:
     return identity.machine(str(dask_worker.name), dask_worker.state.nthreads).model_dump_json()
 
 
-def possess(text: str) -> str:
-    """Return which images of a list, and which engine, this machine has, as JSON (see Possessions)."""
-    return possessions.of_this_machine(text).model_dump_json()
+async def possess(text: str) -> str:
+    """Return which images of a list, and which engine, this machine has, as JSON (see Possessions).
+
+    Dask would call a plain function in the thread that sends the worker's heartbeats, and an engine may be silent.
+    """
+    found = await asyncio.to_thread(possessions.of_this_machine, text)
+    return found.model_dump_json()
 
 
 def run_group(text: str) -> str:

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, cast
 
+import distributed
+
 from matrix.machines import cells_process, known_results, possessions
 from matrix.machines.messages import Possessions
 from matrix.model.result import CellResult, StepResult, Verdict
@@ -31,7 +33,8 @@ PASSED = (StepResult(name="build", command="make", verdict=Verdict.PASS, process
 class Cells:
     """Simulated cells: each takes its time, and its result is a PASS unless it is said to be another.
 
-    `process_fails` names cells whose process ends without their result, each so many times.
+    `process_fails` names cells whose process ends without their result, each so many times. Workers have what
+    `has_at` has for their addresses, the others what `has` is.
     """
 
     def __init__(self, cells: Mapping[CellId, Cell], duration_s: Callable[[CellId], float]) -> None:
@@ -41,13 +44,15 @@ class Cells:
         self.process_fails: dict[CellId, int] = {}
         self.verdicts: dict[CellId, Verdict] = {}
         self.has = Possessions()
+        self.has_at: dict[str, Possessions] = {}
         self.given: dict[CellId, bytes] = {}
         self.running = 0
 
     def start(self, run: Run, at_once: int, log: Path, on_end: Callable[[], None]) -> Process:
         del at_once
         log.touch()
-        return Process(self, run, on_end)
+        has = self.has_at.get(distributed.get_worker().address, self.has)
+        return Process(self, run, has, on_end)
 
     def result(self, cell_id: CellId, run: str) -> CellResult:
         verdict = self.verdicts.get(cell_id, Verdict.PASS)
@@ -56,15 +61,15 @@ class Cells:
             reproduce=f"perf-matrix repro {cell_id} --run {run}",
         )  # fmt: skip
 
-    def with_key(self, result: CellResult, run: Run) -> CellResult:
+    def with_key(self, result: CellResult, run: Run, has: Possessions) -> CellResult:
         """Return a result with the facts and keys that it has where an engine built it, if workers have one."""
         cell = self.cells[result.id]
-        if not self.has.images:
+        if not has.images:
             return result
         part = known_results._Part(run, run.configuration(), cast("Engine", None))
         context = part.context(cell)
         tree = volumes.identify(cell.tree, context.engine, print, run.pins).identity
-        found = Surroundings(self.has.images[cell.image.name], tree, self.has.host)
+        found = Surroundings(has.images[cell.image.name], tree, has.host)
         begun = cell_run.identified(cell_run.begun(cell, context, time.gmtime()), found, context)
         own = {"verdict": result.verdict, "reason": "", "reproduce": result.reproduce, "steps": PASSED}
         return begun.model_copy(update=own)
@@ -77,8 +82,9 @@ class Cells:
 class Process:
     """A thread in the place of a group's process."""
 
-    def __init__(self, of: Cells, run: Run, on_end: Callable[[], None]) -> None:
+    def __init__(self, of: Cells, run: Run, has: Possessions, on_end: Callable[[], None]) -> None:
         self._of = of
+        self._has = has
         self._on_end = on_end
         self._run = run
         self._stop = threading.Event()
@@ -116,6 +122,6 @@ class Process:
                 self._of.process_fails[cell_id] -= 1
                 return 1
             self._run.save_transcript(cell_id, [f"facts of {cell_id}".encode()])
-            self._run.save(self._of.with_key(self._of.result(cell_id, self._run.name), self._run))
+            self._run.save(self._of.with_key(self._of.result(cell_id, self._run.name), self._run, self._has))
             self._run.progress(cell_id, "")
         return 0

@@ -264,7 +264,7 @@ def test_a_result_whose_worker_says_another_key_is_not_reused(fleet: Fleet, monk
     monkeypatch.setattr(
         simulated.Cells,
         "with_key",
-        lambda self, result, run: with_key(self, result, run).model_copy(update={"transcript_key": "a" * 64}),
+        lambda *arguments: with_key(*arguments).model_copy(update={"transcript_key": "a" * 64}),
     )
     assert fleet.complete() == all_of(fleet)
     assert kept_results.find("a" * 64) is None

@@ -80,6 +80,8 @@ def test_cells_go_where_they_can_run(more: dict[str, object], reason: str) -> No
     if reason:
         assert placement.obstacles({"a": machines["a"]}, NEEDS, PROGRAM) == f"none of 1 worker can run one: w0 {reason}"
     assert placement.obstacles({}, NEEDS, PROGRAM) == "no worker is connected"
+    silent = "none of 1 worker can run one: w7 has not said which images and engine it has"
+    assert placement.obstacles({}, NEEDS, PROGRAM, ["w7"]) == silent
 
 
 def test_a_group_has_the_done_cells_too_where_one_is_lacking() -> None:
@@ -87,8 +89,22 @@ def test_a_group_has_the_done_cells_too_where_one_is_lacking() -> None:
     [place] = {found.place for found in cells}
     found = groups(cells, [place.on("head")], lambda cell_id: schedule.group_on("base", cell_id))
     assert [(group.cells, group.lacking) for group in found] == [(tuple(cells), {place.on("head")})]
+    assert not found[0].is_bound
     assert groups(cells, [], str) == []
     assert [group.lacking for group in groups(cells, [place.on("head")], str)] == [{place.on("head")}]
+
+
+def test_a_group_is_bound_to_the_kind_of_its_reused_results_where_trees_are_compared() -> None:
+    cells = [cell(on=tree(name)) for name in ("base", "head")]
+    base, head = (found.id for found in cells)
+    [group] = groups(cells, [head], lambda cell_id: schedule.group_on("base", cell_id), {base: "k", head: "old"})
+    assert (group.is_bound, group.reused) == (True, {base: "k"})
+    group.forget()
+    assert (group.is_bound, group.lacking) == (False, {base, head})
+    [alone] = groups(cells[:1] * 2, [base], str, {base: "k"})
+    assert not alone.is_bound
+    alone.reused = {base: "k"}
+    assert not alone.is_bound
 
 
 def test_a_group_goes_elsewhere_three_times() -> None:
@@ -103,10 +119,13 @@ def test_as_many_groups_are_given_out_as_the_workers_will_soon_begin(monkeypatch
     machines = {"a": machine(), "b": machine(at_once=3, btf=False)}
     places = placement.Places(machines, PROGRAM, [("a",)])
     plain = NEEDS.model_copy(update={"btf": False})
-    assert places.take(NEEDS, ()) == ("a",)
-    assert places.take(NEEDS, ()) == ()  # the one that can run it has two, one of which waits there
+    assert places.suitable(NEEDS, ()) == ("a",)
+    assert places.take(("a",))
+    assert not places.take(("a",))  # the one that can run it has two, one of which waits there
     assert not places.are_taken
-    assert places.take(plain, {"a", "b"}) == ()
-    assert [places.take(plain, ()) for _ in range(6)] == [("a", "b")] * 6
+    assert places.suitable(plain, {"a", "b"}) == ()
+    assert not places.take(())
+    assert places.suitable(plain, ()) == ("a", "b")
+    assert all(places.take(("a", "b")) for _ in range(6))
     assert places.are_taken
     assert placement.Places({}, PROGRAM, []).are_taken
