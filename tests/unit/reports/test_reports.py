@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from typing import NoReturn
 
 import pytest
+from rich.console import Console
 
 from matrix.model.cell_id import CellId
 from matrix.model.result import CellResult, CheckResult, Finding, Predecessor, Reused, StepResult, Verdict
-from matrix.reports import Report, build, exit_status, formats, same_builds
+from matrix.reports import Report, build, exit_status, formats, same_builds, terminal
 from matrix.reports.formats.text import EVIDENCE_LINES, SHOWN, render
 from matrix.untrusted import plain
 from tests.unit.conftest import result
@@ -282,3 +284,13 @@ def test_a_limit_that_an_engine_did_not_enforce_is_named_with_its_cells() -> Non
     assert report.notes == (memory, processes)
     assert f"note: {memory}" in render(report)
     assert build("r", "/r", ["7.3"], [ID], [ran(ID, "")]).notes == ()
+
+
+def test_a_console_that_nobody_reads_ends_with_a_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(_: Console) -> NoReturn:
+        raise SystemExit(1)  # as rich does, whose status is that of a failed cell
+
+    monkeypatch.setattr(Console, "on_broken_pipe", ended)
+    with pytest.raises(SystemExit) as end:
+        terminal.console().on_broken_pipe()
+    assert end.value.code == 141
