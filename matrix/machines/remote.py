@@ -69,8 +69,9 @@ class OnWorkers:
             known = KnownResults(run, config, engine, self.jobs)
             work = _RemoteRun(self, baggage, known, groups, access)
             work.show(progress.Progress(run, wanted, access.console))
-        if work.reused:
-            access.say(f"run {run.name}: {count(work.reused, 'cell')} reused from earlier runs")
+        found = [result.id for result in run.results() if result.reused and result.id in work.reused]
+        if found:  # some were done anew
+            access.say(f"run {run.name}: {count(len(found), 'cell')} reused from earlier runs")
         for group in work.given_up:
             _store_failure(group, run)
 
@@ -101,7 +102,7 @@ class _RemoteRun:
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self.given_up: list[Remaining] = []
-        self.reused = 0
+        self.reused: set[CellId] = set()
 
     def show(self, shown: progress.Progress) -> None:
         """Work until the end, and show progress meanwhile; an interrupt ends the cells on all workers first."""
@@ -155,7 +156,7 @@ class _RemoteRun:
                     self._access.say(f"the scheduler {self._way.scheduler} is gone; waiting for it")
                 finally:
                     self.given_up += session.given_up
-                    self.reused += session.reused
+                    self.reused |= session.reused
 
     def _connected(self) -> Client | None:
         deadline = time.monotonic() + SCHEDULER_S

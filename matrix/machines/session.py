@@ -80,7 +80,7 @@ class Session:
         self.client = client
         self.baggage = baggage
         self.known = known
-        self.reused = 0
+        self.reused: set[CellId] = set()
         self.say = say
         self.waiting = list(groups)
         self.machines: dict[str, Machine] = {}
@@ -206,9 +206,9 @@ class Session:
         fit = self._fit(group, places)
         if not places.has_room(fit):
             return False
-        lacking = len(group.lacking)
+        lacking = set(group.lacking)
         fit = self.known.take(group, fit)
-        self.reused += lacking - len(group.lacking)
+        self.reused |= lacking - group.lacking
         if not group.lacking:
             return True
         if not places.take(fit):

@@ -125,6 +125,8 @@ def test_a_group_is_done_anew_where_no_worker_of_its_bases_kind_is_left(
     assert {cell_id: found[cell_id] for cell_id in group} == {cell_id: gate.anew[cell_id] for cell_id in group}
     assert all(found[cell_id] == gate.expected[cell_id] for cell_id in found.keys() - group)
     assert f"{head.place} is done anew" in gate.fleet.text
+    number = sum(is_reused for _, is_reused in found.values())
+    assert f"run {gate.fleet.run.name}: {number} cell" in gate.fleet.text
 
 
 @pytest.mark.parametrize("is_slow", [False, True])
