@@ -10,7 +10,7 @@ from docker.errors import APIError, ImageNotFound
 
 from matrix.engine.backends.docker.client import WORK_S, patience
 from matrix.errors import InfrastructureError
-from matrix.untrusted import short
+from matrix.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ def pull(client: Any, reference: str) -> str:
     except ImageNotFound as error:
         raise InfrastructureError(f"{said}: the registry does not have it", HINT) from error
     except APIError as error:
-        raise InfrastructureError(f"{said}: {short(str(error.explanation))}", HINT) from error
+        raise InfrastructureError(f"{said}: {one_line(str(error.explanation))}", HINT) from error
     _check_digest(image, reference)
     return str(image.id)
 
@@ -74,6 +74,6 @@ def _follow(messages: Iterable[dict[str, Any]], said: str) -> list[str]:
     lines = []
     for message in messages:
         if "error" in message:
-            raise InfrastructureError(f"{said}: {short(str(message['error']))}", HINT)
+            raise InfrastructureError(f"{said}: {one_line(str(message['error']))}", HINT)
         lines.append(str(message.get("status", "")))
     return lines
