@@ -224,12 +224,12 @@ def separated(program: str, arguments: Iterable[str]) -> Iterator[str]:
     """Yield the words of a command with each option apart from the file that is joined to it: `-o x` for `-ox`."""
     joins_output = _joins_output(program)
     for word in arguments:
-        yield from _separated(word, joins_output)
+        yield from _separated(word, joins_output=joins_output)
 
 
 # The compilers of a build are given the same hundred options 600 times.
 @lru_cache(maxsize=1 << 11)
-def _separated(word: str, joins_output: bool) -> tuple[str, ...]:  # noqa: FBT001 - a name costs half of what is saved
+def _separated(word: str, *, joins_output: bool) -> tuple[str, ...]:
     """Return a word as one or several, with each option apart from the file that is joined to it."""
     if word.startswith("-Wp,"):
         return tuple(_preprocessor_words(word))

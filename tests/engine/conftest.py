@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,18 +20,13 @@ from tests.engine.histories import History, committed, unpacked
 from tests.engine.live_cell import LIMITS
 from tests.engine.podman import Podman
 from tests.engine.registries import Registry
+from tests.engine.requirements import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from matrix.engine.api import Container, Engine
-
-
-def _lacking(reason: str) -> NoReturn:
-    """End a test for which this machine lacks something: CI must have it."""
-    end = pytest.fail if os.environ.get("CI") else pytest.skip
-    end(reason)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -58,7 +53,7 @@ def _usual() -> Engine:
     try:
         return private_engine.ensure(None, ownership.label(), print)
     except InfrastructureError as error:
-        _lacking(str(error))
+        lacking(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +62,7 @@ def podman() -> Iterator[Podman]:
     try:
         made = Podman()
     except InfrastructureError as error:
-        _lacking(str(error))
+        lacking(str(error))
     yield made
     made.end()
 
@@ -79,7 +74,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         registry = Registry(folder / "registry")
     except InfrastructureError as error:
-        _lacking(str(error))
+        lacking(str(error))
     bench = Bench(folder / "bench")
     words = ["--configs", str(FAKE), "--tree", f"dir:{FAKE / 'tree'}", "--select", f"{PLACE}/fake"]
     try:
@@ -167,7 +162,7 @@ def history(request: pytest.FixtureRequest, benches: Callable[[str], Bench], eng
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """Return what makes a disk of so many kilobytes."""
     if os.geteuid() != 0:
-        _lacking("only root can mount a small disk")
+        lacking("only root can mount a small disk")
     made: list[Path] = []
 
     def make(size: str) -> Path:
@@ -175,7 +170,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(folder)]
         if subprocess.run(mount, check=False).returncode:
-            _lacking("no file system can be mounted here")
+            lacking("no file system can be mounted here")
         made.append(folder)
         return folder
 

@@ -20,6 +20,7 @@ from matrix.machines import certificates
 from tests.engine.bench import FAKE
 from tests.engine.fleet import Fleet, wait
 from tests.engine.namespaces import NETWORK, Bridge, Host
+from tests.engine.requirements import needs, needs_root
 from tests.engine.test_limits import MAKE
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ class Hosts:
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Hosts]:
-    if os.geteuid() != 0:
-        pytest.skip("only root makes network namespaces")
+    needs_root()
+    needs(engine, "docker")
     folder = tmp_path_factory.mktemp("hosts")
     image = load.load([FAKE]).images["debian-trixie-min"]
     made_of = [images.prepare(image, engine, print).tag, images.base(image.base, engine, print)]

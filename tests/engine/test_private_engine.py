@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.engine import backends
+from tests.engine.requirements import needs, needs_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from matrix.engine.api import Engine
     from tests.engine.bench import Bench, Done
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start an engine"),
-]
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(autouse=True)
+def _root() -> None:
+    needs_root()
 
 
 class Place:
@@ -88,10 +90,10 @@ def test_a_process_that_only_has_the_recorded_number_is_not_taken_for_the_engine
     assert place.engine("down").out == "it was not running\n"
 
 
-@pytest.mark.skipif(not (shutil.which("unshare") and shutil.which("dockerd")), reason="needs unshare and dockerd")
 def test_up_starts_one_down_stops_it_and_the_one_in_use_stays(
     place: Place, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    needs(engine, "unshare", "dockerd")
     monkeypatch.setattr(place.bench, "python", ("unshare", "--net", "--mount", "--", *place.bench.python))
     _goes_up_and_down(place, "docker", "--no-install")
     assert engine.describe()["url"]

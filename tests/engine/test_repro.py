@@ -12,11 +12,14 @@ import pytest
 
 from matrix import paths
 from tests.engine.bench import FAKE, PLACE, Bench
+from tests.engine.requirements import needs
 from tests.engine.test_bad_trees import RELINKS
 from tests.engine.test_shell import talk
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matrix.engine.api import Engine
 
 pytestmark = pytest.mark.engine
 
@@ -84,8 +87,8 @@ def test_another_tree_is_said_to_be_another_and_does_not_reproduce_it(bench: Ben
     assert data["outcome"]["answer"] == "not reproduced"
 
 
-@pytest.mark.skipif(not shutil.which("docker"), reason="the docker command line is not installed")
-def test_with_shell_it_ends_in_the_cell_after_the_failing_step(bench: Bench) -> None:
+def test_with_shell_it_ends_in_the_cell_after_the_failing_step(bench: Bench, engine: Engine) -> None:
+    needs(engine, "docker")
     path, tree = bundled(bench)
     argv = [sys.executable, "-m", "matrix", "repro", "--from", str(path), "--tree", f"dir:{tree}", "--shell"]
     status, said = talk(argv, bench.environment(TERM="dumb"), ["echo uid=$(id -u); ls perf", "exit 7"])

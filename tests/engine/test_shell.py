@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.engine.bench import FAKE, PLACE, Bench
+from tests.engine.requirements import needs
 
 if TYPE_CHECKING:
     from matrix.engine.api import Engine
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(not shutil.which("docker"), reason="the docker command line is not installed"),
-]
+pytestmark = pytest.mark.engine
 
 
 def talk(argv: list[str], environment: dict[str, str], lines: list[str]) -> tuple[int, str]:
@@ -39,6 +36,7 @@ def talk(argv: list[str], environment: dict[str, str], lines: list[str]) -> tupl
 
 
 def test_a_shell_is_in_the_cell_as_it_was_after_a_step(bench: Bench, engine: Engine) -> None:
+    needs(engine, "docker")
     tree = ["--configs", str(FAKE), "--tree", f"dir:{FAKE / 'tree'}"]
     argv = [sys.executable, "-m", "matrix", "shell", f"{PLACE}/fake", "--after", "build", *tree]
     lines = ["./perf version --build-options", "echo uid=$(id -u) host=$(hostname) tz=$TZ", "exit 7"]

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import gc
 import io
+import os
+import signal
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +22,12 @@ from matrix.runs.engine_access import EngineAccess
 from tests.unit.machines.simulated import Cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from matrix.runs.store import Run
+
+UNCLOSED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+"""The mark of tests of Dask, which leaves sockets to the garbage collector (distributed/utils.py, get_ip)."""
 
 FAKE = Path(__file__).resolve().parents[2] / "data" / "fake"
 TREE = f"dir:{FAKE / 'tree'}"
@@ -44,6 +51,22 @@ class Fleet:
         file = self.console.file
         assert isinstance(file, io.StringIO)
         return file.getvalue()
+
+    def interrupted(self, wait: Callable[[], object]) -> float:
+        """Complete the run, interrupt it after a wait, and return the seconds from there to its end."""
+        at = [0.0]
+
+        def interrupt() -> None:
+            wait()
+            at[0] = time.monotonic()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            self.complete()
+        thread.join()
+        return time.monotonic() - at[0]
 
     def complete(self) -> dict[str, str]:
         """Complete the run on the workers, and return its cells' verdicts."""

@@ -57,7 +57,7 @@ def test_a_group_of_two_cells_is_run_to_its_end(benchmark: Any, places: Path) ->
     assert len(times) == len(group)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the failure is what is tested
 def test_work_that_fails_ends_with_another_status(benchmark: Any) -> None:
     def fail(_stop: threading.Event) -> None:
         raise ValueError("too many cells")

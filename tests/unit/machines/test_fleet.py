@@ -3,12 +3,9 @@ from __future__ import annotations
 import functools
 import gzip
 import io
-import os
 import platform
 import shlex
 import shutil
-import signal
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +23,7 @@ from matrix.runs import kept_results, schedule, store
 from matrix.trees.tree_cache import TreeCache
 from matrix.verdicts import result_key
 from tests.unit.machines import simulated
-from tests.unit.machines.conftest import FAKE, TREE, Fleet
+from tests.unit.machines.conftest import FAKE, TREE, UNCLOSED, Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +36,7 @@ if TYPE_CHECKING:
     from tests.unit.machines.simulated import Cells
 
 
-# Dask leaves sockets to the garbage collector (distributed/utils.py, get_ip).
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = UNCLOSED
 
 
 def all_of(fleet: Fleet, verdict: str = "PASS") -> dict[str, str]:
@@ -187,17 +183,12 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on(fleet: Fleet, monke
 def test_an_interrupt_ends_the_cells_on_all_workers(fleet: Fleet) -> None:
     fleet.cells.duration_s = lambda cell_id: 0.1 if cell_id == first(fleet) else 60.0
 
-    def interrupt() -> None:
+    def begun() -> None:
         deadline = time.monotonic() + 60
         while len(fleet.cells.begun) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        fleet.complete()
-    thread.join()
+    fleet.interrupted(begun)
     assert fleet.cells.running == 0
     assert left() == [fleet.run.name]
     fleet.cells.duration_s = lambda _: 0.1

@@ -20,7 +20,7 @@ from matrix.machines.known_results import KnownResults
 from matrix.runs import kept_results, schedule, store, transcripts
 from matrix.trees import volumes
 from matrix.verdicts import result_key
-from tests.unit.machines.conftest import FAKE, TREE, Fleet
+from tests.unit.machines.conftest import FAKE, TREE, UNCLOSED, Fleet
 from tests.unit.machines.test_fleet import HAS, again, all_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matrix.runs.store import Run
     from tests.unit.machines.simulated import Cells
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = UNCLOSED
 
 _IMAGE = HAS.images["debian-trixie-min"].model_copy(update={"digest": "sha256:2"})
 OTHER = HAS.model_copy(update={"images": {_IMAGE.name: _IMAGE}})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ import pytest
 from matrix.errors import InfrastructureError, UsageError
 from matrix.machines import arrivals, possessions, session, transfers, worker_side
 from matrix.machines.messages import Possessions
+from tests.unit.machines.conftest import UNCLOSED
 from tests.unit.machines.test_fleet import all_of
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.unit.machines.conftest import Fleet
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = UNCLOSED
 
 SILENT_S = 20.0
 """The time after which a silent engine answers by itself, so that a test fails and does not hang."""
@@ -98,23 +97,6 @@ def test_a_question_of_another_form_is_refused(text: str) -> None:
         possessions.of_this_machine(text)
 
 
-def interrupted(fleet: Fleet, when: threading.Event) -> float:
-    """Complete the run, interrupt it at an event, and return the seconds from there to its end."""
-    at = [0.0]
-
-    def interrupt() -> None:
-        when.wait(SILENT_S)
-        at[0] = time.monotonic()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        fleet.complete()
-    thread.join()
-    return time.monotonic() - at[0]
-
-
 def test_an_interrupt_ends_the_cells_before_it_waits_for_files(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     store, begun, cells_ended = arrivals.store, threading.Event(), list[bool]()
 
@@ -129,7 +111,7 @@ def test_an_interrupt_ends_the_cells_before_it_waits_for_files(fleet: Fleet, mon
     first = min(fleet.cells.cells)
     fleet.cells.duration_s = lambda cell_id: 0.1 if cell_id == first else 60.0
     monkeypatch.setattr(arrivals, "store", slow)
-    interrupted(fleet, begun)
+    fleet.interrupted(lambda: begun.wait(SILENT_S))
     assert cells_ended == [True]
     assert fleet.run.result(first) is not None  # and the file is waited for
 
@@ -149,7 +131,7 @@ def test_a_file_that_arrives_late_keeps_no_end_waiting(fleet: Fleet, monkeypatch
     monkeypatch.setattr(transfers.Transfers, "_call", hanging)
     monkeypatch.setattr(transfers, "CLOSE_S", 0.3)
     try:
-        assert interrupted(fleet, begun) < SILENT_S / 2
+        assert fleet.interrupted(lambda: begun.wait(SILENT_S)) < SILENT_S / 2
     finally:
         ended.set()
     while not late:
@@ -174,4 +156,4 @@ def test_a_worker_that_hangs_keeps_no_end_waiting(fleet: Fleet, monkeypatch: pyt
         begun.set()
 
     threading.Thread(target=watch, daemon=True).start()
-    assert interrupted(fleet, begun) < SILENT_S / 2
+    assert fleet.interrupted(lambda: begun.wait(SILENT_S)) < SILENT_S / 2
