@@ -104,9 +104,7 @@ def _begin(
     from matrix.runs.shard import of_selection
 
     found, shard = of_selection(selected(config, asked), *divided)
-    groups = {schedule.sharing_group_on(found.base, cell) for cell in found.cells}
-    at_once = schedule.workers(number, len(groups))
-    chosen = schedule.jobs(jobs, at_once)
+    chosen = schedule.jobs_of(found.cells, found.base, number, jobs)
     return store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base, shard=shard)
 
 

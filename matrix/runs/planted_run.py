@@ -32,10 +32,9 @@ def begin(faults: Sequence[Edit], asked: Selection, config: Config, number: int,
     words = [tree, *(f"{tree}+{fault.name}" for fault in faults)]
     cells = selection.on_trees(config, mutants.wanted_cells(faults, tree), words)
     base = tree_words.tree(config, tree).name
-    groups = {schedule.sharing_group_on(base, cell) for cell in cells}  # the cells of a group share a kept build
-    at_once = schedule.workers(number, len(groups))
+    sharing = schedule.jobs_of(cells, base, number, jobs)
     kind = MutantsRun(planted=mutants.digests(faults))
-    return store.begin(cells, words, asked.folders, schedule.jobs(jobs, at_once), base=base, kind=kind)
+    return store.begin(cells, words, asked.folders, sharing, base=base, kind=kind)
 
 
 def faults_of(run: Run, config: Config) -> tuple[Edit, ...]:

@@ -11,6 +11,7 @@ from matrix.errors import MatrixError
 from matrix.runs import cell_run, kept_builds, launch, locks, order, ownership, schedule, store
 from matrix.runs.judgement import BaseCells
 from matrix.runs.run_kind import ClaimsRun, MutantsRun, SeriesRun
+from matrix.scenario import plan
 from matrix.verdicts import mutants
 
 if TYPE_CHECKING:
@@ -128,31 +129,23 @@ class PytestRun:
         )
 
     def _is_awaited(self, cell: Cell, here: dict[CellId, Cell], results: dict[CellId, CellResult]) -> bool:
-        """Return whether a cell without a result may continue from the kept build of this one.
-
-        Those with a planted fault continue from the build of the unedited tree, which is made for them.
-        """
-        if isinstance(self.settings.kind, MutantsRun):
-            return False
-        continuing = [
-            other
-            for other in self._with_start_method.get(self.group(cell), ())
-            if schedule.is_continued_by(cell, other)
-        ]
-        if any(map(self._is_lacking, continuing)):
-            return True
-        return schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys())
-
-    def _is_lacking(self, cell: Cell) -> bool:
-        return schedule.is_lacking(self.run.result(cell.id))
+        """Return whether a cell without a result may continue from the kept build of this one."""
+        continuing = self._continuing.get(cell.id, ())
+        is_shared = any(schedule.is_lacking(self.run.result(cell_id)) for cell_id in continuing)
+        return is_shared or schedule.is_awaited(cell.id, self._patches, here.keys() - results.keys())
 
     @functools.cached_property
-    def _with_start_method(self) -> dict[str, list[Cell]]:
-        """The cells that force a start method, by their groups."""
-        found: dict[str, list[Cell]] = {}
-        for cell in self.cells:
-            if cell.build.start_method:
-                found.setdefault(self.group(cell), []).append(cell)
+    def _continuing(self) -> dict[CellId, list[CellId]]:
+        """The cells that force a start method on the build of another one of the run, by that one's id.
+
+        In a series they continue from another patch's build, and planted faults from the unedited tree's, which is made
+        for them.
+        """
+        found: dict[CellId, list[CellId]] = {}
+        if not isinstance(self.settings.kind, SeriesRun | MutantsRun):
+            for cell in self.cells:
+                if cell.build.start_method:
+                    found.setdefault(plan.without_start_method(cell).id, []).append(cell.id)
         return found
 
     @functools.cached_property

@@ -66,6 +66,12 @@ def jobs(asked: int, at_once: int, processors: int = 0) -> int:
     return asked or max(2, available // at_once)  # two at least: a serial make hides missing prerequisites
 
 
+def jobs_of(cells: Iterable[Cell], base: str, number: int, asked: int) -> int:
+    """Return make's parallel jobs in each cell of a run on a base tree, `number` cells at once (see jobs, workers)."""
+    groups = {sharing_group_on(base, cell) for cell in cells}
+    return jobs(asked, workers(number, len(groups)))
+
+
 def at_once(settings: RunSettings, todo: Collection[Cell], asked: int, processors: int = 0) -> int:
     """Return the number of cells of a run to run at once: one worker runs those of a group."""
     groups = {group(settings, cell) for cell in todo}
@@ -179,11 +185,6 @@ def predecessor(cell_id: CellId, patches: Sequence[PatchTree], results: Mapping[
 def _may_be_kept(result: CellResult | None) -> bool:
     # Copies of copies would pass a fault on that `missed_work` did not see.
     return result is not None and result.gone_on is None and kept_build.may_be_kept_for_others(result)
-
-
-def is_continued_by(cell: Cell, other: Cell) -> bool:
-    """Return whether another cell forces a start method on the build of `cell`, and so continues from it."""
-    return bool(other.build.start_method) and plan.without_start_method(other).id == cell.id
 
 
 def is_awaited(cell_id: CellId, patches: Sequence[PatchTree], without_result: Collection[CellId]) -> bool:

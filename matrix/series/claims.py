@@ -45,11 +45,9 @@ def begin(asked: Selection, config: Config, number: int, jobs: int) -> Run:
     known = config.claims.values()
     ids = [place.on(name) for place in claims.places(known) for name in names]
     cells = selection.on_trees(config, ids, words)
-    # The cells of a group are run by one worker, so a worker for each group is enough.
-    groups = {schedule.sharing_group_on(names[-1], cell) for cell in cells}
-    at_once = schedule.workers(number, len(groups))
+    sharing = schedule.jobs_of(cells, names[-1], number, jobs)
     kind = ClaimsRun(checks=claims.check_names(known))
-    return store.begin(cells, words, asked.folders, schedule.jobs(jobs, at_once), base=names[-1], kind=kind)
+    return store.begin(cells, words, asked.folders, sharing, base=names[-1], kind=kind)
 
 
 def result(run: Run, config: Config) -> ClaimsResult:

@@ -58,8 +58,7 @@ def begin(  # noqa: PLR0913 - the options of a gate
     [head] = [tree_words.tree(config, word).name for word in asked.trees]
     measures = pairs > 0 and measured_place(whole.places) in found.places
     require = selection.profile(config, asked.profile).require if measures else ()
-    groups = {schedule.sharing_group_on(found.base, cell) for cell in found.cells}
-    sharing = schedule.jobs(jobs, schedule.workers(number, len(groups)))
+    sharing = schedule.jobs_of(found.cells, found.base, number, jobs)
     kind = GateRun(head=head, require=require, pairs=pairs)
     return store.begin(found.cells, found.trees, asked.folders, sharing, base=found.base, kind=kind, shard=share)
 

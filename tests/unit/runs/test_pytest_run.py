@@ -11,7 +11,8 @@ from matrix.model.result import Verdict
 from matrix.model.tree import Delta
 from matrix.runs import cell_run, internal_errors, locks, pytest_run, store
 from matrix.runs.pytest_run import PytestRun
-from matrix.runs.run_kind import ClaimsRun, MutantsRun, PlainRun
+from matrix.runs.run_kind import ClaimsRun, MutantsRun, PlainRun, SeriesRun
+from matrix.verdicts.series import PatchTree
 from tests.unit.results import done
 
 if TYPE_CHECKING:
@@ -82,6 +83,20 @@ def test_a_build_is_kept_where_cells_without_a_result_force_a_start_method_on_it
         "minimal": True, "fork": False, "static": False,
     }  # fmt: skip
     part.run.save(done(cells["fork"], verdict=Verdict.PASS))
+    assert not part.context(cells["minimal"]).keeps_build
+
+
+@pytest.mark.parametrize(
+    "kind", [MutantsRun(planted={FAULT: "1"}), SeriesRun(patches=(PatchTree(number=1, tree="7.3", subject="one"),))]
+)
+def test_no_build_is_kept_for_start_methods_where_they_continue_from_another_trees(
+    kind: RunKind, config: Config, contexts: dict[str, Context]
+) -> None:
+    assert contexts == {}
+    every = selection.every(config, [tree_words.tree(config, "7.3")])
+    places = [f"debian-trixie/gcc/{build}" for build in ("minimal", "fork")]
+    cells = {cell.build.name: cell for cell in every if cell.place in places}
+    part = PytestRun(store.begin(tuple(cells.values()), ["7.3"], [], 2, base="7.3", kind=kind), config=config)
     assert not part.context(cells["minimal"]).keeps_build
 
 

@@ -109,8 +109,14 @@ def test_one_worker_runs_a_build_and_the_cells_that_force_a_start_method_on_it()
     ]
     assert {schedule.group(settings("base"), cell) for cell in (plain, *forced)} == {"debian-trixie/gcc/plain"}
     assert schedule.at_once(settings(), (plain, forced[0]), 0, processors=16) == 1
-    assert [schedule.is_continued_by(plain, one) for one in (plain, *forced, other)] == [False, True, False, False]
-    assert not schedule.is_continued_by(other, forced[0])
+
+
+def test_cells_that_share_a_build_are_one_at_a_time_and_have_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    plain, forced = with_build("t", name="plain"), with_build("t", name="spawn", extends="plain", start_method="spawn")
+    assert schedule.jobs_of((plain, forced), "", 0, 0) == 8
+    assert schedule.jobs_of((plain, with_build("t", name="other")), "", 0, 0) == 4
+    assert schedule.jobs_of((plain, forced), "", 0, 3) == 3
 
 
 def test_in_a_series_each_build_continues_from_its_own_of_another_patch() -> None:
