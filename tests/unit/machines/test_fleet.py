@@ -183,12 +183,14 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on(fleet: Fleet, monke
 def test_an_interrupt_ends_the_cells_on_all_workers(fleet: Fleet) -> None:
     fleet.cells.duration_s = lambda cell_id: 0.1 if cell_id == first(fleet) else 60.0
 
-    def begun() -> None:
+    def another_is_begun_and_a_result_has_come() -> None:
         deadline = time.monotonic() + 60
-        while len(fleet.cells.begun) < 2 and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            if len(fleet.cells.begun) == 2 and fleet.run.result(first(fleet)):
+                return
             time.sleep(0.01)
 
-    fleet.interrupted(begun)
+    fleet.interrupted(another_is_begun_and_a_result_has_come)
     assert fleet.cells.running == 0
     assert left() == [fleet.run.name]
     fleet.cells.duration_s = lambda _: 0.1
