@@ -61,6 +61,9 @@ Scheduler = Annotated[
 Certificates = Annotated[
     Path | None, typer.Option("--certificates", metavar="DIR", help="The certificates of a tls:// address.")
 ]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Leave the run to the workers; `perf-matrix report` collects what they make.")
+]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Never install a program on this machine.")]
 
 
@@ -80,21 +83,24 @@ def engine_access(host: str, console: Console, *, no_install: bool) -> EngineAcc
 
 
 def access_of(
-    host: str, console: Console, scheduler: str, certificates: Path | None, jobs: int, *, no_install: bool
-) -> EngineAccess:
+    host: str, console: Console, scheduler: str, certificates: Path | None, jobs: int, *, no_install: bool,
+    detach: bool = False,
+) -> EngineAccess:  # fmt: skip
     """Return the command's access to an engine, and with --scheduler the way to run cells on its workers.
 
     Raises:
-        UsageError: there are certificates, and no scheduler to use them for.
+        UsageError: there are certificates or --detach, and no scheduler to use them for.
 
     """
+    if detach and not scheduler:
+        raise UsageError("--detach goes with --scheduler", "The run goes on at its workers.")
     if certificates and not scheduler:
         raise UsageError("--certificates goes with --scheduler", "They are those of its tls:// address.")
     access = engine_access(host, console, no_install=no_install)
     if not scheduler:
         return access
-    remote = machines("remote")
-    return replace(access, way=remote.OnWorkers(scheduler, certificates, jobs))
+    kind = machines("departure").LeftToWorkers if detach else machines("remote").OnWorkers
+    return replace(access, way=kind(scheduler, certificates, jobs))
 
 
 def machines(module: str) -> Any:

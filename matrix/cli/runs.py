@@ -10,6 +10,7 @@ from matrix.cli.options import (
     Against,
     Certificates,
     Configs,
+    Detach,
     Durations,
     Exclude,
     Fresh,
@@ -25,6 +26,8 @@ from matrix.cli.options import (
     ShardWords,
     TreeNames,
     access_of,
+    engine_access,
+    machines,
     print_json,
     print_parts,
     print_report,
@@ -33,7 +36,7 @@ from matrix.cli.options import (
     resumed,
     selection,
 )
-from matrix.errors import UsageError
+from matrix.errors import MatrixError, UsageError
 from matrix.model.cell import Limits
 
 if TYPE_CHECKING:
@@ -59,15 +62,15 @@ def run(
     disk: Annotated[int, typer.Option(help="MiB of disk that a cell may use.", min=16)] = LIMITS.disk_bytes >> 20,
     pids: Annotated[int, typer.Option(help="Processes that a cell may have at once.", min=16)] = LIMITS.pids,
     shard: ShardWords = "", durations: Durations = "", fresh: Fresh = False, resume: Resume = "",
-    scheduler: Scheduler = "", certificates: Certificates = None,
+    scheduler: Scheduler = "", certificates: Certificates = None, detach: Detach = False,
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, with every check."""
     from matrix.config import load
-    from matrix.runs import completion, locks, run_report
+    from matrix.runs import completion, detached, locks, run_report
 
     console = progress_console(json_output=json_output)
-    access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install)
+    access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install, detach=detach)
     asked = selection(configs, select, exclude, profile, tree, base)
     if resume and not (asked.is_empty and not shard):
         raise UsageError(
@@ -84,12 +87,26 @@ def run(
         config = load.load(asked.configs)
         this = _begin(asked, config, limits, number, jobs, (shard, results_of(durations, shard)))
     with locks.doing(this):
+        if detached.is_detached(this):
+            machines("collecting").take_back(this, access)
         this.limit_time(run_timeout)
         if fresh:
             this.reuse_nothing()
         # One attempt: the report names each ERROR, and the command that goes on.
         completion.complete(this, number, access, attempts=1, config=config)
+    if detached.is_detached(this):
+        _print_departure(this, scheduler, json_output=json_output)
+        return
     print_report(run_report.of_run(this), console, json_output=json_output)
+
+
+def _print_departure(run: Run, scheduler: str, *, json_output: bool) -> None:
+    """Say that a run goes on without this command, and the command that collects its results."""
+    command = f"perf-matrix report {run.name}"
+    if json_output:
+        print_json({"run": run.name, "folder": str(run.folder), "scheduler": scheduler, "collect": command})
+    else:
+        typer.echo(f"run {run.name} goes on, on the workers of {scheduler}; its results: {command}")
 
 
 def _begin(
@@ -119,10 +136,12 @@ def report(
     from matrix import reports
     from matrix.errors import did_you_mean
     from matrix.reports import formats
-    from matrix.runs import judgement, locks, run_report, store
+    from matrix.runs import detached, judgement, locks, run_report, store
     from matrix.untrusted import one_line
 
     this = store.find(run or None)
+    if detached.is_detached(this):
+        _collect(this)
     known = formats.registry()
     if format_name not in known:
         raise UsageError(f"no format {format_name!r}{did_you_mean(format_name, known)}")
@@ -135,6 +154,18 @@ def report(
     made = run_report.of_run(this)
     typer.echo(known[format_name].render(made), nl=False)
     raise typer.Exit(reports.exit_status(made))
+
+
+def _collect(run: Run) -> None:
+    """Store what the workers of a detached run have made; where that cannot be had, say so and leave the run as is."""
+    from matrix.runs import locks
+
+    access = engine_access("", progress_console(json_output=True), no_install=True)
+    try:
+        with locks.doing(run):
+            machines("collecting").collect(run, access)
+    except MatrixError as error:
+        access.say(f"nothing is collected: {error}")
 
 
 def merge(

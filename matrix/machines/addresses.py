@@ -1,4 +1,6 @@
-"""The addresses of schedulers, and the certificates without which only the same machine is spoken to.
+"""The addresses of schedulers, the connections to them, and their certificates.
+
+Without certificates only the same machine is spoken to.
 
 Dask lets whoever connects run code on the workers: https://distributed.dask.org/en/stable/tls.html.
 """
@@ -9,13 +11,17 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from distributed import Client
 from distributed.security import Security
 
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.machines.certificates import CERTIFICATE, KEY, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+CONNECT = "10s"
+"""How long to wait for a scheduler's answer."""
 
 _FORM = "An address is tcp://127.0.0.1:8786 on this machine, or tls://HOST:8786 with --certificates DIR."
 
@@ -47,6 +53,25 @@ def security(address: str, certificates: Path | None) -> Security:
         tls_client_cert=own[0], tls_client_key=own[1], tls_worker_cert=own[0], tls_worker_key=own[1],
         tls_scheduler_cert=own[0], tls_scheduler_key=own[1],
     )  # fmt: skip
+
+
+def connected(address: str, certificates: Path | None) -> Client:
+    """Return a connection to a scheduler.
+
+    Raises:
+        OSError: no scheduler answers.
+        UsageError: as `security`.
+
+    """
+    return Client(address, security=security(address, certificates), timeout=CONNECT, set_as_default=False)
+
+
+def silent(address: str, error: BaseException) -> InfrastructureError:
+    """Return the error for a scheduler that does not answer."""
+    return InfrastructureError(
+        f"no scheduler answers at {address}: {error}",
+        "Start one: `dask scheduler`; docs/many-machines.md has the options.",
+    )
 
 
 def _parts(address: str) -> tuple[str, str]:

@@ -1,19 +1,24 @@
-"""The results that workers send: each is checked as a stranger's, and then stored in the run directory."""
+"""The results that workers send: each is checked as a stranger's, and then stored in the run directory.
+
+Cells that no worker could run have a result, too.
+"""
 
 from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING
 
-from matrix.errors import UsageError
+from matrix.errors import InfrastructureError, UsageError
 from matrix.machines import packs
-from matrix.runs import cell_files
+from matrix.runs import cell_files, cell_run
 from matrix.runs.store import Run
 from matrix.untrusted import one_line
+from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.machines.remaining import Remaining
     from matrix.model.cell import Cell
     from matrix.model.result import CellResult
 
@@ -42,6 +47,15 @@ def store(path: Path, cell: Cell, content: str, run: Run) -> CellResult:
     finally:
         shutil.rmtree(scratch.folder, ignore_errors=True)
     return result
+
+
+def fail(group: Remaining, run: Run) -> None:
+    """Give the cells of a group that failed everywhere an ERROR, each with the reasons."""
+    reasons = "; ".join(dict.fromkeys(group.failures))
+    for cell in group.cells:
+        if cell.id in group.lacking:
+            error = InfrastructureError(f"{count(len(group.failures), 'worker')} failed at it: {reasons}")
+            cell_run.failed(cell, run, error)
 
 
 def _check(result: CellResult | None, cell: Cell, content: str, run: str) -> None:

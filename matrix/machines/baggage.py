@@ -120,6 +120,15 @@ class Baggage:
         self._paths[packed.sha256] = path
         return packed
 
+    def brought(self, request: Request, given: Given) -> dict[str, bytes]:
+        """Return the files that a request and its done cells name, but for the trees, by their SHA-256."""
+        blobs = [*([request.configs] if request.configs else []), *request.differences.values(), *given.cells.values()]
+        return {blob.sha256: self._paths[blob.sha256].read_bytes() for blob in blobs}
+
+    def trees(self) -> list[SentTree]:
+        """Return the trees of the run, each once."""
+        return list({tree.sha256: tree for tree in self._trees.values()}.values())
+
     def block(self, sha256: str, offset: int) -> bytes:
         """Return a piece of a file; nothing at its end, or where the run has no such file for its workers."""
         path = self._paths.get(sha256)

@@ -102,9 +102,13 @@ class Group:
         fault = self._run_cells()
         if fault:
             return fault
+        self._deliver()
+        return ""
+
+    def _deliver(self) -> None:
+        """Wait until the run's command has the results."""
         self.link.make_room()
         self.wait_for(lambda: self.taken >= self._offers.keys(), self._offer_again)
-        return ""
 
     def wait_for(self, reached: Callable[[], bool], remind: Callable[[], None]) -> None:
         """Wait for what the run's command is to send; remind it again and again.
@@ -139,8 +143,9 @@ class Group:
 
     def ask_for_given(self) -> Given:
         """Return the group's cells that are done already."""
-        self._ask()
-        self.wait_for(lambda: self.given is not None, self._ask)
+        if self.given is None:
+            self._ask()
+            self.wait_for(lambda: self.given is not None, self._ask)
         assert self.given is not None
         return self.given
 
@@ -195,13 +200,18 @@ class Group:
         named = {"run": whole, "reproduce": reproduce.replace(self.run.name, whole)}
         return result.model_copy(update=named)
 
+    @property
+    def offered(self) -> list[CellId]:
+        """The cells that are done and packed."""
+        return list(self._offers)
+
     def pack_path(self, number: int) -> Path:
         """Return the file with the packed cell that was offered as the `number`-th, counted from 0."""
         return self.run.folder / f"{number}.pack"
 
     def pack_of(self, cell_id: CellId) -> Path:
         """Return the file with a packed cell that was offered."""
-        return self.pack_path(list(self._offers).index(cell_id))
+        return self.pack_path(self.offered.index(cell_id))
 
     def _offer_again(self) -> None:
         for cell_id, offer in self._offers.items():

@@ -6,26 +6,24 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import dask
-from distributed import Client
 
-from matrix import paths
-from matrix.errors import InfrastructureError, MatrixError
-from matrix.machines import addresses, remaining
-from matrix.machines.baggage import Baggage, EngineOnDemand
-from matrix.machines.known_results import KnownResults
+from matrix.errors import InfrastructureError
+from matrix.machines import addresses, arrivals, preparation
 from matrix.machines.session import ConnectionLostError, Session
 from matrix.machines.worker import SETTINGS
-from matrix.runs import cell_run, launch, order, progress, schedule
+from matrix.runs import progress
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from distributed import Client
+
     from matrix.config.load import Config
-    from matrix.engine.api import Engine
+    from matrix.machines.preparation import Work
     from matrix.machines.remaining import Remaining
     from matrix.model.cell_id import CellId
     from matrix.runs.engine_access import EngineAccess
@@ -53,50 +51,25 @@ class OnWorkers:
 
         """
         addresses.security(self.scheduler, self.certificates)
-        with paths.temporary("machines") as folder:
-            baggage = Baggage(run, self.jobs, folder)
-            order.decide(run, config)
-            engine = cast("Engine", EngineOnDemand(access))  # its attributes are looked for when they are used
-            for tree in launch.needed_trees(run.settings(), wanted, config):
-                baggage.add_tree(tree, engine, access)
-            results = {result.id: result for result in run.results()}
-            lacking = schedule.lacking(wanted, results)
-            reused = {result.id: result.transcript_key for result in results.values() if result.reused}
-            settings, cells = run.settings(), order.cells(run, run.settings(), config)
-            named = {cell.id: schedule.group(settings, cell) for cell in cells}
-            groups = remaining.groups(cells, lacking, named.__getitem__, reused)
-            access.say(f"{count(len(groups), 'group of cells', 'groups of cells')} for the workers of {self.scheduler}")
-            known = KnownResults(run, config, engine, self.jobs)
-            work = _RemoteRun(self, baggage, known, groups, access)
+        with preparation.prepared(run, wanted, self.jobs, access, config) as found:
+            groups = count(len(found.groups), "group of cells", "groups of cells")
+            access.say(f"{groups} for the workers of {self.scheduler}")
+            work = _RemoteRun(self, found, access)
             work.show(progress.Progress(run, wanted, access.console))
-        found = [result.id for result in run.results() if result.reused and result.id in work.reused]
-        if found:  # some were done anew
-            access.say(f"run {run.name}: {count(len(found), 'cell')} reused from earlier runs")
+        reused = [result.id for result in run.results() if result.reused and result.id in work.reused]
+        if reused:  # some were done anew
+            access.say(f"run {run.name}: {count(len(reused), 'cell')} reused from earlier runs")
         for group in work.given_up:
-            _store_failure(group, run)
-
-    def connected(self) -> Client:
-        """Return a connection to the scheduler.
-
-        Raises:
-            OSError: no scheduler answers.
-
-        """
-        security = addresses.security(self.scheduler, self.certificates)
-        return Client(self.scheduler, security=security, timeout="10s", set_as_default=False)
+            arrivals.fail(group, run)
 
 
 class _RemoteRun:
     """The work of a run on workers, in a thread of its own, while another shows progress."""
 
-    def __init__(
-        self, way: OnWorkers, baggage: Baggage, known: KnownResults, groups: list[Remaining], access: EngineAccess
-    ) -> None:
+    def __init__(self, way: OnWorkers, work: Work, access: EngineAccess) -> None:
         self._way = way
-        self._run = baggage.run
-        self._baggage = baggage
-        self._known = known
-        self._groups = groups
+        self._run = work.baggage.run
+        self._baggage, self._known, self._groups = work
         self._access = access
         self._stop = threading.Event()
         self._ended = threading.Event()
@@ -162,21 +135,9 @@ class _RemoteRun:
         deadline = time.monotonic() + SCHEDULER_S
         while not self._stop.is_set():
             try:
-                return self._way.connected()
+                return addresses.connected(self._way.scheduler, self._way.certificates)
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise InfrastructureError(
-                        f"no scheduler answers at {self._way.scheduler}: {error}",
-                        "Start one: `dask scheduler`; docs/many-machines.md has the options.",
-                    ) from error
+                    raise addresses.silent(self._way.scheduler, error) from error
             self._stop.wait(AGAIN_S)
         return None
-
-
-def _store_failure(group: Remaining, run: Run) -> None:
-    """Give the cells of a group that failed everywhere an ERROR, each with the reasons."""
-    reasons = "; ".join(dict.fromkeys(group.failures))
-    for cell in group.cells:
-        if cell.id in group.lacking:
-            error: MatrixError = InfrastructureError(f"{count(len(group.failures), 'worker')} failed at it: {reasons}")
-            cell_run.failed(cell, run, error)

@@ -17,11 +17,11 @@ from matrix.trees.sources import Source
 from matrix.trees.tree_cache import TreeCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from matrix.machines.group import Group
-    from matrix.machines.messages import SentTree
+    from matrix.machines.messages import Blob, SentTree
     from matrix.trees.sources import Member
 
 _FOLDERS: TypeAdapter[list[dict[str, str]]] = TypeAdapter(list[dict[str, str]])
@@ -42,7 +42,7 @@ def provide(group: Group) -> None:
     run.save_settings(settings)
     run.pins.mkdir(exist_ok=True)
     for name, content in request.trees.items():
-        _provide_tree(group, content)
+        provide_tree(content, group.fetch)
         volumes.note(run.pins / name, content.sha256, content.origin)
     for commit, blob in request.differences.items():
         group.fetch(blob).replace(differences.path(run.pins, commit))
@@ -83,13 +83,23 @@ def checked(name: str) -> str:
     return name
 
 
-def _provide_tree(group: Group, content: SentTree) -> None:
-    """Have a tree in this machine's cache: from the run's command unless the cache has it; its hash is made anew."""
+def lacks(content: SentTree) -> bool:
+    """Return whether a tree is not in this machine's cache."""
+    return TreeCache.of_this_machine().facts(content.sha256) is None
+
+
+def provide_tree(content: SentTree, fetch: Callable[[Blob], Path]) -> None:
+    """Have a tree in this machine's cache: from the archive that is fetched, unless the cache has it.
+
+    Raises:
+        UsageError: the tree that is made of the archive has another content hash.
+
+    """
     cache = TreeCache.of_this_machine()
     with FileLock(cache.folder / f"{content.sha256[:32]}.arrival.lock"):
-        if cache.facts(content.sha256) is not None:
+        if not lacks(content):
             return
-        archive = group.fetch(content.archive)
+        archive = fetch(content.archive)
         found = cache.get(Source(content.origin, "", lambda: _members(archive)), _unsaid)
         archive.unlink()
     if found.sha256 != content.sha256:

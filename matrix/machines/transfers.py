@@ -37,6 +37,28 @@ ANSWERLESS = (OSError, MatrixError, ValueError, KeyError)
 """The errors of a call to a worker that is gone, or answers something else."""
 
 
+def call(client: Client, worker: str, function: Callable[..., Any], *arguments: object) -> Any:
+    """Return what a function returns at a worker.
+
+    Raises:
+        KeyError: the worker is gone.
+
+    """
+    return client.run(function, *arguments, workers=[worker])[worker]
+
+
+def put(client: Client, baggage: Baggage, note: Lack) -> None:
+    """Send a file that a worker lacks, in pieces, until the worker has it or waits for it no longer."""
+    offset = 0
+    while block := baggage.block(note.sha256, offset):
+        here = call(client, note.worker, worker_side.put, note.token, note.sha256, offset, block)
+        if not isinstance(here, int) or here <= offset:
+            return
+        offset = here
+    if offset == 0:  # an empty file has no piece
+        call(client, note.worker, worker_side.put, note.token, note.sha256, 0, b"")
+
+
 class Transfers:
     """The transfers of a run's session, each in a thread; one that is asked for while it goes on is not begun again.
 
@@ -137,18 +159,10 @@ class Transfers:
         del self._going[name]
 
     def _call(self, worker: str, function: Callable[..., Any], *arguments: object) -> Any:
-        found = self._client.run(function, *arguments, workers=[worker])
-        return found[worker]
+        return call(self._client, worker, function, *arguments)
 
     def _send(self, note: Lack) -> None:
-        offset = 0
-        while block := self._baggage.block(note.sha256, offset):
-            here = self._call(note.worker, worker_side.put, note.token, note.sha256, offset, block)
-            if not isinstance(here, int) or here <= offset:
-                return
-            offset = here
-        if offset == 0:  # an empty file has no piece
-            self._call(note.worker, worker_side.put, note.token, note.sha256, 0, b"")
+        put(self._client, self._baggage, note)
 
     def _give(self, request: Request, note: Ask) -> None:
         self._call(note.worker, worker_side.give, note.token, self._baggage.given(request).model_dump_json())

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import distributed
 from distributed.core import Status
 
-from matrix.errors import UsageError
-from matrix.machines import health, identity, possessions
+from matrix.errors import InfrastructureError, UsageError
+from matrix.machines import health, identity, possessions, staging
+from matrix.machines.detached_group import DetachedGroup
 from matrix.machines.group import Group
 from matrix.machines.messages import BLOCK_BYTES, Given, GroupEnd, Request, line, parse
 from matrix.machines.placement import obstacle
@@ -56,6 +57,13 @@ class _DaskLink:
         distributed.secede()
 
 
+class _SilentLink(_DaskLink):
+    """The connection of a task whose command is gone."""
+
+    def tell(self, message: Frozen) -> None:
+        """Tell nobody."""
+
+
 def describe(dask_worker: Worker) -> str:
     """Return the description of a worker's machine, as JSON (see Machine); Dask passes the worker by the name."""
     return identity.machine(str(dask_worker.name), dask_worker.state.nthreads).model_dump_json()
@@ -81,16 +89,35 @@ def run_group(text: str) -> str:
     reason = obstacle(machine, request.needs, request.program)
     if reason:  # a worker that came after the request was placed
         return GroupEnd(kind="refused", worker=worker.address, reason=reason).model_dump_json()
-    return _run(request, worker).model_dump_json()
+    return _run(Group(request, _DaskLink(worker, request.topic), worker.state.nthreads)).model_dump_json()
 
 
-def _run(request: Request, worker: Worker) -> GroupEnd:
-    group = Group(request, _DaskLink(worker, request.topic), worker.state.nthreads)
-    _groups[request.token] = group
+def run_detached(text: str, given: str, brought: dict[str, bytes]) -> dict[str, bytes]:
+    """Run the group of a request whose command is gone, and return the packs of its cells, by their ids.
+
+    `text` and `given` are JSON (see Request and Given), `brought` has the files that the request names.
+
+    Raises:
+        InfrastructureError: this machine could not run it; Dask then has another try.
+
+    """
+    worker = distributed.get_worker()
+    group = DetachedGroup(
+        parse(Request, text), _SilentLink(worker, ""), worker.state.nthreads, parse(Given, given), brought
+    )
+    outcome = _run(group)
+    if outcome.kind != "done":
+        raise InfrastructureError(f"{worker.name}: {outcome.reason or outcome.kind}")
+    return group.results
+
+
+def _run(group: Group) -> GroupEnd:
+    token = group.request.token
+    _groups[token] = group
     try:
         outcome = group.complete()
     finally:
-        del _groups[request.token]
+        del _groups[token]
     if outcome.kind == "unfit":
         _given_back.append(outcome.reason)
     return outcome
@@ -104,13 +131,14 @@ def has_given_back() -> bool:
 
 
 def put(token: str, sha256: str, offset: int, block: bytes) -> int:
-    """Append a piece to a file that a group waits for; return how many bytes of it are here, -1 where none waits."""
+    """Append a piece to a file that is waited for; return how many bytes of it are here, -1 where nobody waits."""
     group = _groups.get(token)
-    arriving = group.arriving.get(sha256) if group else None
-    if group is None or arriving is None:
+    arriving = group.arriving.get(sha256) if group else staging.arriving(token, sha256)
+    if arriving is None:
         return -1
     arriving.add(offset, block)
-    group.news.set()
+    if group:
+        group.news.set()
     return arriving.size
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.model.result import RequirementVerdict, Verdict
 from matrix.reports import NOT_YET_MEASURED, Report, Unfinished, build
-from matrix.runs import launch, locks, schedule
+from matrix.runs import detached, launch, locks, schedule
 from matrix.runs.run_kind import GateRun, SeriesRun
 from matrix.verdicts import regressions, series
 from matrix.verdicts.regressions import Gate
@@ -25,7 +25,7 @@ _NOT_MEASURED = RequirementVerdict(Verdict.ERROR, "it was not measured")
 
 def of_run(run: Run) -> Report:
     """Return the report of a run as it stands; a cell that runs now is missing in it."""
-    is_going_on = locks.is_being_done_elsewhere(run)
+    is_going_on = locks.is_being_done_elsewhere(run) or detached.is_detached(run)
     settings = run.settings()
     kept = list(run.results())  # read once: a live run writes them
     # A begun cell's ERROR is a placeholder while a process runs it, and its result where none does.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matrix.errors import UsageError
 from matrix.model.result import Verdict
 from matrix.reports.tables.runs import RunRow
-from matrix.runs import locks
+from matrix.runs import detached, locks
 
 if TYPE_CHECKING:
     from matrix.runs.store import Run
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 def row(run: Run) -> RunRow:
     """Return the row of a run; a run that cannot be read has one with its command UNREADABLE, and the reason."""
-    going_on = locks.is_being_done(run)
+    is_being_done = locks.is_being_done(run)
+    going_on = is_being_done or detached.is_detached(run)
     bare = RunRow(run=run.name, folder=str(run.folder), going_on=going_on)
     try:
         settings = run.settings()
         verdicts = Counter(result.verdict for result in run.results())
     except UsageError as error:  # as of another version of this program, whose runs are beside ours
         return bare.model_copy(update={"problem": error.message})
-    if going_on:
+    if is_being_done:
         del verdicts[Verdict.ERROR]  # the result of a cell that was begun, until it ends
     facts = {
         "command": settings.kind.kind,

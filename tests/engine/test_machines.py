@@ -31,7 +31,7 @@ def fleet(tmp_path: Path, engine: Engine) -> Iterator[Fleet]:
     made.end()
     owners = tuple(made.owner(name) for name in made.workers)
     assert [item for item in engine.resources() if item.run.startswith(owners)] == []
-    assert [made.runs(name) for name in made.workers] == [[], []]
+    assert not any(made.runs(name) for name in made.workers)
 
 
 def test_two_workers_share_a_run_and_a_killed_one_loses_nothing(bench: Bench, fleet: Fleet) -> None:
@@ -56,6 +56,28 @@ def test_two_workers_share_a_run_and_a_killed_one_loses_nothing(bench: Bench, fl
     again = bench.command(*words)
     assert again.status == 0, again.text
     assert {cell for cell in cells if bench.result(cell).reused is None} == to_build
+
+
+def test_four_workers_do_a_run_that_its_command_has_left_and_a_killed_one_loses_nothing(
+    bench: Bench, fleet: Fleet
+) -> None:
+    names = ("good", "other", "third", "fourth")
+    for name in names:
+        bench.tree(name)
+    for name in ("w3", "w4"):
+        fleet.start_worker(name)
+    cells = [f"fake@{name}" for name in names]
+    left = bench.command(*bench.run_words(*cells), "--scheduler", fleet.address, "--detach")
+    assert left.status == 0, left.text
+    assert f"perf-matrix report {bench.latest().name}" in left.text
+    wait(lambda: all(fleet.is_at_work(worker) for worker in fleet.workers))
+    fleet.kill(fleet.workers["w1"])
+    wait(lambda: bench.command("report").status == 0)
+    report = bench.command("report")
+    assert "verdict: PASS (4 PASS)" in report.text
+    for cell in cells:
+        assert bench.result(cell).run == bench.latest().name
+        assert bench.log(cell, "build.log")
 
 
 def is_alive(pid: int) -> bool:
