@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from matrix.verdicts import result_key
-from tests.engine.bench import PLACE, descendants
+from tests.engine.bench import FAKE, PLACE, descendants
 from tests.engine.fleet import Fleet, wait
+from tests.engine.histories import NEW
+from tests.engine.test_planted import write_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from matrix.engine.api import Engine
     from tests.engine.bench import Bench
+    from tests.engine.histories import History
 
 pytestmark = pytest.mark.engine
 
@@ -78,6 +82,40 @@ def test_four_workers_do_a_run_that_its_command_has_left_and_a_killed_one_loses_
     for cell in cells:
         assert bench.result(cell).run == bench.latest().name
         assert bench.log(cell, "build.log")
+
+
+def test_a_series_and_a_gate_on_workers_come_to_what_they_come_to_on_one_machine(
+    history: History, fleet: Fleet
+) -> None:
+    where = ("--scheduler", fleet.address)
+    done = history.series(f"{history.base}..HEAD", "--base", history.base, *history.where, *where, "--json")
+    assert done.status == 1, done.text
+    assert json.loads(done.out)["breaks"] == [
+        {"cell": history.cell, "keys": [f"clean {NEW}"], "suspects": [2], "mended": 3}
+    ]
+    both = ("--base", history.tree(0), "--head", history.tree(2))
+    gate = history.bench.command(
+        "gate", *both, *history.configs, "--select", history.cell, "--no-timing", "--json", *where
+    )
+    assert gate.status == 1, gate.text
+    [held] = json.loads(gate.out)["gate"]["held"]
+    found = {f"{said['finding']['kind']}:{said['finding']['subject']}" for said in held["broken"]}
+    assert found == {NEW}
+
+
+def test_faults_are_planted_on_workers(bench: Bench, fleet: Fleet) -> None:
+    bench.tree("good")
+    write_faults(bench, "forgets", "quiet")
+    words = ["--configs", str(FAKE), "--configs", str(bench.configs), "--tree", "good", "--json"]
+    done = bench.command("mutants", *words, "--scheduler", fleet.address)
+    assert done.status == 1, done.text
+    fates = {row["cell"].rpartition("/")[2]: [] for row in json.loads(done.out)["planted"]}
+    for row in json.loads(done.out)["planted"]:
+        fates[row["cell"].rpartition("/")[2]].append((row["fault"], row["fate"]))
+    assert fates == {
+        "fake": [("", "control: silent"), ("forgets", "killed"), ("quiet", "survived")],
+        "fake-out": [("", "control: silent"), ("forgets", "killed by another"), ("quiet", "survived")],
+    }
 
 
 def is_alive(pid: int) -> bool:

@@ -37,10 +37,12 @@ FAULTS = {
 }
 
 
-def write_faults(bench: Bench) -> None:
+def write_faults(bench: Bench, *names: str) -> None:
+    """Write faults into a bench's configuration: those of these names, or all."""
     folder = bench.configs / "edits"
     folder.mkdir()
-    for name, (file, find, replace, check, finding) in FAULTS.items():
+    for name in names or FAULTS:
+        file, find, replace, check, finding = FAULTS[name]
         edit = {
             "summary": name,
             "trees": ["good"],
