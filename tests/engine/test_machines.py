@@ -109,7 +109,9 @@ def test_faults_are_planted_on_workers(bench: Bench, fleet: Fleet) -> None:
     words = ["--configs", str(FAKE), "--configs", str(bench.configs), "--tree", "good", "--json"]
     done = bench.command("mutants", *words, "--scheduler", fleet.address)
     assert done.status == 1, done.text
-    fates = {row["cell"].rpartition("/")[2]: [] for row in json.loads(done.out)["planted"]}
+    fates: dict[str, list[tuple[str, str]]] = {
+        row["cell"].rpartition("/")[2]: [] for row in json.loads(done.out)["planted"]
+    }
     for row in json.loads(done.out)["planted"]:
         fates[row["cell"].rpartition("/")[2]].append((row["fault"], row["fate"]))
     assert fates == {
