@@ -108,6 +108,8 @@ def _suites(lines: list[tuple[str, str, str]], fragment: str) -> set[str]:
 def _linkage(observations: Observations) -> Iterator[Finding]:
     """Yield the finding that the program is not linked as the build's file says."""
     linkage = observations.scenario.cell.build.expect.linkage
+    if linkage is None:
+        return
     facts = observations.elf.get(f"{observations.output}/{perf.PROGRAM}")
     if facts is None:
         yield _linked_otherwise(f"a {linkage} program", "there is no such file")
@@ -137,8 +139,11 @@ def _dynamic_parts(facts: ElfFacts) -> str:
 
 def _skeletons(observations: Observations) -> Iterator[Finding]:
     """Yield the finding that BPF skeletons were made where none is expected, or none where some are."""
+    are_expected = observations.scenario.cell.build.expect.bpf_skeletons
+    if are_expected is None:
+        return
     found = sorted(filter(perf.is_skeleton, observations.made("build")))
-    if observations.scenario.cell.build.expect.bpf_skeletons:
+    if are_expected:
         expected, actual = "BPF skeletons", "" if found else "none was made"
     else:
         expected, actual = "no BPF skeleton", ", ".join(found[:5])

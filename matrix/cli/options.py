@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from matrix.config.adhoc_build import AdhocCells
     from matrix.config.load import Config
     from matrix.model.result import CellResult
     from matrix.reports import Report
@@ -36,6 +37,22 @@ TreeNames = Annotated[
 ]
 Against = Annotated[
     str, typer.Option("--base", metavar="TREE", help="Run each cell on this tree, too, and compare the others with it.")
+]
+Make = Annotated[
+    list[str], typer.Option("--make", metavar="NAME=VALUE", help="A build of its own: a variable of make's.")
+]
+Environment = Annotated[
+    list[str], typer.Option("--env", metavar="NAME=VALUE", help="A build of its own: a variable of its environment.")
+]
+Goals = Annotated[list[str], typer.Option("--goal", help="A build of its own: a goal of make's, as install.")]
+OutOfTree = Annotated[bool, typer.Option("--out-of-tree", help="A build of its own: with O=.")]
+ImageNames = Annotated[list[str], typer.Option("--image", help="The image of a build of its own, debian-trixie.")]
+Toolchain = Annotated[str, typer.Option("--toolchain", help="The image's toolchain for a build of its own, gcc.")]
+FromMail = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-mail", metavar="FILE", help="Only propose commands, for the make commands of a mail; - reads it here."
+    ),
 ]
 Repository = Annotated[
     Path | None, typer.Option("--repo", help="The git repository that revisions are of; never written to.")
@@ -134,6 +151,18 @@ def selection(
 ) -> Selection:
     """Return the selection of cells by --configs, --select, --exclude, --profile, --tree and --base."""
     return Selection(tuple(configs), tuple(trees), tuple(select), tuple(exclude), profile, base)
+
+
+def adhoc_cells(
+    make: list[str], environment: list[str], goals: list[str], images: list[str], toolchain: str, *, out_of_tree: bool
+) -> AdhocCells | None:
+    """Return the cells of the build that --make, --env, --goal and --out-of-tree say; None where no option says one."""
+    from matrix.config import adhoc_build
+
+    if not (make or environment or goals or images or toolchain or out_of_tree):
+        return None
+    found = adhoc_build.build(make, environment, goals, out_of_tree=out_of_tree)
+    return adhoc_build.AdhocCells(found, tuple(images or (adhoc_build.IMAGE,)), toolchain or adhoc_build.TOOLCHAIN)
 
 
 def named_cell(glob: str, trees: list[str], configs: list[Path], run: str) -> NamedCell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,20 +13,28 @@ from matrix.cli.options import (
     Configs,
     Detach,
     Durations,
+    Environment,
     Exclude,
     Fresh,
+    FromMail,
+    Goals,
     Host,
+    ImageNames,
     Jobs,
     Json,
+    Make,
     NoInstall,
     Number,
+    OutOfTree,
     ProfileName,
     Resume,
     Scheduler,
     Select,
     ShardWords,
+    Toolchain,
     TreeNames,
     access_of,
+    adhoc_cells,
     engine_access,
     machines,
     print_json,
@@ -36,10 +45,13 @@ from matrix.cli.options import (
     resumed,
     selection,
 )
-from matrix.errors import MatrixError, UsageError
+from matrix.errors import MatrixError, UsageError, from_system
 from matrix.model.cell import Limits
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.config.adhoc_build import AdhocCells
     from matrix.config.load import Config
     from matrix.config.selection import Selection
     from matrix.model.result import CellResult
@@ -50,7 +62,10 @@ LIMITS = Limits()
 
 def run(
     select: Select = [], exclude: Exclude = [], profile: ProfileName = "gate", tree: TreeNames = [],
-    base: Against = "", configs: Configs = [], number: Number = 0, jobs: Jobs = 0,
+    base: Against = "", configs: Configs = [],
+    make: Make = [], environment: Environment = [], goal: Goals = [], out_of_tree: OutOfTree = False,
+    image: ImageNames = [], toolchain: Toolchain = "", from_mail: FromMail = None,
+    number: Number = 0, jobs: Jobs = 0,
     timeout: Annotated[int, typer.Option(help="Seconds that a step may take.", min=1)] = LIMITS.step_s,
     cell_timeout: Annotated[
         int, typer.Option(help="Seconds that a cell's steps may take together; 0: as long as four of them.", min=0)
@@ -66,15 +81,23 @@ def run(
     engine: Host = "", no_install: NoInstall = False, json_output: Json = False,
 ) -> None:  # fmt: skip
     """Run cells: build, rebuild, touch, clean and build again, with every check."""
-    from matrix.config import load
     from matrix.runs import completion, detached, locks, run_report
 
     console = progress_console(json_output=json_output)
+    if from_mail:
+        _propose(from_mail, image, json_output=json_output)
+        return
     access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install, detach=detach)
-    asked = selection(configs, select, exclude, profile, tree, base)
+    adhoc = adhoc_cells(make, environment, goal, image, toolchain, out_of_tree=out_of_tree)
+    if adhoc and (select or exclude or shard):
+        raise UsageError(
+            "--make, --env, --goal, --out-of-tree, --image, --toolchain go with no --select, --exclude or --shard",
+            "These are one build, in one cell on each --image.",
+        )
+    asked = selection(configs, [*select, *(adhoc.globs if adhoc else ())], exclude, profile, tree, base)
     if resume and not (asked.is_empty and not shard):
         raise UsageError(
-            "--resume goes with none of --select, --exclude, --tree, --base, --configs and --shard",
+            "--resume goes with none of --select, --exclude, --tree, --base, --configs, --shard and a build's options",
             "A run has its own.",
         )
     limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
@@ -84,8 +107,7 @@ def run(
     if resume:
         this = resumed(resume, "run")
     else:
-        config = load.load(asked.configs)
-        this = _begin(asked, config, limits, number, jobs, (shard, results_of(durations, shard)))
+        this, config = _begin(asked, adhoc, limits, number, jobs, (shard, results_of(durations, shard)))
     with locks.doing(this):
         if detached.is_detached(this):
             machines("collecting").take_back(this, access)
@@ -100,6 +122,29 @@ def run(
     print_report(run_report.of_run(this), console, json_output=json_output)
 
 
+def _propose(mail: Path, images: list[str], *, json_output: bool) -> None:
+    """Print the commands that run the builds of perf that a bug report names; nothing is run."""
+    from matrix.config import load, mail_builds
+    from matrix.reports.tables import mail_builds as table
+    from matrix.reports.terminal import console
+
+    try:
+        with sys.stdin.buffer if str(mail) == "-" else mail.open("rb") as file:
+            content = file.read(mail_builds.MAIL_BYTES + 1)
+    except OSError as error:
+        raise from_system(f"{mail} cannot be read: {error}", "--from-mail takes a file with a mail.", error) from error
+    text = mail_builds.text_of(content)
+    found = mail_builds.builds(text)
+    named = images or mail_builds.named_images(text, load.load().images.values())
+    rows = [table.Proposal(one.line, one.text, mail_builds.command(one, named), one.dropped) for one in found]
+    if json_output:
+        print_json([row._asdict() for row in rows])
+    else:
+        print_parts(table.parts(rows, mail_builds.named_distros(text)), console())
+    if not found:
+        raise UsageError(f"{mail} has no make command of tools/perf", "As a line `make -C tools/perf NO_LIBELF=1`.")
+
+
 def _print_departure(run: Run, scheduler: str, *, json_output: bool) -> None:
     """Say that a run goes on without this command, and the command that collects its results."""
     command = f"perf-matrix report {run.name}"
@@ -110,19 +155,25 @@ def _print_departure(run: Run, scheduler: str, *, json_output: bool) -> None:
 
 
 def _begin(
-    asked: Selection, config: Config, limits: Limits, number: int, jobs: int, divided: tuple[str, list[CellResult]]
-) -> Run:
-    """Begin the run of a selection; cells at one place need each other's results where there is a base.
+    asked: Selection, adhoc: AdhocCells | None, limits: Limits, number: int, jobs: int,
+    divided: tuple[str, list[CellResult]],
+) -> tuple[Run, Config]:  # fmt: skip
+    """Begin the run of a selection, and return its configuration; cells at one place need each other's results.
 
     `divided` has the words of --shard, and the results that tell the durations of cells.
     """
+    from matrix.config import load
     from matrix.config.selection import selected
-    from matrix.runs import schedule, store
+    from matrix.runs import own_configs, schedule, store
     from matrix.runs.shard import of_selection
 
+    config = load.load(asked.configs)
+    if adhoc:
+        config = adhoc.added(config)
     found, shard = of_selection(selected(config, asked), *divided)
     chosen = schedule.jobs_of(found.cells, found.base, number, jobs)
-    return store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base, shard=shard)
+    this = store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base, shard=shard)
+    return this, own_configs.write(this, adhoc.build) if adhoc else config
 
 
 def report(

@@ -6,6 +6,7 @@ import itertools
 import shlex
 from typing import TYPE_CHECKING
 
+from matrix.config import adhoc_build
 from matrix.model.cell import Limits
 
 if TYPE_CHECKING:
@@ -22,8 +23,16 @@ def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, bas
     """
     own = itertools.chain.from_iterable(("--configs", folder) for folder in configs)
     trees = ["--tree", cell.tree.asked, *(["--base", base] if base else [])]
-    words = [*own, *trees, "--select", cell.place, "-j", str(jobs), *_bounds(limits), "--fresh"]
+    words = [*own, *trees, *_place(cell), "-j", str(jobs), *_bounds(limits), "--fresh"]
     return shlex.join(["perf-matrix", "run", *words])
+
+
+def _place(cell: Cell) -> list[str]:
+    """Return the options that select a cell's place; those of an ad-hoc build say what it is."""
+    if not adhoc_build.is_adhoc(cell.build):
+        return ["--select", cell.place]
+    toolchain = [] if cell.toolchain == adhoc_build.TOOLCHAIN else ["--toolchain", cell.toolchain]
+    return ["--image", cell.image.name, *toolchain, *adhoc_build.words(cell.build)]
 
 
 def _bounds(limits: Limits) -> Iterator[str]:

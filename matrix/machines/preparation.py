@@ -1,4 +1,4 @@
-"""What a run's command prepares for the workers: the files that they need, and the groups that earlier runs leave."""
+"""The preparation of a run for the workers: the files that they need, and the groups that earlier runs leave."""
 
 from __future__ import annotations
 

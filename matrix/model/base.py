@@ -13,6 +13,9 @@ EditName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 # Make takes almost any name; these are the shell's (POSIX.1-2017, XBD 3.235 "Name"), so they need no quotes anywhere.
 MakeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
+# A goal is a word of make's command line, and may be the name of a file: no option, and nothing for a shell.
+GoalName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$", max_length=200)]
+
 
 class Frozen(BaseModel):
     """A value whose fields never change; unknown keys and infinite numbers are refused, types are not converted."""

@@ -6,21 +6,22 @@ from typing import Literal
 
 from pydantic import Field
 
-from matrix.model.base import Frozen, MakeName, Name
+from matrix.model.base import Frozen, GoalName, MakeName, Name
 
 
 class Expect(Frozen):
     """The properties that a finished build must have.
 
     `options` are those that `perf version --build-options` prints, `features` those of the file FEATURE-DUMP.
-    `processes` maps a program's name, or `total`, to the number of its processes that a second make may run.
+    `processes` maps a program's name, or `total`, to the number of its processes that a second make may run. Nothing is
+    expected of a `linkage` or of `bpf_skeletons` that are None.
     """
 
     # The values are in perf's and make's own words.
     options: dict[str, Literal["on", "OFF"]] = Field(default_factory=dict)
     features: dict[str, Literal["0", "1"]] = Field(default_factory=dict)
-    linkage: Literal["dynamic", "static"] = "dynamic"
-    bpf_skeletons: bool = True
+    linkage: Literal["dynamic", "static"] | None = "dynamic"
+    bpf_skeletons: bool | None = True
     processes: dict[str, int] = Field(default_factory=dict)
 
 
@@ -28,8 +29,9 @@ class Build(Frozen):
     """One build configuration, from `configs/builds/NAME.yaml`; values of make variables are strings.
 
     `extends` names another build whose keys apply to this one too; mappings are merged key by key. `out_of_tree` builds
-    with `O=`. `start_method` is the one of Python's multiprocessing that the build forces on the generator. `requires`
-    are names that an image must provide. `perf_tests` are names of perf's own tests to run.
+    with `O=`. `makes_program` is false for goals that do not make perf itself. `start_method` is the one of Python's
+    multiprocessing that the build forces on the generator. `requires` are names that an image must provide.
+    `perf_tests` are names of perf's own tests to run.
     """
 
     name: Name
@@ -38,7 +40,8 @@ class Build(Frozen):
     # Strings alone: an unquoted NO is false in YAML 1.1, and 1.10 is the number 1.1.
     make: dict[MakeName, str] = Field(default_factory=dict)
     environment: dict[MakeName, str] = Field(default_factory=dict)
-    goals: tuple[MakeName, ...] = ()
+    goals: tuple[GoalName, ...] = ()
+    makes_program: bool = True
     out_of_tree: bool = False
     start_method: Literal["spawn", "forkserver", "fork"] | None = None
     requires: tuple[Name, ...] = ()

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from matrix import files
-from matrix.config import load, selection, tree_words
+from matrix.config import selection, tree_words
 from matrix.errors import MatrixError, UsageError
-from matrix.runs import store
+from matrix.runs import own_configs, store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matrix.config.load import Config
-    from matrix.model.base import Frozen
     from matrix.model.cell import Cell, Limits
     from matrix.runs.store import Run
-
-FOLDER = "configs"
 
 
 def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tuple[Run, Config]:
@@ -38,12 +31,9 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
     # The run exists before its configuration, which lies in the run's folder; a failure removes both.
     run = store.begin([cell], [cell.tree.name], folders, jobs, limits)
     try:
-        own = run.folder / FOLDER
-        write(own, cell)
+        loaded = own_configs.write(run, cell.image, cell.build, cell.tree)
         # Fresh: whoever reproduces a result asks whether it comes again.
-        settings = run.settings().model_copy(update={"configs": (*folders, str(own)), "fresh": True})
-        run.save_settings(settings)
-        loaded = load.load([Path(folder) for folder in settings.configs])
+        run.reuse_nothing()
         read = selection.every(loaded, [tree_words.tree(loaded, cell.tree.name)])
         # The run would otherwise be of another cell than the one to reproduce.
         if cell not in read:
@@ -55,15 +45,3 @@ def begin(cell: Cell, jobs: int, limits: Limits, folders: Sequence[str]) -> tupl
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
     return run, loaded
-
-
-def write(folder: Path, cell: Cell) -> None:
-    """Write a cell's image, build and tree into a folder of configuration, a file each."""
-    parts: dict[str, Frozen] = {
-        f"containers/{cell.image.name}": cell.image,
-        f"{FOLDER}/builds/{cell.build.name}": cell.build,
-        f"{FOLDER}/trees/{cell.tree.name}": cell.tree,
-    }
-    for name, part in parts.items():
-        text = yaml.safe_dump(part.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
-        files.write(folder / f"{name}.yaml", text)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix import __version__
-from matrix.config import command_line
+from matrix.config import adhoc_build, command_line
 from matrix.engine import images
 from matrix.errors import MatrixError, UsageError, of_files
 from matrix.model.result import CellResult, Verdict
-from matrix.runs import admission, internal_errors, recorded_cell, reuse, schedule
+from matrix.runs import admission, internal_errors, own_configs, recorded_cell, reuse, schedule
 from matrix.runs.confinement import LimitExceededError
 from matrix.runs.recorded_cell import PreparedCell
 from matrix.runs.reuse import Surroundings
@@ -193,4 +193,7 @@ def _reproduce(cell: Cell, context: Context) -> str:
     if cell.tree.delta:
         return shlex.join(["perf-matrix", "repro", cell.id, "--run", context.run.name])
     base = "" if cell.tree.name == context.base.tree else context.base_word
-    return command_line.reproduce(cell, context.run.settings().configs, context.jobs, context.limits, base)
+    configs = context.run.settings().configs
+    if adhoc_build.is_adhoc(cell.build):  # the command line says itself what the run's own folder has
+        configs = tuple(folder for folder in configs if folder != str(own_configs.folder(context.run)))
+    return command_line.reproduce(cell, configs, context.jobs, context.limits, base)

@@ -23,12 +23,12 @@ NONE = "none"
 
 
 def digest(cell: Cell, host: Mapping[str, str]) -> str | None:
-    """Return the SHA-256 of the type information that a cell's build reads, empty for a build without BPF skeletons.
+    """Return the SHA-256 of the type information that a cell's build may read, empty for one without BPF skeletons.
 
     None is for an engine whose kernel may be another than this machine's, so that only its cells can tell. `host` has
     the facts of Engine.describe, and where another machine has told them those of its kernel.
     """
-    if not cell.build.expect.bpf_skeletons:
+    if cell.build.expect.bpf_skeletons is False:
         return ""
     return host[FACT] if host.get(FACT) else of(host)
 

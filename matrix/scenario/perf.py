@@ -9,8 +9,12 @@ from __future__ import annotations
 import posixpath
 import re
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from matrix.model.globs import matches_any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Folders inside a cell.
 SOURCE = "/src"
@@ -35,6 +39,8 @@ READ_BY_OTHERS = ("*.bpf.c", "*/bpf_skel/*", "tools/perf/pmu-events/*", "tools/p
 
 # Files in the output folder.
 PROGRAM = "perf"
+PROGRAM_GOALS = ("all", "perf", "install", "install-bin")
+"""The goals of Makefile.perf that make the program."""
 FEATURE_DUMP = "FEATURE-DUMP"
 """The result of the feature detection, from tools/build/Makefile.feature: a line `feature-NAME=0` or `=1` each."""
 TABLES_FOLDER = "pmu-events"
@@ -73,6 +79,11 @@ def in_cell(path: str) -> str:
 def output_folder(*, out_of_tree: bool) -> str:
     """Return the folder inside a cell in which a build leaves perf."""
     return OUTPUT if out_of_tree else FOLDER
+
+
+def makes_program(goals: Sequence[str]) -> bool:
+    """Return whether make with these goals makes the program."""
+    return not goals or any(goal in PROGRAM_GOALS for goal in goals)
 
 
 def is_source(path: str) -> bool:

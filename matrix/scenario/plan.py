@@ -178,8 +178,10 @@ def _build(planner: _Planner) -> Step:
     return step.model_copy(update={"touch": planner.edited})
 
 
-def _self_test(planner: _Planner) -> Step:
+def _self_test(planner: _Planner) -> Step | None:
     cell = planner.cell
+    if not cell.build.makes_program:
+        return None
     output = output_folder(cell)
     program = f"{output}/{perf.PROGRAM}"
     commands = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matrix.config import mail_builds
+from matrix.errors import MatrixError
 from matrix.scenario.step_facts import Process
 from matrix.trace import command_lines, file_access, make_arguments, program_files, shell_script, work
 from matrix.verdicts import kept_build
@@ -41,6 +43,13 @@ def _words(data: bytes) -> None:
     command_lines.text(process)
 
 
+def _mail(data: bytes) -> None:
+    text = mail_builds.text_of(data)
+    for found in mail_builds.builds(text):
+        mail_builds.command(found)
+    mail_builds.named_distros(text)
+
+
 def _source(data: bytes) -> None:
     before, _, after = data.decode("utf-8", "replace").partition("\0")
     kept_build.reads_the_same(before, after)
@@ -53,6 +62,12 @@ def _argv(*words: bytes) -> bytes:
 SCRIPTS = (
     b"cd util && printf 'util/%s ' a.o b.o | xargs ld -r -o in.o; { if [ -f a ]; then rm a; fi } 2> log",
     b'for i in a b; do echo $i > `cat x`; done; (cat a | sed s/a/b/ > b) && x=$(cat c) y "$z" # end',
+)
+PARTS = b"From: a\nContent-Type: multipart/mixed; boundary=b\n\n"
+MAILS = (
+    b"Hi,\n$ make -C tools/perf LLVM=1 -j8\n> # LANG=C make -C tools/perf O=/x \\\n>  A='b c' install\n",
+    PARTS + b"--b\nContent-Transfer-Encoding: base64\n\nJCBtYWtlIHRvb2xzL3BlcmYgQT0x\n--b--\n",
+    b"alias m='make -k CORESIGHT=1 O=/tmp/$PWD -C tools/perf install-bin'\ncd tools/perf && make A=1\n",
 )
 SHELL_WORDS = (
     b"'",
@@ -140,6 +155,36 @@ TARGETS = (
             "linker": lambda size: _argv(b"gcc", b"-Wl" + b",-o,a" * (size // 5)),
             "goals": lambda size: _argv(b"make", *[b"a=b"] * (size // 4)),
             "links": lambda size: _argv(b"ln", b"-s", *[b"a"] * (size // 2)),
+        },
+    ),
+    Target(
+        "bug-report",
+        _mail,
+        MAILS,
+        own=(MatrixError,),
+        words=(
+            b"\n$ make -C tools/perf ",
+            b"\n> ",
+            b"\\\n",
+            b"O=/x",
+            b" A=1",
+            b"--b\n",
+            b"alias m='make ",
+            b"cd tools/perf && ",
+        ),
+        growing={
+            "commands": lambda size: b"make -C tools/perf A=1\n" * (size // 23),
+            "quotes": lambda size: b">" * size + b" make",
+            "blank quotes": lambda size: b"> " * (size // 2) + b" make",
+            "a prompt": lambda size: b"a@b" * (size // 3) + b"$ make",
+            "continuations": lambda size: b"make -C tools/perf \\\n" * (size // 21),
+            "variables": lambda size: b"make -C tools/perf" + b" A=1" * (size // 4),
+            "folders": lambda size: b"make" + b" -C a" * (size // 5),
+            "aliases": lambda size: b"alias " + b"m='make tools/perf' " * (size // 20),
+            "headers": lambda size: b"From: a\n" + b"A: b\n" * (size // 5) + b"\nmake",
+            "parts": lambda size: PARTS + b"--b\n\nmake tools/perf\n" * (size // 22),
+            "levels": lambda size: b"From: a\n" + b"Content-Type: multipart/mixed; boundary=b\n\n--b\n" * (size // 48),
+            "a parameter": lambda size: b"Content-Type: text/plain" + b"; a=b" * (size // 5) + b"\n\nmake",
         },
     ),
     Target(

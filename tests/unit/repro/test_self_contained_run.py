@@ -63,7 +63,7 @@ def test_a_cell_that_would_be_read_as_another_is_not_run(places: Path) -> None:
         self_contained_run.begin(needy, 2, Limits(), [])
     lacking = make.cell(of=image, what=make.build(requires=("x",)))
     other = places / "more"
-    self_contained_run.write(other, make.cell(of=make.image("other", provides=("x",))))
+    load.write_image(make.image("other", provides=("x",)), other)
     with pytest.raises(UsageError, match="cannot be written as configuration and read again"):
         self_contained_run.begin(lacking, 2, Limits(), [str(other)])
     assert store.runs() == []

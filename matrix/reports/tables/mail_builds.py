@@ -1,0 +1,31 @@
+"""The table of proposals: a command of this program for each make command line of a bug report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from matrix.reports.tables import line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matrix.reports.tables import Part
+
+
+class Proposal(NamedTuple):
+    """A proposed command, the line of the report and the make command that it is for, and what of that is left out."""
+
+    line: int
+    make: str
+    command: str
+    dropped: tuple[str, ...]
+
+
+def parts(proposals: Sequence[Proposal], distros: Sequence[str]) -> Iterator[Part]:
+    """Yield the proposals, and the distros that the report names and no image is of."""
+    for proposal in proposals:
+        left_out = f" (without {' '.join(proposal.dropped)})" if proposal.dropped else ""
+        yield line(f"line {proposal.line}: {proposal.make}{left_out}", "dim")
+        yield line(f"  {proposal.command}")
+    if proposals and distros:
+        yield line(f"the report names {', '.join(distros)}, of which there is no image: --image names another")
