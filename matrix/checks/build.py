@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from matrix.scenario.elf_facts import ElfFacts
     from matrix.scenario.observations import Observations
-    from matrix.scenario.step_facts import Ran, StepFacts
+    from matrix.scenario.step_facts import Process, Ran, StepFacts
 
 # `perf version --build-options`, as status_print in tools/perf/builtin-version.c or, later, builtin-check.c prints it.
 # The output may be anything that a program of the tree prints: each expression looks at a character a fixed number of
@@ -27,6 +28,8 @@ _TEST = re.compile(r"^[ \t]*(\d+(?:\.\d+)*+): (.*)$", re.M)
 _OUTCOME = re.compile(r":[ \t\r]*(?:(Ok|Skip|FAILED!)|$)")
 # A line up to a carriage return, which a terminal overwrites, or a colour (ECMA-48's control sequences).
 _TERMINAL = re.compile(r"^[^\n]*\r(?!\n)|\x1b\[[0-9;]*[A-Za-z]", re.M)
+
+_THERE = {True: "it is there", False: "it is not there"}
 
 
 def _command(step: StepFacts, label: str) -> Ran | None:
@@ -50,6 +53,32 @@ def _compare(what: str, expected: dict[str, str], found: dict[str, str], log: st
         actual = found.get(name, "not listed")
         if actual != value:
             yield Finding(kind=what, subject=name, expected=value, actual=actual, where=log)
+
+
+def _flags(observations: Observations) -> Iterator[Finding]:
+    """Yield the flags that perf.c is compiled with or without, other than the build's file says."""
+    expected = observations.scenario.cell.build.expect.flags
+    step = observations.steps["build"]
+    if not expected or not step.traced:
+        return
+    compiler = next((process for process in step.processes if _compiles_main(process)), None)
+    words = set(compiler.argv) if compiler else set()
+    for flag, is_wanted in expected.items():
+        if (flag in words) != is_wanted or compiler is None:
+            yield Finding(
+                kind="flag",
+                subject=flag,
+                expected="perf.c is compiled with it" if is_wanted else "perf.c is compiled without it",
+                actual=_THERE[flag in words] if compiler else "no compiler of perf.c was seen",
+                where=step.log,
+            )
+
+
+def _compiles_main(process: Process) -> bool:
+    """Return whether a process is the compiler's driver for perf.c, and not the shell or the compiler proper."""
+    name = posixpath.basename(perf.MAIN_SOURCE)
+    is_compiler = "-c" in process.argv and len(process.argv) > len(("sh", "-c", "the script"))
+    return is_compiler and any(posixpath.basename(word) == name for word in process.argv)
 
 
 def _stale_lacks(observations: Observations, found: dict[str, str], log: str) -> Iterator[Finding]:
@@ -175,7 +204,12 @@ def _examine(observations: Observations) -> Examined:
     tested = _command(step, "tests")
     if tested is not None:
         findings += _test_findings(cell.perf_tests, tested, step.log)
-    findings += [*_linkage(observations), *_skeletons(observations), *_left_running(observations)]
+    findings += [
+        *_flags(observations),
+        *_linkage(observations),
+        *_skeletons(observations),
+        *_left_running(observations),
+    ]
     findings += _changed_by_tests(observations)
     output = tested.output if tested else ""
     figures: Figures = {

@@ -11,7 +11,7 @@ from matrix.checks import Check, Examined, Figures, made_by
 from matrix.model.result import Finding
 from matrix.scenario import perf
 from matrix.trace.command_lines import text
-from matrix.trace.work import work
+from matrix.trace.work import INSTALL, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,12 +97,15 @@ def _target(process: Process, target: str) -> str:
     return f"/feature/{test}.bin" if test else target
 
 
-def _work(rebuild: _Rebuild) -> Iterator[Finding]:
-    """Yield each kind of work and its target that the second make did, with its first command line."""
+def _work(rebuild: _Rebuild, *, is_to_install: bool) -> Iterator[Finding]:
+    """Yield each kind of work and its target that the second make did, with its first command line.
+
+    A make that is told to install does so each time.
+    """
     command_lines: dict[tuple[str, str], list[str]] = defaultdict(list)
     for process in rebuild.step.processes:
         done = work(process)
-        if done:
+        if done and not (is_to_install and done[0] == INSTALL):
             kind, target = done
             command_lines[kind, _target(process, target)].append(text(process))
     for (kind, target), runs in sorted(command_lines.items()):
@@ -122,7 +125,9 @@ def _examine(observations: Observations) -> Examined:
     }
     rebuild = _Rebuild(step)
     # An absent feature is found once for each of its files and commands: the last of one key stands for all.
-    by_key = {finding.key: finding for finding in (*_work(rebuild), *_changes(observations, rebuild))}
+    is_to_install = perf.installs(observations.scenario.cell.build.goals)
+    work_done = _work(rebuild, is_to_install=is_to_install)
+    by_key = {finding.key: finding for finding in (*work_done, *_changes(observations, rebuild))}
     findings = tuple(by_key[key] for key in sorted(by_key))
     return Examined(findings, len(step.files), figures)
 

@@ -12,14 +12,16 @@ from matrix.model.base import Frozen, GoalName, MakeName, Name
 class Expect(Frozen):
     """The properties that a finished build must have.
 
-    `options` are those that `perf version --build-options` prints, `features` those of the file FEATURE-DUMP.
-    `processes` maps a program's name, or `total`, to the number of its processes that a second make may run. Nothing is
-    expected of a `linkage` or of `bpf_skeletons` that are None.
+    `options` are those that `perf version --build-options` prints, `features` those of the file FEATURE-DUMP; `flags`
+    says of words of perf.c's compilation whether they are in its command line. `processes` maps a program's name, or
+    `total`, to the number of its processes that a second make may run. Nothing is expected of a `linkage` or of
+    `bpf_skeletons` that are None.
     """
 
     # The values are in perf's and make's own words.
     options: dict[str, Literal["on", "OFF"]] = Field(default_factory=dict)
     features: dict[str, Literal["0", "1"]] = Field(default_factory=dict)
+    flags: dict[str, bool] = Field(default_factory=dict)
     linkage: Literal["dynamic", "static"] | None = "dynamic"
     bpf_skeletons: bool | None = True
     processes: dict[str, int] = Field(default_factory=dict)

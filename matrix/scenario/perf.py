@@ -33,6 +33,8 @@ MANIFEST = "tools/perf/MANIFEST"
 """The list of the files and folders of perf's own source package: a path or glob a line."""
 GENERATOR = "tools/perf/pmu-events/jevents.py"
 """The program that writes the event tables."""
+MAIN_SOURCE = "tools/perf/perf.c"
+"""The source whose compiler gets the flags of all of perf's own objects."""
 COMPILED_SOURCES = "tools/perf/*.c"
 READ_BY_OTHERS = ("*.bpf.c", "*/bpf_skel/*", "tools/perf/pmu-events/*", "tools/perf/tests/shell/*")
 """Sources that more than a compiler of perf reads: rules of their own, whose prerequisites are not all declared."""
@@ -84,6 +86,11 @@ def output_folder(*, out_of_tree: bool) -> str:
 def makes_program(goals: Sequence[str]) -> bool:
     """Return whether make with these goals makes the program."""
     return not goals or any(goal in PROGRAM_GOALS for goal in goals)
+
+
+def installs(goals: Sequence[str]) -> bool:
+    """Return whether make with these goals installs something."""
+    return any(goal.startswith("install") for goal in goals)
 
 
 def is_source(path: str) -> bool:

@@ -9,7 +9,7 @@ from matrix.checks import registry
 from matrix.model.build import Expect
 from matrix.model.result import CheckResult, Verdict
 from matrix.verdicts import judge
-from tests.unit.conftest import EPOCH, PERF, Record, build, cell, command, elf, file, image, observations, tree
+from tests.unit.conftest import EPOCH, PERF, Record, build, cell, command, elf, file, image, observations, process, tree
 
 if TYPE_CHECKING:
     from matrix.model.cell import Cell
@@ -153,6 +153,38 @@ def test_a_wanted_test_that_did_not_pass_is_a_finding(tested: str) -> None:
     result = examined(of, self_test(tested=tested))
     assert keys(result) == ["test:Wanted"]
     assert result.findings[0].actual == "no test of this name passed"
+
+
+COMPILERS = (
+    process(0, "/bin/sh", "-c", "gcc -c -o perf.o /src/tools/perf/perf.c"),
+    process(1, "gcc", "-O0", "-DHAVE_A", "-c", "-o", "perf.o", "perf.c", parent=0),
+    process(2, "/usr/libexec/cc1", "-quiet", "-O0", "-D", "HAVE_A", "perf.c", parent=1),
+)
+
+
+def test_the_flags_that_perf_is_compiled_with_are_those_that_the_build_says() -> None:
+    build_step = [*COMPILERS, command("make", "make")]
+    assert keys(examined(expecting(flags={"-O0": True, "-DHAVE_B": False}), made=build_step)) == []
+    result = examined(expecting(flags={"-O3": True, "-DHAVE_A": False}), made=build_step)
+    assert [(finding.key, finding.actual) for finding in result.findings] == [
+        ("flag:-O3", "it is not there"),
+        ("flag:-DHAVE_A", "it is there"),
+    ]
+
+
+def test_flags_of_a_compiler_that_was_not_seen_are_findings_and_are_unknown_without_processes() -> None:
+    unseen = examined(expecting(flags={"-O3": False}), made=[*COMPILERS[:1], command("make", "make")])
+    assert [(finding.key, finding.actual) for finding in unseen.findings] == [
+        ("flag:-O3", "no compiler of perf.c was seen")
+    ]
+    untraced = examined(expecting(flags={"-O3": True}), made=[command("make", "make", traced=False)])
+    assert keys(untraced) == []
+
+
+def test_nothing_is_expected_of_a_linkage_and_of_skeletons_that_no_file_says() -> None:
+    skeleton = file(f"{PERF}/util/bpf_skel/.tmp/off_cpu.skel.h")
+    assert keys(examined(expecting(linkage=None, bpf_skeletons=None), elf={}, made=[skeleton])) == []
+    assert keys(examined(expecting(linkage=None, bpf_skeletons=None), elf={})) == []
 
 
 def test_a_dynamic_program_needs_an_interpreter_and_a_dynamic_section() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from matrix.checks import registry
 from matrix.model.result import Verdict
 from matrix.verdicts import judge
-from tests.unit.conftest import EPOCH, PERF, Record, command, file, observations, process
+from tests.unit.conftest import EPOCH, PERF, Record, build, cell, command, file, observations, process
 
 if TYPE_CHECKING:
     from matrix.model.result import CheckResult
@@ -34,6 +34,12 @@ def test_a_make_that_changes_nothing_and_runs_no_work_passes() -> None:
 def test_a_preprocessor_query_is_counted_and_no_finding() -> None:
     result = examined([process(0, "cc1", "-E", "-"), process(1, "make", "-E"), process(2), BUILT])
     assert (result.verdict, result.figures["preprocessor queries"]) == (Verdict.PASS, 1)
+
+
+def test_a_make_that_is_told_to_install_installs_each_time() -> None:
+    again = [process(0, "make"), process(1, "install", "perf", "/d/perf"), process(2, "cc1", "a.c"), BUILT]
+    assert keys(examined(again, of=cell(what=build(goals=("install-bin",))))) == [f"ran-compiler:{PERF}/a.c"]
+    assert keys(examined(again, of=cell(what=build(goals=("perf",)))))[1:] == ["ran-install:/d/perf"]
 
 
 def test_a_file_that_changes_is_a_finding_with_its_maker() -> None:

@@ -5,7 +5,8 @@ from tests.unit.conftest import build, cell, image
 
 
 def test_the_second_build_has_another_home_locale_time_zone_and_hash_seed() -> None:
-    first, second = (environments.of_builds(cell())[name] for name in ("first", "second"))
+    of = cell(what=build(make={"prefix": "/usr"}))
+    first, second = (environments.of_builds(of)[name] for name in ("first", "second"))
     for name in ("HOME", "LC_ALL", "TZ", "PYTHONHASHSEED"):
         assert first[name] != second[name]
     assert first["PATH"] == second["PATH"]
@@ -16,6 +17,14 @@ def test_the_second_build_has_another_date_where_the_image_can_fake_it() -> None
     found = environments.of_builds(cell(of=image(packages=("faketime",))))
     assert found["second"]["FAKETIME"] == "+400d"
     assert "LD_PRELOAD" not in found["first"]
+
+
+def test_the_home_folder_is_the_same_where_perf_takes_it_for_its_prefix() -> None:
+    for of in (cell(), cell(what=build(environment={"A": "1"}))):
+        first, second = environments.of_builds(of).values()
+        assert first["HOME"] == second["HOME"]
+    first, second = environments.of_builds(cell(what=build(environment={"prefix": "/opt"}))).values()
+    assert first["HOME"] != second["HOME"]
 
 
 def test_a_builds_environment_is_that_of_both_builds() -> None:
