@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from matrix.scenario.observations import Observations
     from matrix.scenario.step_facts import Process, Ran, StepFacts
 
-# `perf version --build-options`, as status_print in tools/perf/builtin-version.c or, later, builtin-check.c prints it.
-# The output may be anything that a program of the tree prints: each expression looks at a character a fixed number of
-# times, so none has two repeats of one character next to each other.
-_OPTION = re.compile(r"^[ \t]*([\w.+-]+): \[ (on|OFF)[ \t]*\]", re.M)
 # The lines of FEATURE-DUMP.
 _FEATURE = re.compile(r"^feature-([\w.+-]+)=([01])$", re.M)
-# `perf test`, as tools/perf/tests/builtin-test.c prints it: ` 7.2: Parsing of a name  : Ok`.
+# `perf test`, as tools/perf/tests/builtin-test.c prints it: ` 7.2: Parsing of a name  : Ok`. Its output may be
+# anything, so none of these expressions has two repeats of one character next to each other.
 _TEST = re.compile(r"^[ \t]*(\d+(?:\.\d+)*+): (.*)$", re.M)
 _OUTCOME = re.compile(r":[ \t\r]*(?:(Ok|Skip|FAILED!)|$)")
 # A line up to a carriage return, which a terminal overwrites, or a colour (ECMA-48's control sequences).
@@ -187,8 +184,8 @@ def _listed(observations: Observations, label: str) -> tuple[dict[str, str], lis
     if ran is None or ran.exit_status:
         actual = f"exit status {ran.exit_status}" if ran else "it was not run"
         return {}, [Finding(kind="runs", subject=label, expected="exit status 0", actual=actual, where=step.log)]
-    pattern = {"options": _OPTION, "features": _FEATURE}[label]
-    values = dict(pattern.findall(ran.output or ""))
+    output = ran.output or ""
+    values = perf.build_options(output) if label == "options" else dict(_FEATURE.findall(output))
     expect = observations.scenario.cell.build.expect.model_dump()
     wanted = _wanted(expect[label], observations)
     return values, list(_compare(label.removesuffix("s"), wanted, values, step.log))

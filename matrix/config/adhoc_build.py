@@ -16,15 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from matrix.errors import UsageError, did_you_mean
 from matrix.model.base import GoalName, MakeName
-from matrix.model.build import Build, Expect
+from matrix.model.build import ADHOC, Build, Expect
 from matrix.scenario import perf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from matrix.config.load import Config
-
-PREFIX = "adhoc-"
 
 IMAGE, TOOLCHAIN = "debian-trixie", "gcc"
 """The image and the toolchain of an ad-hoc build unless others are named."""
@@ -141,7 +139,7 @@ def _is(kind: TypeAdapter[str], word: str) -> bool:
 
 def _name(found: Build) -> str:
     content = found.model_dump(mode="json", exclude={"name", "summary"})
-    return PREFIX + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    return ADHOC + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _summary(found: Build) -> str:

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from matrix.model.base import Frozen, GoalName, MakeName, Name
 
+ADHOC = "adhoc-"
+"""The beginning of the names of builds that a command line says and no file."""
+
 
 class Expect(Frozen):
     """The properties that a finished build must have.
@@ -49,3 +52,8 @@ class Build(Frozen):
     requires: tuple[Name, ...] = ()
     expect: Expect = Expect()
     perf_tests: tuple[str, ...] = ()
+
+    @property
+    def is_adhoc(self) -> bool:
+        """Whether a command line says the build and no file."""
+        return self.name.startswith(ADHOC)

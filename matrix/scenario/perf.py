@@ -64,6 +64,11 @@ _COMPACT_TABLE = re.compile(rb"^(?:static )?const struct compact_pmu_event (pmu_
 MOST_TABLES, TABLE_NAME_BYTES = 10_000, 1_000
 """Twenty times what perf has: 368 tables with names of 40 bytes; a transcript has all of them."""
 
+# `perf version --build-options`, as status_print in tools/perf/builtin-version.c or, later, builtin-check.c prints it.
+# The output may be anything that a program of the tree prints: the expression looks at a character a fixed number of
+# times, as it has no two repeats of one character next to each other.
+_OPTION = re.compile(r"^[ \t]*([\w.+-]+): \[ (on|OFF)[ \t]*\]", re.M)
+
 _POOL = b"ProcessPoolExecutor"
 _EMPTY_TABLES = "test-empty"  # test-empty-pmu-events.c, which pmu-events/Build compares with empty-pmu-events.c
 
@@ -138,6 +143,11 @@ def compact_tables(source: bytes) -> tuple[str, ...]:
             limits = f"more than {MOST_TABLES} compact tables, or a name of more than {TABLE_NAME_BYTES} bytes"
             raise ValueError(f"{posixpath.basename(TABLES_SOURCE)} has {limits}")
     return tuple(sorted(name.decode() for name in names))
+
+
+def build_options(text: str) -> dict[str, str]:
+    """Return the options that `perf version --build-options` printed, each `on` or `OFF`."""
+    return dict(_OPTION.findall(text))
 
 
 def is_skeleton(path: str) -> bool:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from matrix.checks import Check, Examined, registry
 from matrix.model import globs
-from matrix.model.cell import matches
 from matrix.model.globs import matches_any, selects_any
 from matrix.model.result import (
     KNOWN_FAILURE_GONE,
@@ -18,6 +17,7 @@ from matrix.model.result import (
     Verdict,
     worst,
 )
+from matrix.scenario import perf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -117,7 +117,8 @@ def _with_known_failures(
         return CheckResult(check=check.name, verdict=Verdict.FAIL, reason=reason, figures=examined.figures)
     entries = _entries_for(check, observations, known)
     findings = [_marked_known(finding, entries) for finding in examined.findings]
-    findings += _gone_entries(entries, examined.findings)
+    if not observations.scenario.cell.build.is_adhoc:  # which may never come to the cause
+        findings += _gone_entries(entries, examined.findings)
     return CheckResult(
         check=check.name,
         verdict=_verdict(findings),
@@ -141,7 +142,14 @@ def _applies(entry: KnownFailure, observations: Observations) -> bool:
     cell = observations.scenario.cell
     if not any(_names_tree(pattern, cell.tree.name, observations.tree_version) for pattern in entry.trees):
         return False
-    return any(matches(cell.id, glob) for glob in entry.cells)
+    return entry.names(cell) and entry.options.items() <= _options(observations).items()
+
+
+def _options(observations: Observations) -> dict[str, str]:
+    """Return perf's build options as it printed them; none where it did not run."""
+    step = observations.steps.get("self-test")
+    ran = [command for command in step.commands if command.label == "options"] if step else []
+    return perf.build_options(ran[0].output or "") if ran else {}
 
 
 def _names_tree(pattern: str, name: str, version: str) -> bool:

@@ -11,7 +11,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from matrix.model.cell import matches
 from matrix.model.result import DIFFERS_FROM_EARLIER, CheckResult, Finding, Verdict, worst
 from matrix.verdicts.wording import cut
 
@@ -52,12 +51,8 @@ def result_key(transcript: str, cell: Cell, known: Sequence[KnownFailure], base:
 
     `base` is the key of the transcript on the base tree, empty where the cell is not compared with one.
     """
-    entries = [entry.model_dump(mode="json") for entry in known if _names_cell(entry, cell)]
+    entries = [entry.model_dump(mode="json") for entry in known if entry.names(cell)]
     return _digest([transcript, cell.model_dump(mode="json"), entries, base])
-
-
-def _names_cell(entry: KnownFailure, cell: Cell) -> bool:
-    return any(matches(cell.id, glob) for glob in entry.cells)
 
 
 def _digest(parts: Sequence[Any]) -> str:

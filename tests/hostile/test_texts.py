@@ -77,7 +77,7 @@ OUTPUTS = {
 def test_the_output_of_a_program_is_read_in_linear_time(case: str) -> None:
     output = OUTPUTS[case]
     build.tests(output)
-    assert not build._OPTION.findall(output)
+    assert not perf.build_options(output)
     assert not build._FEATURE.findall(output)
 
 

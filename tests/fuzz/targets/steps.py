@@ -174,7 +174,7 @@ def _feature_lines(data: bytes) -> None:
 def _outputs(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     build_check.tests(text)
-    dict(build_check._OPTION.findall(text))
+    perf.build_options(text)
     dict(build_check._FEATURE.findall(text))
 
 

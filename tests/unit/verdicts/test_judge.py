@@ -120,6 +120,9 @@ def test_a_listed_finding_that_comes_and_goes_need_not_occur() -> None:
         known("clean", "left:*", trees=("7.2",)),
         known("clean", "left:*", cells=("debian-sid/*", "other")),
         known("clean", "left:*", cells=("*@7.2",)),
+        known("clean", "left:*", cells=("*", "!*/*/default")),
+        known("clean", "left:*", out_of_tree=True),
+        known("clean", "left:*", options={"bpf": "on"}),
     ],
 )
 def test_an_entry_of_another_check_tree_or_cell_has_no_say(entry: KnownFailure) -> None:
@@ -133,6 +136,34 @@ def test_an_entry_speaks_of_cells_as_they_are_selected(cells: str) -> None:
         judged(outcome("/src/a"), known("clean", "left:*", cells=("nothing", cells), trees=("6.12", "7.*"))).verdict
         is Verdict.XFAIL
     )
+
+
+OPTIONS = command("options", "perf", output="bpf: [ on  ]  # X\nlibpython: [ OFF ]  # Y\n", traced=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict"),
+    [
+        ({"bpf": "on"}, Verdict.XFAIL),
+        ({"bpf": "on", "libpython": "OFF"}, Verdict.XFAIL),
+        ({"bpf": "OFF"}, Verdict.FAIL),
+    ],
+)
+def test_an_entry_speaks_of_cells_whose_perf_has_its_options(options: dict[str, str], verdict: Verdict) -> None:
+    check = Check("clean", "", owns=(), needs=(), examine=lambda _: outcome("/src/a"))
+    seen = observations(steps={"self-test": [OPTIONS]})
+    assert judge.check_result(check, seen, [known("clean", "left:*", options=options)]).verdict is verdict
+
+
+def test_an_entry_may_speak_of_builds_in_the_tree_alone() -> None:
+    entry = known("clean", "left:*", out_of_tree=False, cells=("*", "!*/clang/*"))
+    assert judged(outcome("/src/a"), entry).verdict is Verdict.XFAIL
+
+
+def test_a_build_of_words_need_not_come_to_a_known_cause() -> None:
+    check = Check("clean", "", owns=(), needs=(), examine=lambda _: outcome())
+    seen = observations(cell(what=build("adhoc-1")))
+    assert judge.check_result(check, seen, [known("clean", "left:a")]).verdict is Verdict.PASS
 
 
 def named(name: str) -> Check:
