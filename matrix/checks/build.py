@@ -71,6 +71,25 @@ def _flags(observations: Observations) -> Iterator[Finding]:
             )
 
 
+def _commands(observations: Observations) -> Iterator[Finding]:
+    """Yield the texts that a command line of the build has, or none has, other than the build's file says."""
+    expected = observations.scenario.cell.build.expect.commands
+    step = observations.steps["build"]
+    if not expected or not step.traced:
+        return
+    lines = [" ".join(process.argv) for process in step.processes]
+    for text, is_wanted in expected.items():
+        line = next((line for line in lines if text in line), "")
+        if bool(line) != is_wanted:
+            yield Finding(
+                kind="command",
+                subject=text,
+                expected="a command line has it" if is_wanted else "no command line has it",
+                actual=line[:200] or "none has it",
+                where=step.log,
+            )
+
+
 def _compiles_main(process: Process) -> bool:
     """Return whether a process is the compiler's driver for perf.c, and not the shell or the compiler proper."""
     name = posixpath.basename(perf.MAIN_SOURCE)
@@ -203,6 +222,7 @@ def _examine(observations: Observations) -> Examined:
         findings += _test_findings(cell.perf_tests, tested, step.log)
     findings += [
         *_flags(observations),
+        *_commands(observations),
         *_linkage(observations),
         *_skeletons(observations),
         *_left_running(observations),

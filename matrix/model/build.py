@@ -16,7 +16,8 @@ class Expect(Frozen):
     """The properties that a finished build must have.
 
     `options` are those that `perf version --build-options` prints, `features` those of the file FEATURE-DUMP; `flags`
-    says of words of perf.c's compilation whether they are in its command line. `processes` maps a program's name, or
+    says of words of perf.c's compilation whether they are in its command line, `commands` of texts whether any command
+    line of the build has them. `processes` maps a program's name, or
     `total`, to the number of its processes that a second make may run. Nothing is expected of a `linkage` or of
     `bpf_skeletons` that are None.
     """
@@ -25,6 +26,7 @@ class Expect(Frozen):
     options: dict[str, Literal["on", "OFF"]] = Field(default_factory=dict)
     features: dict[str, Literal["0", "1"]] = Field(default_factory=dict)
     flags: dict[str, bool] = Field(default_factory=dict)
+    commands: dict[str, bool] = Field(default_factory=dict)
     linkage: Literal["dynamic", "static"] | None = "dynamic"
     bpf_skeletons: bool | None = True
     processes: dict[str, int] = Field(default_factory=dict)

@@ -181,6 +181,18 @@ def test_flags_of_a_compiler_that_was_not_seen_are_findings_and_are_unknown_with
     assert keys(untraced) == []
 
 
+def test_the_command_lines_of_a_build_have_what_the_build_says() -> None:
+    build_step = [*COMPILERS, command("make", "make")]
+    assert keys(examined(expecting(commands={"-o perf.o": True, "jevents.py": False}), made=build_step)) == []
+    result = examined(expecting(commands={"-o perf.o": False, "jevents.py": True}), made=build_step)
+    assert [(finding.key, finding.actual) for finding in result.findings] == [
+        ("command:-o perf.o", "/bin/sh -c gcc -c -o perf.o /src/tools/perf/perf.c"),
+        ("command:jevents.py", "none has it"),
+    ]
+    untraced = examined(expecting(commands={"a": True}), made=[command("make", "make", traced=False)])
+    assert keys(untraced) == []
+
+
 def test_nothing_is_expected_of_a_linkage_and_of_skeletons_that_no_file_says() -> None:
     skeleton = file(f"{PERF}/util/bpf_skel/.tmp/off_cpu.skel.h")
     assert keys(examined(expecting(linkage=None, bpf_skeletons=None), elf={}, made=[skeleton])) == []
