@@ -43,6 +43,8 @@ class Check:
     summary: str
     # The steps whose failure is a failure of this check.
     owns: tuple[str, ...]
+    # Those of its own steps that a scenario may be without; the check then looks at the others.
+    may_lack: tuple[str, ...] = field(default=(), kw_only=True)
     # The other steps without which the check is skipped.
     needs: tuple[str, ...]
     # The pure function that looks at a cell all of whose owned and needed steps succeeded.

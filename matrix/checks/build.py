@@ -212,6 +212,10 @@ def _listed(observations: Observations, label: str) -> tuple[dict[str, str], lis
 
 def _examine(observations: Observations) -> Examined:
     cell = observations.scenario.cell
+    if cell.build.start_method:
+        return Examined(skip="this build has no step self-test")
+    if not cell.build.makes_program:
+        return _examine_without_program(observations)
     step = observations.steps["self-test"]
     options, unexpected_options = _listed(observations, "options")
     features, unexpected_features = _listed(observations, "features")
@@ -238,6 +242,14 @@ def _examine(observations: Observations) -> Examined:
     if unlisted:
         figures["on, and not in the build's file"] = ", ".join(unlisted)
     return Examined(tuple(findings), len(listed), figures)
+
+
+def _examine_without_program(observations: Observations) -> Examined:
+    """Return the answer for a build that does not make perf: there is nothing to run, and to look at."""
+    findings = [*_flags(observations), *_commands(observations), *_skeletons(observations)]
+    findings += _left_running(observations)
+    step = observations.steps["build"]
+    return Examined(tuple(findings), len(step.files), {"files": len(step.files), "processes": len(step.processes)})
 
 
 def _left_running(observations: Observations) -> Iterator[Finding]:
@@ -275,6 +287,7 @@ CHECK = Check(
     name="build",
     summary="it builds, is what its file expects, runs, and passes perf's own unprivileged tests",
     owns=("build", "self-test"),
+    may_lack=("self-test",),
     needs=(),
     examine=_examine,
 )

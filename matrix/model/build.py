@@ -36,9 +36,10 @@ class Build(Frozen):
     """One build configuration, from `configs/builds/NAME.yaml`; values of make variables are strings.
 
     `extends` names another build whose keys apply to this one too; mappings are merged key by key. `out_of_tree` builds
-    with `O=`. `makes_program` is false for goals that do not make perf itself. `start_method` is the one of Python's
-    multiprocessing that the build forces on the generator. `requires` are names that an image must provide.
-    `perf_tests` are names of perf's own tests to run.
+    with `O=` and the output folder as `output_word` names it: by its path, with a slash at the end, or from the tree's
+    folder, in which make is begun. `makes_program` is false for goals that do not make perf itself. `start_method` is
+    the one of Python's multiprocessing that the build forces on the generator. `requires` are names that an image must
+    provide. `perf_tests` are names of perf's own tests to run.
     """
 
     name: Name
@@ -50,6 +51,7 @@ class Build(Frozen):
     goals: tuple[GoalName, ...] = ()
     makes_program: bool = True
     out_of_tree: bool = False
+    output_word: Literal["/out", "/out/", "../out"] = "/out"
     start_method: Literal["spawn", "forkserver", "fork"] | None = None
     requires: tuple[Name, ...] = ()
     expect: Expect = Expect()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matrix.scenario import perf
+
 if TYPE_CHECKING:
     from matrix.model.cell import Cell
 
@@ -44,6 +46,9 @@ def of_builds(cell: Cell) -> dict[str, dict[str, str]]:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
         }
+    if cell.build.output_word.startswith(".."):
+        # tools/scripts/Makefile.include finds a relative O= from there; a shell sets it (POSIX.1-2017, XCU 2.5.3).
+        first["PWD"] = second["PWD"] = perf.SOURCE
     return {name: {**env, **cell.build.environment} for name, env in (("first", first), ("second", second))}
 
 

@@ -100,7 +100,7 @@ def make_argv(cell: Cell, jobs: int, *goals: str) -> tuple[str, ...]:
     JOBS and no -j: tools/perf/Makefile runs Makefile.perf with `-j$(JOBS)`, by default as many as there are processors.
     """
     variables = [f"{name}={value}" for name, value in cell.make.items()]
-    output = [f"O={perf.OUTPUT}"] if cell.build.out_of_tree else []
+    output = [f"O={cell.build.output_word}"] if cell.build.out_of_tree else []
     return ("make", "-C", perf.FOLDER, f"JOBS={jobs}", *variables, *output, *goals)
 
 

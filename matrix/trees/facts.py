@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Linux gives every symbolic link these permission bits (symlink(7)).
 LINK_MODE = 0o777
 TOP_MAKEFILE = "Makefile"
+VERSION_FILE = "PERF-VERSION-FILE"
+"""The file with the version in perf's own source package, which has no top Makefile (`make perf-tarxz-src-pkg`)."""
 IGNORE_FILE = ".gitignore"
 HASH_VERSION = "perf-matrix tree 2"
 """The version of the content hash's input; version 1 had no lengths, so that two trees could share one input."""
@@ -26,6 +28,7 @@ IGNORE_BYTES = 64 << 10
 IGNORE_LINES = 2000
 # The assignments at the beginning of the kernel's Makefile; the first three are numbers.
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)$", re.M)
+_PACKAGE_VERSION = re.compile(r'^#define PERF_VERSION "(\d{1,9}\.\d{1,9}(?:\.\d{1,9})?)', re.M | re.A)
 
 
 class TreeFile(NamedTuple):
@@ -56,7 +59,8 @@ class TreeFile(NamedTuple):
 class TreeFacts:
     """The facts of a tree.
 
-    `sha256` is its content hash; `version` the kernel's (`7.3.4`), empty where the top Makefile names none; `index`
+    `sha256` is its content hash; `version` the kernel's (`7.3.4`), empty where neither the top Makefile nor, without
+    one, PERF-VERSION-FILE names it; `index`
     maps the path of each file and link to it; `ignore` maps a folder to the text of the .gitignore in it;
     `generator_has_pool` says whether jevents.py uses a pool of processes.
     """
@@ -76,6 +80,8 @@ class TreeFacts:
         facts = replace(self, sha256=digest(index), index=index, ignore={**self.ignore, **_ignore(told)})
         if TOP_MAKEFILE in told:
             facts = replace(facts, version=kernel_version(_text(told[TOP_MAKEFILE])))
+        elif VERSION_FILE in told and TOP_MAKEFILE not in index:
+            facts = replace(facts, version=package_version(_text(told[VERSION_FILE])))
         if perf.GENERATOR in told:
             facts = replace(facts, generator_has_pool=perf.has_pool(told[perf.GENERATOR]))
         return facts
@@ -110,8 +116,8 @@ def _check_most(path: str, unit: str, count: int, most: int) -> None:
 
 
 def is_telling(path: str) -> bool:
-    """Return whether facts are taken from a file's content: the top Makefile, the generator, and each .gitignore."""
-    return path in (TOP_MAKEFILE, perf.GENERATOR) or is_ignore_file(path)
+    """Return whether facts are taken from a file's content: of version, generator, and each .gitignore."""
+    return path in (TOP_MAKEFILE, VERSION_FILE, perf.GENERATOR) or is_ignore_file(path)
 
 
 def digest(index: Mapping[str, TreeFile]) -> str:
@@ -142,6 +148,15 @@ def kernel_version(makefile: str) -> str:
         return ""
     numbers = ".".join(words.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
     return numbers + words.get("EXTRAVERSION", "")
+
+
+def package_version(text: str) -> str:
+    """Return the kernel's version (`7.3.4`) that the text of a PERF-VERSION-FILE names, or nothing.
+
+    tools/perf/util/PERF-VERSION-GEN writes it, as `#define PERF_VERSION "7.3.4.g0123456789ab"`.
+    """
+    found = _PACKAGE_VERSION.search(text)
+    return found[1] if found else ""
 
 
 def is_ignore_file(path: str) -> bool:

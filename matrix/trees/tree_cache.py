@@ -228,9 +228,9 @@ def _offsets(archive: Path) -> dict[str, tuple[int, int]]:
 
 
 def _check_is_kernel(facts: TreeFacts, origin: str) -> None:
-    """Refuse a tree without the top Makefile of a kernel or without tools/perf: every cell on it would fail."""
+    """Refuse a tree without a kernel's version or without tools/perf: every cell on it would fail."""
     if not facts.version or perf.MAKEFILE not in facts.index:
         raise UsageError(
             f"{origin} is no kernel tree: it has no Makefile with a VERSION or no {perf.MAKEFILE}",
-            "Name the top folder of a kernel source tree.",
+            "Name the top folder of a kernel source tree, or perf's own source package (make perf-tarxz-src-pkg).",
         )

@@ -54,8 +54,11 @@ def check_result(check: Check, observations: Observations, known: Sequence[Known
 
 def _first_obstacle(check: Check, observations: Observations) -> str:
     """Return the first of the steps that a check owns or needs that failed or was not run; empty where all are done."""
+    planned = {step.name for step in observations.scenario.steps}
+    lacking = set(check.may_lack) - planned
     names = (*check.owns, *check.needs)  # its own first: their failure is its finding, and no reason to skip it
-    return next((name for name in names if _is_obstacle(observations.steps.get(name))), "")
+    wanted = (name for name in names if name not in lacking)
+    return next((name for name in wanted if _is_obstacle(observations.steps.get(name))), "")
 
 
 def _is_obstacle(step: StepFacts | None) -> bool:

@@ -119,6 +119,7 @@ def _texts(data: bytes) -> None:
     re.purge()
     text = data.decode("utf-8", "replace")
     facts.kernel_version(text)
+    facts.package_version(text)
     series.is_idle(["tools/perf/a.c", "a" * len(data)], series.manifest_globs(text))
 
 

@@ -193,6 +193,25 @@ def test_the_command_lines_of_a_build_have_what_the_build_says() -> None:
     assert keys(untraced) == []
 
 
+def without_program(*made: Record, **more: Any) -> CheckResult:
+    of = cell(what=build(makes_program=False, goals=("perf.o",), expect=Expect(bpf_skeletons=None, **more)))
+    return judge.check_result(registry()["build"], observations(of, {"build": made}), [])
+
+
+def test_a_build_that_does_not_make_perf_is_what_its_file_says_though_nothing_is_run() -> None:
+    made = (*COMPILERS, file(f"{PERF}/perf.o"), command("make", "make"))
+    result = without_program(*made, commands={"-o perf.o": True}, flags={"-O0": True})
+    assert (result.verdict, result.examined) == (Verdict.PASS, 1)
+    assert keys(without_program(*made, commands={"-o util/map.o": True})) == ["command:-o util/map.o"]
+    assert keys(without_program(command("make", "make", exit_status=2))) == ["step-failed:build"]
+
+
+def test_a_cell_with_a_start_method_leaves_the_build_to_the_cell_without() -> None:
+    of = cell(what=build("spawn", extends="default", start_method="spawn"))
+    result = judge.check_result(registry()["build"], observations(of), [])
+    assert (result.verdict, result.reason) == (Verdict.SKIP, "this build has no step self-test")
+
+
 def test_nothing_is_expected_of_a_linkage_and_of_skeletons_that_no_file_says() -> None:
     skeleton = file(f"{PERF}/util/bpf_skel/.tmp/off_cpu.skel.h")
     assert keys(examined(expecting(linkage=None, bpf_skeletons=None), elf={}, made=[skeleton])) == []

@@ -27,6 +27,12 @@ def test_the_home_folder_is_the_same_where_perf_takes_it_for_its_prefix() -> Non
     assert first["HOME"] != second["HOME"]
 
 
+def test_a_relative_output_folder_is_found_from_the_folder_that_a_shell_would_name() -> None:
+    first, second = environments.of_builds(cell(what=build(out_of_tree=True, output_word="../out"))).values()
+    assert (first["PWD"], second["PWD"]) == ("/src", "/src")
+    assert "PWD" not in environments.of_builds(cell(what=build(out_of_tree=True)))["first"]
+
+
 def test_a_builds_environment_is_that_of_both_builds() -> None:
     found = environments.of_builds(cell(what=build(environment={"TZ": "CET", "A": "1"})))
     assert [(env["TZ"], env["A"]) for env in found.values()] == [("CET", "1"), ("CET", "1")]

@@ -67,6 +67,30 @@ def test_what_is_no_kernel_tree_is_refused_and_not_kept(tmp_path: Path, left_out
     assert not [path for path in tmp_path.iterdir() if path.suffix in (".tar", ".json", ".source")]
 
 
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (b'#define PERF_VERSION "7.3.4.g0123456789ab"\n', "7.3.4"),
+        (b'#define PERF_VERSION "7.3.rc5.g0123456789ab"\n', "7.3"),
+        (b'#define PERF_VERSION "6.12"\n', "6.12"),
+    ],
+)
+def test_perfs_own_source_package_is_a_tree_of_the_version_that_it_says(
+    tmp_path: Path, text: bytes, version: str
+) -> None:
+    package = {path: content for path, content in KERNEL.items() if path != "Makefile"}
+    facts = TreeCache(tmp_path).get(source({**package, "PERF-VERSION-FILE": text}), silent)
+    assert facts.version == version
+    both = TreeCache(tmp_path).get(source({**KERNEL, "PERF-VERSION-FILE": text}), silent)
+    assert both.version == TreeCache(tmp_path).get(source(KERNEL), silent).version
+
+
+def test_a_source_package_without_a_version_is_no_tree(tmp_path: Path) -> None:
+    package = {path: content for path, content in KERNEL.items() if path != "Makefile"}
+    with pytest.raises(UsageError, match="is no kernel tree"):
+        TreeCache(tmp_path).get(source({**package, "PERF-VERSION-FILE": b'#define PERF_VERSION ""\n'}), silent)
+
+
 def test_two_folders_that_are_read_at_the_same_time_are_kept_apart(tmp_path: Path) -> None:
     def slow() -> Iterator[Member]:
         yield from members(KERNEL)
