@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from matrix.model.base import Frozen, Name
 from matrix.model.cell import matches
@@ -32,6 +32,14 @@ class KnownFailure(Frozen):
     out_of_tree: bool | None = None
     options: dict[str, Literal["on", "OFF"]] = Field(default_factory=dict)
     intermittent: bool = False
+
+    @field_validator("cells")
+    @classmethod
+    def _names_some(cls, cells: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse an entry that only leaves cells out: it would be of none."""
+        if all(glob.startswith("!") for glob in cells):
+            raise ValueError("names no cell: each glob leaves some out")
+        return cells
 
     def names(self, cell: Cell) -> bool:
         """Return whether the entry is of a cell, as far as its definition tells."""
