@@ -11,6 +11,8 @@ import gc
 import json
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import settings
+
 from matrix.config import load, strict_yaml
 
 if TYPE_CHECKING:
@@ -31,8 +33,10 @@ def _read_once(path: Path) -> Any:
 
 
 def pytest_configure() -> None:
-    """Parse each file of the product's configuration once."""
+    """Parse each file of the product's configuration once, and give examples of hypothesis all the time they take."""
     strict_yaml.read = _read_once
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:

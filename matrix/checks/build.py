@@ -56,7 +56,7 @@ def _flags(observations: Observations) -> Iterator[Finding]:
     """Yield the flags that perf.c is compiled with or without, other than the build's file says."""
     expected = observations.scenario.cell.build.expect.flags
     step = observations.steps["build"]
-    if not expected or not step.traced:
+    if not step.traced:
         return
     compiler = next((process for process in step.processes if _compiles_main(process)), None)
     words = set(compiler.argv) if compiler else set()
@@ -212,10 +212,10 @@ def _listed(observations: Observations, label: str) -> tuple[dict[str, str], lis
 
 def _examine(observations: Observations) -> Examined:
     cell = observations.scenario.cell
-    if cell.build.start_method:
-        return Examined(skip="this build has no step self-test")
     if not cell.build.makes_program:
         return _examine_without_program(observations)
+    if "self-test" not in observations.steps:  # of a start method, or where the steps of other checks alone are run
+        return Examined(skip="this build has no step self-test")
     step = observations.steps["self-test"]
     options, unexpected_options = _listed(observations, "options")
     features, unexpected_features = _listed(observations, "features")
@@ -241,7 +241,15 @@ def _examine(observations: Observations) -> Examined:
     unlisted = sorted(on - cell.build.expect.options.keys())
     if unlisted:
         figures["on, and not in the build's file"] = ", ".join(unlisted)
-    return Examined(tuple(findings), len(listed), figures)
+    return Examined(tuple(findings), len(listed), figures, skip="" if findings else _unknown(observations))
+
+
+def _unknown(observations: Observations) -> str:
+    """Return the reason why what the build's file says of command lines is not known, or nothing."""
+    expect = observations.scenario.cell.build.expect
+    if observations.steps["build"].traced or not (expect.flags or expect.commands):
+        return ""
+    return "ptrace is forbidden here, so the command lines of the build are not known"
 
 
 def _examine_without_program(observations: Observations) -> Examined:
@@ -249,7 +257,8 @@ def _examine_without_program(observations: Observations) -> Examined:
     findings = [*_flags(observations), *_commands(observations), *_skeletons(observations)]
     findings += _left_running(observations)
     step = observations.steps["build"]
-    return Examined(tuple(findings), len(step.files), {"files": len(step.files), "processes": len(step.processes)})
+    figures: Figures = {"files": len(step.files), "processes": len(step.processes)}
+    return Examined(tuple(findings), len(step.files), figures, skip="" if findings else _unknown(observations))
 
 
 def _left_running(observations: Observations) -> Iterator[Finding]:

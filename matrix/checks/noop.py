@@ -100,17 +100,21 @@ def _target(process: Process, target: str) -> str:
 def _work(rebuild: _Rebuild, *, is_to_install: bool) -> Iterator[Finding]:
     """Yield each kind of work and its target that the second make did, with its first command line.
 
-    A make that is told to install does so each time.
+    A make that is told to install does so each time, out of the folders that it builds in.
     """
     command_lines: dict[tuple[str, str], list[str]] = defaultdict(list)
     for process in rebuild.step.processes:
         done = work(process)
-        if done and not (is_to_install and done[0] == INSTALL):
+        if done and not (is_to_install and _is_installed(*done)):
             kind, target = done
             command_lines[kind, _target(process, target)].append(text(process))
     for (kind, target), runs in sorted(command_lines.items()):
         count = f"{len(runs)} run" if len(runs) == 1 else f"{len(runs)} runs"
         yield rebuild.finding(f"ran-{kind}", target, count, runs[0])
+
+
+def _is_installed(kind: str, target: str) -> bool:
+    return kind == INSTALL and not target.startswith((perf.SOURCE, perf.OUTPUT))
 
 
 def _examine(observations: Observations) -> Examined:

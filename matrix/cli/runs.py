@@ -94,6 +94,10 @@ def run(
             "--make, --env, --goal, --out-of-tree, --image, --toolchain go with no --select, --exclude or --shard",
             "These are one build, in one cell on each --image.",
         )
+    if detach and run_timeout:
+        raise UsageError(
+            "--run-timeout does not go with --detach", "No command is there to end the run: --timeout ends a step."
+        )
     asked = selection(configs, [*select, *(adhoc.globs if adhoc else ())], exclude, profile, tree, base)
     if resume and not (asked.is_empty and not shard):
         raise UsageError(
@@ -164,7 +168,7 @@ def _begin(
     """
     from matrix.config import load
     from matrix.config.selection import selected
-    from matrix.runs import own_configs, schedule, store
+    from matrix.runs import launch, own_configs, schedule, store
     from matrix.runs.shard import of_selection
 
     config = load.load(asked.configs)
@@ -173,7 +177,10 @@ def _begin(
     found, shard = of_selection(selected(config, asked), *divided)
     chosen = schedule.jobs_of(found.cells, found.base, number, jobs)
     this = store.begin(found.cells, found.trees, asked.folders, chosen, limits, base=found.base, shard=shard)
-    return this, own_configs.write(this, adhoc.build) if adhoc else config
+    if adhoc:
+        with launch.discarding(this):
+            config = own_configs.write(this, adhoc.build)
+    return this, config
 
 
 def report(

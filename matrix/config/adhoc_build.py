@@ -87,12 +87,7 @@ def build(make: Iterable[str], environment: Iterable[str], goals: Iterable[str],
         expect=Expect(linkage=None, bpf_skeletons=None),
     )
     found = found.model_copy(update={"makes_program": perf.makes_program(found.goals)})
-    return found.model_copy(update={"name": _name(found), "summary": _summary(found)})
-
-
-def is_adhoc(found: Build) -> bool:
-    """Return whether a build is one of words: its name is that of its content."""
-    return found.name == _name(found)
+    return found.model_copy(update={"name": name(found), "summary": _summary(found)})
 
 
 def words(found: Build) -> list[str]:
@@ -137,7 +132,8 @@ def _is(kind: TypeAdapter[str], word: str) -> bool:
     return True
 
 
-def _name(found: Build) -> str:
+def name(found: Build) -> str:
+    """Return the name of an ad-hoc build, by its content."""
     content = found.model_dump(mode="json", exclude={"name", "summary"})
     return ADHOC + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 

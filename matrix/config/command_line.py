@@ -29,7 +29,7 @@ def reproduce(cell: Cell, configs: Sequence[str], jobs: int, limits: Limits, bas
 
 def _place(cell: Cell) -> list[str]:
     """Return the options that select a cell's place; those of an ad-hoc build say what it is."""
-    if not adhoc_build.is_adhoc(cell.build):
+    if not cell.build.is_adhoc:
         return ["--select", cell.place]
     toolchain = [] if cell.toolchain == adhoc_build.TOOLCHAIN else ["--toolchain", cell.toolchain]
     return ["--image", cell.image.name, *toolchain, *adhoc_build.words(cell.build)]

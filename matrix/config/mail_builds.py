@@ -27,18 +27,21 @@ if TYPE_CHECKING:
     from matrix.model.image import Image
     from matrix.trace.shell_script import SimpleCommand
 
-MAIL_BYTES, LINE_CHARS, MOST_BUILDS = 4 << 20, 4000, 20
-"""The bounds on a mail, a line of it with its continuations, and the builds that are proposed."""
+MAIL_BYTES, LINE_CHARS, PROMPT_CHARS, LINES, MOST_BUILDS = 4 << 20, 4000, 200, 100, 20
+"""The bounds on a mail, a line of it, the prompt before it, the lines that it goes on in, and the builds proposed."""
 
 PERF = "tools/perf"
 
 # `> ` of quoted mails, then a prompt: `$ `, `# `, `% `, `user@host:~/linux$ `, `[user@host linux]$ `.
 _QUOTES = re.compile(r"^(?:[ \t]{0,8}[>|])*[ \t]*")
-_PROMPT = re.compile(r"^(?:\[?[\w.-]+@[\w.-]+[^$#%\n]{0,200})?[$#%][ \t]+|^\+[ \t]+")
+_PROMPT = re.compile(r"(?:\[?[\w.-]+@[^$#%\n]*+)?[$#%][ \t]+|\+[ \t]+")
 _MAKE = re.compile(r"\b(?:g|re)?make\b")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SAYS = re.compile(r"^\w*make(?:\[\d+\])?:")  # make's own messages: `make[2]: *** [...] Error 1`
 _WITH_WORD = frozenset(("-C", "-f", "-I", "-o", "-W", "--directory", "--file", "--makefile"))
+_WITH_NUMBER = frozenset(("-j", "-l", "--jobs", "--load-average"))
+"""Options of make's after which a number may stand, or none."""
+
 DISTROS = (
     "Alma", "Alpine", "Amazon", "Arch", "CentOS", "Clear", "Fedora", "Gentoo", "Mageia", "openSUSE", "Oracle", "RHEL",
     "Rocky", "Ubuntu", "Void",
@@ -57,7 +60,7 @@ _GOALS = frozenset(
 
 @dataclass(frozen=True)
 class MailBuild:
-    """A build that a mail has: the line's number, counted from 1, the command, and the options that are left out."""
+    """A build that a mail has: the number of its text's line, the command, and the options that are left out."""
 
     line: int
     text: str
@@ -106,7 +109,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     for number, raw in enumerate(text.splitlines(), 1):
         line = _QUOTES.sub("", raw[:LINE_CHARS], count=1)
         begun = begun or number
-        goes_on = line.endswith("\\") and sum(map(len, parts)) < LINE_CHARS
+        goes_on = line.endswith("\\") and len(parts) < LINES
         parts.append(line.removesuffix("\\") if goes_on else line)
         if not goes_on:
             yield begun, " ".join(parts)[:LINE_CHARS]
@@ -118,10 +121,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _of_line(number: int, line: str) -> Iterator[MailBuild]:
     if not _MAKE.search(line) or _SAYS.match(line):
         return
-    command = _PROMPT.sub("", line, count=1)
-    is_typed = command != line
+    prompt = _PROMPT.match(line[:PROMPT_CHARS])
+    command = line[prompt.end() :] if prompt else line
     for part in _commands(command):
-        made = _build(part, is_typed=is_typed)
+        made = _build(part, is_typed=prompt is not None)
         if made:
             build, dropped = made
             yield MailBuild(number, command.strip(), build, dropped)
@@ -177,20 +180,24 @@ def _split(words: Sequence[str]) -> tuple[list[str], Sequence[str] | None]:
 def _sorted(words: Iterable[str]) -> tuple[str, list[str], list[str], list[str]]:
     """Return make's folder, variables and goals, and the options that are none of these."""
     folder, given, goals, dropped = "", list[str](), list[str](), list[str]()
+    before = ""
     left = iter(words)
     for word in left:
-        if word in _WITH_WORD:
+        if before in _WITH_NUMBER and word.isdecimal():
+            dropped[-1] += f" {word}"
+        elif word in _WITH_WORD:
             value = next(left, "")
             folder = posixpath.join(folder, value) if word in ("-C", "--directory") else folder
             dropped += [] if word in ("-C", "--directory") else [f"{word} {value}"]
-        elif word.startswith("-C"):
-            folder = posixpath.join(folder, word[2:])
+        elif word.startswith(("-C", "--directory=")):
+            folder = posixpath.join(folder, word.removeprefix("-C").removeprefix("--directory="))
         elif word.startswith(("-", "JOBS=")):
             dropped.append(word)
         elif _ASSIGNMENT.match(word):
             given.append(word)
         else:
             goals.append(word)
+        before = word
     return folder, given, goals, dropped
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix.checks import registry
+from matrix.config import adhoc_build
 from matrix.credentials import has_credentials
 from matrix.errors import UsageError, did_you_mean
+from matrix.model.build import ADHOC
 from matrix.verdicts import requirement
 from matrix.verdicts.comparison import MEASURES
 
@@ -44,7 +46,7 @@ class _Reference:
 def mistakes(config: Config) -> list[str]:
     """Return a line for each unknown name, and for each requirement of a profile that cannot be parsed."""
     unknown = [reference.mistake for reference in _references(config) if not reference.is_known]
-    return [*unknown, *_requirement_mistakes(config), *_credentials(config)]
+    return [*unknown, *_requirement_mistakes(config), *_credentials(config), *_adhoc_mistakes(config)]
 
 
 def _references(config: Config) -> Iterator[_Reference]:
@@ -62,6 +64,13 @@ def _of_builds(config: Config) -> Iterator[_Reference]:
     for build in config.builds.values():
         for need in build.requires:
             yield _Reference(f"build {build.name}", "requires", "no image provides", need, provided)
+
+
+def _adhoc_mistakes(config: Config) -> Iterator[str]:
+    """Yield a line for each build with a name of those that a command line says, which it is not."""
+    for build in config.builds.values():
+        if build.is_adhoc and build.name != adhoc_build.name(build):
+            yield f"build {build.name}: names that begin with {ADHOC} are those of builds on a command line"
 
 
 def _of_edits(config: Config, checks: Collection[str]) -> Iterator[_Reference]:

@@ -10,7 +10,7 @@ import dask
 
 from matrix import paths
 from matrix.errors import InfrastructureError, MatrixError
-from matrix.machines import addresses, arrivals, worker_side
+from matrix.machines import addresses, arrivals
 from matrix.machines.baggage import EngineOnDemand
 from matrix.machines.known_results import KnownResults
 from matrix.machines.remaining import Remaining
@@ -56,7 +56,7 @@ def take_back(run: Run, access: EngineAccess) -> None:
         with _collection(run, access) as collection:
             collection.take()
             collection.end()
-    except InfrastructureError as error:
+    except MatrixError as error:
         access.say(f"run {run.name} is taken back without its scheduler: {error.message}")
     detached.forget(run)
 
@@ -164,10 +164,11 @@ class _Collection:
             return
         with _answering(self._run, self._record):
             there = set(self._client.nthreads())
-            busy = self._client.run(worker_side.busy, self._run.name, on_error="return").values()
+            processing = self._client.processing()
         stranded = sum(not there.intersection(handed.workers) for handed in groups)
-        running = sum(number for number in busy if isinstance(number, int))
-        left = f"run {self._run.name}: {count(len(groups), 'group')} of cells left, {running} running"
+        begun = {str(task) for tasks in processing.values() for task in tasks}
+        running = sum(handed.task in begun for handed in groups)
+        left = f"run {self._run.name}: {count(len(groups), 'group')} of cells left, {running} at a worker"
         self._access.say(f"{left}; `perf-matrix report {self._run.name}` collects more")
         if stranded:
             again = f"`perf-matrix run --resume {self._run.name} --scheduler {self._record.scheduler}`"

@@ -39,7 +39,7 @@ DATASET = "perf-matrix"
 """The beginning of the names by which schedulers keep the tasks of runs."""
 
 SUPPLY_S = 900.0
-"""How long to wait for workers that get trees, once one worker has all."""
+"""How long to wait for the workers to say what they are and to get the trees: the others have no part in the run."""
 
 BROUGHT_BYTES = 64 << 20
 """The most bytes of files that a group may take along: Dask's scheduler holds them in memory."""
@@ -127,30 +127,32 @@ class _Departure:
     @cached_property
     def _machines(self) -> dict[str, Machine]:
         """The workers that have all trees, by their addresses."""
-        found = self._client.run(worker_side.describe, on_error="return")
-        machines = {address: messages.parse(Machine, text) for address, text in found.items() if isinstance(text, str)}
-        threads = ThreadPoolExecutor(AT_ONCE)
-        going = {threads.submit(self._supply, *item): item for item in machines.items()}
+        threads = ThreadPoolExecutor(AT_ONCE)  # one for each worker, as one may hang
+        going = {threads.submit(self._supply, address): address for address in self._client.nthreads()}
         done, late = futures.wait(going, SUPPLY_S)
         threads.shutdown(wait=False, cancel_futures=True)
         for task in late:
-            self._say(f"worker {going[task][1].name} has no part in the run: it has not all trees in time")
-        return dict(going[task] for task in done if task.result())
+            self._say(f"worker {going[task]} has no part in the run: it did not answer, or has not all trees in time")
+        found = {going[task]: task.result() for task in done}
+        return {address: machine for address, machine in found.items() if machine}
 
-    def _supply(self, address: str, machine: Machine) -> bool:
-        """Have a worker say what it has, and give it the trees that it lacks; return whether it has all."""
-        if machine.program != self._baggage.program:
-            return True  # as an obstacle that is told where no other worker can run a group
+    def _supply(self, address: str) -> Machine | None:
+        """Have a worker say what it is and has, and give it the trees that it lacks; return it where it has all."""
+        name = address
         try:
+            machine = messages.parse(Machine, transfers.call(self._client, address, worker_side.describe))
+            if machine.program != self._baggage.program:
+                return machine  # as an obstacle that is told where no other worker can run a group
+            name = machine.name
             text = transfers.call(self._client, address, worker_side.possess, self._known.images())
             self._known.meet(address, machine, messages.parse(Possessions, text))
             for tree in self._baggage.trees():
                 self._send(address, machine, tree)
         except transfers.ANSWERLESS as error:
-            self._say(f"worker {machine.name} has no part in the run: {messages.line(str(error))[:300]}")
-            return False
+            self._say(f"worker {name} has no part in the run: {messages.line(str(error))[:300]}")
+            return None
         self._say(f"worker {machine.name}: {machine.architecture}, {count(machine.processors, 'processor')}")
-        return True
+        return machine
 
     def _send(self, address: str, machine: Machine, tree: SentTree) -> None:
         token = secrets.token_hex(8)

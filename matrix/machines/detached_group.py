@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from matrix.errors import UsageError
 from matrix.machines import packs
 from matrix.machines.group import Group
+from matrix.runs.store import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,8 @@ class DetachedGroup(Group):
 
     def __init__(self, request: Request, link: Link, at_once: int, given: Given, brought: Mapping[str, bytes]) -> None:
         super().__init__(request, link, at_once)
+        # A name of its own: another attempt of the same group may have left its folder here, as its worker was killed.
+        self.run = Run(self.run.folder.with_name(f"{self.run.name}-{secrets.token_hex(2)}"))
         self.given = given
         self.results: dict[str, bytes] = {}
         self._brought = brought

@@ -52,14 +52,18 @@ class _Staged:
 
 async def expect(token: str, text: str) -> bool:
     """Return whether this machine lacks a tree, given as JSON (see SentTree): its archive is then expected."""
-    for name, staged in list(_staged.items()):
-        if time.monotonic() - staged.touched > FORGOTTEN_S:
-            _staged.pop(name).drop()
     content = parse(SentTree, text)
     if not await asyncio.to_thread(supply.lacks, content):
         return False
     _staged[token] = _Staged(content)
     return True
+
+
+def drop_forgotten() -> None:
+    """Drop the archives that nobody goes on sending."""
+    for name, staged in list(_staged.items()):
+        if time.monotonic() - staged.touched > FORGOTTEN_S:
+            _staged.pop(name).drop()
 
 
 def arriving(token: str, sha256: str) -> Arriving | None:

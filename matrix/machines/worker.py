@@ -19,7 +19,7 @@ from distributed import Worker
 from matrix import paths
 from matrix.engine import private_engine
 from matrix.errors import InfrastructureError, MatrixError
-from matrix.machines import addresses, group, identity, worker_side
+from matrix.machines import addresses, group, identity, staging, worker_side
 from matrix.runs import locks, ownership, store
 
 if TYPE_CHECKING:
@@ -156,4 +156,5 @@ async def _until_unfit() -> None:
     is_fit = True
     while is_fit:
         await asyncio.sleep(LOOK_S)
+        staging.drop_forgotten()
         is_fit = not worker_side.has_given_back() or not await asyncio.to_thread(worker_side.fault)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from matrix.model.base import Frozen, GoalName, MakeName, Name
 
@@ -56,6 +56,12 @@ class Build(Frozen):
     requires: tuple[Name, ...] = ()
     expect: Expect = Expect()
     perf_tests: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_told_where(self) -> Self:
+        if self.output_word != "/out" and not self.out_of_tree:
+            raise ValueError("output_word is for builds that are out_of_tree")
+        return self
 
     @property
     def is_adhoc(self) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from matrix.model.base import Frozen, Name
+from matrix.model.base import Frozen, MakeName, Name
 from matrix.model.cell import matches
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ class KnownFailure(Frozen):
 
     Each of `trees` is a glob over tree names, or the beginning of a kernel version, so that the entry applies to
     branches on top of that version too. Each of `findings` is a glob over finding keys (`KIND:SUBJECT`), each of
-    `cells` one over cell ids, or with `!` in front one over cells that it leaves out. With `out_of_tree` the entry is
-    one of builds with `O=` or of builds without; with `options` of cells whose perf prints these values of its build
-    options. An `intermittent` failure was seen to come and go with nothing changed: its absence proves nothing.
+    `cells` one over cell ids. With `out_of_tree` the entry is one of builds with `O=` or of builds without; with
+    `options` of cells whose perf has these values of its build options. Builds that give make a variable of
+    `unless_make` do not come to the cause. An `intermittent` failure was seen to come and go with nothing changed: its
+    absence proves nothing.
     """
 
     trees: tuple[str, ...] = Field(min_length=1)
@@ -31,25 +32,14 @@ class KnownFailure(Frozen):
     evidence: str = Field(min_length=1)
     out_of_tree: bool | None = None
     options: dict[str, Literal["on", "OFF"]] = Field(default_factory=dict)
+    unless_make: tuple[MakeName, ...] = ()
     intermittent: bool = False
-
-    @field_validator("cells")
-    @classmethod
-    def _names_some(cls, cells: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse an entry that only leaves cells out: it would be of none."""
-        if all(glob.startswith("!") for glob in cells):
-            raise ValueError("names no cell: each glob leaves some out")
-        return cells
 
     def names(self, cell: Cell) -> bool:
         """Return whether the entry is of a cell, as far as its definition tells."""
-        is_out_of_tree = cell.build.out_of_tree
-        if self.out_of_tree not in (None, is_out_of_tree):
+        if self.out_of_tree not in (None, cell.build.out_of_tree):
             return False
-        wanted = [glob for glob in self.cells if not glob.startswith("!")]
-        without = [glob.removeprefix("!") for glob in self.cells if glob.startswith("!")]
-        is_wanted = any(matches(cell.id, glob) for glob in wanted)
-        return is_wanted and not any(matches(cell.id, glob) for glob in without)
+        return any(matches(cell.id, glob) for glob in self.cells) and not cell.make.keys() & set(self.unless_make)
 
     @property
     def required_findings(self) -> tuple[str, ...]:

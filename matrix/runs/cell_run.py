@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix import __version__
-from matrix.config import adhoc_build, command_line
+from matrix.config import command_line
 from matrix.engine import images
 from matrix.errors import MatrixError, UsageError, of_files
 from matrix.model.result import CellResult, Verdict
@@ -194,6 +194,6 @@ def _reproduce(cell: Cell, context: Context) -> str:
         return shlex.join(["perf-matrix", "repro", cell.id, "--run", context.run.name])
     base = "" if cell.tree.name == context.base.tree else context.base_word
     configs = context.run.settings().configs
-    if adhoc_build.is_adhoc(cell.build):  # the command line says itself what the run's own folder has
+    if cell.build.is_adhoc:  # the command line says itself what the run's own folder has
         configs = tuple(folder for folder in configs if folder != str(own_configs.folder(context.run)))
     return command_line.reproduce(cell, configs, context.jobs, context.limits, base)

@@ -16,6 +16,12 @@ from matrix.scenario import name_glob
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LEVELS = 50
+"""The most names of a path, and of a pattern: the longest of perf's have twelve.
+
+A pattern is tried on each folder of a path, from each of its names on, so that the time grows with their cube.
+"""
+
 _ANY = re.compile(".+", re.S)
 _NONE = re.compile("(?!)")
 """The segment of a name that no file has."""
@@ -92,7 +98,8 @@ def _rule(line: str) -> _Rule | None:
     is_name = "/" not in bare
     parts = [bare] if is_name else bare.removeprefix("/").split("/")
     segments = tuple(_segments(parts))
-    if not bare or _NONE in segments:
+    names = [segment for segment in segments if segment is not _MANY]
+    if not bare or _NONE in segments or len(names) > LEVELS:
         return None
     return _Rule(segments, is_name, glob.endswith("/"), line.startswith("!"))
 
@@ -101,7 +108,10 @@ def _segments(parts: list[str]) -> list[re.Pattern[str] | None]:
     """Return the segments of a pattern; `**` at its end is for all below a folder, and not for the folder."""
     if len(parts) == 1:
         return [name_glob.compiled(parts[0]) or _NONE]
-    found = list(map(_segment, parts))
+    found = list[re.Pattern[str] | None]()
+    for segment in map(_segment, parts):
+        if segment is not _MANY or found[-1:] != [_MANY]:  # several in a row are one
+            found.append(segment)
     if found[-1] is _MANY:
         found.insert(-1, _ANY)
     return found
@@ -128,7 +138,10 @@ class IgnoreFiles:
         """Return whether git would ignore a file of this path.
 
         The nearest file with a matching pattern decides. Below an ignored folder no pattern can include a file again.
+        A path of more than LEVELS names counts as covered by none.
         """
+        if path.count("/") >= LEVELS:
+            return False
         folder = self._folder(posixpath.dirname(path))
         return folder.is_ignored or self._is_ignored(path, folder.places, is_folder=False)
 

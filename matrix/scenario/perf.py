@@ -41,7 +41,7 @@ READ_BY_OTHERS = ("*.bpf.c", "*/bpf_skel/*", "tools/perf/pmu-events/*", "tools/p
 
 # Files in the output folder.
 PROGRAM = "perf"
-PROGRAM_GOALS = ("all", "perf", "install", "install-bin")
+PROGRAM_GOALS = ("all", "perf", "install", "install-bin", "install-tests", "install-tools")
 """The goals of Makefile.perf that make the program."""
 FEATURE_DUMP = "FEATURE-DUMP"
 """The result of the feature detection, from tools/build/Makefile.feature: a line `feature-NAME=0` or `=1` each."""

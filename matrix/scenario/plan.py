@@ -147,10 +147,17 @@ def scenario(
 def _selected(steps: Iterable[Step], cell: Cell, only: Container[str] | None) -> tuple[Step, ...]:
     """Return the steps of a cell, `only` those of these names.
 
-    A cell with a start method has no steps of the build without it: that build's own cell has them.
+    A cell with a start method has no steps of the build without it: that build's own cell has them. Where perf is not
+    made, the other steps have nothing to look at.
     """
-    own = tuple(step for step in steps if not cell.build.start_method or step.name in START_METHOD_STEPS)
+    own = tuple(step for step in steps if _is_of(step, cell))
     return tuple(step for step in own if only is None or step.name in only)
+
+
+def _is_of(step: Step, cell: Cell) -> bool:
+    if cell.build.start_method:
+        return step.name in START_METHOD_STEPS
+    return cell.build.makes_program or step.name == "build"
 
 
 @dataclass(frozen=True)
@@ -178,10 +185,8 @@ def _build(planner: _Planner) -> Step:
     return step.model_copy(update={"touch": planner.edited})
 
 
-def _self_test(planner: _Planner) -> Step | None:
+def _self_test(planner: _Planner) -> Step:
     cell = planner.cell
-    if not cell.build.makes_program:
-        return None
     output = output_folder(cell)
     program = f"{output}/{perf.PROGRAM}"
     commands = [

@@ -149,10 +149,14 @@ def _applies(entry: KnownFailure, observations: Observations) -> bool:
 
 
 def _options(observations: Observations) -> dict[str, str]:
-    """Return perf's build options as it printed them; none where it did not run."""
+    """Return perf's build options as it printed them or, where it was not run, as its build's file expects them."""
     step = observations.steps.get("self-test")
     ran = [command for command in step.commands if command.label == "options"] if step else []
-    return perf.build_options(ran[0].output or "") if ran else {}
+    if ran:
+        return perf.build_options(ran[0].output or "")
+    cell = observations.scenario.cell
+    lacking = cell.image.lacks | cell.tree.lacks
+    return {name: value for name, value in cell.build.expect.options.items() if name not in lacking}
 
 
 def _names_tree(pattern: str, name: str, version: str) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Proposal(NamedTuple):
-    """A proposed command, the line of the report and the make command that it is for, and what of that is left out."""
+    """A proposed command, the line of the report's text and the make command that it is for, and what it leaves out."""
 
     line: int
     make: str
@@ -25,7 +25,7 @@ def parts(proposals: Sequence[Proposal], distros: Sequence[str]) -> Iterator[Par
     """Yield the proposals, and the distros that the report names and no image is of."""
     for proposal in proposals:
         left_out = f" (without {' '.join(proposal.dropped)})" if proposal.dropped else ""
-        yield line(f"line {proposal.line}: {proposal.make}{left_out}", "dim")
+        yield line(f"line {proposal.line} of the text: {proposal.make}{left_out}", "dim")
         yield line(f"  {proposal.command}")
     if proposals and distros:
         yield line(f"the report names {', '.join(distros)}, of which there is no image: --image names another")

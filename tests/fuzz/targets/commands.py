@@ -177,6 +177,8 @@ TARGETS = (
             "quotes": lambda size: b">" * size + b" make",
             "blank quotes": lambda size: b"> " * (size // 2) + b" make",
             "a prompt": lambda size: b"a@b" * (size // 3) + b"$ make",
+            "empty continuations": lambda size: b"make\n" + b"\\\n" * (size // 2),
+            "a long name": lambda size: b"a@" + b"a" * size + b" make",
             "continuations": lambda size: b"make -C tools/perf \\\n" * (size // 21),
             "variables": lambda size: b"make -C tools/perf" + b" A=1" * (size // 4),
             "folders": lambda size: b"make" + b" -C a" * (size // 5),

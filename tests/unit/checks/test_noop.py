@@ -38,7 +38,11 @@ def test_a_preprocessor_query_is_counted_and_no_finding() -> None:
 
 def test_a_make_that_is_told_to_install_installs_each_time() -> None:
     again = [process(0, "make"), process(1, "install", "perf", "/d/perf"), process(2, "cc1", "a.c"), BUILT]
+    header = process(3, "install", "a.h", f"{PERF}/libbpf/include/a.h")
     assert keys(examined(again, of=cell(what=build(goals=("install-bin",))))) == [f"ran-compiler:{PERF}/a.c"]
+    assert keys(examined([*again, header], of=cell(what=build(goals=("install",)))))[1:] == [
+        f"ran-install:{PERF}/libbpf/include/a.h"
+    ]
     assert keys(examined(again, of=cell(what=build(goals=("perf",)))))[1:] == ["ran-install:/d/perf"]
 
 

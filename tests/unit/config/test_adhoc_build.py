@@ -46,9 +46,16 @@ def test_the_same_words_are_the_same_build_and_others_another() -> None:
     assert len(names) == 4
     assert made(**WORDS).name == made(**WORDS).name
     assert all(re.fullmatch(r"adhoc-[0-9a-f]{8}", name) for name in names)
-    assert adhoc_build.is_adhoc(made(**WORDS))
-    assert not adhoc_build.is_adhoc(build())
-    assert not adhoc_build.is_adhoc(made(**WORDS).model_copy(update={"make": {}}))
+    assert made(**WORDS).is_adhoc
+    assert not build().is_adhoc
+
+
+def test_no_file_has_the_name_of_a_build_of_words(tmp_path: Path) -> None:
+    folder = tmp_path / "builds"
+    folder.mkdir()
+    (folder / "adhoc-mine.yaml").write_text("summary: mine\n")
+    with pytest.raises(UsageError, match=r"build adhoc-mine: names that begin with adhoc- are those of builds"):
+        load.load([tmp_path])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +131,7 @@ def test_a_run_keeps_the_build_in_its_own_folder(places: Path, monkeypatch: pyte
     assert run.settings().configs == (str(own_configs.folder(run)),)
     found = run.configuration().builds[cell_id.place.build]
     assert found == made(make=["NO_LIBELF=1"], goals=["install"])
-    assert adhoc_build.is_adhoc(found)
+    assert found.is_adhoc
 
 
 def test_a_build_of_words_is_no_selection(places: Path) -> None:

@@ -55,6 +55,11 @@ def test_the_make_commands_of_a_report_are_builds() -> None:
 @pytest.mark.parametrize(
     ("line", "make", "goals"),
     [
+        ("make -C tools/perf -j 8 NO_LIBBPF=1", {"NO_LIBBPF": "1"}, ()),
+        ("make -j -C tools/perf", {}, ()),
+        ("make --directory=tools/perf -l 4 all", {}, ("all",)),
+        ("make --directory=drivers/net X=1", None, None),
+        ("[me@host linux]$ make -C tools/perf util/map.o", {}, ("util/map.o",)),
         ("cd tools/perf && make NO_LIBBPF=1", {"NO_LIBBPF": "1"}, ()),
         ("make -C tools perf", None, None),
         ("make tools/perf", {}, ()),
@@ -87,7 +92,9 @@ def test_the_same_build_is_proposed_once_and_few_in_all() -> None:
 
 
 def test_a_line_goes_on_no_longer_than_its_bound() -> None:
-    assert mail_builds.builds("make -C tools/perf \\\n" + "A=1 \\\n" * 5000) == []
+    [one] = mail_builds.builds("make -C tools/perf \\\n" + "\\\n" * 90 + "A=1\n")
+    assert one.build.make == {"A": "1"}
+    assert mail_builds.builds("make -C tools/perf \\\n" + "\\\n" * 5000 + "A=1\n") == []
 
 
 def test_a_mails_encodings_are_undone() -> None:
@@ -137,7 +144,7 @@ def test_proposals_are_printed_and_nothing_is_run(places: Path) -> None:
     assert shown.exit_code == 0
     lines = shown.output.splitlines()
     assert lines[:2] == [
-        "line 5: make -C tools/perf LLVM=1 NO_LIBELF=1 -j8 (without -j8)",
+        "line 5 of the text: make -C tools/perf LLVM=1 NO_LIBELF=1 -j8 (without -j8)",
         "  perf-matrix run --image debian-bookworm --make LLVM=1 --make NO_LIBELF=1",
     ]
     assert lines[-1] == "the report names Fedora, of which there is no image: --image names another"

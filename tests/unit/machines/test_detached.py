@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
+from matrix import paths
 from matrix.cli import app
 from matrix.errors import InfrastructureError, UsageError
 from matrix.machines import baggage, collecting, departure, health, identity, remaining, staging, supply
@@ -89,7 +90,7 @@ def test_what_is_done_is_collected_while_the_rest_goes_on(fleet: Fleet) -> None:
         return verdicts(fleet) == {cell: "PASS" for cell in all_of(fleet) if cell != slow}
 
     wait(has_others)
-    assert re.search(rf"run {fleet.run.name}: 1 group of cells left, [12] running; `perf-matrix report", fleet.text)
+    assert re.search(rf"run {fleet.run.name}: 1 group of cells left, 1 at a worker; `perf-matrix report", fleet.text)
     collecting.take_back(fleet.run, fleet.access)
     wait(lambda: fleet.cells.running == 0)
     assert (datasets(fleet), detached.is_detached(fleet.run)) == ([], False)
@@ -220,6 +221,24 @@ def test_a_run_is_taken_back_though_its_scheduler_is_gone(fleet: Fleet, monkeypa
     assert not detached.is_detached(fleet.run)
 
 
+def test_a_run_is_taken_back_though_its_certificates_are_gone(fleet: Fleet) -> None:
+    leave(fleet)
+    record = detached.read(fleet.run).model_copy(update={"scheduler": "tls://127.0.0.1:9", "certificates": "/gone"})
+    detached.write(fleet.run, record)
+    collecting.take_back(fleet.run, fleet.access)
+    assert "is taken back without its scheduler: /gone/ca.pem is no file" in fleet.text
+    assert not detached.is_detached(fleet.run)
+
+
+def test_a_folder_that_a_killed_worker_left_of_a_group_is_in_nobodys_way(fleet: Fleet) -> None:
+    fleet.cells.duration_s = lambda _: 0.5
+    leave(fleet)
+    tokens = [group.task.removeprefix("cells-") for group in detached.read(fleet.run).groups]
+    for token in tokens:
+        (paths.state() / "runs" / f"{fleet.run.name}-{token}").mkdir(exist_ok=True)
+    assert collected(fleet) == all_of(fleet)
+
+
 def test_groups_whose_workers_are_gone_are_told(fleet: Fleet) -> None:
     fleet.cells.duration_s = lambda _: 60.0
     leave(fleet)
@@ -253,9 +272,12 @@ def test_an_archive_that_nobody_goes_on_sending_is_dropped(monkeypatch: pytest.M
     assert asyncio.run(staging.expect("a", text))
     folder = staging._staged["a"].arriving.path.parent
     assert folder.is_dir()
+    staging.drop_forgotten()
+    assert folder.is_dir()
     monkeypatch.setattr(staging, "FORGOTTEN_S", -1.0)
-    assert asyncio.run(staging.expect("b", text))
+    staging.drop_forgotten()
     assert not folder.is_dir()
+    assert asyncio.run(staging.expect("b", text))
     assert asyncio.run(staging.keep("a")) == "the archive of a tree is gone"
     assert asyncio.run(staging.keep("b")) == "a tree did not arrive whole"
 

@@ -43,11 +43,6 @@ def test_a_noun_does_not_change() -> None:
         build().name = "other"  # type: ignore[misc] # what is refused
 
 
-def test_a_known_failure_that_only_leaves_cells_out_is_refused() -> None:
-    with pytest.raises(ValidationError, match="names no cell"):
-        known("clean", "left:a", cells=("!*/*/static",))
-
-
 def test_a_build_states_only_linkages_and_start_methods_that_there_are() -> None:
     with pytest.raises(ValidationError):
         Build.model_validate_json('{"name": "b", "summary": "", "expect": {"linkage": "both"}}')

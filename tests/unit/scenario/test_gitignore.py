@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.scenario.gitignore import covered
+from matrix.scenario.gitignore import LEVELS, covered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +65,22 @@ def test_without_any_file_nothing_is_covered() -> None:
 def test_lines_end_as_git_takes_them_to() -> None:
     assert not covered("b", {"": "a\x0cb\n"})
     assert covered("a.o", {"": "*.o\r\n"})
+
+
+def test_a_path_of_more_names_than_any_has_is_covered_by_nothing() -> None:
+    rules = {"": "*.o\n**/*.o\n"}
+    assert covered("a/" * (LEVELS - 1) + "b.o", rules)
+    assert not covered("a/" * LEVELS + "b.o", rules)
+
+
+def test_a_pattern_of_more_names_than_any_path_has_covers_nothing_and_the_others_go_on() -> None:
+    deep = "a/" * (LEVELS - 1) + "b"
+    assert covered(deep, {"": f"/{deep}\n"})
+    assert not covered(deep, {"": f"/{deep}/*\n"})
+    assert covered("x.o", {"": "*/" * (2 * LEVELS) + "y\n*.o\n"})
+
+
+def test_several_stars_in_a_row_are_one(repository: Path) -> None:
+    (repository / ".gitignore").write_text("a/**/**/**/b\n**/**/c\n")
+    paths = ["a/b", "a/x/b", "a/x/y/b", "c", "d/c", "d/e/c", "d"]
+    assert {path for path in paths if covered(path, {"": "a/**/**/**/b\n**/**/c\n"})} == git_says(repository, paths)

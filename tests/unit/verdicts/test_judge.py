@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.checks import Check, Examined, registry
+from matrix.model.build import Expect
 from matrix.model.result import CheckResult, Finding, Verdict
 from matrix.verdicts import judge
-from tests.unit.conftest import PERF, build, cell, command, file, known, observations, process, tree
+from tests.unit.conftest import PERF, build, cell, command, file, image, known, observations, process, tree
 
 if TYPE_CHECKING:
     from matrix.model.known_failure import KnownFailure
@@ -120,7 +121,6 @@ def test_a_listed_finding_that_comes_and_goes_need_not_occur() -> None:
         known("clean", "left:*", trees=("7.2",)),
         known("clean", "left:*", cells=("debian-sid/*", "other")),
         known("clean", "left:*", cells=("*@7.2",)),
-        known("clean", "left:*", cells=("*", "!*/*/default")),
         known("clean", "left:*", out_of_tree=True),
         known("clean", "left:*", options={"bpf": "on"}),
     ],
@@ -156,8 +156,24 @@ def test_an_entry_speaks_of_cells_whose_perf_has_its_options(options: dict[str, 
 
 
 def test_an_entry_may_speak_of_builds_in_the_tree_alone() -> None:
-    entry = known("clean", "left:*", out_of_tree=False, cells=("*", "!*/clang/*"))
+    entry = known("clean", "left:*", out_of_tree=False, unless_make=("NO_JEVENTS",))
     assert judged(outcome("/src/a"), entry).verdict is Verdict.XFAIL
+
+
+def test_an_entry_is_of_no_build_that_gives_make_what_avoids_the_cause() -> None:
+    check = Check("clean", "", owns=(), needs=(), examine=lambda _: outcome("/src/a"))
+    seen = observations(cell(what=build(make={"NO_JEVENTS": "1"})))
+    entries = [known("clean", "left:*", unless_make=("NO_JEVENTS", "V"))]
+    assert judge.check_result(check, seen, entries).verdict is Verdict.FAIL
+
+
+def test_perf_that_was_not_run_has_the_options_that_its_build_is_expected_to_have() -> None:
+    check = Check("clean", "", owns=(), needs=(), examine=lambda _: outcome("/src/a"))
+    entries = [known("clean", "left:*", options={"bpf": "on"})]
+    expected = cell(what=build(expect=Expect(options={"bpf": "on"})))
+    assert judge.check_result(check, observations(expected, omit=("self-test",)), entries).verdict is Verdict.XFAIL
+    lacking = cell(what=expected.build, of=image(lacks={"bpf": "too old"}))
+    assert judge.check_result(check, observations(lacking, omit=("self-test",)), entries).verdict is Verdict.FAIL
 
 
 def test_a_build_of_words_need_not_come_to_a_known_cause() -> None:
