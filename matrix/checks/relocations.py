@@ -77,6 +77,8 @@ def _lost(facts: ElfFacts, compact: frozenset[str]) -> Iterator[Finding]:
 
 
 def _examine(observations: Observations) -> Examined:
+    if observations.scenario.cell.make.get(perf.WITHOUT_TABLES) == "1":
+        return Examined(skip=f"with {perf.WITHOUT_TABLES}=1 no event table is generated")
     program = observations.elf.get(f"{observations.output}/{perf.PROGRAM}")
     table = observations.elf.get(f"{observations.output}/{perf.TABLES_OBJECT}")
     unit = observations.elf.get(f"{observations.output}/{perf.STRING_OBJECT}")

@@ -54,6 +54,9 @@ TABLE_OBJECTS = (TABLES_OBJECT, STRING_OBJECT)
 ELF_FILES = (PROGRAM, *TABLE_OBJECTS)
 """The files whose ELF facts are read."""
 
+WITHOUT_TABLES = "NO_JEVENTS"
+"""The variable of make's that, as 1, has empty event tables compiled (pmu-events/Build)."""
+
 # Symbols of the event tables.
 TABLE_SYMBOLS = ("pmu_events__", "pmu_metrics__")
 """How the names of the event tables' symbols begin."""

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from matrix.checks import registry
 from matrix.model.result import Verdict
 from matrix.scenario.elf_facts import ElfFacts, Symbol
 from matrix.verdicts import judge
-from tests.unit.conftest import PERF, cell, elf, observations, tree
+from tests.unit.conftest import PERF, build, cell, elf, observations, tree
 
 if TYPE_CHECKING:
     from matrix.model.result import CheckResult
@@ -40,6 +42,12 @@ def test_tables_and_string_without_relocations_pass() -> None:
 def test_a_string_in_a_unit_of_its_own_without_relocations_passes() -> None:
     result = examined(elf(PROGRAM, *GOOD), elf(OBJECT, *GOOD[:1]), elf(UNIT, *GOOD[1:]))
     assert (result.verdict, result.figures["the string's unit"]) == (Verdict.PASS, "its own")
+
+
+@pytest.mark.parametrize(("value", "verdict"), [("1", Verdict.SKIP), ("0", Verdict.FAIL)])
+def test_a_build_without_event_tables_has_none_to_look_at(value: str, verdict: Verdict) -> None:
+    of = cell(what=build(make={"NO_JEVENTS": value}))
+    assert judge.check_result(registry()["relocations"], observations(of), []).verdict is verdict
 
 
 def test_other_symbols_may_be_relocated_and_are_told() -> None:
