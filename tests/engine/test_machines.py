@@ -84,25 +84,26 @@ def test_four_workers_do_a_run_that_its_command_has_left_and_a_killed_one_loses_
         assert bench.log(cell, "build.log")
 
 
-def test_a_series_and_a_gate_on_workers_come_to_what_they_come_to_on_one_machine(
-    history: History, fleet: Fleet
-) -> None:
+def test_a_series_on_workers_comes_to_what_it_comes_to_on_one_machine(history: History, fleet: Fleet) -> None:
     where = ("--scheduler", fleet.address)
     done = history.series(f"{history.base}..HEAD", "--base", history.base, *history.where, *where, "--json")
     assert done.status == 1, done.text
     assert json.loads(done.out)["breaks"] == [
         {"cell": history.cell, "keys": [f"clean {NEW}"], "suspects": [2], "mended": 3}
     ]
-    both = ("--base", history.tree(0), "--head", history.tree(2))
-    gate = history.bench.command(
-        "gate", *both, *history.configs, "--select", history.cell, "--no-timing", "--json", *where
-    )
+
+
+@pytest.mark.real  # series has more of the same, and takes less of CI's time
+def test_a_gate_on_workers_blames_what_is_new(history: History, fleet: Fleet) -> None:
+    both = ("--base", history.tree(0), "--head", history.tree(2), "--scheduler", fleet.address)
+    gate = history.bench.command("gate", *both, *history.configs, "--select", history.cell, "--no-timing", "--json")
     assert gate.status == 1, gate.text
     [held] = json.loads(gate.out)["gate"]["held"]
     found = {f"{said['finding']['kind']}:{said['finding']['subject']}" for said in held["broken"]}
     assert found == {NEW}
 
 
+@pytest.mark.real
 def test_faults_are_planted_on_workers(bench: Bench, fleet: Fleet) -> None:
     bench.tree("good")
     write_faults(bench, "forgets", "quiet")
