@@ -77,7 +77,7 @@ class Execution:
         self.deadline = CellDeadline(self.scenario.limits.cell_s)
         begun = Transcript(
             scenario=self.scenario,
-            ignore=self.tree.facts.ignore,
+            ignore=self.tree.facts.ignore_texts,
             generator_has_pool=self.tree.facts.generator_has_pool,
             tree_version=self.tree.identity.version,
         )

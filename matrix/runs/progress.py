@@ -77,9 +77,9 @@ class Progress:
             return
         self._printed[cell_id] = step
         if step == ENDED:
-            self.console.print(self._ended(cell_id))
+            self.console.print(self._ended(cell_id), soft_wrap=True)
         elif not self.console.is_terminal:
-            self.console.print(Text(f"{time.monotonic() - self.began:6.0f} s  {cell_id}  {step}"))
+            self.console.print(Text(f"{time.monotonic() - self.began:6.0f} s  {cell_id}  {step}"), soft_wrap=True)
 
     def _ended(self, cell_id: CellId) -> Text:
         result = self.run.result(cell_id)

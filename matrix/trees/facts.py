@@ -71,6 +71,11 @@ class TreeFacts:
     ignore: dict[str, str]
     generator_has_pool: bool
 
+    @property
+    def ignore_texts(self) -> dict[str, str]:
+        """The folders' .gitignore texts; perf's own source package, which is in no repository, ignores what is made."""
+        return self.ignore if TOP_MAKEFILE in self.index else {"tools": "*"}
+
     def with_files(self, changed: Mapping[str, TreeFile | None], told: Mapping[str, bytes]) -> TreeFacts:
         """Return the facts of this tree with the files `changed`: a map from path to file, None for a removal.
 

@@ -9,6 +9,7 @@ import pytest
 
 from matrix import files
 from matrix.errors import UsageError
+from matrix.scenario import gitignore
 from matrix.trees.sources import Member, Source
 from matrix.trees.tree_cache import DamagedTreeError, TreeCache
 
@@ -81,7 +82,9 @@ def test_perfs_own_source_package_is_a_tree_of_the_version_that_it_says(
     package = {path: content for path, content in KERNEL.items() if path != "Makefile"}
     facts = TreeCache(tmp_path).get(source({**package, "PERF-VERSION-FILE": text}), silent)
     assert facts.version == version
+    assert gitignore.covered("tools/perf/perf.o", facts.ignore_texts)
     both = TreeCache(tmp_path).get(source({**KERNEL, "PERF-VERSION-FILE": text}), silent)
+    assert both.ignore_texts == both.ignore
     assert both.version == TreeCache(tmp_path).get(source(KERNEL), silent).version
 
 
