@@ -84,20 +84,15 @@ def run(
     from matrix.runs import completion, detached, locks, run_report
 
     console = progress_console(json_output=json_output)
-    if from_mail:
-        _propose(from_mail, image, json_output=json_output)
-        return
     access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install, detach=detach)
     adhoc = adhoc_cells(make, environment, goal, image, toolchain, out_of_tree=out_of_tree)
-    if adhoc and (select or exclude or shard):
-        raise UsageError(
-            "--make, --env, --goal, --out-of-tree, --image, --toolchain go with no --select, --exclude or --shard",
-            "These are one build, in one cell on each --image.",
-        )
-    if detach and run_timeout:
-        raise UsageError(
-            "--run-timeout does not go with --detach", "No command is there to end the run: --timeout ends a step."
-        )
+    _refuse_beside_a_build(adhoc or from_mail, bool(select or exclude or shard) or profile != "gate")
+    if from_mail:
+        _refuse_beside_a_mail(bool(make or environment or goal or out_of_tree or resume or detach))
+        more = [*(["--toolchain", toolchain] if toolchain else []), *(["-j", str(jobs)] if jobs else [])]
+        _propose(from_mail, selection(configs, [], [], profile, tree, base), image, more, json_output=json_output)
+        return
+    _refuse_limit_without_command(bool(detach and run_timeout))
     asked = selection(configs, [*select, *(adhoc.globs if adhoc else ())], exclude, profile, tree, base)
     if resume and not (asked.is_empty and not shard):
         raise UsageError(
@@ -126,27 +121,55 @@ def run(
     print_report(run_report.of_run(this), console, json_output=json_output)
 
 
-def _propose(mail: Path, images: list[str], *, json_output: bool) -> None:
-    """Print the commands that run the builds of perf that a bug report names; nothing is run."""
+def _refuse_beside_a_build(build: object, is_selection: bool) -> None:
+    if build and is_selection:
+        raise UsageError(
+            "a build of --make, --env, --goal, --out-of-tree, --image, --toolchain, --from-mail goes with no --select,"
+            " --exclude, --profile or --shard",
+            "It is one cell on each --image; --select 'debian-bookworm/*' are the configured builds of an image.",
+        )
+
+
+def _refuse_beside_a_mail(others: bool) -> None:
+    if others:
+        raise UsageError("--from-mail only proposes commands, by the words of a mail", "Give it alone, then run one.")
+
+
+def _refuse_limit_without_command(both: bool) -> None:
+    if both:
+        hint = "No command is there to end the run: --timeout ends a step, --cell-timeout a cell."
+        raise UsageError("--run-timeout does not go with --detach", hint)
+
+
+def _propose(mail: Path, asked: Selection, images: list[str], more: list[str], *, json_output: bool) -> None:
+    """Print the commands that run the builds of perf that a bug report names; nothing is run.
+
+    `asked` has the trees and `more` the other options that each command is to have.
+    """
     from matrix.config import load, mail_builds
     from matrix.reports.tables import mail_builds as table
     from matrix.reports.terminal import console
 
+    where = "standard input" if str(mail) == "-" else str(mail)
     try:
         with sys.stdin.buffer if str(mail) == "-" else mail.open("rb") as file:
             content = file.read(mail_builds.MAIL_BYTES + 1)
     except OSError as error:
         raise from_system(f"{mail} cannot be read: {error}", "--from-mail takes a file with a mail.", error) from error
     text = mail_builds.text_of(content)
-    found = mail_builds.builds(text)
-    named = images or mail_builds.named_images(text, load.load().images.values())
-    rows = [table.Proposal(one.line, one.text, mail_builds.command(one, named), one.dropped) for one in found]
+    found, others = mail_builds.builds(text)
+    config = load.load(asked.configs)
+    trees = asked.trees or mail_builds.named_trees(text, config.trees)
+    base = ["--base", asked.base] if asked.base else []
+    words = [*(word for tree in trees for word in ("--tree", tree)), *base, *more]
+    named = images or mail_builds.named_images(text, config.images.values())
+    rows = [table.Proposal(one.line, one.text, mail_builds.command(one, named, words), one.dropped) for one in found]
     if json_output:
         print_json([row._asdict() for row in rows])
     else:
-        print_parts(table.parts(rows, mail_builds.named_distros(text)), console())
+        print_parts(table.parts(rows, others, mail_builds.named_distros(text)), console())
     if not found:
-        raise UsageError(f"{mail} has no make command of tools/perf", "As a line `make -C tools/perf NO_LIBELF=1`.")
+        raise UsageError(f"{where} has no make command of tools/perf", "As a line `make -C tools/perf NO_LIBELF=1`.")
 
 
 def _print_departure(run: Run, scheduler: str, *, json_output: bool) -> None:

@@ -58,10 +58,9 @@ class AdhocCells:
 
         """
         for name in self.images:
-            if name not in config.images:
-                raise UsageError(
-                    f"no image {name!r}{did_you_mean(name, config.images)}", "An image is a file of containers/."
-                )
+            if name not in config.images or not config.images[name].toolchains:
+                there = ", ".join(sorted(image.name for image in config.images.values() if image.toolchains))
+                raise UsageError(f"no image {name!r}{did_you_mean(name, config.images)}", f"There are {there}.")
             known = config.images[name].toolchains
             if self.toolchain not in known:
                 raise UsageError(f"image {name} has no toolchain {self.toolchain!r}", f"It has {', '.join(known)}.")
@@ -106,7 +105,10 @@ def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:
     for word in given:
         name, equals, value = word.partition("=")
         if not equals:
-            raise UsageError(f"{option} {word!r} is no NAME=VALUE", "A goal of make's is --goal NAME.")
+            hint = "A goal of make's is --goal NAME." if option == "--make" else "As --env LANG=C.UTF-8."
+            raise UsageError(f"{option} {word!r} is no NAME=VALUE", hint)
+        if not value.isprintable():
+            raise UsageError(f"{option} {word!r} has a character that cannot be printed", "Give one line of text.")
         if not _is(_NAME, name):
             raise UsageError(f"{option} {word!r}: {name!r} is no name of a variable", "As --make NO_LIBELF=1.")
         if name in found:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 import email
-import email.errors
+import itertools
 import posixpath
 import re
 import shlex
@@ -27,26 +27,39 @@ if TYPE_CHECKING:
     from matrix.model.image import Image
     from matrix.trace.shell_script import SimpleCommand
 
-MAIL_BYTES, LINE_CHARS, PROMPT_CHARS, LINES, MOST_BUILDS = 4 << 20, 4000, 200, 100, 20
-"""The bounds on a mail, a line of it, the prompt before it, the lines that it goes on in, and the builds proposed."""
+MAIL_BYTES, LINE_CHARS, PROMPT_CHARS, LINES = 4 << 20, 4000, 200, 100
+"""The bounds on a mail, a line of it, the prompt before it, and the lines that a command goes on in."""
+
+MOST_BUILDS, MOST_COMMANDS = 20, 1000
+"""The builds that are proposed, and the command lines that are read."""
 
 PERF = "tools/perf"
 
-# `> ` of quoted mails, then a prompt: `$ `, `# `, `% `, `user@host:~/linux$ `, `[user@host linux]$ `.
+# `> ` of quoted mails, then a prompt: `$ `, `# `, `% `, `bash-5.2$ `, `user@host:~/linux$ `, `[user@host linux]$ `,
+# `(venv) $ `; or the `+ ` of `sh -x`, where a patch's added line has a tab.
 _QUOTES = re.compile(r"^(?:[ \t]{0,8}[>|])*[ \t]*")
-_PROMPT = re.compile(r"(?:\[?[\w.-]+@[^$#%\n]*+)?[$#%][ \t]+|\+[ \t]+")
+_PROMPT = re.compile(r"(?:\([\w.-]+\)[ \t]*)?(?:\[?[\w.-]+@[^$#%\n]*+|[\w.-]+)?[$#%\u276f][ \t]+|\+ (?! )")
 _MAKE = re.compile(r"\b(?:g|re)?make\b")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SAYS = re.compile(r"^\w*make(?:\[\d+\])?:")  # make's own messages: `make[2]: *** [...] Error 1`
+_OTHERS_MAKEFILES = ("Makefile", "Makefile.perf")
 _WITH_WORD = frozenset(("-C", "-f", "-I", "-o", "-W", "--directory", "--file", "--makefile"))
 _WITH_NUMBER = frozenset(("-j", "-l", "--jobs", "--load-average"))
 """Options of make's after which a number may stand, or none."""
 
-DISTROS = (
-    "Alma", "Alpine", "Amazon", "Arch", "CentOS", "Clear", "Fedora", "Gentoo", "Mageia", "openSUSE", "Oracle", "RHEL",
-    "Rocky", "Ubuntu", "Void",
-)  # fmt: skip
-"""Distros by the names that mails have for them; there is no image of these."""
+DISTROS = {
+    name: re.compile(rf"\b{words}\b", re.I)
+    for name, words in {
+        "Alma": "alma ?linux", "Alpine": "alpine", "Amazon Linux": "amazon ?linux", "Arch": "arch ?linux",
+        "CentOS": "centos", "Debian sid": "sid", "Fedora": "fedora", "Gentoo": "gentoo", "Mageia": "mageia",
+        "openSUSE": "opensuse", "Oracle Linux": "oracle ?linux", "RHEL": "rhel", "Rocky": "rocky", "Ubuntu": "ubuntu",
+        "Void": "void ?linux",
+    }.items()
+}  # fmt: skip
+"""Distros that there is no image of, with the words that mails have for them."""
+
+_RELEASES = {"11": "bullseye", "12": "bookworm", "13": "trixie"}
+"""Debian's releases by their numbers."""
 
 _GOALS = frozenset(
     (
@@ -92,15 +105,21 @@ def _decoded(part: Message) -> str:
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else ""
 
 
-def builds(text: str) -> list[MailBuild]:
-    """Return the builds of perf that a text's command lines ask for, each once, the first MOST_BUILDS."""
+def builds(text: str) -> tuple[list[MailBuild], list[tuple[int, str]]]:
+    """Return the builds of perf that a text's command lines ask for, each once, and the lines that are not understood.
+
+    The first MOST_BUILDS are returned, and as many lines, by number, that name make and tools/perf.
+    """
     found: dict[str, MailBuild] = {}
-    for number, line in _lines(text):
-        for made in _of_line(number, line):
-            found.setdefault(made.build.name, made)
-        if len(found) >= MOST_BUILDS:
-            break
-    return list(found.values())[:MOST_BUILDS]
+    others: list[tuple[int, str]] = []
+    commands = (numbered for numbered in _lines(text) if _MAKE.search(numbered[1]))
+    for number, line in itertools.islice(commands, MOST_COMMANDS):
+        made = list(_of_line(number, line))
+        for one in made:
+            found.setdefault(one.build.name, one)
+        if not made and PERF in line and not _SAYS.match(line):
+            others.append((number, line.strip()))
+    return list(found.values())[:MOST_BUILDS], others[:MOST_BUILDS]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -119,7 +138,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _of_line(number: int, line: str) -> Iterator[MailBuild]:
-    if not _MAKE.search(line) or _SAYS.match(line):
+    if _SAYS.match(line):
         return
     prompt = _PROMPT.match(line[:PROMPT_CHARS])
     command = line[prompt.end() :] if prompt else line
@@ -144,16 +163,25 @@ def _build(command: SimpleCommand, *, is_typed: bool) -> tuple[Build, tuple[str,
     before, words = _split(command.words)
     if words is None:
         return None
-    folder, given, goals, dropped = _sorted(words)
+    folder, makefile, given, goals, dropped = _sorted(words)
+    if makefile and posixpath.basename(makefile) not in _OTHERS_MAKEFILES:
+        return None
     place = posixpath.normpath(posixpath.join(command.folder, folder))
     if PERF in goals:  # from the top folder
         place, goals = PERF, [goal for goal in goals if goal != PERF]
     is_of_perf = place.endswith(PERF) or (place == "." and _is_plain(goals, given))
     if not is_of_perf or not (is_typed or set(goals) <= _GOALS):
         return None
-    make = [word for word in given if not word.startswith("O=")]
+    make = {word.partition("=")[0]: word for word in given}  # make takes the last of several
+    output = make.pop("O", "O=").removeprefix("O=")
+    if output and not output.startswith("/"):
+        dropped.append(f"the form of O={output}")
+    shells = [word for word in make.values() if "$" in word]  # only the shell that was typed in knew it
+    dropped += shells
     try:
-        build = adhoc_build.build(make, before, goals, out_of_tree=len(make) < len(given))
+        build = adhoc_build.build(
+            [w for w in make.values() if w not in shells], before, goals, out_of_tree=bool(output)
+        )
     except UsageError:  # words of prose, or what the program gives to make itself
         return None
     return build, tuple(dropped)
@@ -172,15 +200,15 @@ def _split(words: Sequence[str]) -> tuple[list[str], Sequence[str] | None]:
             before.append(word)
         elif posixpath.basename(word) in ("make", "gmake"):
             return before, words[position + 1 :]
-        elif word not in ("sudo", "time", "env", "nice"):
+        elif word not in ("sudo", "time", "env", "nice") and not word.startswith("-"):
             break
     return before, None
 
 
-def _sorted(words: Iterable[str]) -> tuple[str, list[str], list[str], list[str]]:
-    """Return make's folder, variables and goals, and the options that are none of these."""
+def _sorted(words: Iterable[str]) -> tuple[str, str, list[str], list[str], list[str]]:
+    """Return make's folder, makefile, variables and goals, and the options that are none of these."""
     folder, given, goals, dropped = "", list[str](), list[str](), list[str]()
-    before = ""
+    before = makefile = ""
     left = iter(words)
     for word in left:
         if before in _WITH_NUMBER and word.isdecimal():
@@ -188,6 +216,7 @@ def _sorted(words: Iterable[str]) -> tuple[str, list[str], list[str], list[str]]
         elif word in _WITH_WORD:
             value = next(left, "")
             folder = posixpath.join(folder, value) if word in ("-C", "--directory") else folder
+            makefile = value if word in ("-f", "--file", "--makefile") else makefile
             dropped += [] if word in ("-C", "--directory") else [f"{word} {value}"]
         elif word.startswith(("-C", "--directory=")):
             folder = posixpath.join(folder, word.removeprefix("-C").removeprefix("--directory="))
@@ -198,23 +227,28 @@ def _sorted(words: Iterable[str]) -> tuple[str, list[str], list[str], list[str]]
         else:
             goals.append(word)
         before = word
-    return folder, given, goals, dropped
+    return folder, makefile, given, goals, dropped
 
 
 def named_images(text: str, images: Iterable[Image]) -> list[str]:
-    """Return the names of the images with every library whose release a text names, as `bookworm`."""
+    """Return the images with every library whose release a text names, as `bookworm` or `Debian 12`."""
     words = set(re.findall(r"[a-z]+", text.lower()))
+    words |= {_RELEASES.get(number, "") for number in re.findall(r"\bdebian (\d\d)\b", text.lower())}
     found = [image for image in images if image.base.bootstrap and image.base.bootstrap.suite in words]
     return [image.name for image in found if image.provides]
 
 
+def named_trees(text: str, names: Iterable[str]) -> list[str]:
+    """Return the trees whose kernel version a text names, as `v6.12.5`."""
+    return [name for name in names if re.search(rf"(?<![\w.])v?{re.escape(name)}(?![\d])", text)]
+
+
 def named_distros(text: str) -> list[str]:
     """Return the distros that a text names and no image is of."""
-    words = set(re.findall(r"[a-z]+", text.lower()))
-    return [name for name in DISTROS if name.lower() in words]
+    return [name for name, words in DISTROS.items() if words.search(text)]
 
 
-def command(found: MailBuild, images: Sequence[str] = ()) -> str:
-    """Return the command line that runs a build: on these images, or the usual one."""
+def command(found: MailBuild, images: Sequence[str] = (), more: Sequence[str] = ()) -> str:
+    """Return the command line that runs a build: on these images, or the usual one, with `more` words after them."""
     on = [word for image in images for word in ("--image", image)] or ["--image", adhoc_build.IMAGE]
-    return shlex.join(["perf-matrix", "run", *on, *adhoc_build.words(found.build)])
+    return shlex.join(["perf-matrix", "run", *on, *more, *adhoc_build.words(found.build)])

@@ -35,7 +35,12 @@ def security(address: str, certificates: Path | None) -> Security:
     """
     scheme, host = _parts(address)
     if certificates is None:
-        if scheme == "tls" or not is_loopback(host):
+        if scheme == "tls":
+            raise UsageError(
+                f"{address} needs its certificates",
+                "--certificates DIR; `perf-matrix worker --make-certificates DIR` makes some.",
+            )
+        if not is_loopback(host):
             raise UsageError(
                 f"{address} is reached without certificates by anybody, who could run code on every worker",
                 "Make some once, `perf-matrix worker --make-certificates DIR`, and use tls:// with --certificates DIR.",

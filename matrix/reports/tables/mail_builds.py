@@ -21,11 +21,13 @@ class Proposal(NamedTuple):
     dropped: tuple[str, ...]
 
 
-def parts(proposals: Sequence[Proposal], distros: Sequence[str]) -> Iterator[Part]:
-    """Yield the proposals, and the distros that the report names and no image is of."""
+def parts(proposals: Sequence[Proposal], others: Sequence[tuple[int, str]], distros: Sequence[str]) -> Iterator[Part]:
+    """Yield the proposals, the lines that are not understood, and the distros without an image that are named."""
     for proposal in proposals:
-        left_out = f" (without {' '.join(proposal.dropped)})" if proposal.dropped else ""
+        left_out = f" (without {', '.join(proposal.dropped)})" if proposal.dropped else ""
         yield line(f"line {proposal.line} of the text: {proposal.make}{left_out}", "dim")
         yield line(f"  {proposal.command}")
+    for number, text in others:
+        yield line(f"line {number} of the text is not understood: {text}", "dim")
     if proposals and distros:
-        yield line(f"the report names {', '.join(distros)}, of which there is no image: --image names another")
+        yield line(f"the report names {', '.join(distros)}, of which there is no image here")

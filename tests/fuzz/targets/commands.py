@@ -45,8 +45,9 @@ def _words(data: bytes) -> None:
 
 def _mail(data: bytes) -> None:
     text = mail_builds.text_of(data)
-    for found in mail_builds.builds(text):
+    for found in mail_builds.builds(text)[0]:
         mail_builds.command(found)
+    mail_builds.named_trees(text, ("7.3",))
     mail_builds.named_distros(text)
 
 

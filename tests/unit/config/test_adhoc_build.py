@@ -67,6 +67,8 @@ def test_no_file_has_the_name_of_a_build_of_words(tmp_path: Path) -> None:
         ({"make": ["O=/tmp/x"]}, "--out-of-tree builds with O="),
         ({"make": ["JOBS=8"]}, "-j says how many"),
         ({"environment": ["=x"]}, "'' is no name"),
+        ({"make": ["A=1\n2"]}, "cannot be printed"),
+        ({"environment": ["A"]}, "As --env LANG=C.UTF-8."),
         ({"goals": ["-j8"]}, "'-j8' is no goal"),
         ({"goals": ["A=1"]}, "A variable is --make NAME=VALUE"),
         ({"goals": ["a b"]}, "'a b' is no goal"),
@@ -121,6 +123,12 @@ def test_an_image_or_a_toolchain_that_is_not_there_is_named() -> None:
         adhoc_build.AdhocCells(made(), ("debian-trixie",), "icc").added(load.load())
 
 
+def test_a_detached_run_has_no_limit_that_a_command_would_keep() -> None:
+    words = ["run", "--detach", "--scheduler", "tcp://127.0.0.1:1", "--run-timeout", "9"]
+    shown = CliRunner().invoke(app, words)
+    assert "--run-timeout does not go with --detach" in str(shown.exception)
+
+
 def test_a_run_keeps_the_build_in_its_own_folder(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert places
     monkeypatch.setattr(completion, "complete", lambda *_, **__: None)
@@ -138,4 +146,4 @@ def test_a_build_of_words_is_no_selection(places: Path) -> None:
     assert places
     shown = CliRunner().invoke(app, ["run", "--make", "A=1", "--select", "debian-*"])
     assert isinstance(shown.exception, UsageError)
-    assert "go with no --select" in str(shown.exception)
+    assert "goes with no --select" in str(shown.exception)

@@ -31,11 +31,12 @@ Seen on Fedora 42, and on Debian bookworm.
 
 
 def of(text: str) -> list[tuple[dict[str, str], tuple[str, ...], bool]]:
-    return [(one.build.make, one.build.goals, one.build.out_of_tree) for one in mail_builds.builds(text)]
+    return [(one.build.make, one.build.goals, one.build.out_of_tree) for one in mail_builds.builds(text)[0]]
 
 
 def test_the_make_commands_of_a_report_are_builds() -> None:
-    found = mail_builds.builds(REPORT)
+    found, others = mail_builds.builds(REPORT)
+    assert [number for number, _ in others] == [3]
     assert of(REPORT) == [
         ({"LLVM": "1", "NO_LIBELF": "1"}, (), False),
         ({"EXTRA_CFLAGS": "-O0 -g"}, ("install-bin",), True),
@@ -78,6 +79,14 @@ def test_the_make_commands_of_a_report_are_builds() -> None:
         ("cmake -C tools/perf", None, None),
         ("make[1]: Entering directory 'tools/perf'", None, None),
         ("tools/perf: make it build", None, None),
+        ("$ nice -n19 make -C tools/perf", {}, ()),
+        ("bash-5.2$ make -C tools/perf util/map.o", {}, ("util/map.o",)),
+        ("(venv) $ make -C tools/perf util/map.o", {}, ("util/map.o",)),
+        ("make -C tools/perf DEBUG=1 DEBUG=0", {"DEBUG": "0"}, ()),
+        ("make -C tools/perf O=", {}, ()),
+        ("make -C tools/perf prefix=$HOME A=1", {"A": "1"}, ()),
+        ("make -f /src/tools/build/Makefile.build dir=. obj=perf", None, None),
+        ("make -C tools/perf -f Makefile.perf", {}, ()),
         ("$ make -C", None, None),
     ],
 )
@@ -85,16 +94,37 @@ def test_a_line_is_a_build_of_perf_or_none(line: str, make: dict[str, str] | Non
     assert of(line) == ([] if make is None else [(make, goals, False)])
 
 
+def test_what_a_proposal_leaves_out_is_named() -> None:
+    [relative] = mail_builds.builds("make -C tools/perf O=../../out -k prefix=$HOME")[0]
+    assert (relative.build.out_of_tree, relative.dropped) == (True, ("-k", "the form of O=../../out", "prefix=$HOME"))
+
+
+def test_a_line_that_names_make_and_perf_and_is_no_build_is_told() -> None:
+    text = "$ make -C tools/perf CFLAGS+=-O0\nmake[1]: Leaving directory 'tools/perf'\n$ make -C tools/bpf\n"
+    assert mail_builds.builds(text) == ([], [(1, "$ make -C tools/perf CFLAGS+=-O0")])
+
+
+def test_no_more_commands_are_read_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail_builds, "MOST_COMMANDS", 2)
+    assert len(mail_builds.builds("make -C tools/perf A=1\nmake -C tools/perf A=2\nmake -C tools/perf A=3\n")[0]) == 2
+
+
+def test_the_tree_whose_version_is_named_is_proposed() -> None:
+    names = ["6.12", "7.2", "7.3"]
+    assert mail_builds.named_trees("v6.12.5 fails, 17.3 and 7.20 do not", names) == ["6.12"]
+    assert mail_builds.named_trees("nothing", names) == []
+
+
 def test_the_same_build_is_proposed_once_and_few_in_all() -> None:
-    assert len(mail_builds.builds("make -C tools/perf A=1\n" * 3)) == 1
+    assert len(mail_builds.builds("make -C tools/perf A=1\n" * 3)[0]) == 1
     many = "".join(f"make -C tools/perf A={number}\n" for number in range(99))
-    assert len(mail_builds.builds(many)) == mail_builds.MOST_BUILDS
+    assert len(mail_builds.builds(many)[0]) == mail_builds.MOST_BUILDS
 
 
 def test_a_line_goes_on_no_longer_than_its_bound() -> None:
-    [one] = mail_builds.builds("make -C tools/perf \\\n" + "\\\n" * 90 + "A=1\n")
+    [one] = mail_builds.builds("make -C tools/perf \\\n" + "\\\n" * 90 + "A=1\n")[0]
     assert one.build.make == {"A": "1"}
-    assert mail_builds.builds("make -C tools/perf \\\n" + "\\\n" * 5000 + "A=1\n") == []
+    assert mail_builds.builds("make -C tools/perf \\\n" + "\\\n" * 5000 + "A=1\n")[0] == []
 
 
 def test_a_mails_encodings_are_undone() -> None:
@@ -129,12 +159,14 @@ def test_the_image_of_a_release_that_is_named_is_proposed() -> None:
     assert mail_builds.named_images("on Debian Bookworm", images) == ["debian-bookworm"]
     assert mail_builds.named_images("on trixie", images) == ["debian-trixie"]
     assert mail_builds.named_images("nowhere", images) == []
+    assert mail_builds.named_images("gcc (Debian 12.2.0-14)", images) == ["debian-bookworm"]
     assert mail_builds.named_distros("Fedora 42 and ubuntu:24.04, not alpines") == ["Fedora", "Ubuntu"]
+    assert mail_builds.named_distros("ARCH=arm64, the void, archlinux:base") == ["Arch"]
 
 
 def test_a_mail_with_a_part_that_is_no_text_has_none() -> None:
     mail = b"From: a\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain\n\n\n--x--\n"
-    assert mail_builds.builds(mail_builds.text_of(mail)) == []
+    assert mail_builds.builds(mail_builds.text_of(mail)) == ([], [])
 
 
 def test_proposals_are_printed_and_nothing_is_run(places: Path) -> None:
@@ -147,7 +179,11 @@ def test_proposals_are_printed_and_nothing_is_run(places: Path) -> None:
         "line 5 of the text: make -C tools/perf LLVM=1 NO_LIBELF=1 -j8 (without -j8)",
         "  perf-matrix run --image debian-bookworm --make LLVM=1 --make NO_LIBELF=1",
     ]
-    assert lines[-1] == "the report names Fedora, of which there is no image: --image names another"
+    assert lines[-1] == "the report names Fedora, of which there is no image here"
+    assert "line 3 of the text is not understood: make sure that" in shown.output
+    more = ["--tree", "7.2", "--base", "7.3", "--toolchain", "clang", "-j", "4"]
+    told = CliRunner().invoke(app, ["run", "--from-mail", str(path), *more])
+    assert "--tree 7.2 --base 7.3 --toolchain clang -j 4 --make LLVM=1" in told.output
     data = CliRunner().invoke(app, ["run", "--from-mail", "-", "--image", "x", "--json"], input=REPORT)
     assert json.loads(data.output)[2] == {
         "line": 10,
@@ -160,10 +196,18 @@ def test_proposals_are_printed_and_nothing_is_run(places: Path) -> None:
 
 def test_a_mail_without_a_build_and_a_file_that_is_not_there_say_so(places: Path) -> None:
     empty = CliRunner().invoke(app, ["run", "--from-mail", "-"], input="hello")
-    assert "has no make command of tools/perf" in str(empty.exception)
+    assert "standard input has no make command of tools/perf" in str(empty.exception)
     gone = CliRunner().invoke(app, ["run", "--from-mail", str(places / "gone")])
     assert "cannot be read" in str(gone.exception)
 
 
+@pytest.mark.parametrize(
+    "words", [["--make", "A=1"], ["--detach", "--scheduler", "tcp://127.0.0.1:1"], ["--profile", "smoke"]]
+)
+def test_a_mail_goes_with_nothing_that_runs(words: list[str]) -> None:
+    shown = CliRunner().invoke(app, ["run", "--from-mail", "-", *words], input=REPORT)
+    assert isinstance(shown.exception, UsageError)
+
+
 def test_no_distro_is_told_of_where_nothing_is_proposed() -> None:
-    assert list(table.parts([], ["Fedora"])) == []
+    assert list(table.parts([], [], ["Fedora"])) == []

@@ -20,13 +20,17 @@ def test_this_machine_needs_no_certificates(address: str) -> None:
     assert addresses.listening_host(address)
 
 
+def test_an_encrypted_address_needs_certificates() -> None:
+    with pytest.raises(UsageError, match=r"tls://127\.0\.0\.1:1 needs its certificates"):
+        addresses.security("tls://127.0.0.1:1", None)
+
+
 @pytest.mark.parametrize(
     "address",
     [
         "tcp://10.0.0.1:8786",
         "tcp://host:8786",
         "tcp://0.0.0.0:1",
-        "tls://127.0.0.1:1",
         "tcp://localhost.evil.example:1",
     ],
 )
