@@ -110,7 +110,9 @@ def database_argv(cell: Cell) -> tuple[str, ...]:
     Of Makefile.perf, as tools/perf/Makefile runs it in a recipe that `-n` would only print. One job at a time keeps
     each make's data base in one piece.
     """
-    first, folder, place, _, *rest = make_argv(cell, 1, *(cell.build.goals or ("all",)))
+    # tools/perf/Makefile has made a relative O= absolute by then.
+    absolute = cell.model_copy(update={"build": cell.build.model_copy(update={"output_word": perf.OUTPUT})})
+    first, folder, place, _, *rest = make_argv(absolute, 1, *(cell.build.goals or ("all",)))
     return (first, folder, place, "-f", posixpath.basename(perf.MAKEFILE), "--no-print-directory", "-j1", "-pn", *rest)
 
 

@@ -189,3 +189,9 @@ def test_both_builds_of_a_planted_cell_find_what_was_edited_newer() -> None:
     touched = {name: step.touch for name, step in steps.items() if not name.startswith("touch")}
     assert {name for name, paths in touched.items() if paths} == {"build", "build-again"}
     assert touched["build"] == touched["build-again"] == ("/src/tools/perf/Makefile.perf",)
+
+
+def test_makes_data_base_is_printed_with_the_output_folder_that_perfs_makefile_hands_on() -> None:
+    of = cell(what=build(out_of_tree=True, output_word="../out"))
+    assert "O=../out" in plan.make_argv(of, 2)
+    assert "O=/out" in plan.database_argv(of)
