@@ -16,9 +16,10 @@ from rich.console import Console
 
 from matrix.config import load
 from matrix.config.selection import Selection, selected
-from matrix.machines import group, health, remote, session
+from matrix.machines import baggage, group, health, remote, session, supply
 from matrix.runs import completion, store
 from matrix.runs.engine_access import EngineAccess
+from matrix.trees.tree_cache import TreeCache
 from tests.unit.machines.simulated import Cells
 
 if TYPE_CHECKING:
@@ -103,6 +104,22 @@ def cluster() -> Iterator[LocalCluster]:
     ) as cluster:  # fmt: skip
         yield cluster
     gc.collect()  # sockets that Dask left: they would be warned of in a later test
+
+
+@pytest.fixture
+def trees_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give workers a cache of trees of their own, in this folder; files come to them in small pieces."""
+    folder = tmp_path / "trees-of-workers"
+    folder.mkdir()
+
+    class OfTheWorkers(TreeCache):
+        @classmethod
+        def of_this_machine(cls) -> TreeCache:
+            return TreeCache(folder)
+
+    monkeypatch.setattr(supply, "TreeCache", OfTheWorkers)
+    monkeypatch.setattr(baggage, "BLOCK_BYTES", 20_000)
+    return folder
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 from matrix import paths
 from matrix.cli import app
 from matrix.errors import InfrastructureError, UsageError
-from matrix.machines import baggage, collecting, departure, health, identity, remaining, staging, supply
+from matrix.machines import collecting, departure, health, identity, remaining, staging, supply
 from matrix.machines.messages import Blob, SentTree
 from matrix.model.result import Verdict
 from matrix.runs import completion, detached, run_report
-from matrix.trees.tree_cache import TreeCache
 from tests.unit.machines.conftest import UNCLOSED, Fleet
 from tests.unit.machines.test_fleet import all_of, first, left, of_another_kind
 
@@ -138,19 +137,9 @@ def test_done_cells_go_along_with_their_group(fleet: Fleet, monkeypatch: pytest.
     assert done not in fleet.cells.begun
 
 
-def test_workers_that_lack_the_tree_get_it_before_the_command_leaves(
-    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class OfTheWorkers(TreeCache):
-        @classmethod
-        def of_this_machine(cls) -> TreeCache:
-            return TreeCache(tmp_path / "trees-of-workers")
-
-    (tmp_path / "trees-of-workers").mkdir()
-    monkeypatch.setattr(supply, "TreeCache", OfTheWorkers)
-    monkeypatch.setattr(baggage, "BLOCK_BYTES", 20_000)
+def test_workers_that_lack_the_tree_get_it_before_the_command_leaves(fleet: Fleet, trees_of_workers: Path) -> None:
     leave(fleet)
-    assert len(list((tmp_path / "trees-of-workers").glob("*.tar"))) == 1
+    assert len(list(trees_of_workers.glob("*.tar"))) == 1
     assert "to worker" in fleet.text
     assert collected(fleet) == all_of(fleet)
     assert staging._staged == {}

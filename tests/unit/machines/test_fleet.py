@@ -16,11 +16,10 @@ from matrix import paths
 from matrix.config import load, tree_words
 from matrix.config.selection import Selection, selected
 from matrix.errors import InfrastructureError
-from matrix.machines import baggage, health, identity, placement, session, supply
+from matrix.machines import health, identity, placement, session
 from matrix.machines.messages import Possessions
 from matrix.model.result import ImageIdentity, Verdict
 from matrix.runs import kept_results, schedule, store
-from matrix.trees.tree_cache import TreeCache
 from matrix.verdicts import result_key
 from tests.unit.machines import simulated
 from tests.unit.machines.conftest import FAKE, TREE, UNCLOSED, Fleet
@@ -126,18 +125,10 @@ def test_an_error_of_a_machine_at_fault_is_no_result(fleet: Fleet, monkeypatch: 
 
 
 def test_a_worker_that_lacks_the_tree_gets_it_once_and_makes_its_hash_anew(
-    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, trees_of_workers: Path
 ) -> None:
-    class OfTheWorkers(TreeCache):
-        @classmethod
-        def of_this_machine(cls) -> TreeCache:
-            return TreeCache(tmp_path / "trees-of-workers")
-
-    (tmp_path / "trees-of-workers").mkdir()
-    monkeypatch.setattr(supply, "TreeCache", OfTheWorkers)
-    monkeypatch.setattr(baggage, "BLOCK_BYTES", 20_000)
     assert fleet.complete() == all_of(fleet)
-    [facts] = (tmp_path / "trees-of-workers").glob("*.tar")
+    [facts] = trees_of_workers.glob("*.tar")
     assert (paths.cache() / "trees" / facts.name).read_bytes() == facts.read_bytes()
 
 
