@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -86,19 +86,15 @@ def run(
     console = progress_console(json_output=json_output)
     access = access_of(engine, console, scheduler, certificates, jobs, no_install=no_install, detach=detach)
     adhoc = adhoc_cells(make, environment, goal, image, toolchain, out_of_tree=out_of_tree)
-    _refuse_beside_a_build(adhoc or from_mail, bool(select or exclude or shard) or profile != "gate")
+    _refuse_together(adhoc or from_mail, [*select, *exclude, shard, profile.removeprefix("gate")], _BUILD_ALONE)
     if from_mail:
-        _refuse_beside_a_mail(bool(make or environment or goal or out_of_tree or resume or detach))
-        more = [*(["--toolchain", toolchain] if toolchain else []), *(["-j", str(jobs)] if jobs else [])]
-        _propose(from_mail, selection(configs, [], [], profile, tree, base), image, more, json_output=json_output)
+        _refuse_together(from_mail, [*make, *environment, *goal, out_of_tree, resume, detach], _MAIL_ALONE)
+        more = _words({"--base": base, "--toolchain": toolchain, "-j": jobs})
+        _propose(from_mail, selection(configs, [], [], profile, tree), image, more, json_output=json_output)
         return
-    _refuse_limit_without_command(bool(detach and run_timeout))
+    _refuse_together(detach, [run_timeout], _NO_LIMIT)
     asked = selection(configs, [*select, *(adhoc.globs if adhoc else ())], exclude, profile, tree, base)
-    if resume and not (asked.is_empty and not shard):
-        raise UsageError(
-            "--resume goes with none of --select, --exclude, --tree, --base, --configs, --shard and a build's options",
-            "A run has its own.",
-        )
+    _refuse_together(resume, [not asked.is_empty, shard], _RUN_ALONE)
     limits = Limits(memory_bytes=memory << 20, disk_bytes=disk << 20, pids=pids, step_s=timeout)
     if cell_timeout:
         limits = limits.model_copy(update={"cell_s": cell_timeout})
@@ -121,24 +117,36 @@ def run(
     print_report(run_report.of_run(this), console, json_output=json_output)
 
 
-def _refuse_beside_a_build(build: object, is_selection: bool) -> None:
-    if build and is_selection:
-        raise UsageError(
-            "a build of --make, --env, --goal, --out-of-tree, --image, --toolchain, --from-mail goes with no --select,"
-            " --exclude, --profile or --shard",
-            "It is one cell on each --image; --select 'debian-bookworm/*' are the configured builds of an image.",
-        )
+_BUILD_ALONE = (
+    "--make, --env, --goal, --out-of-tree, --image, --toolchain and --from-mail go with no selection, profile or shard",
+    "They are one cell on each --image; --select 'debian-bookworm/*' are the configured builds of an image.",
+)
+_MAIL_ALONE = ("--from-mail only proposes commands, by the words of a mail", "Give it alone, and then run one.")
+_NO_LIMIT = (
+    "--run-timeout does not go with --detach",
+    "No command is there to end the run: --timeout ends a step, --cell-timeout a cell.",
+)
+_RUN_ALONE = (
+    "--resume goes with none of --select, --exclude, --tree, --base, --configs, --shard and a build's options",
+    "A run has its own.",
+)
+"""Options that are refused together, and what to do instead."""
 
 
-def _refuse_beside_a_mail(others: bool) -> None:
-    if others:
-        raise UsageError("--from-mail only proposes commands, by the words of a mail", "Give it alone, then run one.")
+def _refuse_together(one: object, others: list[Any], refusal: tuple[str, str]) -> None:
+    """Refuse options that are given beside another one.
+
+    Raises:
+        UsageError: one of them is.
+
+    """
+    if one and any(others):
+        raise UsageError(*refusal)
 
 
-def _refuse_limit_without_command(both: bool) -> None:
-    if both:
-        hint = "No command is there to end the run: --timeout ends a step, --cell-timeout a cell."
-        raise UsageError("--run-timeout does not go with --detach", hint)
+def _words(options: dict[str, Any]) -> list[str]:
+    """Return the options that are given, with their values, as words of a command line."""
+    return [word for option, value in options.items() if value for word in (option, str(value))]
 
 
 def _propose(mail: Path, asked: Selection, images: list[str], more: list[str], *, json_output: bool) -> None:
@@ -150,18 +158,11 @@ def _propose(mail: Path, asked: Selection, images: list[str], more: list[str], *
     from matrix.reports.tables import mail_builds as table
     from matrix.reports.terminal import console
 
-    where = "standard input" if str(mail) == "-" else str(mail)
-    try:
-        with sys.stdin.buffer if str(mail) == "-" else mail.open("rb") as file:
-            content = file.read(mail_builds.MAIL_BYTES + 1)
-    except OSError as error:
-        raise from_system(f"{mail} cannot be read: {error}", "--from-mail takes a file with a mail.", error) from error
-    text = mail_builds.text_of(content)
+    text = mail_builds.text_of(_mail(mail))
     found, others = mail_builds.builds(text)
     config = load.load(asked.configs)
     trees = asked.trees or mail_builds.named_trees(text, config.trees)
-    base = ["--base", asked.base] if asked.base else []
-    words = [*(word for tree in trees for word in ("--tree", tree)), *base, *more]
+    words = [*(word for tree in trees for word in ("--tree", tree)), *more]
     named = images or mail_builds.named_images(text, config.images.values())
     rows = [table.Proposal(one.line, one.text, mail_builds.command(one, named, words), one.dropped) for one in found]
     if json_output:
@@ -169,7 +170,19 @@ def _propose(mail: Path, asked: Selection, images: list[str], more: list[str], *
     else:
         print_parts(table.parts(rows, others, mail_builds.named_distros(text)), console())
     if not found:
+        where = "standard input" if str(mail) == "-" else mail
         raise UsageError(f"{where} has no make command of tools/perf", "As a line `make -C tools/perf NO_LIBELF=1`.")
+
+
+def _mail(path: Path) -> bytes:
+    """Return the beginning of a mail, as far as one may be long; `-` is standard input."""
+    from matrix.config.mail_builds import MAIL_BYTES
+
+    try:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+            return file.read(MAIL_BYTES + 1)
+    except OSError as error:
+        raise from_system(f"{path} cannot be read: {error}", "--from-mail takes a file with a mail.", error) from error
 
 
 def _print_departure(run: Run, scheduler: str, *, json_output: bool) -> None:

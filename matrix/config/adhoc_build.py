@@ -29,6 +29,7 @@ IMAGE, TOOLCHAIN = "debian-trixie", "gcc"
 
 _NAME: TypeAdapter[str] = TypeAdapter(MakeName)
 _GOAL: TypeAdapter[str] = TypeAdapter(GoalName)
+_HINTS = {"--make": "A goal of make's is --goal NAME.", "--env": "As --env LANG=C.UTF-8."}
 _INSTEAD = {
     "O": "--out-of-tree builds with O=.",
     "JOBS": "-j says how many jobs make runs.",
@@ -103,20 +104,25 @@ def words(found: Build) -> list[str]:
 def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in given:
-        name, equals, value = word.partition("=")
-        if not equals:
-            hint = "A goal of make's is --goal NAME." if option == "--make" else "As --env LANG=C.UTF-8."
-            raise UsageError(f"{option} {word!r} is no NAME=VALUE", hint)
-        if not value.isprintable():
-            raise UsageError(f"{option} {word!r} has a character that cannot be printed", "Give one line of text.")
-        if not _is(_NAME, name):
-            raise UsageError(f"{option} {word!r}: {name!r} is no name of a variable", "As --make NO_LIBELF=1.")
+        name, value = _pair(option, word)
         if name in found:
             raise UsageError(f"{option} gives {name} twice", "Name a variable once.")
-        if option == "--make" and name in _INSTEAD:
-            raise UsageError(f"--make {word!r}: {name} is not for --make", _INSTEAD[name])
         found[name] = value
     return found
+
+
+def _pair(option: str, word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise UsageError(f"{option} {word!r} is no NAME=VALUE", _HINTS[option])
+    if not value.isprintable():
+        raise UsageError(f"{option} {word!r} has a character that cannot be printed", "Give one line of text.")
+    if not _is(_NAME, name):
+        raise UsageError(f"{option} {word!r}: {name!r} is no name of a variable", "As --make NO_LIBELF=1.")
+    instead = _INSTEAD.get(name) if option == "--make" else None
+    if instead:
+        raise UsageError(f"--make {word!r}: {name} is not for --make", instead)
+    return name, value
 
 
 def _goal(word: str) -> str:

@@ -11,9 +11,10 @@ import itertools
 import posixpath
 import re
 import shlex
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from email import policy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from matrix.config import adhoc_build
 from matrix.errors import UsageError
@@ -42,7 +43,9 @@ _PROMPT = re.compile(r"(?:\([\w.-]+\)[ \t]*)?(?:\[?[\w.-]+@[^$#%\n]*+|[\w.-]+)?[
 _MAKE = re.compile(r"\b(?:g|re)?make\b")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SAYS = re.compile(r"^\w*make(?:\[\d+\])?:")  # make's own messages: `make[2]: *** [...] Error 1`
-_OTHERS_MAKEFILES = ("Makefile", "Makefile.perf")
+_FOLDERS = ("-C", "--directory")
+_MAKEFILES = ("-f", "--file", "--makefile")
+_OWN_MAKEFILES = ("", "Makefile", "Makefile.perf")
 _WITH_WORD = frozenset(("-C", "-f", "-I", "-o", "-W", "--directory", "--file", "--makefile"))
 _WITH_NUMBER = frozenset(("-j", "-l", "--jobs", "--load-average"))
 """Options of make's after which a number may stand, or none."""
@@ -161,35 +164,79 @@ def _commands(text: str) -> Iterator[SimpleCommand]:
 def _build(command: SimpleCommand, *, is_typed: bool) -> tuple[Build, tuple[str, ...]] | None:
     """Return the build of perf that a command is, and the options of it that a build has not; None for others."""
     before, words = _split(command.words)
-    if words is None:
+    found = _MakeWords.of(words)
+    if words is None or not found.is_of_perf(command.folder, is_typed=is_typed):
         return None
-    folder, makefile, given, goals, dropped = _sorted(words)
-    if makefile and posixpath.basename(makefile) not in _OTHERS_MAKEFILES:
-        return None
-    place = posixpath.normpath(posixpath.join(command.folder, folder))
-    if PERF in goals:  # from the top folder
-        place, goals = PERF, [goal for goal in goals if goal != PERF]
-    is_of_perf = place.endswith(PERF) or (place == "." and _is_plain(goals, given))
-    if not is_of_perf or not (is_typed or set(goals) <= _GOALS):
-        return None
-    make = {word.partition("=")[0]: word for word in given}  # make takes the last of several
-    output = make.pop("O", "O=").removeprefix("O=")
-    if output and not output.startswith("/"):
-        dropped.append(f"the form of O={output}")
-    shells = [word for word in make.values() if "$" in word]  # only the shell that was typed in knew it
-    dropped += shells
+    is_out_of_tree = found.takes_output()
     try:
-        build = adhoc_build.build(
-            [w for w in make.values() if w not in shells], before, goals, out_of_tree=bool(output)
-        )
+        build = adhoc_build.build(found.known_variables(), before, found.goals, out_of_tree=is_out_of_tree)
     except UsageError:  # words of prose, or what the program gives to make itself
         return None
-    return build, tuple(dropped)
+    return build, tuple(found.dropped)
 
 
-def _is_plain(goals: Sequence[str], given: Sequence[str]) -> bool:
-    """Return whether a make without a folder can be perf's: it has goals of perf's, or variables."""
-    return bool(goals or given) and set(goals) <= _GOALS
+@dataclass
+class _MakeWords:
+    """The words of a make: its folder and makefile, its variables (each by its word), its goals, and the rest."""
+
+    folder: str = ""
+    makefile: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+    goals: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, words: Sequence[str] | None) -> Self:
+        """Return the words after a make's name."""
+        found = cls()
+        for word, value in _with_values(words or ()):
+            found._add(word, value)
+        return found
+
+    def _add(self, word: str, value: str) -> None:
+        if word.startswith(_FOLDERS):
+            self.folder = posixpath.join(self.folder, value or word.removeprefix("-C").removeprefix("--directory="))
+        elif word.startswith(("-", "JOBS=")):
+            self.makefile = value if word in _MAKEFILES else self.makefile
+            self.dropped.append(f"{word} {value}".rstrip())
+        elif _ASSIGNMENT.match(word):
+            self.variables[word.partition("=")[0]] = word  # make takes the last of several
+        else:
+            self.goals.append(word)
+
+    def is_of_perf(self, folder: str, *, is_typed: bool) -> bool:
+        """Return whether the make is one of perf, begun in a folder; a line that nobody typed may be prose."""
+        place = posixpath.normpath(posixpath.join(folder, self.folder))
+        if PERF in self.goals:  # from the top folder
+            place = PERF
+            self.goals.remove(PERF)
+        is_known = set(self.goals) <= _GOALS
+        if posixpath.basename(self.makefile) not in _OWN_MAKEFILES:
+            return False
+        is_plain = place == "." and is_known and bool(self.goals or self.variables)
+        return is_plain or (place.endswith(PERF) and (is_typed or is_known))
+
+    def takes_output(self) -> bool:
+        """Take O= out of the variables; return whether it names a folder."""
+        output = self.variables.pop("O", "O=").removeprefix("O=")
+        if output and not output.startswith("/"):
+            self.dropped.append(f"the form of O={output}")
+        return bool(output)
+
+    def known_variables(self) -> list[str]:
+        """Return the variables but for those with a value that only the shell knew in which they were typed."""
+        self.dropped += [word for word in self.variables.values() if "$" in word]
+        return [word for word in self.variables.values() if "$" not in word]
+
+
+def _with_values(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each word with the next one where that is its value, the folder, file or number of an option."""
+    left = deque(words)
+    while left:
+        word = left.popleft()
+        takes_number = word in _WITH_NUMBER and bool(left) and left[0].isdecimal()
+        takes_word = word in _WITH_WORD and bool(left)
+        yield word, left.popleft() if takes_word or takes_number else ""
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], Sequence[str] | None]:
@@ -203,31 +250,6 @@ def _split(words: Sequence[str]) -> tuple[list[str], Sequence[str] | None]:
         elif word not in ("sudo", "time", "env", "nice") and not word.startswith("-"):
             break
     return before, None
-
-
-def _sorted(words: Iterable[str]) -> tuple[str, str, list[str], list[str], list[str]]:
-    """Return make's folder, makefile, variables and goals, and the options that are none of these."""
-    folder, given, goals, dropped = "", list[str](), list[str](), list[str]()
-    before = makefile = ""
-    left = iter(words)
-    for word in left:
-        if before in _WITH_NUMBER and word.isdecimal():
-            dropped[-1] += f" {word}"
-        elif word in _WITH_WORD:
-            value = next(left, "")
-            folder = posixpath.join(folder, value) if word in ("-C", "--directory") else folder
-            makefile = value if word in ("-f", "--file", "--makefile") else makefile
-            dropped += [] if word in ("-C", "--directory") else [f"{word} {value}"]
-        elif word.startswith(("-C", "--directory=")):
-            folder = posixpath.join(folder, word.removeprefix("-C").removeprefix("--directory="))
-        elif word.startswith(("-", "JOBS=")):
-            dropped.append(word)
-        elif _ASSIGNMENT.match(word):
-            given.append(word)
-        else:
-            goals.append(word)
-        before = word
-    return folder, makefile, given, goals, dropped
 
 
 def named_images(text: str, images: Iterable[Image]) -> list[str]:

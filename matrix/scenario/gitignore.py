@@ -16,7 +16,7 @@ from matrix.scenario import name_glob
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LEVELS = 50
+LEVELS = 64
 """The most names of a path, and of a pattern: the longest of perf's have twelve.
 
 A pattern is tried on each folder of a path, from each of its names on, so that the time grows with their cube.

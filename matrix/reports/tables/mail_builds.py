@@ -25,9 +25,9 @@ def parts(proposals: Sequence[Proposal], others: Sequence[tuple[int, str]], dist
     """Yield the proposals, the lines that are not understood, and the distros without an image that are named."""
     for proposal in proposals:
         left_out = f" (without {', '.join(proposal.dropped)})" if proposal.dropped else ""
-        yield line(f"line {proposal.line} of the text: {proposal.make}{left_out}", "dim")
+        yield line(f"line {proposal.line} of the text: {proposal.make}{left_out}")
         yield line(f"  {proposal.command}")
     for number, text in others:
-        yield line(f"line {number} of the text is not understood: {text}", "dim")
+        yield line(f"line {number} of the text is not understood: {text}")
     if proposals and distros:
         yield line(f"the report names {', '.join(distros)}, of which there is no image here")

@@ -146,4 +146,4 @@ def test_a_build_of_words_is_no_selection(places: Path) -> None:
     assert places
     shown = CliRunner().invoke(app, ["run", "--make", "A=1", "--select", "debian-*"])
     assert isinstance(shown.exception, UsageError)
-    assert "goes with no --select" in str(shown.exception)
+    assert "go with no selection" in str(shown.exception)
