@@ -77,6 +77,8 @@ def test_the_make_commands_of_a_report_are_builds() -> None:
         ("make -C tools/perf clean; make -C tools/bpf/bpftool", {}, ("clean",)),
         ("make -C tools/perf MAKEFLAGS=-j1", None, None),
         ("cmake -C tools/perf", None, None),
+        ("$ nice -n19; make -C tools/perf", {}, ()),
+        ("make -C tools/perf A=1 \\", {"A": "1"}, ()),
         ("make[1]: Entering directory 'tools/perf'", None, None),
         ("tools/perf: make it build", None, None),
         ("$ nice -n19 make -C tools/perf", {}, ()),

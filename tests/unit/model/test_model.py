@@ -43,6 +43,12 @@ def test_a_noun_does_not_change() -> None:
         build().name = "other"  # type: ignore[misc] # what is refused
 
 
+def test_a_build_in_the_tree_has_no_output_folder_to_name() -> None:
+    with pytest.raises(ValidationError, match="output_word is for builds that are out_of_tree"):
+        build(output_word="../out")
+    assert build(out_of_tree=True, output_word="../out").output_word == "../out"
+
+
 def test_a_build_states_only_linkages_and_start_methods_that_there_are() -> None:
     with pytest.raises(ValidationError):
         Build.model_validate_json('{"name": "b", "summary": "", "expect": {"linkage": "both"}}')
