@@ -8,13 +8,20 @@ import typer
 
 from matrix.cli.options import (
     Configs,
+    Environment,
     Exclude,
+    Goals,
     Host,
+    ImageNames,
     Json,
+    Make,
     NoInstall,
+    OutOfTree,
     ProfileName,
     Select,
+    Toolchain,
     TreeNames,
+    adhoc_cells,
     engine_access,
     named_cell,
     print_json,
@@ -24,11 +31,14 @@ from matrix.cli.options import (
 )
 from matrix.config import load
 from matrix.config.selection import selected
+from matrix.errors import UsageError
 from matrix.verdicts.wording import count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.config.adhoc_build import AdhocCells
+    from matrix.model.cell import Cell
     from matrix.runs.named_cell import NamedCell
 
 RunOfCell = Annotated[
@@ -54,8 +64,12 @@ def list_cells(
 
 
 def plan(
-    cell: Annotated[str, typer.Argument(help="A cell's id, or a glob that selects one.")],
-    run: RunOfCell = "", tree: TreeNames = [], configs: Configs = [], json_output: Json = False,
+    cell: Annotated[
+        str, typer.Argument(metavar="[CELL]", help="A cell's id, or a glob; none with a build of --make and its like.")
+    ] = "",
+    run: RunOfCell = "", tree: TreeNames = [], configs: Configs = [],
+    make: Make = [], environment: Environment = [], goal: Goals = [], out_of_tree: OutOfTree = False,
+    image: ImageNames = [], toolchain: Toolchain = "", json_output: Json = False,
 ) -> None:  # fmt: skip
     """Print the plan of a cell: its image, its steps with their commands, and both environments."""
     from matrix.engine import images
@@ -63,7 +77,10 @@ def plan(
     from matrix.reports.terminal import console
     from matrix.scenario.plan import scenario
 
-    found = _named_cell(cell, tree, configs, run).cell
+    adhoc = adhoc_cells(make, environment, goal, image, toolchain, out_of_tree=out_of_tree)
+    if bool(cell or run) == bool(adhoc):
+        raise UsageError("a plan is that of a CELL, or of a build of --make, --env, --goal, …", "Name one of them.")
+    found = _adhoc_cell(adhoc, tree, configs) if adhoc else _named_cell(cell, tree, configs, run).cell
     planned = scenario(found)
     if json_output:
         print_json(planned.model_dump(mode="json"))
@@ -83,6 +100,13 @@ def shell(
     chosen = _named_cell(cell, tree, configs, run)
     how = cell_shell.circumstances(chosen)
     raise typer.Exit(cell_shell.shell(chosen.cell, after, access, how))
+
+
+def _adhoc_cell(adhoc: AdhocCells, tree: list[str], configs: list[Path]) -> Cell:
+    """Return the cell of a build that the command line says, on its first image and on the tree or the usual one."""
+    from matrix.config.selection import one_cell
+
+    return one_cell(adhoc.added(load.load(configs)), adhoc.globs[0], tree)
 
 
 def _named_cell(cell: str, tree: list[str], configs: list[Path], run: str) -> NamedCell:

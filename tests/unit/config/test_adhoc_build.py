@@ -142,6 +142,21 @@ def test_a_run_keeps_the_build_in_its_own_folder(places: Path, monkeypatch: pyte
     assert found.is_adhoc
 
 
+def test_the_plan_of_a_build_of_words_is_shown_before_it_is_run() -> None:
+    shown = CliRunner().invoke(app, ["plan", "--make", "LLVM=1", "--goal", "install", "--out-of-tree"])
+    assert shown.exit_code == 0
+    assert shown.output.startswith(
+        f"debian-trixie/gcc/{made(make=['LLVM=1'], goals=['install'], out_of_tree=True).name}@7.3"
+    )
+    assert "make -C /src/tools/perf JOBS=2 LLVM=1 O=/out install" in shown.output
+
+
+@pytest.mark.parametrize("words", [[], ["debian-trixie/gcc/default", "--make", "A=1"], ["--run", "r", "--make", "A=1"]])
+def test_a_plan_is_that_of_one_cell(words: list[str]) -> None:
+    shown = CliRunner().invoke(app, ["plan", *words])
+    assert "a plan is that of a CELL, or of a build" in str(shown.exception)
+
+
 def test_a_build_of_words_is_no_selection(places: Path) -> None:
     assert places
     shown = CliRunner().invoke(app, ["run", "--make", "A=1", "--select", "debian-*"])
