@@ -35,7 +35,7 @@ def test_a_folder_that_is_no_kernel_tree_is_a_mistake_told_before_any_cell(bench
     done = bench.run("fake@good", "fake@other")
     assert done.status == 2
     assert f"{path} is no kernel tree" in done.err
-    assert "Name the top folder of a kernel source tree." in done.err
+    assert "Name the top folder of a kernel source tree, or perf's own source package" in done.err
     assert list((bench.state / "runs").iterdir()) == []
 
 
