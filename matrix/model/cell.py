@@ -74,5 +74,8 @@ class Cell(Frozen):
 
     @property
     def make(self) -> dict[str, str]:
-        """Every make variable of the cell: the toolchain's and the build's, which has precedence."""
-        return {**self.image.toolchains[self.toolchain], **self.build.make}
+        """Every make variable of the cell: the toolchain's and the build's, which has precedence.
+
+        A stranger's cell may have a toolchain that its image has not.
+        """
+        return {**self.image.toolchains.get(self.toolchain, {}), **self.build.make}

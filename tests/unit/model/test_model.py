@@ -43,6 +43,10 @@ def test_a_noun_does_not_change() -> None:
         build().name = "other"  # type: ignore[misc] # what is refused
 
 
+def test_a_strangers_cell_may_have_a_toolchain_that_its_image_has_not() -> None:
+    assert cell(toolchain="icc", what=build(make={"V": "1"})).make == {"V": "1"}
+
+
 def test_a_build_in_the_tree_has_no_output_folder_to_name() -> None:
     with pytest.raises(ValidationError, match="output_word is for builds that are out_of_tree"):
         build(output_word="../out")
