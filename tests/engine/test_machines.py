@@ -93,7 +93,7 @@ def test_a_series_on_workers_comes_to_what_it_comes_to_on_one_machine(history: H
     ]
 
 
-@pytest.mark.real  # series has more of the same, and takes less of CI's time
+@pytest.mark.real
 def test_a_gate_on_workers_blames_what_is_new(history: History, fleet: Fleet) -> None:
     both = ("--base", history.tree(0), "--head", history.tree(2), "--scheduler", fleet.address)
     gate = history.bench.command("gate", *both, *history.configs, "--select", history.cell, "--no-timing", "--json")

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     from matrix.runs.store import Run
 
-UNCLOSED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+UNCLOSED = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+    "ignore:unclosed <socket:ResourceWarning",
+)
 """The mark of tests of Dask, which leaves sockets to the garbage collector (distributed/utils.py, get_ip)."""
 
 FAKE = Path(__file__).resolve().parents[2] / "data" / "fake"

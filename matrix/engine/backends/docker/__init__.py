@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 from docker.errors import DockerException
+from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException, Timeout
 
 from matrix import paths
@@ -92,4 +93,4 @@ def _listens(url: str) -> bool:
 
 def _tls(url: str) -> Any:
     """Return the TLS settings by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, which apply to addresses of TCP alone."""
-    return docker.utils.kwargs_from_env().get("tls", False) if url.startswith("tcp://") else False
+    return kwargs_from_env().get("tls", False) if url.startswith("tcp://") else False

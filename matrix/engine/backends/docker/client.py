@@ -27,7 +27,7 @@ The clean-up of a cell asks a dozen times: each request that waited for ANSWER_S
 """
 
 
-class _BoundedApi(docker.APIClient):  # type: ignore[misc] # the docker package has no types
+class _BoundedApi(docker.APIClient):
     """The API of an engine; one that left a request without an answer has little time for each further one."""
 
     hangs = False
@@ -47,7 +47,7 @@ class _BoundedApi(docker.APIClient):  # type: ignore[misc] # the docker package 
         return response
 
 
-class BoundedClient(docker.DockerClient):  # type: ignore[misc] # the docker package has no types
+class BoundedClient(docker.DockerClient):
     """A client whose every request has an end.
 
     Raises:
