@@ -11,7 +11,7 @@ import gc
 import json
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from matrix.config import load, strict_yaml
 
@@ -35,7 +35,7 @@ def _read_once(path: Path) -> Any:
 def pytest_configure() -> None:
     """Parse each file of the product's configuration once, and give examples of hypothesis all the time they take."""
     strict_yaml.read = _read_once
-    settings.register_profile("untimed", deadline=None)
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("untimed")
 
 

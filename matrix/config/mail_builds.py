@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from matrix.config import adhoc_build
 from matrix.errors import UsageError
-from matrix.trace import shell_script
+from matrix.trace import make_arguments, shell_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -43,10 +43,8 @@ _PROMPT = re.compile(r"(?:\([\w.-]+\)[ \t]*)?(?:\[?[\w.-]+@[^$#%\n]*+|[\w.-]+)?[
 _MAKE = re.compile(r"\b(?:g|re)?make\b")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SAYS = re.compile(r"^\w*make(?:\[\d+\])?:")  # make's own messages: `make[2]: *** [...] Error 1`
-_FOLDERS = ("-C", "--directory")
 _MAKEFILES = ("-f", "--file", "--makefile")
 _OWN_MAKEFILES = ("", "Makefile", "Makefile.perf")
-_WITH_WORD = frozenset(("-C", "-f", "-I", "-o", "-W", "--directory", "--file", "--makefile"))
 _WITH_NUMBER = frozenset(("-j", "-l", "--jobs", "--load-average"))
 """Options of make's after which a number may stand, or none."""
 
@@ -194,7 +192,7 @@ class _MakeWords:
         return found
 
     def _add(self, word: str, value: str) -> None:
-        if word.startswith(_FOLDERS):
+        if word.startswith(make_arguments.FOLDER):
             self.folder = posixpath.join(self.folder, value or word.removeprefix("-C").removeprefix("--directory="))
         elif word.startswith(("-", "JOBS=")):
             self.makefile = value if word in _MAKEFILES else self.makefile
@@ -235,7 +233,7 @@ def _with_values(words: Iterable[str]) -> Iterator[tuple[str, str]]:
     while left:
         word = left.popleft()
         takes_number = word in _WITH_NUMBER and bool(left) and left[0].isdecimal()
-        takes_word = word in _WITH_WORD and bool(left)
+        takes_word = word in make_arguments.TAKE_A_WORD and bool(left)
         yield word, left.popleft() if takes_word or takes_number else ""
 
 
@@ -245,7 +243,7 @@ def _split(words: Sequence[str]) -> tuple[list[str], Sequence[str] | None]:
     for position, word in enumerate(words):
         if _ASSIGNMENT.match(word):
             before.append(word)
-        elif posixpath.basename(word) in ("make", "gmake"):
+        elif posixpath.basename(word) in make_arguments.PROGRAMS:
             return before, words[position + 1 :]
         elif word not in ("sudo", "time", "env", "nice") and not word.startswith("-"):
             break

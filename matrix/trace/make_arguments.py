@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matrix.scenario.step_facts import Process
 
 PROGRAMS = ("make", "gmake")
-_FOLDER = ("-C", "--directory")
+FOLDER = ("-C", "--directory")
 # The options whose value is the next word; values that are joined to an option (`-j4`) need no rule.
-_TAKE_A_WORD = (*_FOLDER, "-f", "-I", "-o", "-W", "--file", "--makefile", "--include-dir")
+TAKE_A_WORD = (*FOLDER, "-f", "-I", "-o", "-W", "--file", "--makefile", "--include-dir")
 
 
 @dataclass
@@ -43,7 +43,7 @@ def arguments(argv: Sequence[str]) -> MakeArguments:
         if option:
             _add_option(found, option, word)
             option = ""
-        elif word in _TAKE_A_WORD:
+        elif word in TAKE_A_WORD:
             option = word
         elif not word.startswith("-"):
             _add(found, word)
@@ -51,7 +51,7 @@ def arguments(argv: Sequence[str]) -> MakeArguments:
 
 
 def _add_option(found: MakeArguments, option: str, value: str) -> None:
-    if option in _FOLDER:
+    if option in FOLDER:
         found.folder = value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz import growth, mutate
@@ -39,9 +39,7 @@ def test_what_was_changed_raises_no_error_but_the_parsers_own(target: Target) ->
         max_examples=max(5, INPUTS // target.cost),
         derandomize=True,
         database=None,
-        deadline=None,
         phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
     )
     @given(st.one_of(st.binary(max_size=200), st.randoms(use_true_random=True)))
     def parse(drawn: bytes | Random) -> None:

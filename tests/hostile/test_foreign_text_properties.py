@@ -6,7 +6,7 @@ import functools
 import json
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from matrix import untrusted
@@ -24,9 +24,7 @@ PIECES = (
 )
 
 # The same examples at every run, so that a failure is of the change that it appears with.
-always = functools.partial(
-    settings, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+always = functools.partial(settings, derandomize=True, database=None)
 any_character = st.characters(exclude_categories=())
 words = st.one_of(
     st.text(any_character, max_size=8),
